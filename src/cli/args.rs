@@ -1,0 +1,209 @@
+//! What may be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Exports tables, defined in SQL, to S3 or a folder: complete days, exactly once, with proof.
+#[derive(Debug, Parser)]
+#[command(name = "dayport", version, propagate_version = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Export the cycles that are due
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(RunArguments),
+    /// Run SQL over sources, definitions and published tables, for debugging
+    #[command(after_help = QUERY_EXAMPLES)]
+    Query(QueryArguments),
+}
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  dayport run --from fixtures/raw --to out --date 2026-01-15
+      one day, to a local folder
+  dayport run --from s3://raw/ --to s3://bucket/prefix/
+      every closed day after the last published one
+  dayport run --from s3://raw/ --to s3://bucket/prefix/ --since 2026-01-01 --through 2026-01-31 pageview_events
+      a backfill of one table
+
+Exit codes: 0 done, 1 a table failed, 2 the call or a definition is wrong, 75 try again.";
+
+const QUERY_EXAMPLES: &str = "\
+Tables: each source by its name; each definition as definition.<table>, or by its name where no
+source has it, over the cycle of --date; with --to, each published table as exported.<table>.
+
+Examples:
+  dayport query --from fixtures/raw --date 2026-01-15 pageview_events
+      the rows that a run would export
+  dayport query --from fixtures/raw \"SELECT name, count(*) FROM events GROUP BY name\"
+      a source
+  dayport query --to out \"SELECT day, count(*) FROM exported.pageview_events GROUP BY day\"
+      what was published";
+
+/// Where things are.
+#[derive(Debug, Args)]
+pub struct PlaceArguments {
+    /// Where relative LOCATIONs of the sources are: a folder or s3://bucket/prefix/
+    #[arg(long, env = "DAYPORT_FROM", value_name = "PATH|URL")]
+    pub from: Option<String>,
+
+    /// The folder with the definitions; sources are in its `sources` folder
+    #[arg(long, env = "DAYPORT_SQL", value_name = "DIR", default_value = "sql")]
+    pub sql: PathBuf,
+
+    /// A value for a parameter $NAME of a definition; may be given several times
+    #[arg(long = "param", value_name = "NAME=VALUE")]
+    pub parameters: Vec<String>,
+
+    /// Memory for queries, sorts and open files, for example 512MiB [default: half of the machine, at most 4GiB]
+    #[arg(long, env = "DAYPORT_MEMORY_LIMIT", value_name = "SIZE")]
+    pub memory_limit: Option<String>,
+}
+
+/// How the destination's bucket is spoken to.
+#[derive(Debug, Args)]
+pub struct S3Arguments {
+    /// Server-side encryption of every object written [default: the bucket's own]
+    #[arg(long, env = "DAYPORT_SSE", value_name = "KIND")]
+    pub sse: Option<SseKind>,
+
+    /// The KMS key, with --sse kms
+    #[arg(long, env = "DAYPORT_SSE_KMS_KEY", value_name = "ARN")]
+    pub sse_kms_key: Option<String>,
+
+    /// A role to assume for the destination
+    #[arg(long, env = "DAYPORT_ROLE_ARN", value_name = "ARN")]
+    pub role_arn: Option<String>,
+
+    /// The external id that the role's owner asks for
+    #[arg(
+        long,
+        env = "DAYPORT_EXTERNAL_ID",
+        value_name = "ID",
+        requires = "role_arn"
+    )]
+    pub external_id: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SseKind {
+    /// SSE-S3
+    Aes256,
+    /// SSE-KMS
+    Kms,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// The tables to export [default: all definitions]
+    #[arg(value_name = "TABLE")]
+    pub tables: Vec<String>,
+
+    #[command(flatten)]
+    pub places: PlaceArguments,
+
+    /// The destination: a folder or s3://bucket/prefix/
+    #[arg(long, env = "DAYPORT_TO", value_name = "PATH|URL")]
+    pub to: String,
+
+    /// One cycle, a UTC day
+    #[arg(long, value_name = "DAY", conflicts_with_all = ["since", "through"])]
+    pub date: Option<String>,
+
+    /// The first cycle of a backfill
+    #[arg(long, value_name = "DAY", requires = "through")]
+    pub since: Option<String>,
+
+    /// The last cycle of a backfill, included
+    #[arg(long, value_name = "DAY", requires = "since")]
+    pub through: Option<String>,
+
+    /// Replace cycles that are published already, as a new revision
+    #[arg(long)]
+    pub rerun: bool,
+
+    /// The format of tables whose definition pins none
+    #[arg(
+        long,
+        env = "DAYPORT_FORMAT",
+        value_name = "FORMAT",
+        default_value = "parquet"
+    )]
+    pub format: FormatKind,
+
+    /// Files end soon after this size, for example 100MiB [default: 256MiB Parquet, 128MiB JSON]
+    #[arg(long, env = "DAYPORT_TARGET_FILE_SIZE", value_name = "SIZE")]
+    pub target_file_size: Option<String>,
+
+    /// Tables at work at once [default: the processors, at most 4]
+    #[arg(long, env = "DAYPORT_JOBS", value_name = "N")]
+    pub jobs: Option<usize>,
+
+    #[command(flatten)]
+    pub s3: S3Arguments,
+
+    /// The form of the report
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub output: ReportForm,
+
+    /// No progress and no report, only errors
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FormatKind {
+    Parquet,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportForm {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub struct QueryArguments {
+    /// SQL, or the name of a table
+    #[arg(value_name = "SQL|TABLE")]
+    pub sql: String,
+
+    #[command(flatten)]
+    pub places: PlaceArguments,
+
+    /// A destination, to read what was published there
+    #[arg(long, env = "DAYPORT_TO", value_name = "PATH|URL")]
+    pub to: Option<String>,
+
+    /// The cycle that definitions are bound to [default: the last closed day]
+    #[arg(long, value_name = "DAY")]
+    pub date: Option<String>,
+
+    /// Rows to print at most
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+
+    /// The form of the rows; json is one object a line
+    #[arg(long, value_name = "FORM", default_value = "table")]
+    pub output: RowForm,
+
+    /// Print how the query would be run instead of its rows
+    #[arg(long)]
+    pub explain: bool,
+
+    #[command(flatten)]
+    pub s3: S3Arguments,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RowForm {
+    Table,
+    Json,
+    Csv,
+}

@@ -1,0 +1,91 @@
+//! `dayport query`.
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::csv::WriterBuilder as CsvWriter;
+use datafusion::arrow::json::LineDelimitedWriter;
+use datafusion::arrow::util::pretty::pretty_format_batches;
+use datafusion::prelude::DataFrame;
+use futures::StreamExt;
+
+use crate::cli::args::{QueryArguments, RowForm};
+use crate::cli::config;
+use crate::cycle::Cycle;
+use crate::definition;
+use crate::engine::Engine;
+use crate::engine_error::from_datafusion;
+use crate::env::Clock;
+use crate::error::{Error, ExitCode, Result};
+use crate::query::{Workbench, open};
+use crate::source::Sources;
+use crate::store::{Destination, Location, S3Options};
+
+pub async fn query(arguments: QueryArguments) -> Result<ExitCode> {
+    let places = &arguments.places;
+    let cycle = match &arguments.date {
+        Some(date) => date
+            .parse()
+            .map_err(|error: Error| error.context("--date"))?,
+        None => Cycle::last_closed(Clock::from_environment()?.now())?,
+    };
+    let from = config::from(places)?;
+    let destination = match &arguments.to {
+        Some(to) => {
+            Some(Destination::open(&Location::parse(to)?, &config::s3(&arguments.s3)?).await?)
+        }
+        None => None,
+    };
+    let sources = Sources::load(&places.sql.join("sources"))?;
+    let definitions = definition::load(&places.sql)?;
+    let settings = config::engine(places)?;
+    let engine = Engine::open(&sources, from.as_ref(), &S3Options::default(), settings).await?;
+    let workbench = Workbench {
+        engine: &engine,
+        sources: &sources,
+        definitions: &definitions,
+        parameters: config::parameters(places)?,
+        cycle,
+        destination: destination.as_ref(),
+    };
+    let rows = open(&workbench, &arguments.sql).await?;
+    let rows = match arguments.limit {
+        Some(limit) => rows.limit(0, Some(limit)).map_err(from_datafusion)?,
+        None => rows,
+    };
+    let rows = if arguments.explain {
+        rows.explain(false, false).map_err(from_datafusion)?
+    } else {
+        rows
+    };
+    print_rows(rows, arguments.output).await?;
+    Ok(ExitCode::Done)
+}
+
+async fn print_rows(rows: DataFrame, form: RowForm) -> Result<()> {
+    let unprintable =
+        |error| Error::data("these rows cannot be printed that way").with_source(error);
+    if form == RowForm::Table {
+        let schema = rows.schema().inner().clone();
+        let mut batches = rows.collect().await.map_err(from_datafusion)?;
+        if batches.is_empty() {
+            batches.push(RecordBatch::new_empty(schema));
+        }
+        let count: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        println!("{}", pretty_format_batches(&batches).map_err(unprintable)?);
+        eprintln!("{count} row{}", if count == 1 { "" } else { "s" });
+        return Ok(());
+    }
+    let mut stream = rows.execute_stream().await.map_err(from_datafusion)?;
+    let mut csv = CsvWriter::new()
+        .with_header(true)
+        .build(std::io::stdout().lock());
+    let mut json = LineDelimitedWriter::new(std::io::stdout());
+    while let Some(batch) = stream.next().await {
+        let batch = batch.map_err(from_datafusion)?;
+        match form {
+            RowForm::Csv => csv.write(&batch).map_err(unprintable)?,
+            RowForm::Json => json.write(&batch).map_err(unprintable)?,
+            RowForm::Table => {}
+        }
+    }
+    Ok(())
+}

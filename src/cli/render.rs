@@ -1,0 +1,110 @@
+//! What a person reads at the end of a run.
+
+use std::fmt::Write;
+
+use indicatif::{HumanBytes, HumanCount};
+
+use crate::run::{Outcome, Report, TableReport};
+
+const HEADINGS: [&str; 8] = [
+    "table", "mode", "cycle", "rows", "files", "bytes", "time", "result",
+];
+
+/// Columns whose figures stand at the right.
+const RIGHT: [bool; 8] = [false, false, false, true, true, true, true, false];
+
+/// A line for each table and cycle, and a line about all of them.
+pub fn report(report: &Report) -> String {
+    let mut lines = vec![HEADINGS.map(str::to_owned)];
+    lines.extend(report.tables.iter().map(line));
+    let mut text = table(&lines);
+    let count = |wanted: fn(&Outcome) -> bool| {
+        let outcomes = report.tables.iter().map(|table| &table.outcome);
+        outcomes.filter(|outcome| wanted(outcome)).count()
+    };
+    let failed = count(|outcome| matches!(outcome, Outcome::Failed(_)));
+    let published = count(|outcome| matches!(outcome, Outcome::Published { .. }));
+    let skipped = report.tables.len() - failed - published;
+    let took = report.finished_at - report.started_at;
+    let _ = writeln!(
+        text,
+        "\n{published} published, {skipped} skipped, {failed} failed in {:.1} s to {} (run {})",
+        took.as_seconds_f64(),
+        report.destination,
+        report.run_id
+    );
+    if report.tables.is_empty() {
+        text.push_str("nothing is due\n");
+    }
+    text
+}
+
+/// The errors of the tables that failed, for stderr.
+pub fn failures(report: &Report) -> String {
+    let mut text = String::new();
+    for table in &report.tables {
+        if let Outcome::Failed(failure) = &table.outcome {
+            let cycle = table.cycle.map(|cycle| format!(" {cycle}"));
+            let cycle = cycle.unwrap_or_default();
+            let _ = writeln!(text, "error: {}{cycle}: {}", table.table, failure.error);
+            if let Some(hint) = &failure.hint {
+                let _ = writeln!(text, "hint: {hint}");
+            }
+        }
+    }
+    text
+}
+
+fn line(report: &TableReport) -> [String; 8] {
+    let none = || "-".to_owned();
+    let (rows, files, bytes) = match &report.outcome {
+        Outcome::Published {
+            rows, files, bytes, ..
+        } => (
+            HumanCount(*rows).to_string(),
+            HumanCount(*files).to_string(),
+            HumanBytes(*bytes).to_string(),
+        ),
+        _ => (none(), none(), none()),
+    };
+    [
+        report.table.clone(),
+        report.sync_mode.map_or_else(none, |mode| mode.to_string()),
+        report.cycle.map_or_else(none, |cycle| cycle.to_string()),
+        rows,
+        files,
+        bytes,
+        format!("{:.1} s", report.seconds),
+        result(&report.outcome),
+    ]
+}
+
+fn result(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Published { revision: 0, .. } => "published".to_owned(),
+        Outcome::Published { revision, .. } => format!("published as revision {revision}"),
+        Outcome::AlreadyPublished { run_id, .. } => format!("already published by run {run_id}"),
+        Outcome::Superseded { by } => format!("superseded by the snapshot of {by}"),
+        Outcome::Failed(_) => "failed".to_owned(),
+    }
+}
+
+fn table(lines: &[[String; 8]]) -> String {
+    let widths: [usize; 8] = std::array::from_fn(|column| {
+        let widths = lines.iter().map(|line| line[column].chars().count());
+        widths.max().unwrap_or(0)
+    });
+    let mut text = String::new();
+    for line in lines {
+        let mut row = String::new();
+        for ((cell, width), right) in line.iter().zip(widths).zip(RIGHT) {
+            let _ = if right {
+                write!(row, "{cell:>width$}  ")
+            } else {
+                write!(row, "{cell:<width$}  ")
+            };
+        }
+        let _ = writeln!(text, "{}", row.trim_end());
+    }
+    text
+}

@@ -1,0 +1,193 @@
+//! Cycles: the 24-hour windows that tables are exported for. Pure.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::error::{Error, Result};
+
+/// How a table relates to the cycle. Derived from its query, so that it cannot contradict it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SyncMode {
+    /// The query is bound to the cycle's window; its rows are added to what is there.
+    Incremental,
+    /// The query uses no window; the table is replaced whole.
+    Snapshot,
+}
+
+impl fmt::Display for SyncMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            SyncMode::Incremental => "incremental",
+            SyncMode::Snapshot => "snapshot",
+        })
+    }
+}
+
+/// One UTC day: the half-open window `[start, end)`. Its id is the date, `2026-01-15`.
+///
+/// Invariant: the following day exists too, so [`Cycle::end`] cannot overflow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cycle(NaiveDate);
+
+impl Cycle {
+    fn new(date: NaiveDate) -> Option<Self> {
+        // Instants are bound as 64-bit nanoseconds, which end in 2262.
+        let in_nanoseconds = |day: NaiveDate| midnight(day).timestamp_nanos_opt();
+        in_nanoseconds(date)?;
+        in_nanoseconds(date.checked_add_days(Days::new(1))?)?;
+        Some(Self(date))
+    }
+
+    /// The first instant of the window.
+    pub fn start(self) -> DateTime<Utc> {
+        midnight(self.0)
+    }
+
+    /// The first instant after the window.
+    pub fn end(self) -> DateTime<Utc> {
+        midnight(self.0 + Days::new(1))
+    }
+
+    /// The newest cycle whose window has ended at `now`.
+    pub fn last_closed(now: DateTime<Utc>) -> Result<Self> {
+        now.date_naive()
+            .checked_sub_days(Days::new(1))
+            .and_then(Self::new)
+            .ok_or_else(|| Error::invalid(format!("the clock shows {now}, outside 1677 to 2262")))
+    }
+
+    /// Whether the window has ended at `now`.
+    pub fn is_closed(self, now: DateTime<Utc>) -> bool {
+        self.end() <= now
+    }
+
+    /// All cycles from `first` to `last`, both included; empty if `last` is earlier.
+    pub fn range(first: Cycle, last: Cycle) -> Vec<Cycle> {
+        first
+            .0
+            .iter_days()
+            .take_while(|day| *day <= last.0)
+            .map(Cycle)
+            .collect()
+    }
+}
+
+fn midnight(day: NaiveDate) -> DateTime<Utc> {
+    day.and_time(NaiveTime::MIN).and_utc()
+}
+
+impl fmt::Display for Cycle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0.format("%Y-%m-%d").to_string())
+    }
+}
+
+impl FromStr for Cycle {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let date = NaiveDate::parse_from_str(text, "%Y-%m-%d")
+            .ok()
+            // chrono takes `2026-1-5` too; an id has one spelling.
+            .filter(|date| date.format("%Y-%m-%d").to_string() == text);
+        date.and_then(Self::new).ok_or_else(|| {
+            Error::invalid(format!("`{text}` is not a day"))
+                .with_hint("write it as year-month-day, for example `2026-01-15`")
+        })
+    }
+}
+
+impl Serialize for Cycle {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Cycle {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// The cycles that a run without dates takes up, oldest first.
+///
+/// Incremental: every closed cycle after the first published one that is not published; before the
+/// first publication, the last closed cycle. Snapshot: the last closed cycle alone, because a table
+/// that shows the current state has nothing to catch up on.
+pub fn due(mode: SyncMode, published: &BTreeSet<Cycle>, last_closed: Cycle) -> Vec<Cycle> {
+    let first = match (mode, published.first()) {
+        (SyncMode::Incremental, Some(first)) => *first,
+        (SyncMode::Incremental, None) | (SyncMode::Snapshot, _) => last_closed,
+    };
+    let mut cycles = Cycle::range(first, last_closed);
+    cycles.retain(|cycle| !published.contains(cycle));
+    cycles
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cycle(id: &str) -> Cycle {
+        id.parse().unwrap()
+    }
+
+    #[test]
+    fn a_window_is_half_open_and_crosses_leap_days_and_year_ends() {
+        let leap = cycle("2028-02-29");
+        assert_eq!(leap.start().to_rfc3339(), "2028-02-29T00:00:00+00:00");
+        assert_eq!(leap.end(), cycle("2028-03-01").start());
+        assert_eq!(cycle("2026-12-31").end(), cycle("2027-01-01").start());
+        assert!("2026-02-29".parse::<Cycle>().is_err());
+    }
+
+    #[test]
+    fn an_id_has_one_spelling_and_a_bindable_window() {
+        for text in [
+            "2026-1-5",
+            "2026-01-5",
+            "15.01.2026",
+            "",
+            "2262-04-11",
+            "9999-12-31",
+        ] {
+            assert!(text.parse::<Cycle>().is_err(), "{text}");
+        }
+        assert_eq!(cycle("2262-04-10").to_string(), "2262-04-10");
+    }
+
+    #[test]
+    fn a_cycle_closes_at_the_instant_its_window_ends() {
+        let day = cycle("2026-01-15");
+        assert!(day.is_closed(day.end()));
+        assert!(!day.is_closed(day.end() - chrono::TimeDelta::nanoseconds(1)));
+        assert_eq!(Cycle::last_closed(day.end()).unwrap(), day);
+        assert_eq!(
+            Cycle::last_closed(day.end() - chrono::TimeDelta::nanoseconds(1)).unwrap(),
+            cycle("2026-01-14")
+        );
+    }
+
+    #[test]
+    fn due_cycles_fill_gaps_oldest_first() {
+        let published = BTreeSet::from([cycle("2026-02-27"), cycle("2026-03-01")]);
+        let last = cycle("2026-03-03");
+        assert_eq!(
+            due(SyncMode::Incremental, &published, last),
+            [
+                cycle("2026-02-28"),
+                cycle("2026-03-02"),
+                cycle("2026-03-03")
+            ]
+        );
+        assert_eq!(due(SyncMode::Snapshot, &published, last), [last]);
+        assert_eq!(due(SyncMode::Incremental, &BTreeSet::new(), last), [last]);
+        assert!(due(SyncMode::Snapshot, &BTreeSet::from([last]), last).is_empty());
+    }
+}

@@ -1,0 +1,71 @@
+//! The clock, randomness and the process environment: nothing else in the crate reads them.
+
+use chrono::{DateTime, SubsecRound, Utc};
+
+use crate::error::{Error, Result};
+
+/// Fixes the clock, as RFC 3339: `2026-01-17T03:00:00Z`. For reproducing a run and for tests.
+pub const NOW: &str = "DAYPORT_NOW";
+
+/// The one clock of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    System,
+    Fixed(DateTime<Utc>),
+}
+
+impl Clock {
+    /// The system clock, or the instant in `DAYPORT_NOW`.
+    pub fn from_environment() -> Result<Self> {
+        match var(NOW) {
+            None => Ok(Clock::System),
+            Some(text) => DateTime::parse_from_rfc3339(&text)
+                .map(|instant| Clock::Fixed(instant.to_utc()))
+                .map_err(|error| {
+                    Error::invalid(format!("`{NOW}` is not an RFC 3339 instant: `{text}`"))
+                        .with_source(error)
+                }),
+        }
+    }
+
+    /// The current instant, to the microsecond.
+    pub fn now(self) -> DateTime<Utc> {
+        match self {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the one place that reads the clock"
+            )]
+            Clock::System => Utc::now().trunc_subsecs(6),
+            Clock::Fixed(instant) => instant,
+        }
+    }
+}
+
+/// An environment variable; unset, empty and non-Unicode are all `None`.
+pub fn var(name: &str) -> Option<String> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the environment"
+    )]
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Twelve random hexadecimal digits.
+pub fn random_suffix() -> String {
+    #[expect(clippy::disallowed_methods, reason = "the one place that is random")]
+    let random = uuid::Uuid::new_v4().simple().to_string();
+    random[..12].to_owned()
+}
+
+/// The processors this process may use.
+pub fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The machine's memory in bytes, as Linux tells it; `None` elsewhere.
+pub fn machine_memory() -> Option<u64> {
+    let meminfo = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = meminfo.lines().find(|line| line.starts_with("MemTotal:"))?;
+    let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kibibytes * 1024)
+}

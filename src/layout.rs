@@ -1,0 +1,470 @@
+//! Every object key in the destination, built here and parsed back here.
+//!
+//! ```text
+//! <prefix>/data/<table>/year=2026/month=1/day=15/data-000000000000.parquet
+//! <prefix>/data/<table>/data-000000000000.json.gz
+//! <prefix>/manifests/<table>/2026-01-15.r0.json
+//! <prefix>/_dayport/log/<table>/00000000000000000001.json
+//! <prefix>/_dayport/staging/<run>/<table>/<cycle>/000000000000
+//! ```
+//! Keys inside the types of this crate are relative to the prefix; [`Layout`] joins the two.
+
+use std::fmt;
+use std::str::FromStr;
+
+use object_store::path::{Path, PathPart};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::cycle::Cycle;
+use crate::error::{Error, Result};
+
+/// What Hive writes for NULL; a text value spelled like this would be read back as NULL.
+pub const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// The name of a table: `[a-z][a-z0-9_]*`, so it is a safe path segment and an SQL identifier.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TableName(String);
+
+impl TableName {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for TableName {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let valid = text.starts_with(|c: char| c.is_ascii_lowercase())
+            && text
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        if valid {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Error::invalid(format!("`{text}` is not a table name"))
+                .with_hint("a table name is a lower-case letter, then letters, digits and `_`"))
+        }
+    }
+}
+
+impl TryFrom<String> for TableName {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<TableName> for String {
+    fn from(name: TableName) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// The format of the files of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileFormat {
+    Json,
+    Parquet,
+}
+
+impl FileFormat {
+    /// The file name extension, without the leading dot.
+    pub fn extension(self) -> &'static str {
+        match self {
+            FileFormat::Json => "json.gz",
+            FileFormat::Parquet => "parquet",
+        }
+    }
+
+    fn from_extension(extension: &str) -> Option<Self> {
+        [FileFormat::Json, FileFormat::Parquet]
+            .into_iter()
+            .find(|format| format.extension() == extension)
+    }
+}
+
+impl fmt::Display for FileFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            FileFormat::Json => "json",
+            FileFormat::Parquet => "parquet",
+        })
+    }
+}
+
+/// One Hive folder: the partition columns in order, with the text of their values.
+///
+/// Empty for a table without partitions. Displayed as `year=2026/month=1/day=15`.
+/// In JSON an object, whose members stand in the order of the folders.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Partition(Vec<(String, String)>);
+
+impl Serialize for Partition {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(column, value)| (column, value)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Partition {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Partition;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of partition columns and their values")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Partition, A::Error> {
+                let mut values = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    values.push(entry);
+                }
+                Ok(Partition(values))
+            }
+        }
+
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+impl Partition {
+    /// Refuses what readers could not tell from NULL: an empty value, and Hive's word for NULL.
+    pub fn new(values: Vec<(String, String)>) -> Result<Self> {
+        for (column, value) in &values {
+            if value.is_empty() || value == HIVE_NULL {
+                return Err(Error::data(format!(
+                    "partition column `{column}` has the value `{value}`, which readers take for NULL"
+                ))
+                .with_hint(
+                    "give such rows a value in the query, or leave them out with WHERE",
+                ));
+            }
+        }
+        Ok(Self(values))
+    }
+
+    /// The columns and the text of their values, in the order of the folders.
+    pub fn values(&self) -> &[(String, String)] {
+        &self.0
+    }
+
+    fn segments(&self) -> impl Iterator<Item = PathPart<'static>> + '_ {
+        self.0
+            .iter()
+            .map(|(column, value)| PathPart::from(format!("{column}={value}")))
+    }
+
+    fn parse_segments<'a>(segments: impl Iterator<Item = &'a str>) -> Option<Self> {
+        segments
+            .map(|segment| {
+                let (column, value) = segment.split_once('=')?;
+                Some((percent_decode(column)?, percent_decode(value)?))
+            })
+            .collect::<Option<Vec<_>>>()
+            .map(Self)
+    }
+}
+
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, segment) in self.segments().enumerate() {
+            let separator = if index == 0 { "" } else { "/" };
+            write!(f, "{separator}{}", segment.as_ref())?;
+        }
+        Ok(())
+    }
+}
+
+fn percent_decode(text: &str) -> Option<String> {
+    percent_encoding::percent_decode_str(text)
+        .decode_utf8()
+        .ok()
+        .map(|decoded| decoded.into_owned())
+}
+
+/// One data file: `data-<12 digits>.<ext>` in a partition.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Shard {
+    pub table: TableName,
+    pub partition: Partition,
+    pub number: u64,
+    pub format: FileFormat,
+}
+
+impl Shard {
+    /// The key, relative to the prefix.
+    pub fn path(&self) -> Path {
+        let name = format!("data-{:012}.{}", self.number, self.format.extension());
+        partition_folder(&self.table, &self.partition).join(name)
+    }
+
+    /// The inverse of [`Shard::path`]; `None` for every other key.
+    pub fn parse(path: &Path) -> Option<Self> {
+        let parts: Vec<_> = path.parts().collect();
+        let parts: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
+        let [DATA, table, folders @ .., name] = parts.as_slice() else {
+            return None;
+        };
+        let (digits, extension) = name.strip_prefix("data-")?.split_once('.')?;
+        let shard = Self {
+            table: table.parse().ok()?,
+            partition: Partition::parse_segments(folders.iter().copied())?,
+            number: digits.parse().ok()?,
+            format: FileFormat::from_extension(extension)?,
+        };
+        (shard.path() == *path).then_some(shard)
+    }
+}
+
+const DATA: &str = "data";
+const MANIFESTS: &str = "manifests";
+const INTERNAL: &str = "_dayport";
+
+/// The folder of a table's data, relative to the prefix.
+pub fn table_folder(table: &TableName) -> Path {
+    Path::from_iter([DATA, table.as_str()])
+}
+
+/// The folder of one partition, relative to the prefix.
+pub fn partition_folder(table: &TableName, partition: &Partition) -> Path {
+    partition
+        .segments()
+        .fold(table_folder(table), |folder, segment| folder.join(segment))
+}
+
+/// The folder of a table's manifests, relative to the prefix.
+pub fn manifest_folder(table: &TableName) -> Path {
+    manifests_folder().join(table.as_str())
+}
+
+/// The folder that holds one folder of manifests for each table, relative to the prefix.
+pub fn manifests_folder() -> Path {
+    Path::from(MANIFESTS)
+}
+
+/// The name of one manifest: a table, a cycle and a revision.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ManifestName {
+    pub table: TableName,
+    pub cycle: Cycle,
+    pub revision: u32,
+}
+
+impl ManifestName {
+    /// The key, relative to the prefix.
+    pub fn path(&self) -> Path {
+        manifest_folder(&self.table).join(format!("{}.r{}.json", self.cycle, self.revision))
+    }
+
+    /// The inverse of [`ManifestName::path`]; `None` for every other key.
+    pub fn parse(path: &Path) -> Option<Self> {
+        let parts: Vec<_> = path.parts().collect();
+        let parts: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
+        let [MANIFESTS, table, name] = parts.as_slice() else {
+            return None;
+        };
+        let (cycle, revision) = name.strip_suffix(".json")?.split_once(".r")?;
+        let parsed = Self {
+            table: table.parse().ok()?,
+            cycle: cycle.parse().ok()?,
+            revision: revision.parse().ok()?,
+        };
+        (parsed.path() == *path).then_some(parsed)
+    }
+}
+
+impl fmt::Display for ManifestName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} r{}", self.table, self.cycle, self.revision)
+    }
+}
+
+/// The folder of a table's commit log, relative to the prefix.
+pub fn log_folder(table: &TableName) -> Path {
+    Path::from_iter([INTERNAL, "log", table.as_str()])
+}
+
+/// The key of one log entry, relative to the prefix. Sequence numbers begin at 1.
+pub fn log_entry(table: &TableName, sequence: u64) -> Path {
+    log_folder(table).join(format!("{sequence:020}.json"))
+}
+
+/// The inverse of [`log_entry`]; `None` for every other key.
+pub fn parse_log_entry(path: &Path) -> Option<(TableName, u64)> {
+    let parts: Vec<_> = path.parts().collect();
+    let parts: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
+    let [INTERNAL, "log", table, name] = parts.as_slice() else {
+        return None;
+    };
+    let table: TableName = table.parse().ok()?;
+    let sequence = name.strip_suffix(".json")?.parse().ok()?;
+    (log_entry(&table, sequence) == *path).then_some((table, sequence))
+}
+
+/// Where a store without withheld uploads keeps the files of one staging until they are published.
+///
+/// `staging` names the staging: one run's work on one table and cycle.
+pub fn staging_file(staging: &str, index: u64) -> Path {
+    staging_folder(staging).join(format!("{index:012}"))
+}
+
+/// The folder of [`staging_file`], relative to the prefix.
+pub fn staging_folder(staging: &str) -> Path {
+    Path::from_iter([INTERNAL, "staging", staging])
+}
+
+/// The prefix of a destination: joins it to relative keys and takes it off again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    prefix: Path,
+}
+
+impl Layout {
+    pub fn new(prefix: Path) -> Self {
+        Self { prefix }
+    }
+
+    /// The key in the store of a key relative to the prefix.
+    pub fn absolute(&self, relative: &Path) -> Path {
+        self.prefix.parts().chain(relative.parts()).collect()
+    }
+
+    /// The inverse of [`Layout::absolute`]; `None` for a key outside the prefix.
+    pub fn relative(&self, absolute: &Path) -> Option<Path> {
+        absolute
+            .prefix_match(&self.prefix)
+            .map(|parts| parts.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn partition(values: &[(&str, &str)]) -> Partition {
+        let values = values
+            .iter()
+            .map(|(column, value)| ((*column).to_owned(), (*value).to_owned()))
+            .collect();
+        Partition::new(values).unwrap()
+    }
+
+    fn shard(partition: Partition) -> Shard {
+        Shard {
+            table: "pageview_events".parse().unwrap(),
+            partition,
+            number: 7,
+            format: FileFormat::Json,
+        }
+    }
+
+    #[test]
+    fn keys_are_the_published_layout() {
+        let day = shard(partition(&[
+            ("year", "2026"),
+            ("month", "1"),
+            ("day", "15"),
+        ]));
+        assert_eq!(
+            day.path().as_ref(),
+            "data/pageview_events/year=2026/month=1/day=15/data-000000000007.json.gz"
+        );
+        assert_eq!(
+            shard(Partition::default()).path().as_ref(),
+            "data/pageview_events/data-000000000007.json.gz"
+        );
+        let manifest = ManifestName {
+            table: "domains".parse().unwrap(),
+            cycle: "2026-01-15".parse().unwrap(),
+            revision: 2,
+        };
+        assert_eq!(
+            manifest.path().as_ref(),
+            "manifests/domains/2026-01-15.r2.json"
+        );
+        assert_eq!(
+            log_entry(&manifest.table, 12).as_ref(),
+            "_dayport/log/domains/00000000000000000012.json"
+        );
+    }
+
+    /// Every key parses back, whatever the partition values are made of.
+    #[test]
+    fn every_key_parses_back() {
+        let alphabet = [
+            "a", "Z", "/", "=", "%", "%2F", "😀", "é", " ", "+", "&", "?", "#", "\\", "\"", "\n",
+            ".", "..", "~", "*", ":", "{", "0",
+        ];
+        for first in alphabet {
+            for second in alphabet {
+                let value = format!("{first}{second}");
+                let shard = shard(partition(&[("k", &value), ("l", second)]));
+                assert_eq!(Shard::parse(&shard.path()), Some(shard), "{value:?}");
+            }
+        }
+        let manifest = ManifestName {
+            table: "domains".parse().unwrap(),
+            cycle: "2026-01-15".parse().unwrap(),
+            revision: 10,
+        };
+        assert_eq!(
+            ManifestName::parse(&manifest.path()),
+            Some(manifest.clone())
+        );
+        let entry = log_entry(&manifest.table, u64::MAX);
+        assert_eq!(parse_log_entry(&entry), Some((manifest.table, u64::MAX)));
+    }
+
+    #[test]
+    fn foreign_keys_do_not_parse() {
+        for key in [
+            "data/domains/readme.txt",
+            "data/domains/data-1.parquet",
+            "data/domains/data-000000000001.csv",
+            "data/domains/x/data-000000000001.parquet",
+            "data/Domains/data-000000000001.parquet",
+            "manifests/domains/data-000000000001.parquet",
+        ] {
+            assert_eq!(Shard::parse(&Path::from(key)), None, "{key}");
+        }
+        for key in [
+            "manifests/domains/2026-1-15.r0.json",
+            "manifests/domains/2026-01-15.r00.json",
+            "manifests/domains/2026-01-15.json",
+        ] {
+            assert_eq!(ManifestName::parse(&Path::from(key)), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn values_that_read_as_null_are_refused() {
+        for value in ["", HIVE_NULL] {
+            assert!(Partition::new(vec![("k".into(), value.into())]).is_err());
+        }
+    }
+
+    #[test]
+    fn the_prefix_is_joined_and_taken_off() {
+        for prefix in ["", "permutive", "a/b"] {
+            let layout = Layout::new(Path::from(prefix));
+            let relative = Path::from("data/domains/data-000000000000.parquet");
+            let absolute = layout.absolute(&relative);
+            assert_eq!(layout.relative(&absolute), Some(relative));
+        }
+        let layout = Layout::new(Path::from("a"));
+        assert_eq!(layout.relative(&Path::from("ab/data")), None);
+    }
+}

@@ -1,0 +1,21 @@
+//! dayport
+pub mod cli;
+pub mod cycle;
+pub mod definition;
+pub mod delivery;
+pub mod encode;
+pub mod engine;
+pub mod engine_error;
+pub mod env;
+pub mod error;
+pub mod exported;
+pub mod layout;
+pub mod manifest;
+pub mod query;
+pub mod run;
+pub mod schema;
+pub mod source;
+pub mod sqltext;
+pub mod stage;
+pub mod staged;
+pub mod store;

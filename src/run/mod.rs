@@ -1,0 +1,189 @@
+//! Many tables and many cycles: what is due, each delivered on its own, and the report.
+
+mod deliver;
+mod report;
+
+pub use deliver::{Context, Unwatched, Watch};
+pub use report::{Outcome, Report, TableReport};
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures::StreamExt;
+
+use crate::cycle::{Cycle, SyncMode, due};
+use crate::definition::Definition;
+use crate::delivery::recover;
+use crate::error::{Error, Result};
+use crate::layout::{FileFormat, TableName};
+use crate::run::deliver::deliver;
+
+/// Which cycles a run takes up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// Every closed cycle that is due, by what is published.
+    Due,
+    /// These, oldest first.
+    Cycles(Vec<Cycle>),
+}
+
+/// What a run is asked to do.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub definitions: Vec<Definition>,
+    pub selection: Selection,
+    /// Replace cycles that are published.
+    pub rerun: bool,
+    /// Values of the parameters beyond the window.
+    pub parameters: BTreeMap<String, String>,
+    /// For definitions that pin none.
+    pub format: FileFormat,
+    pub target_file_size: Option<u64>,
+    /// Tables at work at once.
+    pub jobs: usize,
+}
+
+/// Picks the definitions called `tables`, or all if there are none.
+pub fn pick(definitions: Vec<Definition>, tables: &[String]) -> Result<Vec<Definition>> {
+    let known: BTreeSet<&str> = definitions.iter().map(|d| d.table.as_str()).collect();
+    let unknown: Vec<Error> = tables
+        .iter()
+        .filter(|table| !known.contains(table.as_str()))
+        .map(|table| {
+            let known: Vec<&str> = known.iter().copied().collect();
+            Error::invalid(format!("there is no definition of a table `{table}`"))
+                .with_hint(format!("the tables are {}", known.join(", ")))
+        })
+        .collect();
+    Error::all(unknown)?;
+    Ok(definitions
+        .into_iter()
+        .filter(|d| tables.is_empty() || tables.iter().any(|table| table == d.table.as_str()))
+        .collect())
+}
+
+/// Runs a request: checks everything that can be checked first, then delivers table by table.
+///
+/// An error means that nothing was attempted. What happened to each table is in the report.
+pub async fn run(context: Arc<Context>, request: Request) -> Result<Report> {
+    let started = context.clock.now();
+    let last_closed = Cycle::last_closed(started)?;
+    if let Selection::Cycles(cycles) = &request.selection
+        && let Some(open) = cycles.iter().find(|cycle| !cycle.is_closed(started))
+    {
+        return Err(Error::invalid(format!(
+            "the cycle {open} is not over: it ends {}",
+            open.end().format("%Y-%m-%d %H:%M UTC")
+        ))
+        .with_hint(format!("the last closed cycle is {last_closed}")));
+    }
+    check(&context, &request, last_closed).await?;
+    context.destination.probe().await?;
+
+    let request = Arc::new(request);
+    let tables: Vec<Vec<TableReport>> = futures::stream::iter(0..request.definitions.len())
+        .map(|index| {
+            let (context, request) = (Arc::clone(&context), Arc::clone(&request));
+            let task = tokio::spawn(async move {
+                run_table(&context, &request, &request.definitions[index], last_closed).await
+            });
+            async move {
+                task.await.unwrap_or_else(|error| {
+                    let error = Error::internal("the task of a table broke off").with_source(error);
+                    vec![TableReport::failed(None, None, error)]
+                })
+            }
+        })
+        .buffered(request.jobs.max(1))
+        .collect()
+        .await;
+    Ok(Report {
+        run_id: context.run_id.clone(),
+        destination: context.destination.to_string(),
+        started_at: started,
+        finished_at: context.clock.now(),
+        tables: tables.into_iter().flatten().collect(),
+    })
+}
+
+/// Binds every definition, so that all complaints come at once and before anything is attempted.
+async fn check(context: &Context, request: &Request, last_closed: Cycle) -> Result<()> {
+    let mut complaints = Vec::new();
+    for definition in &request.definitions {
+        let bound = context
+            .engine
+            .bind(definition, last_closed, &request.parameters, request.format)
+            .await;
+        complaints.extend(bound.err());
+    }
+    let used: BTreeSet<&String> = request
+        .definitions
+        .iter()
+        .flat_map(|definition| definition.parameters.keys())
+        .collect();
+    for name in request.parameters.keys() {
+        if !used.contains(name) {
+            complaints.push(Error::invalid(format!(
+                "no definition uses the parameter `{name}`"
+            )));
+        }
+    }
+    Error::all(complaints)
+}
+
+async fn run_table(
+    context: &Context,
+    request: &Request,
+    definition: &Definition,
+    last_closed: Cycle,
+) -> Vec<TableReport> {
+    let cycles = match cycles_of(context, request, definition, last_closed).await {
+        Ok(cycles) => cycles,
+        Err(error) => return vec![TableReport::failed(Some(definition), None, error)],
+    };
+    let mut reports = Vec::new();
+    for cycle in cycles {
+        let report = deliver(context, request, definition, cycle).await;
+        let failed = matches!(report.outcome, Outcome::Failed(_));
+        context.watch.ended(&report);
+        reports.push(report);
+        if failed {
+            // Cycles of one table are published in order.
+            break;
+        }
+    }
+    reports
+}
+
+/// The cycles of one table, oldest first.
+async fn cycles_of(
+    context: &Context,
+    request: &Request,
+    definition: &Definition,
+    last_closed: Cycle,
+) -> Result<Vec<Cycle>> {
+    match &request.selection {
+        Selection::Due => {
+            let (destination, table) = (&context.destination, &definition.table);
+            let now = context.clock.now();
+            let history = recover(destination, table, &context.run_id, now).await?;
+            Ok(due(definition.sync_mode, &history.published(), last_closed))
+        }
+        Selection::Cycles(cycles) => Ok(match definition.sync_mode {
+            SyncMode::Incremental => cycles.clone(),
+            // The state of today is the same for all of them.
+            SyncMode::Snapshot => cycles.iter().max().copied().into_iter().collect(),
+        }),
+    }
+}
+
+/// Parses `name=value`.
+pub fn parameter(text: &str) -> Result<(String, String)> {
+    let wrong = || {
+        Error::invalid(format!("`{text}` is not a parameter"))
+            .with_hint("write it as name=value, for example site=example.com")
+    };
+    let (name, value) = text.split_once('=').ok_or_else(wrong)?;
+    let name: TableName = name.parse().map_err(|_| wrong())?;
+    Ok((name.into(), value.to_owned()))
+}

@@ -1,0 +1,293 @@
+//! The types of exported columns: a small set that every receiver can read, the same in both formats.
+//!
+//! [`ExportSchema::of`] maps what a query yields onto it; [`ExportSchema::cast`] makes a batch fit.
+//! | query yields | exported as |
+//! |---|---|
+//! | any string, dictionary of strings | `string` |
+//! | Int8 to Int32, UInt8, UInt16 | `int32` |
+//! | Int64, UInt32, UInt64 (checked) | `int64` |
+//! | Float16, Float32, Float64 | `float64` |
+//! | any timestamp (without zone: taken as UTC) | `timestamp`, microseconds, UTC |
+//! | Date32, Date64 | `date` |
+//! | Decimal | `decimal` |
+//! | Boolean, binary, struct, list | as such |
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
+use arrow::util::display::FormatOptions;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// One exported column, or one field of a struct.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Column {
+    pub name: String,
+    #[serde(rename = "type")]
+    pub kind: ColumnType,
+    pub nullable: bool,
+}
+
+/// The type of an exported column.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ColumnType {
+    Boolean,
+    Int32,
+    Int64,
+    Float64,
+    String,
+    Binary,
+    /// Days.
+    Date,
+    /// Microseconds, UTC.
+    Timestamp,
+    Decimal {
+        precision: u8,
+        scale: i8,
+    },
+    List(Box<Column>),
+    Struct(Vec<Column>),
+}
+
+impl Column {
+    fn of(field: &Field, path: &str) -> Result<Self> {
+        Ok(Self {
+            name: field.name().clone(),
+            kind: ColumnType::of(field.data_type(), path)?,
+            nullable: field.is_nullable(),
+        })
+    }
+
+    fn field(&self) -> Field {
+        Field::new(&self.name, self.kind.data_type(), self.nullable)
+    }
+}
+
+impl ColumnType {
+    fn of(data_type: &DataType, path: &str) -> Result<Self> {
+        Ok(match data_type {
+            DataType::Boolean => ColumnType::Boolean,
+            DataType::Int8
+            | DataType::Int16
+            | DataType::Int32
+            | DataType::UInt8
+            | DataType::UInt16 => ColumnType::Int32,
+            DataType::Int64 | DataType::UInt32 | DataType::UInt64 => ColumnType::Int64,
+            DataType::Float16 | DataType::Float32 | DataType::Float64 => ColumnType::Float64,
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => ColumnType::String,
+            DataType::Binary
+            | DataType::LargeBinary
+            | DataType::BinaryView
+            | DataType::FixedSizeBinary(_) => ColumnType::Binary,
+            DataType::Date32 | DataType::Date64 => ColumnType::Date,
+            DataType::Timestamp(_, _) => ColumnType::Timestamp,
+            DataType::Decimal32(precision, scale)
+            | DataType::Decimal64(precision, scale)
+            | DataType::Decimal128(precision, scale) => ColumnType::Decimal {
+                precision: *precision,
+                scale: *scale,
+            },
+            DataType::Dictionary(_, values) => ColumnType::of(values, path)?,
+            DataType::List(item)
+            | DataType::LargeList(item)
+            | DataType::ListView(item)
+            | DataType::LargeListView(item)
+            | DataType::FixedSizeList(item, _) => {
+                // Parquet and every catalogue call the item of a list `element`.
+                let mut column = Column::of(item, &format!("{path}[]"))?;
+                column.name = "element".to_owned();
+                ColumnType::List(Box::new(column))
+            }
+            DataType::Struct(fields) => ColumnType::Struct(
+                fields
+                    .iter()
+                    .map(|field| Column::of(field, &format!("{path}.{}", field.name())))
+                    .collect::<Result<_>>()?,
+            ),
+            other => {
+                return Err(Error::invalid(format!(
+                    "column `{path}` has the type {other}, which an export cannot carry"
+                ))
+                .with_hint("cast it in the query, for example to VARCHAR"));
+            }
+        })
+    }
+
+    fn data_type(&self) -> DataType {
+        match self {
+            ColumnType::Boolean => DataType::Boolean,
+            ColumnType::Int32 => DataType::Int32,
+            ColumnType::Int64 => DataType::Int64,
+            ColumnType::Float64 => DataType::Float64,
+            ColumnType::String => DataType::Utf8,
+            ColumnType::Binary => DataType::Binary,
+            ColumnType::Date => DataType::Date32,
+            ColumnType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            ColumnType::Decimal { precision, scale } => DataType::Decimal128(*precision, *scale),
+            ColumnType::List(item) => DataType::List(Arc::new(item.field())),
+            ColumnType::Struct(columns) => DataType::Struct(fields(columns)),
+        }
+    }
+}
+
+fn fields(columns: &[Column]) -> Fields {
+    columns.iter().map(Column::field).collect()
+}
+
+/// The columns inside the files of a table, partition columns left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ExportSchema(Vec<Column>);
+
+impl ExportSchema {
+    /// Maps the columns a query yields. Fails on a type that an export cannot carry, and on two
+    /// columns whose names differ in case only, which Athena and others cannot tell apart.
+    pub fn of<'a>(query: impl IntoIterator<Item = &'a Field>) -> Result<Self> {
+        let columns = query
+            .into_iter()
+            .map(|field| Column::of(field, field.name()))
+            .collect::<Result<Vec<_>>>()?;
+        for (index, column) in columns.iter().enumerate() {
+            let twin = columns[..index]
+                .iter()
+                .find(|earlier| earlier.name.eq_ignore_ascii_case(&column.name));
+            if let Some(twin) = twin {
+                return Err(Error::invalid(format!(
+                    "columns `{}` and `{}` differ in case only",
+                    twin.name, column.name
+                ))
+                .with_hint("rename one of them with AS; many catalogues ignore case"));
+            }
+        }
+        Ok(Self(columns))
+    }
+
+    pub fn columns(&self) -> &[Column] {
+        &self.0
+    }
+
+    /// The Arrow schema of the files.
+    pub fn arrow(&self) -> SchemaRef {
+        Arc::new(Schema::new(fields(&self.0)))
+    }
+
+    /// Casts columns, given in order, into a batch of `schema`, which is [`ExportSchema::arrow`].
+    /// Nothing is rounded to NULL: a value that does not fit is an error.
+    pub fn cast(schema: &SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
+        let options = CastOptions {
+            safe: false,
+            format_options: FormatOptions::default(),
+        };
+        let columns = columns
+            .into_iter()
+            .zip(schema.fields())
+            .map(|(array, field)| {
+                if array.data_type() == field.data_type() {
+                    return Ok(array);
+                }
+                cast_with_options(&array, field.data_type(), &options).map_err(|error| {
+                    Error::data(format!("column `{}` does not fit its type", field.name()))
+                        .with_source(error)
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        RecordBatch::try_new(Arc::clone(schema), columns).map_err(|error| {
+            Error::data("the rows of the query do not fit the schema of the table")
+                .with_source(error)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{
+        Array, AsArray, Int64Array, StringViewArray, TimestampNanosecondArray, UInt64Array,
+    };
+    use arrow::datatypes::TimestampMicrosecondType;
+
+    use super::*;
+
+    fn schema_of(fields: Vec<Field>) -> Result<ExportSchema> {
+        ExportSchema::of(&fields)
+    }
+
+    #[test]
+    fn a_schema_survives_its_published_form() {
+        let schema = schema_of(vec![
+            Field::new(
+                "time",
+                DataType::Timestamp(TimeUnit::Nanosecond, None),
+                false,
+            ),
+            Field::new_list(
+                "segments",
+                Field::new("item", DataType::Int64, false),
+                false,
+            ),
+            Field::new_struct(
+                "properties",
+                vec![Field::new("url", DataType::Utf8View, true)],
+                true,
+            ),
+            Field::new("price", DataType::Decimal128(10, 2), true),
+        ])
+        .unwrap();
+        let text = serde_json::to_string(&schema).unwrap();
+        assert!(
+            text.contains(r#"{"name":"time","type":"timestamp","nullable":false}"#),
+            "{text}"
+        );
+        assert!(
+            text.contains(r#"{"list":{"name":"element","type":"int64","nullable":false}}"#),
+            "{text}"
+        );
+        assert_eq!(serde_json::from_str::<ExportSchema>(&text).unwrap(), schema);
+    }
+
+    #[test]
+    fn batches_are_cast_and_what_does_not_fit_is_an_error() {
+        let fields = vec![
+            Field::new(
+                "time",
+                DataType::Timestamp(TimeUnit::Nanosecond, None),
+                false,
+            ),
+            Field::new("name", DataType::Utf8View, false),
+            Field::new("n", DataType::UInt64, false),
+        ];
+        let schema = schema_of(fields).unwrap().arrow();
+        let columns = |n: u64| -> Vec<ArrayRef> {
+            vec![
+                Arc::new(TimestampNanosecondArray::from(vec![
+                    1_700_000_000_123_456_000,
+                ])),
+                Arc::new(StringViewArray::from(vec!["a"])),
+                Arc::new(UInt64Array::from(vec![n])),
+            ]
+        };
+        let batch = ExportSchema::cast(&schema, columns(9_007_199_254_740_993)).unwrap();
+        let time = batch.column(0).as_primitive::<TimestampMicrosecondType>();
+        assert_eq!(time.value(0), 1_700_000_000_123_456);
+        let n: &Int64Array = batch.column(2).as_primitive();
+        assert_eq!(n.value(0), 9_007_199_254_740_993);
+        assert!(ExportSchema::cast(&schema, columns(u64::MAX)).is_err());
+        assert_eq!(batch.column(1).data_type(), &DataType::Utf8);
+    }
+
+    #[test]
+    fn what_receivers_cannot_read_is_refused() {
+        let interval = Field::new("i", DataType::Duration(TimeUnit::Second), true);
+        let nested = Field::new_struct("p", vec![interval], true);
+        let error = schema_of(vec![nested]).unwrap_err();
+        assert!(error.to_string().contains("`p.i`"), "{error}");
+        let twins = vec![
+            Field::new("url", DataType::Utf8, true),
+            Field::new("URL", DataType::Utf8, true),
+        ];
+        assert!(schema_of(twins).is_err());
+    }
+}

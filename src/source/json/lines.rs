@@ -1,0 +1,235 @@
+//! Bytes cut into chunks of whole lines.
+
+use std::io::{self, BufRead, Read};
+
+/// A chunk is cut at the last line end before it grows beyond this. One line may be longer.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// The longest line that is read, without its newline.
+pub(super) const LONGEST_LINE: usize = 64 << 20;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// Whole lines of one file, the last of them perhaps without its newline.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Chunk {
+    bytes: Vec<u8>,
+    /// The number of its first line in the file; lines count from 1.
+    first_line: u64,
+}
+
+/// A line that is not blank, without its newline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Line<'a> {
+    /// Its number in the file, blank lines counted, from 1.
+    pub(super) number: u64,
+    /// Its text; a carriage return at the end is left in, as JSON skips it.
+    pub(super) text: &'a [u8],
+}
+
+impl Chunk {
+    /// The lines that are not blank, in order.
+    pub(super) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
+        let numbered = (self.first_line..).zip(raw_lines(&self.bytes));
+        numbered
+            .map(|(number, text)| Line { number, text })
+            .filter(|line| !line.text.trim_ascii().is_empty())
+    }
+}
+
+/// The lines of `bytes` with those that are blank, without their newlines.
+fn raw_lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let start = rest;
+        // On a slice this cannot fail; it searches much faster than a loop over bytes.
+        let length = rest.skip_until(b'\n').ok().filter(|length| *length > 0)?;
+        let line = &start[..length];
+        Some(line.strip_suffix(b"\n").unwrap_or(line))
+    })
+}
+
+/// Why a file could not be cut into lines.
+#[derive(Debug)]
+pub(super) enum SplitError {
+    /// What the reader failed with.
+    Read(io::Error),
+    /// The line of this number is longer than [`LONGEST_LINE`].
+    TooLong { line: u64 },
+}
+
+/// Reads one file and cuts it into chunks.
+pub(super) struct LineSplitter<R> {
+    reader: R,
+    /// Bytes that were read and not handed out. They begin at the start of a line.
+    buffer: Vec<u8>,
+    /// How much of the buffer is known to hold no newline.
+    searched: usize,
+    next_line: u64,
+    is_start: bool,
+    chunk_bytes: usize,
+    longest_line: usize,
+}
+
+impl<R: Read> LineSplitter<R> {
+    pub(super) fn new(reader: R) -> Self {
+        Self {
+            reader,
+            buffer: Vec::new(),
+            searched: 0,
+            next_line: 1,
+            is_start: true,
+            chunk_bytes: CHUNK_BYTES,
+            longest_line: LONGEST_LINE,
+        }
+    }
+
+    /// The next lines, or `None` at the file's end.
+    pub(super) fn next_chunk(&mut self) -> Result<Option<Chunk>, SplitError> {
+        loop {
+            let at_end = self.fill().map_err(SplitError::Read)?;
+            self.check_first_line()?;
+            if at_end {
+                let rest = self.buffer.len();
+                return Ok((rest > 0).then(|| self.cut(rest)));
+            }
+            let unsearched = &self.buffer[self.searched..];
+            if let Some(newline) = unsearched.iter().rposition(|byte| *byte == b'\n') {
+                return Ok(Some(self.cut(self.searched + newline + 1)));
+            }
+            self.searched = self.buffer.len();
+        }
+    }
+
+    /// Reads up to a chunk's size, or as much again for a line that is longer. Whether it reached
+    /// the end.
+    fn fill(&mut self) -> io::Result<bool> {
+        let wanted = match self.chunk_bytes.saturating_sub(self.buffer.len()) {
+            0 => self.chunk_bytes,
+            missing => missing,
+        };
+        self.buffer.reserve(wanted);
+        let mut limited = (&mut self.reader).take(wanted as u64);
+        let read = limited.read_to_end(&mut self.buffer)?;
+        if std::mem::take(&mut self.is_start) && self.buffer.starts_with(BYTE_ORDER_MARK) {
+            self.buffer.drain(..BYTE_ORDER_MARK.len());
+        }
+        Ok(read < wanted)
+    }
+
+    /// Only the first line of the buffer can be longer than a chunk.
+    fn check_first_line(&self) -> Result<(), SplitError> {
+        let Some(head) = self.buffer.get(..=self.longest_line) else {
+            return Ok(());
+        };
+        let unsearched = head.get(self.searched..).unwrap_or_default();
+        if unsearched.contains(&b'\n') {
+            return Ok(());
+        }
+        Err(SplitError::TooLong {
+            line: self.next_line,
+        })
+    }
+
+    fn cut(&mut self, length: usize) -> Chunk {
+        let rest = self.buffer.split_off(length);
+        let bytes = std::mem::replace(&mut self.buffer, rest);
+        let first_line = self.next_line;
+        self.next_line += raw_lines(&bytes).count() as u64;
+        self.searched = 0;
+        Chunk { bytes, first_line }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The chunks of `text`, each as numbered lines.
+    fn split(text: &[u8], chunk_bytes: usize) -> Vec<Vec<(u64, String)>> {
+        let mut splitter = LineSplitter {
+            chunk_bytes,
+            ..LineSplitter::new(text)
+        };
+        let mut chunks = Vec::new();
+        while let Some(chunk) = splitter.next_chunk().unwrap() {
+            let line = |line: Line<'_>| (line.number, String::from_utf8_lossy(line.text).into());
+            chunks.push(chunk.lines().map(line).collect());
+        }
+        chunks
+    }
+
+    fn lines(text: &[u8]) -> Vec<(u64, String)> {
+        split(text, CHUNK_BYTES).concat()
+    }
+
+    fn numbered(lines: &[(u64, &str)]) -> Vec<(u64, String)> {
+        let owned = lines
+            .iter()
+            .map(|(number, text)| (*number, (*text).to_owned()));
+        owned.collect()
+    }
+
+    #[test]
+    fn blank_lines_are_counted_and_skipped() {
+        let text = b"a\n\n  \t\nb\r\n\r\nc";
+        assert_eq!(lines(text), numbered(&[(1, "a"), (4, "b\r"), (6, "c")]));
+        assert_eq!(lines(b""), []);
+        assert_eq!(lines(b"\n\n"), []);
+        assert_eq!(lines(b"a\n"), numbered(&[(1, "a")]));
+    }
+
+    #[test]
+    fn a_byte_order_mark_counts_only_at_the_start() {
+        assert_eq!(lines(b"\xEF\xBB\xBFa\nb"), numbered(&[(1, "a"), (2, "b")]));
+        assert_eq!(lines(b"a\n\xEF\xBB\xBFb")[1].1, "\u{feff}b");
+        assert_eq!(lines(b"\xEF\xBB\xBF"), []);
+    }
+
+    #[test]
+    fn chunks_hold_whole_lines_whatever_their_size() {
+        let text: String = (1..200)
+            .map(|n| format!("{}\n", "x".repeat(n % 13)))
+            .collect();
+        let whole = lines(text.as_bytes());
+        for chunk_bytes in 1..40 {
+            let chunks = split(text.as_bytes(), chunk_bytes);
+            assert_eq!(chunks.concat(), whole, "{chunk_bytes}");
+        }
+        assert!(split(text.as_bytes(), 40).len() > 20);
+    }
+
+    #[test]
+    fn lines_up_to_the_limit_are_read() {
+        let split = |text: &str| {
+            let mut splitter = LineSplitter {
+                chunk_bytes: 4,
+                longest_line: 10,
+                ..LineSplitter::new(text.as_bytes())
+            };
+            loop {
+                match splitter.next_chunk() {
+                    Ok(Some(_)) => {}
+                    Ok(None) => return Ok(()),
+                    Err(SplitError::TooLong { line }) => return Err(line),
+                    Err(SplitError::Read(error)) => panic!("{error}"),
+                }
+            }
+        };
+        assert_eq!(split("a\nb\n1234567890\nc\n1234567890"), Ok(()));
+        assert_eq!(split("a\nb\n12345678901\nc\n"), Err(3));
+        assert_eq!(split("a\nb\nc\n12345678901"), Err(4));
+    }
+
+    #[test]
+    fn a_failing_reader_is_no_end() {
+        struct Failing;
+        impl Read for Failing {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::UnexpectedEof.into())
+            }
+        }
+        let mut splitter = LineSplitter::new(b"a\nb".chain(Failing));
+        assert!(matches!(splitter.next_chunk(), Err(SplitError::Read(_))));
+    }
+}

@@ -1,0 +1,193 @@
+//! Sources: `sql/sources/*.sql` as tables, frozen file lists, and the reading of JSON lines.
+//!
+//! ```text
+//! sql/sources/events.sql ─declare→ Declaration ─plan, location→ SourceTable ─scan→
+//!    expand (folders, pruned by prune, bounds and folder_time) ─freeze→ ScanLog
+//!    ─scan→ JsonLinesExec | DataFusion's Parquet reader → RecordBatches
+//! ```
+//! | file | concept |
+//! |---|---|
+//! | `declare`, `options`, `sql_file` | what a file may say, and complaints with its lines |
+//! | `location` | `LOCATION` under `--from` |
+//! | `table`, `fixed`, `scan` | the tables of DataFusion, and the operator that reads their files |
+//! | `expand`, `folder` | Hive folders to files |
+//! | `prune`, `bounds`, `folder_time` | which folders a query cannot need |
+//! | `frozen`, `scan_log` | what was read, on record |
+//! | `json` | JSON lines to batches |
+//! | `views` | views over sources |
+
+mod bounds;
+mod declare;
+mod expand;
+mod fixed;
+mod folder;
+mod folder_time;
+mod frozen;
+mod json;
+mod location;
+mod options;
+mod prune;
+mod scan;
+mod scan_log;
+mod sql_file;
+mod table;
+#[cfg(test)]
+mod tests;
+mod views;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use datafusion::common::{DataFusionError, TableReference};
+use datafusion::prelude::SessionContext;
+use url::Url;
+
+pub use fixed::FixedTable;
+pub use frozen::FrozenFile;
+pub use json::Compression;
+pub use scan_log::{ScanLog, ScanProgress, SourceScan};
+pub use table::SourceFormat;
+
+use crate::error::{Error, Result};
+use declare::{Declaration, Declared, TableDeclaration};
+use location::Location;
+use table::SourceTable;
+use views::View;
+
+/// Every declared source, sorted by name. Names are unique, since they are file names.
+#[derive(Debug)]
+pub struct Sources {
+    declarations: Vec<Declaration>,
+}
+
+impl Sources {
+    /// Reads and checks every `*.sql` of the folder.
+    ///
+    /// # Errors
+    /// [`Error::invalid`]: the folder is missing or has no such file, a file cannot be read, or
+    /// its declaration is wrong (with file and line).
+    pub fn load(dir: &Path) -> Result<Self> {
+        let unreadable = |path: &Path, error: std::io::Error| {
+            Error::invalid(format!("cannot read `{}`", path.display())).with_source(error)
+        };
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(dir).map_err(|error| unreadable(dir, error))? {
+            let path = entry.map_err(|error| unreadable(dir, error))?.path();
+            if path.extension().is_some_and(|extension| extension == "sql") {
+                files.push(path);
+            }
+        }
+        if files.is_empty() {
+            return Err(Error::invalid(format!("no `*.sql` in `{}`", dir.display()))
+                .with_hint("declare each source there: CREATE EXTERNAL TABLE …"));
+        }
+        files.sort();
+        let mut declarations = Vec::new();
+        for path in files {
+            let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
+            let name = source_name(&path)?;
+            declarations.push(Declaration::parse(name, path.display().to_string(), text)?);
+        }
+        Ok(Self { declarations })
+    }
+
+    /// The root (`scheme://authority`) of every object store that the sources are in, each once.
+    ///
+    /// They have to be registered with the session's runtime before a query runs.
+    ///
+    /// # Errors
+    /// [`Error::invalid`] with file and line: a LOCATION that is not usable, or relative where
+    /// there is no `base`.
+    pub fn locations(&self, base: Option<&Url>) -> Result<Vec<Url>> {
+        let mut roots: BTreeSet<Url> = BTreeSet::new();
+        for (declaration, table) in self.tables() {
+            let location = resolve(declaration, table, base)?;
+            roots.insert(AsRef::<Url>::as_ref(&location.store).clone());
+        }
+        Ok(roots.into_iter().collect())
+    }
+
+    /// Registers the tables, then the views, in the session's default catalog and schema.
+    ///
+    /// Nothing is listed or read before a query is planned.
+    ///
+    /// # Errors
+    /// As [`Self::locations`]; and a type, partition column, option or view that is wrong.
+    pub async fn register(&self, ctx: &SessionContext, base: Option<&Url>) -> Result<()> {
+        for (declaration, table) in self.tables() {
+            let location = resolve(declaration, table, base)?;
+            let spec = table.plan(&declaration.file, &ctx.state()).await?;
+            let name = declaration.name.clone();
+            let table = Arc::new(SourceTable::new(name, location, spec));
+            ctx.register_table(TableReference::bare(declaration.name.as_str()), table)
+                .map_err(|error| declaration.file.rejected(&error))?;
+        }
+        let views = self
+            .declarations
+            .iter()
+            .filter_map(|declaration| match &declaration.kind {
+                Declared::View(view) => Some(View {
+                    name: &declaration.name,
+                    file: &declaration.file,
+                    declaration: view,
+                }),
+                Declared::Table(_) => None,
+            });
+        views::register(ctx, views.collect()).await
+    }
+
+    /// The names of all sources, views included, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.declarations
+            .iter()
+            .map(|declaration| declaration.name.as_str())
+    }
+
+    /// The comment in front of a source's statement, where there is one.
+    pub fn description(&self, name: &str) -> Option<&str> {
+        let mut declarations = self.declarations.iter();
+        let declaration = declarations.find(|declaration| declaration.name == name)?;
+        declaration.description.as_deref()
+    }
+
+    fn tables(&self) -> impl Iterator<Item = (&Declaration, &TableDeclaration)> {
+        self.declarations
+            .iter()
+            .filter_map(|declaration| match &declaration.kind {
+                Declared::Table(table) => Some((declaration, table.as_ref())),
+                Declared::View(_) => None,
+            })
+    }
+}
+
+/// The stem of a file, as a source's name: `[a-z][a-z0-9_]*`.
+fn source_name(path: &Path) -> Result<&str> {
+    let is_name = |stem: &str| {
+        stem.starts_with(|first: char| first.is_ascii_lowercase())
+            && stem
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    };
+    let stem = path.file_stem().and_then(|stem| stem.to_str());
+    stem.filter(|stem| is_name(stem)).ok_or_else(|| {
+        Error::invalid(format!("`{}` is not named like a source", path.display()))
+            .with_hint("name it with small letters, digits and `_`, from a letter on: `events.sql`")
+    })
+}
+
+fn resolve(
+    declaration: &Declaration,
+    table: &TableDeclaration,
+    base: Option<&Url>,
+) -> Result<Location> {
+    Location::resolve(&table.location, base).map_err(|error| {
+        let file = &declaration.file;
+        error.context(file.position(file.last_line_of("location")))
+    })
+}
+
+/// Carries our error through DataFusion.
+fn external(error: Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}

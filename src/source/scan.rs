@@ -1,0 +1,178 @@
+//! From a frozen list to the operator that reads it.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use datafusion::catalog::Session;
+use datafusion::common::{Result, project_schema};
+use datafusion::datasource::file_format::FileFormat;
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+
+use super::frozen::{FrozenFile, SourceFile};
+use super::json::JsonLinesExec;
+use super::location::key_url;
+use super::scan_log::{Scan, ScanCounts, ScanMark};
+use super::table::SourceFormat;
+
+/// What both kinds of table know of their files.
+#[derive(Debug, Clone)]
+pub(super) struct Files {
+    pub(super) store: ObjectStoreUrl,
+    pub(super) format: SourceFormat,
+    /// The files' columns, then those of the folders.
+    pub(super) schema: TableSchema,
+}
+
+impl Files {
+    /// The scan of `files`, all of them on record, before it runs.
+    pub(super) fn freeze(&self, source: &str, files: &[SourceFile]) -> Arc<Scan> {
+        let frozen = files.iter().map(|file| FrozenFile {
+            key: key_url(&self.store, &file.meta.location),
+            size: file.meta.size,
+            etag: file.meta.e_tag.clone(),
+        });
+        Arc::new(Scan {
+            source: source.to_owned(),
+            files: frozen.collect(),
+            counts: ScanCounts::default(),
+        })
+    }
+
+    /// The operator that reads `files`, in at most the session's `target_partitions` partitions.
+    ///
+    /// Empty files are left out: they hold no rows in either format.
+    ///
+    /// # Errors
+    /// Where a column of `projection` does not exist, or the store is not registered.
+    pub(super) async fn plan(
+        &self,
+        state: &dyn Session,
+        files: Vec<SourceFile>,
+        projection: Option<&Vec<usize>>,
+        limit: Option<usize>,
+        scan: Arc<Scan>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let files: Vec<SourceFile> = files
+            .into_iter()
+            .filter(|file| file.meta.size > 0)
+            .collect();
+        if files.is_empty() {
+            let schema = project_schema(self.schema.table_schema(), projection)?;
+            return Ok(Arc::new(EmptyExec::new(schema)));
+        }
+        let groups = spread(files, state.config().target_partitions());
+        match self.format {
+            SourceFormat::Json(compression) => Ok(Arc::new(JsonLinesExec::new(
+                self.store.clone(),
+                groups,
+                compression,
+                &self.schema,
+                projection,
+                scan,
+            )?)),
+            SourceFormat::Parquet => self.parquet(state, groups, projection, limit, scan).await,
+        }
+    }
+
+    /// DataFusion's own reader. Its optimizer gives it the filters to skip row groups with.
+    async fn parquet(
+        &self,
+        state: &dyn Session,
+        groups: Vec<Vec<SourceFile>>,
+        projection: Option<&Vec<usize>>,
+        limit: Option<usize>,
+        scan: Arc<Scan>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let groups = groups.into_iter().map(|files| {
+            let files = files.into_iter().map(|file| {
+                PartitionedFile::new_from_meta(file.meta)
+                    .with_partition_values(file.partition)
+                    .with_extension(ScanMark(Arc::clone(&scan)))
+            });
+            FileGroup::new(files.collect())
+        });
+        let source = Arc::new(ParquetSource::new(self.schema.clone()));
+        let config = FileScanConfigBuilder::new(self.store.clone(), source)
+            .with_file_groups(groups.collect())
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .build();
+        let options = state.config_options().execution.parquet.clone();
+        let mut format = ParquetFormat::default();
+        let mut table_options = format.options().clone();
+        table_options.global = options;
+        format = format.with_options(table_options);
+        format.create_physical_plan(state, config).await
+    }
+}
+
+/// Spreads whole files over at most `partitions` groups of about the same size.
+///
+/// The same files always give the same groups; each group is in the order of keys.
+fn spread(mut files: Vec<SourceFile>, partitions: usize) -> Vec<Vec<SourceFile>> {
+    let count = partitions.min(files.len()).max(1);
+    files.sort_by(|one, other| {
+        let key = |file: &SourceFile| (Reverse(file.meta.size), file.meta.location.clone());
+        key(one).cmp(&key(other))
+    });
+    let mut groups: Vec<(u64, Vec<SourceFile>)> = vec![(0, Vec::new()); count];
+    for file in files {
+        // The largest file that is left goes to the group that has least.
+        if let Some((size, group)) = groups.iter_mut().min_by_key(|(size, _)| *size) {
+            *size += file.meta.size;
+            group.push(file);
+        }
+    }
+    let mut groups: Vec<Vec<SourceFile>> = groups.into_iter().map(|(_, group)| group).collect();
+    for group in &mut groups {
+        group.sort_by(|one, other| one.meta.location.cmp(&other.meta.location));
+    }
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use object_store::ObjectMeta;
+
+    use super::*;
+
+    fn file(key: &str, size: u64) -> SourceFile {
+        SourceFile {
+            meta: ObjectMeta {
+                location: key.into(),
+                last_modified: DateTime::UNIX_EPOCH,
+                size,
+                e_tag: None,
+                version: None,
+            },
+            partition: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn files_are_spread_by_size_and_always_alike() {
+        let sizes = [("a", 10), ("b", 70), ("c", 40), ("d", 40), ("e", 10)];
+        let keys = |files: Vec<SourceFile>, partitions| -> Vec<String> {
+            let groups = spread(files, partitions).into_iter();
+            let keys = groups.map(|group| {
+                group
+                    .iter()
+                    .map(|file| file.meta.location.to_string())
+                    .collect()
+            });
+            keys.collect()
+        };
+        let files = || sizes.iter().map(|(key, size)| file(key, *size));
+        assert_eq!(keys(files().collect(), 2), ["abe", "cd"]);
+        assert_eq!(keys(files().rev().collect(), 2), ["abe", "cd"]);
+        assert_eq!(keys(files().collect(), 1), ["abcde"]);
+        assert_eq!(keys(files().collect(), 9).len(), 5);
+    }
+}

@@ -1,0 +1,224 @@
+//! One SQL file: its statement, its leading comment, and complaints that name its lines.
+
+use datafusion::common::DataFusionError;
+use datafusion::sql::parser::{DFParserBuilder, Statement};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::parser::ParserError;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
+
+use crate::error::{Error, Result};
+
+/// A SQL file that consists of tokens; whether they make a statement is for [`SqlFile::statement`].
+#[derive(Debug)]
+pub(super) struct SqlFile {
+    /// The file's name as it is printed: `sql/sources/events.sql`.
+    name: String,
+    text: String,
+    tokens: Vec<TokenWithSpan>,
+}
+
+impl SqlFile {
+    /// # Errors
+    /// [`Error::invalid`] with file and line where the text has no tokens (an open quote).
+    pub(super) fn new(name: String, text: String) -> Result<Self> {
+        let tokens = match Tokenizer::new(&GenericDialect {}, &text).tokenize_with_location() {
+            Ok(tokens) => tokens,
+            Err(error) => {
+                let line = error.location.line.max(1);
+                return Err(complaint(&name, line, &error.message));
+            }
+        };
+        Ok(Self { name, text, tokens })
+    }
+
+    /// The file's only statement.
+    ///
+    /// # Errors
+    /// [`Error::invalid`] with file and line: it does not parse, there is none, or more than one.
+    pub(super) fn statement(&self) -> Result<Statement> {
+        let dialect = GenericDialect {};
+        let mut statements = DFParserBuilder::new(self.text.as_str())
+            .with_dialect(&dialect)
+            .build()
+            .and_then(|mut parser| parser.parse_statements())
+            .map_err(|error| self.rejected(&error))?;
+        if statements.len() > 1 {
+            return Err(self.complaint(
+                self.second_statement_line(),
+                "a second statement; write one statement a file",
+            ));
+        }
+        statements
+            .pop_front()
+            .ok_or_else(|| self.complaint(1, "there is no statement in this file"))
+    }
+
+    /// An [`Error::invalid`] that reads `file:line: what`.
+    pub(super) fn complaint(&self, line: u64, what: impl AsRef<str>) -> Error {
+        complaint(&self.name, line, what.as_ref())
+    }
+
+    /// `file:line`.
+    pub(super) fn position(&self, line: u64) -> String {
+        format!("{}:{line}", self.name)
+    }
+
+    /// What DataFusion's parser or planner had against this file, at the line it named, if it did.
+    pub(super) fn rejected(&self, error: &DataFusionError) -> Error {
+        let message = innermost_message(error);
+        let (what, line) = split_position(&message);
+        let line = line.unwrap_or_else(|| match what.ends_with("found: EOF") {
+            true => self.last_line(),
+            false => self.first_line(),
+        });
+        self.complaint(line, what)
+    }
+
+    /// The line of the first token that is not blank and no comment.
+    pub(super) fn first_line(&self) -> u64 {
+        self.code()
+            .next()
+            .map_or(1, |token| token.span.start.line.max(1))
+    }
+
+    fn last_line(&self) -> u64 {
+        self.code()
+            .last()
+            .map_or(1, |token| token.span.start.line.max(1))
+    }
+
+    /// The line of the first token that spells `word`; the statement's first line without one.
+    pub(super) fn first_line_of(&self, word: &str) -> u64 {
+        self.code()
+            .find(|token| spells(&token.token, word))
+            .map_or_else(|| self.first_line(), |token| token.span.start.line)
+    }
+
+    /// As [`Self::first_line_of`], for clauses that stand behind the columns.
+    pub(super) fn last_line_of(&self, word: &str) -> u64 {
+        self.code()
+            .filter(|token| spells(&token.token, word))
+            .last()
+            .map_or_else(|| self.first_line(), |token| token.span.start.line)
+    }
+
+    /// The comment in front of the statement, one line for each of its lines.
+    pub(super) fn leading_comment(&self) -> Option<String> {
+        let lines: Vec<&str> = self
+            .tokens
+            .iter()
+            .map_while(|token| match &token.token {
+                Token::Whitespace(space) => Some(space),
+                _ => None,
+            })
+            .filter_map(|space| match space {
+                Whitespace::SingleLineComment { comment, .. } => Some(comment.as_str()),
+                Whitespace::MultiLineComment(comment) => Some(comment.as_str()),
+                _ => None,
+            })
+            .flat_map(str::lines)
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect();
+        (!lines.is_empty()).then(|| lines.join("\n"))
+    }
+
+    fn code(&self) -> impl Iterator<Item = &TokenWithSpan> {
+        self.tokens
+            .iter()
+            .filter(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF))
+    }
+
+    fn second_statement_line(&self) -> u64 {
+        self.code()
+            .skip_while(|token| token.token != Token::SemiColon)
+            .find(|token| token.token != Token::SemiColon)
+            .map_or_else(|| self.first_line(), |token| token.span.start.line)
+    }
+}
+
+fn complaint(file: &str, line: u64, what: &str) -> Error {
+    Error::invalid(format!("{file}:{line}: {what}"))
+}
+
+fn spells(token: &Token, word: &str) -> bool {
+    match token {
+        Token::Word(found) => found.value.eq_ignore_ascii_case(word),
+        Token::SingleQuotedString(found) => found.eq_ignore_ascii_case(word),
+        _ => false,
+    }
+}
+
+/// The message without the prefixes that each wrapper adds ("SQL error: ParserError(…)").
+fn innermost_message(error: &DataFusionError) -> String {
+    match error {
+        DataFusionError::SQL(parser, _) => match parser.as_ref() {
+            ParserError::TokenizerError(message) | ParserError::ParserError(message) => {
+                message.clone()
+            }
+            other => other.to_string(),
+        },
+        DataFusionError::Plan(message) | DataFusionError::NotImplemented(message) => {
+            message.clone()
+        }
+        DataFusionError::Diagnostic(_, inner) | DataFusionError::Context(_, inner) => {
+            innermost_message(inner)
+        }
+        other => other.strip_backtrace(),
+    }
+}
+
+/// Cuts the parser's ` at Line: 3, Column: 7` off its message.
+fn split_position(message: &str) -> (&str, Option<u64>) {
+    let Some((what, position)) = message.split_once(" at Line: ") else {
+        return (message, None);
+    };
+    let digits = position.split(',').next().unwrap_or_default();
+    (what, digits.trim().parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> SqlFile {
+        SqlFile::new("sql/sources/x.sql".to_owned(), text.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn the_leading_comment_is_the_description() {
+        let file = file("-- Page views.\n/* Of all\n workspaces. */\nSELECT 1 -- not this");
+        assert_eq!(
+            file.leading_comment().unwrap(),
+            "Page views.\nOf all\nworkspaces."
+        );
+        assert_eq!(file.first_line(), 4);
+    }
+
+    #[test]
+    fn complaints_name_the_line() {
+        for broken in ["SELECT 1\nFROM )\n\n", "SELECT 1\nFROM (\n\n"] {
+            let error = file(broken).statement().unwrap_err().to_string();
+            assert!(error.starts_with("sql/sources/x.sql:2: "), "{error}");
+        }
+        let two = file("SELECT 1;\n\n-- more\nSELECT 2").statement();
+        assert_eq!(
+            two.unwrap_err().to_string(),
+            "sql/sources/x.sql:4: a second statement; write one statement a file"
+        );
+        let none = file("-- nothing\n").statement().unwrap_err();
+        assert_eq!(
+            none.to_string(),
+            "sql/sources/x.sql:1: there is no statement in this file"
+        );
+        let quote = SqlFile::new("x.sql".to_owned(), "SELECT\n'open".to_owned()).unwrap_err();
+        assert!(quote.to_string().starts_with("x.sql:2: "), "{quote}");
+    }
+
+    #[test]
+    fn words_are_found_first_and_last() {
+        let file = file("SELECT time\nFROM x\nWHERE name = 'time'");
+        assert_eq!(file.first_line_of("TIME"), 1);
+        assert_eq!(file.last_line_of("time"), 3);
+    }
+}

@@ -1,0 +1,133 @@
+//! A declared source as a table of DataFusion.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use datafusion::arrow::datatypes::{DataType, FieldRef, SchemaRef};
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::Result;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+
+use super::bounds::TimeBounds;
+use super::declare::TableSpec;
+use super::expand::{Expansion, TimePruning};
+use super::folder_time::TimeFolders;
+use super::json::Compression;
+use super::location::Location;
+use super::prune::{PartitionFilters, decided_by_partitions};
+use super::scan::Files;
+use super::scan_log::ScanLog;
+
+/// How the files of a table are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceFormat {
+    /// One JSON object a line, compressed or not.
+    Json(Compression),
+    /// Parquet, whatever its compression.
+    Parquet,
+}
+
+/// Which folders a condition on the time column makes unnecessary.
+#[derive(Debug, Clone)]
+pub(super) struct TimeRule {
+    pub(super) column: String,
+    /// A timestamp.
+    pub(super) data_type: DataType,
+    pub(super) folders: TimeFolders,
+    /// How far a row's time may lie outside its folder's range.
+    pub(super) slack: TimeDelta,
+}
+
+/// A declared source: folders that are listed anew for every scan.
+#[derive(Debug)]
+pub(super) struct SourceTable {
+    name: String,
+    location: Location,
+    files: Files,
+    time: Option<TimeRule>,
+}
+
+impl SourceTable {
+    pub(super) fn new(name: String, location: Location, spec: TableSpec) -> Self {
+        let schema = TableSchema::builder(spec.file_schema)
+            .with_table_partition_cols(spec.partition_fields)
+            .build();
+        Self {
+            name,
+            files: Files {
+                store: location.store.clone(),
+                format: spec.format,
+                schema,
+            },
+            location,
+            time: spec.time,
+        }
+    }
+}
+
+#[async_trait]
+impl TableProvider for SourceTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(self.files.schema.table_schema())
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>> {
+        Ok(pushdown(filters, self.files.schema.table_partition_cols()))
+    }
+
+    /// Lists, freezes and logs the files, and plans their reading.
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let partition_fields = self.files.schema.table_partition_cols();
+        let store = state.runtime_env().object_store(&self.location.store)?;
+        let files = Expansion {
+            source: &self.name,
+            store: store.as_ref(),
+            location: &self.location,
+            partition_fields,
+            filters: &PartitionFilters::new(state, partition_fields, filters)?,
+            time: self.time.as_ref().map(|time| TimePruning {
+                folders: &time.folders,
+                slack: time.slack,
+                bounds: TimeBounds::of(filters, &time.column, &time.data_type),
+            }),
+        }
+        .files()
+        .await?;
+        let scan = self.files.freeze(&self.name, &files);
+        if let Some(log) = state.config().get_extension::<ScanLog>() {
+            log.add(Arc::clone(&scan));
+        }
+        self.files.plan(state, files, projection, limit, scan).await
+    }
+}
+
+/// Filters on partition columns are decided by the list of files; others stay in the plan.
+pub(super) fn pushdown(
+    filters: &[&Expr],
+    partition_fields: &[FieldRef],
+) -> Vec<TableProviderFilterPushDown> {
+    let each = filters.iter().map(|filter| {
+        if decided_by_partitions(filter, partition_fields) {
+            TableProviderFilterPushDown::Exact
+        } else {
+            TableProviderFilterPushDown::Inexact
+        }
+    });
+    each.collect()
+}

@@ -1,0 +1,279 @@
+//! The door: file formats whose writer is [`StageExec`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::catalog::Session;
+use datafusion::common::config::TableParquetOptions;
+use datafusion::common::{GetExt, Result, Statistics};
+use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
+use datafusion::datasource::file_format::json::JsonFormatFactory;
+use datafusion::datasource::file_format::parquet::{ParquetFormat, ParquetFormatFactory};
+use datafusion::datasource::file_format::{
+    FileFormat as StockFormat, FileFormatFactory, file_type_to_format,
+};
+use datafusion::datasource::physical_plan::{FileScanConfig, FileSinkConfig, FileSource};
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::dml::CopyTo;
+use datafusion::parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
+use datafusion::physical_expr::LexRequirement;
+use datafusion::physical_plan::ExecutionPlan;
+use object_store::{ObjectMeta, ObjectStore};
+
+use crate::encode::Encoding;
+use crate::error::Error;
+use crate::layout::FileFormat;
+use crate::schema::{ColumnType, ExportSchema};
+use crate::stage::exec::{StageExec, StageSpec};
+use crate::stage::split::Splitter;
+
+/// Set by the engine, never by a user: the column that the window selects by.
+pub const WINDOW_COLUMN_OPTION: &str = "dayport.window_column";
+
+/// Set by the engine: `true` if no rows at all make one empty file.
+pub const EMPTY_FILE_OPTION: &str = "dayport.empty_file";
+
+/// About the size of a row group, in bytes and rows: whichever comes first.
+const ROW_GROUP_BYTES: usize = 128 << 20;
+const ROW_GROUP_ROWS: usize = 1 << 20;
+
+/// About what `gzip` does without options.
+const GZIP_LEVEL: u32 = 6;
+
+/// The formats of an export.
+pub struct StageFormats;
+
+impl StageFormats {
+    /// Replaces the JSON and Parquet formats of a session.
+    pub fn register(state: &mut SessionState) -> Result<()> {
+        let stock: [(FileFormat, Arc<dyn FileFormatFactory>); 2] = [
+            (FileFormat::Json, Arc::new(JsonFormatFactory::new())),
+            (FileFormat::Parquet, Arc::new(ParquetFormatFactory::new())),
+        ];
+        for (format, stock) in stock {
+            state.register_file_format(Arc::new(StageFormatFactory { format, stock }), true)?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct StageFormatFactory {
+    format: FileFormat,
+    stock: Arc<dyn FileFormatFactory>,
+}
+
+impl GetExt for StageFormatFactory {
+    fn get_ext(&self) -> String {
+        self.stock.get_ext()
+    }
+}
+
+impl FileFormatFactory for StageFormatFactory {
+    fn create(
+        &self,
+        state: &dyn Session,
+        options: &HashMap<String, String>,
+    ) -> Result<Arc<dyn StockFormat>> {
+        let mut options = options.clone();
+        let window_column = options.remove(WINDOW_COLUMN_OPTION);
+        let empty_file = options.remove(EMPTY_FILE_OPTION).as_deref() == Some("true");
+        let (encoding, stock) = match self.format {
+            FileFormat::Json => {
+                let encoding = JsonOptions::parse(&options)?;
+                (encoding, self.stock.create(state, &HashMap::new())?)
+            }
+            FileFormat::Parquet => {
+                refuse_foreign(&options)?;
+                options
+                    .entry("format.compression".to_owned())
+                    .or_insert_with(|| "snappy".to_owned());
+                let stock = self.stock.create(state, &options)?;
+                let Some(parquet) = stock.downcast_ref::<ParquetFormat>() else {
+                    return Err(Error::internal("the Parquet format is not Parquet").into());
+                };
+                let properties = writer_properties(parquet.options(), &options)?;
+                (Encoding::Parquet(Box::new(properties)), stock)
+            }
+        };
+        Ok(Arc::new(StageFormat {
+            stock,
+            encoding,
+            window_column,
+            empty_file,
+        }))
+    }
+
+    fn default(&self) -> Arc<dyn StockFormat> {
+        self.stock.default()
+    }
+}
+
+/// What `OPTIONS` may say about JSON files.
+struct JsonOptions;
+
+impl JsonOptions {
+    fn parse(options: &HashMap<String, String>) -> Result<Encoding, Error> {
+        let mut gzip_level = GZIP_LEVEL;
+        for (key, value) in options {
+            match key.as_str() {
+                "format.compression" if value.eq_ignore_ascii_case("gzip") => {}
+                "format.compression" => {
+                    return Err(Error::invalid(format!(
+                        "compression '{value}' is not a compression of JSON files"
+                    ))
+                    .with_hint("JSON files are always gzip; leave the option out"));
+                }
+                "format.compression_level" => {
+                    let level = value.parse().ok().filter(|level| *level <= 9);
+                    gzip_level = level.ok_or_else(|| {
+                        Error::invalid(format!("compression_level '{value}' is not 0 to 9"))
+                    })?;
+                }
+                other => {
+                    let name = other.trim_start_matches("format.");
+                    return Err(Error::invalid(format!("unknown option '{name}'"))
+                        .with_hint("JSON files take `compression` and `compression_level`"));
+                }
+            }
+        }
+        Ok(Encoding::Json { gzip_level })
+    }
+}
+
+/// Options that are not about the format would be dropped silently.
+fn refuse_foreign(options: &HashMap<String, String>) -> Result<(), Error> {
+    match options.keys().find(|key| !key.starts_with("format.")) {
+        None => Ok(()),
+        Some(key) => Err(Error::invalid(format!("unknown option '{key}'"))
+            .with_hint("OPTIONS takes format options, for example `compression 'zstd(3)'`")),
+    }
+}
+
+fn writer_properties(
+    options: &TableParquetOptions,
+    given: &HashMap<String, String>,
+) -> Result<WriterProperties> {
+    let options = options.clone().with_skip_arrow_metadata(true);
+    let mut builder = WriterPropertiesBuilder::try_from(&options)?
+        .set_created_by(concat!("dayport version ", env!("CARGO_PKG_VERSION")).to_owned());
+    if !given.contains_key("format.max_row_group_size") {
+        builder = builder.set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
+    }
+    Ok(builder
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+        .build())
+}
+
+/// Reads like the stock format, writes into a stage.
+#[derive(Debug)]
+struct StageFormat {
+    stock: Arc<dyn StockFormat>,
+    encoding: Encoding,
+    window_column: Option<String>,
+    empty_file: bool,
+}
+
+impl StageFormat {
+    /// `query` is what the query yields, partition columns included.
+    fn spec(&self, partition_by: &[String], query: &Schema) -> Result<StageSpec, Error> {
+        // Fails on partition columns that are not there or have no place in a folder name.
+        Splitter::new(partition_by, query)?;
+        let (outside, inside): (Vec<&Field>, Vec<&Field>) = query
+            .fields()
+            .iter()
+            .map(AsRef::as_ref)
+            .partition(|field| partition_by.contains(field.name()));
+        if inside.is_empty() {
+            return Err(Error::invalid("all columns are partition columns")
+                .with_hint("the files would have no columns; select at least one more"));
+        }
+        let schema = ExportSchema::of(inside)?;
+        let window_column = self.window_column.clone().filter(|name| {
+            let of_name = schema.columns().iter().find(|column| column.name == *name);
+            of_name.is_some_and(|column| column.kind == ColumnType::Timestamp)
+        });
+        Ok(StageSpec {
+            encoding: self.encoding.clone(),
+            schema,
+            partition_by: partition_by.to_vec(),
+            partition_columns: ExportSchema::of(outside)?,
+            window_column,
+            empty_file: self.empty_file,
+        })
+    }
+}
+
+/// What a `COPY` of a session with [`StageFormats`] will write, before it is planned to the end.
+pub fn spec_of(copy: &CopyTo, state: &SessionState) -> Result<StageSpec> {
+    let format = file_type_to_format(&copy.file_type)?.create(state, &copy.options)?;
+    let Some(format) = format.downcast_ref::<StageFormat>() else {
+        return Err(Error::internal("a COPY into a format that is not ours").into());
+    };
+    Ok(format.spec(&copy.partition_by, copy.input.schema().as_arrow())?)
+}
+
+#[async_trait]
+impl StockFormat for StageFormat {
+    fn get_ext(&self) -> String {
+        self.stock.get_ext()
+    }
+
+    fn get_ext_with_compression(&self, compression: &FileCompressionType) -> Result<String> {
+        self.stock.get_ext_with_compression(compression)
+    }
+
+    fn compression_type(&self) -> Option<FileCompressionType> {
+        self.stock.compression_type()
+    }
+
+    async fn infer_schema(
+        &self,
+        state: &dyn Session,
+        store: &Arc<dyn ObjectStore>,
+        objects: &[ObjectMeta],
+    ) -> Result<SchemaRef> {
+        self.stock.infer_schema(state, store, objects).await
+    }
+
+    async fn infer_stats(
+        &self,
+        state: &dyn Session,
+        store: &Arc<dyn ObjectStore>,
+        schema: SchemaRef,
+        object: &ObjectMeta,
+    ) -> Result<Statistics> {
+        self.stock.infer_stats(state, store, schema, object).await
+    }
+
+    async fn create_physical_plan(
+        &self,
+        state: &dyn Session,
+        scan: FileScanConfig,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.stock.create_physical_plan(state, scan).await
+    }
+
+    async fn create_writer_physical_plan(
+        &self,
+        input: Arc<dyn ExecutionPlan>,
+        _: &dyn Session,
+        sink: FileSinkConfig,
+        order: Option<LexRequirement>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let partition_by: Vec<String> = sink
+            .table_partition_cols
+            .iter()
+            .map(|(name, _)| name.clone())
+            .collect();
+        let spec = self.spec(&partition_by, &sink.output_schema)?;
+        Ok(Arc::new(StageExec::new(input, spec, order)))
+    }
+
+    fn file_source(&self, schema: TableSchema) -> Arc<dyn FileSource> {
+        self.stock.file_source(schema)
+    }
+}

@@ -1,0 +1,146 @@
+//! Rows into files that nobody can see yet.
+//!
+//! ```text
+//! COPY … ─format→ StageExec ─split→ (Partition, rows) ─shard→ encode → upload, completion withheld
+//!                     └→ one row per staged file, back to whoever runs the plan
+//! ```
+//! [`StageFormats`] is the door: it replaces DataFusion's file formats, so that a plain `COPY` plans
+//! into [`StageExec`]. What the plan says (columns, encoding) is in [`StageSpec`]; what the run says
+//! (where to, under which names) is in [`Stage`], an extension of the session that executes it.
+
+mod exec;
+mod format;
+mod numbers;
+mod overflow;
+mod rows;
+mod shard;
+mod split;
+mod writer;
+
+pub use exec::{StageExec, StageSpec};
+pub use format::{EMPTY_FILE_OPTION, StageFormats, WINDOW_COLUMN_OPTION, spec_of};
+pub use numbers::Numbering;
+pub use rows::staged_files;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::error::Result;
+use crate::layout::{self, FileFormat, Partition, Shard, TableName};
+use crate::stage::numbers::Numbers;
+use crate::store::{Destination, Started, Upload};
+
+/// The smallest part of an upload, in bytes; S3 asks for 5 MiB.
+const LEAST_PART: u64 = 8 << 20;
+
+/// S3 takes 10,000 parts; a file may end above its target by one batch.
+const MOST_PARTS: u64 = 8_000;
+
+/// One run's work on one table and cycle, as far as its files are concerned.
+#[derive(Debug)]
+pub struct Stage {
+    destination: Destination,
+    table: TableName,
+    /// Names the staging folder: unique to this table, cycle and run.
+    staging: String,
+    /// Shards end soon after this many bytes; `None` leaves it to the format.
+    target_file_size: Option<u64>,
+    numbers: Numbers,
+    begun: Mutex<Vec<Started>>,
+    files: AtomicU64,
+    progress: Progress,
+}
+
+/// Counts that may be watched while the plan runs.
+#[derive(Debug, Default)]
+pub struct Progress {
+    rows: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Progress {
+    /// Rows encoded so far.
+    pub fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
+    }
+
+    /// Bytes handed to uploads so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+impl Stage {
+    pub fn new(
+        destination: Destination,
+        table: TableName,
+        staging: String,
+        numbering: Numbering,
+        target_file_size: Option<u64>,
+    ) -> Self {
+        Self {
+            destination,
+            table,
+            staging,
+            target_file_size,
+            numbers: Numbers::new(numbering),
+            begun: Mutex::default(),
+            files: AtomicU64::new(0),
+            progress: Progress::default(),
+        }
+    }
+
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    fn target_file_size(&self, format: FileFormat) -> u64 {
+        self.target_file_size.unwrap_or(match format {
+            FileFormat::Json => 128 << 20,
+            FileFormat::Parquet => 256 << 20,
+        })
+    }
+
+    fn part_size(&self, format: FileFormat) -> u64 {
+        LEAST_PART.max(self.target_file_size(format) / MOST_PARTS)
+    }
+
+    /// Begins the next shard of a partition.
+    async fn begin(&self, partition: &Partition, format: FileFormat) -> Result<(Shard, Upload)> {
+        let number = self
+            .numbers
+            .next(&self.destination, &self.table, partition, format)
+            .await?;
+        let shard = Shard {
+            table: self.table.clone(),
+            partition: partition.clone(),
+            number,
+            format,
+        };
+        let index = self.files.fetch_add(1, Ordering::Relaxed);
+        let staged = layout::staging_file(&self.staging, index);
+        let (upload, started) = self.destination.upload(&shard.path(), &staged).await?;
+        self.begun
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(started);
+        Ok((shard, upload))
+    }
+
+    /// Gives up every upload that has begun. The plan must no longer run.
+    pub async fn abort(&self) -> Result<()> {
+        let begun = std::mem::take(&mut *self.begun.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut first_error = Ok(());
+        for started in begun {
+            let aborted = self.destination.abort(&started.path, &started.token).await;
+            first_error = first_error.and(aborted);
+        }
+        self.discard();
+        first_error
+    }
+
+    /// Removes the staging folder, which is empty once everything is published.
+    pub fn discard(&self) {
+        self.destination.discard_staging(&self.staging);
+    }
+}

@@ -1,0 +1,183 @@
+//! Which number the next shard of a partition gets.
+//!
+//! A number that was given up is never used again: a run that was paused before it deleted the
+//! replaced files and wakes up late can then only delete names that nobody uses any more.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::Result;
+use crate::layout::{self, FileFormat, Partition, Shard, TableName};
+use crate::store::Destination;
+
+/// What the table's history says about the numbers of its shards.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Numbering {
+    /// The shards of the manifest to be replaced: their names are taken over, in order.
+    pub replaced: BTreeSet<Shard>,
+    /// The greatest number ever given up, for each partition that has one.
+    pub retired: BTreeMap<Partition, u64>,
+}
+
+/// Hands out numbers, each once.
+#[derive(Debug)]
+pub struct Numbers {
+    numbering: Numbering,
+    partitions: Mutex<HashMap<Partition, Arc<tokio::sync::Mutex<Option<Free>>>>>,
+}
+
+/// The numbers left in one partition.
+#[derive(Debug)]
+struct Free {
+    reusable: VecDeque<u64>,
+    next: u64,
+}
+
+impl Free {
+    /// `present` are the shards that a listing of the partition shows.
+    fn new(
+        numbering: &Numbering,
+        partition: &Partition,
+        format: FileFormat,
+        present: &BTreeSet<Shard>,
+    ) -> Self {
+        let of_partition = |shard: &&Shard| shard.partition == *partition;
+        let owned: BTreeSet<u64> = numbering
+            .replaced
+            .iter()
+            .filter(of_partition)
+            .map(|shard| shard.number)
+            .collect();
+        // Under another format the name is another one, and may be someone else's.
+        let foreign = |number: &u64| {
+            present.iter().any(|shard| {
+                shard.number == *number
+                    && shard.format == format
+                    && !numbering.replaced.contains(shard)
+            })
+        };
+        let reusable = owned.iter().copied().filter(|n| !foreign(n)).collect();
+        let taken = present.iter().filter(of_partition).map(|s| s.number);
+        let retired = numbering.retired.get(partition).copied();
+        let next = taken
+            .chain(owned.iter().copied())
+            .chain(retired)
+            .max()
+            .map_or(0, |greatest| greatest + 1);
+        Self { reusable, next }
+    }
+
+    fn take(&mut self) -> u64 {
+        self.reusable.pop_front().unwrap_or_else(|| {
+            self.next += 1;
+            self.next - 1
+        })
+    }
+}
+
+impl Numbers {
+    pub fn new(numbering: Numbering) -> Self {
+        Self {
+            numbering,
+            partitions: Mutex::default(),
+        }
+    }
+
+    /// The next number; the first call for a partition lists its folder.
+    pub async fn next(
+        &self,
+        destination: &Destination,
+        table: &TableName,
+        partition: &Partition,
+        format: FileFormat,
+    ) -> Result<u64> {
+        let slot = {
+            let mut partitions = self
+                .partitions
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(partitions.entry(partition.clone()).or_default())
+        };
+        let mut slot = slot.lock().await;
+        if let Some(free) = slot.as_mut() {
+            return Ok(free.take());
+        }
+        let folder = layout::partition_folder(table, partition);
+        let present = destination.list(&folder).await?;
+        let present = present
+            .iter()
+            .filter_map(|object| Shard::parse(&object.location))
+            .collect();
+        let free = slot.insert(Free::new(&self.numbering, partition, format, &present));
+        Ok(free.take())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shards(numbers: &[u64], format: FileFormat) -> BTreeSet<Shard> {
+        let shard = |number: &u64| Shard {
+            table: "domains".parse().unwrap(),
+            partition: Partition::default(),
+            number: *number,
+            format,
+        };
+        numbers.iter().map(shard).collect()
+    }
+
+    fn first_four(
+        numbering: &Numbering,
+        format: FileFormat,
+        present: &BTreeSet<Shard>,
+    ) -> [u64; 4] {
+        let mut free = Free::new(numbering, &Partition::default(), format, present);
+        std::array::from_fn(|_| free.take())
+    }
+
+    #[test]
+    fn a_fresh_partition_counts_from_zero_and_an_old_one_goes_on() {
+        let fresh = Numbering::default();
+        let parquet = FileFormat::Parquet;
+        assert_eq!(first_four(&fresh, parquet, &BTreeSet::new()), [0, 1, 2, 3]);
+        let present = shards(&[0, 4], parquet);
+        assert_eq!(first_four(&fresh, parquet, &present), [5, 6, 7, 8]);
+        let other_format = shards(&[0], FileFormat::Json);
+        assert_eq!(first_four(&fresh, parquet, &other_format), [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_replacement_takes_its_predecessors_names_in_order() {
+        let numbering = Numbering {
+            replaced: shards(&[1, 3], FileFormat::Parquet),
+            retired: BTreeMap::new(),
+        };
+        let present = shards(&[0, 1, 3, 5], FileFormat::Parquet);
+        let numbers = first_four(&numbering, FileFormat::Parquet, &present);
+        assert_eq!(numbers, [1, 3, 6, 7]);
+    }
+
+    #[test]
+    fn a_number_given_up_never_comes_back() {
+        let numbering = Numbering {
+            replaced: shards(&[0], FileFormat::Parquet),
+            retired: BTreeMap::from([(Partition::default(), 2)]),
+        };
+        let present = shards(&[0], FileFormat::Parquet);
+        let numbers = first_four(&numbering, FileFormat::Parquet, &present);
+        assert_eq!(numbers, [0, 3, 4, 5]);
+    }
+
+    #[test]
+    fn a_foreign_file_under_a_name_of_the_new_format_is_not_overwritten() {
+        let numbering = Numbering {
+            replaced: shards(&[0, 1], FileFormat::Json),
+            retired: BTreeMap::new(),
+        };
+        let mut present = shards(&[0, 1], FileFormat::Json);
+        present.extend(shards(&[0], FileFormat::Parquet));
+        let numbers = first_four(&numbering, FileFormat::Parquet, &present);
+        assert_eq!(numbers, [1, 2, 3, 4]);
+    }
+}

@@ -1,0 +1,197 @@
+//! One partition's rows into shards: encode, digest, upload, and roll at the target size.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use datafusion::arrow::array::{AsArray, RecordBatch};
+use datafusion::arrow::compute;
+use datafusion::arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
+use datafusion::execution::memory_pool::MemoryReservation;
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+
+use crate::encode::{Encoder, Encoding};
+use crate::error::Result;
+use crate::layout::{FileFormat, Partition, Shard};
+use crate::stage::Stage;
+use crate::staged::StagedFile;
+use crate::store::Upload;
+
+/// A row group smaller than this is not worth ending to relieve memory, in bytes.
+const LEAST_ROW_GROUP: usize = 1 << 20;
+
+/// What all partitions of a table share.
+#[derive(Debug)]
+pub struct ShardSettings {
+    pub stage: Arc<Stage>,
+    pub encoding: Encoding,
+    pub schema: SchemaRef,
+    /// The window column's place in `schema`.
+    pub window_column: Option<usize>,
+}
+
+/// Writes all batches of one partition. Returns when their channel is closed and every byte is in
+/// the store; an empty channel gives no file unless `even_if_empty`.
+pub async fn write_partition(
+    settings: Arc<ShardSettings>,
+    partition: Partition,
+    mut batches: mpsc::Receiver<RecordBatch>,
+    memory: MemoryReservation,
+    even_if_empty: bool,
+) -> Result<Vec<StagedFile>> {
+    let mut files = Vec::new();
+    let mut open: Option<OpenShard> = None;
+    while let Some(batch) = batches.recv().await {
+        let mut shard = match open.take() {
+            Some(shard) => shard,
+            None => OpenShard::new(Arc::clone(&settings), partition.clone())?,
+        };
+        shard.write(&batch, &memory).await?;
+        if shard.is_full() {
+            files.push(shard.finish().await?);
+        } else {
+            open = Some(shard);
+        }
+    }
+    if open.is_none() && files.is_empty() && even_if_empty {
+        open = Some(OpenShard::new(Arc::clone(&settings), partition)?);
+    }
+    if let Some(shard) = open {
+        files.push(shard.finish().await?);
+    }
+    Ok(files)
+}
+
+/// A shard that takes rows.
+struct OpenShard {
+    encoder: Encoder,
+    rows: u64,
+    window: Option<(i64, i64)>,
+    sink: Sink,
+}
+
+impl OpenShard {
+    fn new(settings: Arc<ShardSettings>, partition: Partition) -> Result<Self> {
+        Ok(Self {
+            encoder: Encoder::new(&settings.encoding, &settings.schema)?,
+            rows: 0,
+            window: None,
+            sink: Sink {
+                settings,
+                partition,
+                upload: None,
+                digest: Sha256::new(),
+                bytes: 0,
+            },
+        })
+    }
+
+    async fn write(&mut self, batch: &RecordBatch, memory: &MemoryReservation) -> Result<()> {
+        self.encoder.write(batch)?;
+        self.widen_window(batch);
+        let rows = batch.num_rows() as u64;
+        self.rows += rows;
+        let stage = Arc::clone(&self.sink.settings.stage);
+        stage.progress().rows.fetch_add(rows, Ordering::Relaxed);
+
+        if memory.try_resize(self.encoder.memory()).is_err() {
+            if self.encoder.pending() >= LEAST_ROW_GROUP {
+                self.encoder.relieve()?;
+            }
+            // What is needed to go on at all is taken even above the limit.
+            memory.resize(self.encoder.memory());
+        }
+        if self.encoder.ready() as u64 >= stage.part_size(self.sink.format()) {
+            self.sink.send(self.encoder.take()).await?;
+        }
+        Ok(())
+    }
+
+    fn widen_window(&mut self, batch: &RecordBatch) {
+        let Some(column) = self.sink.settings.window_column else {
+            return;
+        };
+        let times = batch
+            .column(column)
+            .as_primitive::<TimestampMicrosecondType>();
+        if let (Some(min), Some(max)) = (compute::min(times), compute::max(times)) {
+            self.window = Some(match self.window {
+                Some((least, greatest)) => (least.min(min), greatest.max(max)),
+                None => (min, max),
+            });
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        let size = self.sink.bytes + (self.encoder.ready() + self.encoder.pending()) as u64;
+        let stage = &self.sink.settings.stage;
+        size >= stage.target_file_size(self.sink.format())
+    }
+
+    async fn finish(self) -> Result<StagedFile> {
+        let Self {
+            mut encoder,
+            rows,
+            window,
+            mut sink,
+        } = self;
+        let mut last = encoder.take();
+        last.extend(encoder.finish()?);
+        sink.send(last).await?;
+        let (shard, upload) = match sink.upload {
+            Some(begun) => begun,
+            None => {
+                sink.settings
+                    .stage
+                    .begin(&sink.partition, sink.format())
+                    .await?
+            }
+        };
+        let instant = |micros| DateTime::<Utc>::from_timestamp_micros(micros);
+        Ok(StagedFile {
+            shard,
+            rows,
+            bytes: sink.bytes,
+            sha256: format!("{:x}", sink.digest.finalize()),
+            window: window.and_then(|(min, max)| instant(min).zip(instant(max))),
+            token: upload.seal().await?,
+        })
+    }
+}
+
+/// Where the bytes of a shard go, counted and digested.
+struct Sink {
+    settings: Arc<ShardSettings>,
+    partition: Partition,
+    /// Begun with the first part, so that small files hold no connection while they wait for rows.
+    upload: Option<(Shard, Upload)>,
+    digest: Sha256,
+    bytes: u64,
+}
+
+impl Sink {
+    fn format(&self) -> FileFormat {
+        self.settings.encoding.format()
+    }
+
+    async fn send(&mut self, bytes: Vec<u8>) -> Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let stage = &self.settings.stage;
+        let (_, upload) = match &mut self.upload {
+            Some(begun) => begun,
+            None => {
+                let begun = stage.begin(&self.partition, self.format()).await?;
+                self.upload.insert(begun)
+            }
+        };
+        self.digest.update(&bytes);
+        let length = bytes.len() as u64;
+        self.bytes += length;
+        stage.progress().bytes.fetch_add(length, Ordering::Relaxed);
+        upload.part(Bytes::from(bytes)).await
+    }
+}

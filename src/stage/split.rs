@@ -1,0 +1,263 @@
+//! A batch by Hive partition.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
+use datafusion::arrow::compute::take_record_batch;
+use datafusion::arrow::datatypes::{DataType, Schema};
+use datafusion::arrow::json::LineDelimitedWriter;
+use datafusion::arrow::row::{Row, RowConverter, SortField};
+use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+
+use crate::error::{Error, Result};
+use crate::layout::Partition;
+
+/// How much of a row is quoted in a message, in characters.
+const QUOTED_ROW: usize = 300;
+
+/// Splits batches whose partition columns stand in columns of their own.
+#[derive(Debug)]
+pub struct Splitter {
+    columns: Vec<String>,
+    converter: RowConverter,
+}
+
+impl Splitter {
+    /// `columns` are the partition columns, as fields of `schema`. Fails on types whose text has no
+    /// single spelling in a folder name.
+    pub fn new(columns: &[String], schema: &Schema) -> Result<Self> {
+        let types = columns
+            .iter()
+            .map(|column| partition_type(column, schema))
+            .collect::<Result<Vec<_>>>()?;
+        let converter = RowConverter::new(types.into_iter().map(SortField::new).collect())
+            .map_err(|error| {
+                Error::internal("cannot compare partition columns").with_source(error)
+            })?;
+        Ok(Self {
+            columns: columns.to_vec(),
+            converter,
+        })
+    }
+
+    /// The rows of `batch` by partition, in the order of first appearance and else as they stood.
+    /// `values` are the partition columns of the same rows.
+    pub fn split(
+        &self,
+        batch: &RecordBatch,
+        values: &[ArrayRef],
+    ) -> Result<Vec<(Partition, RecordBatch)>> {
+        if self.columns.is_empty() {
+            return Ok(vec![(Partition::default(), batch.clone())]);
+        }
+        self.refuse_nulls(batch, values)?;
+        let failed = |error| Error::internal("cannot split rows by partition").with_source(error);
+        let rows = self.converter.convert_columns(values).map_err(failed)?;
+
+        let mut group_of: HashMap<Row<'_>, usize> = HashMap::new();
+        let mut groups: Vec<Vec<u32>> = Vec::new();
+        let mut previous: Option<(Row<'_>, usize)> = None;
+        for (index, row) in (0u32..).zip(rows.iter()) {
+            let group = match previous {
+                Some((same, group)) if same == row => group,
+                _ => *group_of.entry(row).or_insert_with(|| {
+                    groups.push(Vec::new());
+                    groups.len() - 1
+                }),
+            };
+            groups[group].push(index);
+            previous = Some((row, group));
+        }
+
+        let whole = groups.len() == 1;
+        groups
+            .into_iter()
+            .map(|indices| {
+                let partition = self.partition(values, indices[0] as usize)?;
+                let rows = if whole {
+                    batch.clone()
+                } else {
+                    take_record_batch(batch, &UInt32Array::from(indices)).map_err(failed)?
+                };
+                Ok((partition, rows))
+            })
+            .collect()
+    }
+
+    fn partition(&self, values: &[ArrayRef], row: usize) -> Result<Partition> {
+        let options = FormatOptions::default();
+        let values = self
+            .columns
+            .iter()
+            .zip(values)
+            .map(|(column, array)| {
+                let text = ArrayFormatter::try_new(array, &options)
+                    .and_then(|formatter| formatter.value(row).try_to_string())
+                    .map_err(|error| {
+                        Error::internal(format!("cannot print partition column `{column}`"))
+                            .with_source(error)
+                    })?;
+                Ok((column.clone(), text))
+            })
+            .collect::<Result<_>>()?;
+        Partition::new(values)
+    }
+
+    fn refuse_nulls(&self, batch: &RecordBatch, values: &[ArrayRef]) -> Result<()> {
+        for (column, array) in self.columns.iter().zip(values) {
+            let nulls = array.logical_null_count();
+            if nulls == 0 {
+                continue;
+            }
+            let first = (0..array.len())
+                .find(|row| array.is_null(*row))
+                .unwrap_or(0);
+            let (rows, have) = if nulls == 1 {
+                ("row", "has")
+            } else {
+                ("rows", "have")
+            };
+            return Err(Error::data(format!(
+                "{nulls} {rows} of a batch {have} NULL in partition column `{column}`; the first is {}",
+                quote(&batch.slice(first, 1))
+            ))
+            .with_hint("give such rows a value in the query, or leave them out with WHERE"));
+        }
+        Ok(())
+    }
+}
+
+fn partition_type(column: &str, schema: &Schema) -> Result<DataType> {
+    let field = schema.field_with_name(column).map_err(|_| {
+        Error::invalid(format!(
+            "PARTITIONED BY names `{column}`, which the query does not yield"
+        ))
+    })?;
+    let plain = match field.data_type() {
+        DataType::Dictionary(_, values) => values.as_ref(),
+        other => other,
+    };
+    let printable = plain.is_integer()
+        || matches!(
+            plain,
+            DataType::Utf8
+                | DataType::LargeUtf8
+                | DataType::Utf8View
+                | DataType::Boolean
+                | DataType::Date32
+        );
+    if printable {
+        return Ok(field.data_type().clone());
+    }
+    Err(Error::invalid(format!(
+        "partition column `{column}` has the type {}, which has no place in a folder name",
+        field.data_type()
+    ))
+    .with_hint("use an integer, a string, a boolean or a date; for example date_part('day', time)"))
+}
+
+/// The first columns of a row, as JSON.
+fn quote(row: &RecordBatch) -> String {
+    let mut writer = LineDelimitedWriter::new(Vec::new());
+    let written = writer.write(row).and_then(|()| writer.finish());
+    let text = String::from_utf8_lossy(writer.get_ref()).trim().to_owned();
+    match written {
+        Ok(()) if text.chars().count() <= QUOTED_ROW => text,
+        Ok(()) => format!("{}…", text.chars().take(QUOTED_ROW).collect::<String>()),
+        Err(_) => "one that cannot be printed".to_owned(),
+    }
+}
+
+/// The columns of `batch` called `names`, in that order.
+pub fn columns_named(batch: &RecordBatch, names: &[String]) -> Result<Vec<ArrayRef>> {
+    let column = |name: &String| {
+        batch.column_by_name(name).map(Arc::clone).ok_or_else(|| {
+            Error::internal(format!("the rows of the query lack the column `{name}`"))
+        })
+    };
+    names.iter().map(column).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::arrow::array::{Date32Array, Int32Array, StringArray};
+    use datafusion::arrow::datatypes::Field;
+
+    use super::*;
+
+    fn split(days: Vec<Option<i32>>, sites: Vec<&str>) -> Result<Vec<(String, Vec<i32>)>> {
+        let columns = ["day".to_owned(), "site".to_owned()];
+        let schema = Schema::new(vec![
+            Field::new("day", DataType::Int32, true),
+            Field::new("site", DataType::Utf8, true),
+        ]);
+        let ids: Vec<i32> = (0..).take(days.len()).collect();
+        let batch =
+            RecordBatch::try_from_iter([("id", Arc::new(Int32Array::from(ids)) as ArrayRef)])
+                .unwrap();
+        let values: Vec<ArrayRef> = vec![
+            Arc::new(Int32Array::from(days)),
+            Arc::new(StringArray::from(sites)),
+        ];
+        let splitter = Splitter::new(&columns, &schema)?;
+        let parts = splitter.split(&batch, &values)?;
+        Ok(parts
+            .into_iter()
+            .map(|(partition, rows)| {
+                let ids = rows.column(0).as_any().downcast_ref::<Int32Array>();
+                (partition.to_string(), ids.unwrap().values().to_vec())
+            })
+            .collect())
+    }
+
+    #[test]
+    fn rows_keep_their_order_in_their_partition() {
+        let parts = split(
+            vec![Some(5), Some(5), Some(12), Some(5)],
+            vec!["a/b", "a/b", "a/b", "a/b"],
+        )
+        .unwrap();
+        assert_eq!(
+            parts,
+            [
+                ("day=5/site=a%2Fb".to_owned(), vec![0, 1, 3]),
+                ("day=12/site=a%2Fb".to_owned(), vec![2])
+            ]
+        );
+    }
+
+    #[test]
+    fn null_and_empty_values_are_errors_that_show_the_row() {
+        let error = split(vec![Some(1), None, None], vec!["a", "b", "c"]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "2 rows of a batch have NULL in partition column `day`; the first is {\"id\":1}"
+        );
+        assert!(split(vec![Some(1)], vec![""]).is_err());
+    }
+
+    #[test]
+    fn a_type_without_a_folder_name_is_refused() {
+        let columns = ["t".to_owned()];
+        for (data_type, fine) in [
+            (DataType::Date32, true),
+            (DataType::Float64, false),
+            (
+                DataType::Timestamp(datafusion::arrow::datatypes::TimeUnit::Second, None),
+                false,
+            ),
+        ] {
+            let schema = Schema::new(vec![Field::new("t", data_type, false)]);
+            assert_eq!(Splitter::new(&columns, &schema).is_ok(), fine);
+        }
+        let schema = Schema::new(vec![Field::new("t", DataType::Date32, false)]);
+        let splitter = Splitter::new(&columns, &schema).unwrap();
+        let batch =
+            RecordBatch::try_from_iter([("id", Arc::new(Int32Array::from(vec![1])) as ArrayRef)])
+                .unwrap();
+        let values: ArrayRef = Arc::new(Date32Array::from(vec![20_468]));
+        let parts = splitter.split(&batch, &[values]).unwrap();
+        assert_eq!(parts[0].0.to_string(), "t=2026-01-15");
+    }
+}

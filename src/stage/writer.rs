@@ -1,0 +1,264 @@
+//! Routes rows to the partitions they belong to, in bounded memory.
+//!
+//! The first partitions that appear get an open file each, as long as memory lasts; their rows are
+//! encoded while the query runs. Rows of all later partitions go through an external sort by
+//! partition ([`Overflow`]), which spills to disk, and are written one partition after another at
+//! the end. So every partition is written by one task, and small data gives one shard a partition.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::{Fields, Schema, SchemaRef};
+use datafusion::common::runtime::{JoinSet, SpawnedTask};
+use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit};
+use futures::StreamExt;
+use tokio::sync::mpsc;
+
+use crate::encode::Encoding;
+use crate::engine_error::from_datafusion;
+use crate::error::{Error, Result};
+use crate::layout::Partition;
+use crate::schema::ExportSchema;
+use crate::stage::overflow::Overflow;
+use crate::stage::shard::{ShardSettings, write_partition};
+use crate::stage::split::{Splitter, columns_named};
+use crate::stage::{Stage, StageSpec};
+use crate::staged::StagedFile;
+
+/// Files open at once, however much memory there is.
+const MOST_OPEN: usize = 512;
+
+/// Files of the overflow that are finished while the next one is written.
+const CONCURRENT_TAIL: usize = 8;
+
+/// Batches on their way to one file.
+const QUEUED_BATCHES: usize = 2;
+
+/// The share of the memory pool that open files may begin with: the rest is for their growth, the
+/// query and the sort.
+const OPENING_SHARE: usize = 4;
+
+/// Writes the rows of one input partition of the plan.
+pub struct Writer {
+    data_columns: Vec<String>,
+    partition_columns: Vec<String>,
+    /// The columns of the files, then the partition columns.
+    combined: SchemaRef,
+    splitter: Splitter,
+    settings: Arc<ShardSettings>,
+    context: Arc<TaskContext>,
+    /// How many files may be open.
+    most_open: usize,
+    open: HashMap<Partition, OpenPartition>,
+    /// Once it is there, every new partition goes into it.
+    overflow: Option<Overflow>,
+    empty_file: bool,
+}
+
+/// A task that writes one partition, and the way to it.
+struct OpenPartition {
+    rows: mpsc::Sender<RecordBatch>,
+    task: SpawnedTask<Result<Vec<StagedFile>>>,
+}
+
+impl OpenPartition {
+    async fn send(&mut self, batch: RecordBatch) -> Result<()> {
+        if self.rows.send(batch).await.is_ok() {
+            return Ok(());
+        }
+        // The task hung up, so it has failed: its error says why.
+        match (&mut self.task).await {
+            Ok(Err(error)) => Err(error),
+            Ok(Ok(_)) => Err(Error::internal("a file was ended before its rows")),
+            Err(error) => Err(broke_off(error)),
+        }
+    }
+
+    async fn finish(self) -> Result<Vec<StagedFile>> {
+        drop(self.rows);
+        self.task.join().await.map_err(broke_off)?
+    }
+}
+
+fn broke_off(error: tokio::task::JoinError) -> Error {
+    Error::internal("the task that writes a file broke off").with_source(error)
+}
+
+impl Writer {
+    pub fn new(
+        spec: &StageSpec,
+        input: &SchemaRef,
+        stage: Arc<Stage>,
+        context: Arc<TaskContext>,
+    ) -> Result<Self> {
+        let schema = spec.schema.arrow();
+        let splitter = Splitter::new(&spec.partition_by, input)?;
+        let partition_fields = spec.partition_by.iter().filter_map(|name| {
+            let (_, field) = input.column_with_name(name)?;
+            Some(Arc::new(field.clone()))
+        });
+        let combined = schema.fields().iter().cloned().chain(partition_fields);
+        let window_column = spec
+            .window_column
+            .as_ref()
+            .and_then(|name| schema.index_of(name).ok());
+        Ok(Self {
+            splitter,
+            data_columns: schema.fields().iter().map(|f| f.name().clone()).collect(),
+            partition_columns: spec.partition_by.clone(),
+            combined: Arc::new(Schema::new(combined.collect::<Fields>())),
+            most_open: most_open(&spec.encoding, &schema, &context),
+            settings: Arc::new(ShardSettings {
+                stage,
+                encoding: spec.encoding.clone(),
+                schema,
+                window_column,
+            }),
+            context,
+            open: HashMap::new(),
+            overflow: None,
+            empty_file: spec.empty_file,
+        })
+    }
+
+    /// Takes a batch of the query.
+    pub async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let data = columns_named(batch, &self.data_columns)?;
+        let data = ExportSchema::cast(&self.settings.schema, data)?;
+        let mut columns = data.columns().to_vec();
+        columns.extend(columns_named(batch, &self.partition_columns)?);
+        let combined = RecordBatch::try_new(Arc::clone(&self.combined), columns)
+            .map_err(|error| Error::internal("cannot combine columns").with_source(error))?;
+        for (partition, rows) in self.split(&combined)? {
+            self.route(partition, &rows).await?;
+        }
+        Ok(())
+    }
+
+    fn split(&self, combined: &RecordBatch) -> Result<Vec<(Partition, RecordBatch)>> {
+        let values = &combined.columns()[self.data_columns.len()..];
+        self.splitter.split(combined, values)
+    }
+
+    /// The columns inside the files.
+    fn data(&self, combined: &RecordBatch) -> Result<RecordBatch> {
+        let columns = combined.columns()[..self.data_columns.len()].to_vec();
+        RecordBatch::try_new(Arc::clone(&self.settings.schema), columns)
+            .map_err(|error| Error::internal("cannot take columns apart").with_source(error))
+    }
+
+    async fn route(&mut self, partition: Partition, combined: &RecordBatch) -> Result<()> {
+        let rows = self.data(combined)?;
+        if let Some(open) = self.open.get_mut(&partition) {
+            return open.send(rows).await;
+        }
+        if self.overflow.is_none() && self.open.len() < self.most_open {
+            let mut opened = self.open_partition(partition.clone(), false);
+            let sent = opened.send(rows).await;
+            self.open.insert(partition, opened);
+            return sent;
+        }
+        let overflow = match &mut self.overflow {
+            Some(overflow) => overflow,
+            None => self.overflow.insert(Overflow::new(
+                &self.combined,
+                self.data_columns.len(),
+                &self.context,
+            )?),
+        };
+        overflow.write(combined).await
+    }
+
+    fn open_partition(&self, partition: Partition, even_if_empty: bool) -> OpenPartition {
+        let (rows, batches) = mpsc::channel(QUEUED_BATCHES);
+        let memory = MemoryConsumer::new(format!("file of {partition}"))
+            .register(self.context.memory_pool());
+        let task = SpawnedTask::spawn(write_partition(
+            Arc::clone(&self.settings),
+            partition,
+            batches,
+            memory,
+            even_if_empty,
+        ));
+        OpenPartition { rows, task }
+    }
+
+    /// Ends all files. Nothing of them is visible.
+    pub async fn finish(mut self) -> Result<Vec<StagedFile>> {
+        let mut open: Vec<OpenPartition> = std::mem::take(&mut self.open).into_values().collect();
+        if open.is_empty() && self.empty_file {
+            open.push(self.open_partition(Partition::default(), true));
+        }
+        let mut files = Vec::new();
+        let mut ending = JoinSet::new();
+        for open in open {
+            ending.spawn(open.finish());
+        }
+        while !ending.is_empty() {
+            join_one(&mut ending, &mut files).await?;
+        }
+        if let Some(overflow) = self.overflow.take() {
+            files.extend(self.write_overflow(overflow).await?);
+        }
+        files.sort_by(|a, b| a.shard.cmp(&b.shard));
+        Ok(files)
+    }
+
+    async fn write_overflow(&mut self, overflow: Overflow) -> Result<Vec<StagedFile>> {
+        let mut sorted = overflow.sorted();
+        let mut files = Vec::new();
+        let mut current: Option<(Partition, OpenPartition)> = None;
+        let mut ending = JoinSet::new();
+        while let Some(batch) = sorted.next().await {
+            let batch = batch.map_err(from_datafusion)?;
+            for (partition, combined) in self.split(&batch)? {
+                let mut open = match current.take() {
+                    Some((same, open)) if same == partition => open,
+                    ended => {
+                        if let Some((_, ended)) = ended {
+                            ending.spawn(ended.finish());
+                        }
+                        while ending.len() >= CONCURRENT_TAIL {
+                            join_one(&mut ending, &mut files).await?;
+                        }
+                        self.open_partition(partition.clone(), false)
+                    }
+                };
+                open.send(self.data(&combined)?).await?;
+                current = Some((partition, open));
+            }
+        }
+        if let Some((_, last)) = current {
+            ending.spawn(last.finish());
+        }
+        while !ending.is_empty() {
+            join_one(&mut ending, &mut files).await?;
+        }
+        Ok(files)
+    }
+}
+
+async fn join_one(
+    ending: &mut JoinSet<Result<Vec<StagedFile>>>,
+    files: &mut Vec<StagedFile>,
+) -> Result<()> {
+    if let Some(ended) = ending.join_next().await {
+        files.extend(ended.map_err(broke_off)??);
+    }
+    Ok(())
+}
+
+/// How many files may be open, so that what they take at first is a fair share of the pool.
+fn most_open(encoding: &Encoding, schema: &SchemaRef, context: &TaskContext) -> usize {
+    let pool = match context.memory_pool().memory_limit() {
+        MemoryLimit::Finite(bytes) => bytes,
+        MemoryLimit::Infinite | MemoryLimit::Unknown => return MOST_OPEN,
+    };
+    let share = pool / OPENING_SHARE / encoding.opening_memory(schema).max(1);
+    share.clamp(1, MOST_OPEN)
+}

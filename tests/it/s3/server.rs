@@ -1,0 +1,225 @@
+//! The HTTP front: takes connections, logs each request, lets the faults strike, and passes the
+//! rest to s3s, which checks the signature and calls `backend.rs`.
+
+use super::{
+    fault::{Action, Failure, Faults},
+    operation::{Operation, Target},
+};
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::{
+    Request,
+    body::{Frame, Incoming},
+    header::RANGE,
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use s3s::{Body, HttpResponse, S3Error, S3ErrorCode, service::S3Service};
+use std::{
+    error::Error,
+    fmt,
+    sync::{Arc, Mutex},
+};
+use tokio::net::{TcpListener, TcpStream};
+
+/// One request as it arrived, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    pub operation: Operation,
+    pub bucket: String,
+    /// For listings: the prefix.
+    pub key: String,
+    /// The `Range` header.
+    pub range: Option<String>,
+    /// The status that was sent; `None` while the request is under way and after a lost answer.
+    pub status: Option<u16>,
+    /// The fault that struck.
+    pub fault: Option<Action>,
+}
+
+pub struct Server {
+    s3: S3Service,
+    pub faults: Faults,
+    calls: Mutex<Vec<Call>>,
+}
+
+/// Why a connection ends without a whole answer. Given to hyper in place of a response (or of
+/// the rest of a body), it makes hyper drop the connection.
+#[derive(Debug)]
+enum Broken {
+    Hangup,
+    Reset,
+    Truncated,
+    /// s3s could not make a response of its own result.
+    NoResponse(s3s::HttpError),
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+impl Error for Broken {}
+
+impl Server {
+    pub fn new(s3: S3Service) -> Server {
+        Server {
+            s3,
+            faults: Faults::default(),
+            calls: Mutex::default(),
+        }
+    }
+
+    /// In the order of arrival.
+    pub fn calls(&self) -> Vec<Call> {
+        self.calls.lock().unwrap().clone()
+    }
+
+    /// Serves until it is dropped.
+    pub async fn run(self: Arc<Self>, listener: TcpListener) {
+        loop {
+            let (stream, _) = listener.accept().await.expect("accept on loopback");
+            tokio::spawn(Arc::clone(&self).serve(stream));
+        }
+    }
+
+    async fn serve(self: Arc<Self>, stream: TcpStream) {
+        stream.set_nodelay(true).expect("TCP_NODELAY on loopback");
+        let service = service_fn(move |request| {
+            let server = Arc::clone(&self);
+            async move { server.answer(request).await }
+        });
+        let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        // Errors are no surprise here: clients go away, and faults end as errors on purpose.
+        let Err(error) = (&mut connection).await else {
+            return;
+        };
+        let broken = error
+            .source()
+            .and_then(|source| source.downcast_ref::<Broken>());
+        match broken {
+            Some(Broken::Reset) => {
+                let stream = connection.into_parts().io.into_inner();
+                // With a zero linger time, closing the socket sends RST in place of FIN.
+                stream.set_zero_linger().expect("SO_LINGER on loopback");
+            }
+            Some(Broken::NoResponse(error)) => panic!("s3s gave no response: {error:?}"),
+            Some(Broken::Hangup | Broken::Truncated) | None => {}
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Result<HttpResponse, Broken> {
+        let target = Target::of(request.method(), request.uri(), request.headers());
+        let action = self.faults.decide(&target);
+        let range = request.headers().get(RANGE);
+        let range = range.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        let Target {
+            operation,
+            bucket,
+            key,
+        } = target;
+        let number = {
+            let mut calls = self.calls.lock().unwrap();
+            calls.push(Call {
+                operation,
+                bucket,
+                key,
+                range,
+                status: None,
+                fault: action,
+            });
+            calls.len() - 1
+        };
+        let answer = self.act(request, action).await;
+        if let Ok(response) = &answer {
+            self.calls.lock().unwrap()[number].status = Some(response.status().as_u16());
+        }
+        answer
+    }
+
+    async fn act(
+        &self,
+        request: Request<Incoming>,
+        action: Option<Action>,
+    ) -> Result<HttpResponse, Broken> {
+        match action {
+            None => self.apply(request).await,
+            Some(Action::Delay(delay)) => {
+                tokio::time::sleep(delay).await;
+                let response = self.apply(request).await;
+                self.faults.record_strike();
+                response
+            }
+            Some(Action::Truncate { after_bytes }) => {
+                let response = self.apply(request).await?;
+                self.faults.record_strike();
+                Ok(response.map(|body| truncated(body, after_bytes)))
+            }
+            Some(Action::Before(failure)) => {
+                // Reads the body to its end, so that the client, still sending, does not see a
+                // broken pipe in place of the failure. A client that has gone needs no failure.
+                let _ = request.into_body().collect().await;
+                self.faults.record_strike();
+                failure.answer().await
+            }
+            Some(Action::After(failure)) => {
+                self.apply(request).await?;
+                self.faults.record_strike();
+                failure.answer().await
+            }
+        }
+    }
+
+    async fn apply(&self, request: Request<Incoming>) -> Result<HttpResponse, Broken> {
+        self.s3
+            .call(request.map(Body::from))
+            .await
+            .map_err(Broken::NoResponse)
+    }
+}
+
+impl Failure {
+    async fn answer(self) -> Result<HttpResponse, Broken> {
+        match self {
+            Failure::SlowDown => {
+                error_response(S3ErrorCode::SlowDown, "Please reduce your request rate.")
+            }
+            Failure::Conflict => error_response(
+                S3ErrorCode::ConditionalRequestConflict,
+                "A conflicting operation occurred during the request.",
+            ),
+            Failure::Hangup => Err(Broken::Hangup),
+            Failure::Reset => Err(Broken::Reset),
+            Failure::Silence => std::future::pending().await,
+        }
+    }
+}
+
+fn error_response(code: S3ErrorCode, message: &'static str) -> Result<HttpResponse, Broken> {
+    let response = S3Error::with_message(code, message).to_http_response();
+    Ok(response.expect("an error without headers has a response"))
+}
+
+/// The first `after_bytes` of the body, and then an error. The headers, with the full
+/// `Content-Length`, stay as they are.
+fn truncated(body: Body, after_bytes: usize) -> Body {
+    let mut left = after_bytes;
+    let start = body.map(move |chunk| {
+        let mut chunk: Bytes = chunk.expect("the backend answers from memory");
+        chunk.truncate(left);
+        left -= chunk.len();
+        chunk
+    });
+    let start = start.take_while(|chunk| std::future::ready(!chunk.is_empty()));
+    let start = start.map(|chunk| Ok(Frame::data(chunk)));
+    let end = stream::once(async {
+        // hyper flushes what it has only when the body makes it wait; without this pause the
+        // client would not even see the headers.
+        tokio::task::yield_now().await;
+        Err(Broken::Truncated)
+    });
+    Body::http_body_unsync(StreamBody::new(start.chain(end)))
+}

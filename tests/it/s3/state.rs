@@ -1,0 +1,206 @@
+//! What the buckets hold, and the rules S3 applies when that is read or changed.
+//!
+//! Everything is behind one mutex, and each method of [`Bucket`] is one critical section: a
+//! condition and the write it guards cannot be separated.
+
+use super::headers::{Attributes, Conditions, same_etag};
+use bytes::{Bytes, BytesMut};
+use md5::{Digest, Md5, digest::Output};
+use s3s::{S3Result, dto::ETag, s3_error};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard},
+    time::SystemTime,
+};
+
+#[derive(Clone, Debug)]
+pub struct Object {
+    pub data: Bytes,
+    /// As on the wire, with its quotes.
+    pub etag: String,
+    pub last_modified: SystemTime,
+    pub attributes: Attributes,
+}
+
+#[derive(Clone, Debug)]
+pub struct Upload {
+    pub key: String,
+    pub started: SystemTime,
+    pub parts: BTreeMap<i32, Part>,
+    attributes: Attributes,
+}
+
+#[derive(Clone, Debug)]
+pub struct Part {
+    pub data: Bytes,
+    pub uploaded: SystemTime,
+    md5: Output<Md5>,
+}
+
+#[derive(Default)]
+pub struct Bucket {
+    pub objects: BTreeMap<String, Object>,
+    /// The unfinished ones, by upload id.
+    pub uploads: BTreeMap<String, Upload>,
+    uploads_started: u64,
+}
+
+/// The limits of the real S3, unless a test lowers them.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes in a part that is not the last.
+    pub part_size: usize,
+    /// Entries in one page of a listing.
+    pub page_size: usize,
+}
+
+pub struct State {
+    pub buckets: BTreeMap<String, Bucket>,
+    pub limits: Limits,
+}
+
+pub struct Memory(Mutex<State>);
+
+impl Memory {
+    pub fn new() -> Memory {
+        let limits = Limits {
+            part_size: 5 * 1024 * 1024,
+            page_size: 1000,
+        };
+        Memory(Mutex::new(State {
+            buckets: BTreeMap::new(),
+            limits,
+        }))
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl State {
+    pub fn bucket(&mut self, name: &str) -> S3Result<&mut Bucket> {
+        self.buckets
+            .get_mut(name)
+            .ok_or_else(|| s3_error!(NoSuchBucket))
+    }
+}
+
+impl Object {
+    pub fn new(data: Bytes, attributes: Attributes) -> Object {
+        let etag = format!("\"{:x}\"", Md5::digest(&data));
+        Object {
+            data,
+            etag,
+            last_modified: now(),
+            attributes,
+        }
+    }
+}
+
+impl Part {
+    pub fn new(data: Bytes) -> Part {
+        let md5 = Md5::digest(&data);
+        Part {
+            data,
+            uploaded: now(),
+            md5,
+        }
+    }
+
+    pub fn etag(&self) -> String {
+        format!("\"{:x}\"", self.md5)
+    }
+}
+
+impl Bucket {
+    pub fn object(&self, key: &str) -> S3Result<&Object> {
+        self.objects.get(key).ok_or_else(|| s3_error!(NoSuchKey))
+    }
+
+    pub fn put(&mut self, key: String, object: Object, conditions: &Conditions) -> S3Result<()> {
+        conditions.check_write(self.objects.get(&key))?;
+        self.objects.insert(key, object);
+        Ok(())
+    }
+
+    pub fn start_upload(&mut self, key: String, attributes: Attributes) -> String {
+        self.uploads_started += 1;
+        let id = format!("upload-{:06}", self.uploads_started);
+        let upload = Upload {
+            key,
+            started: now(),
+            parts: BTreeMap::new(),
+            attributes,
+        };
+        self.uploads.insert(id.clone(), upload);
+        id
+    }
+
+    /// An id that was completed or aborted is as unknown as one that never was.
+    pub fn upload(&mut self, key: &str, id: &str) -> S3Result<&mut Upload> {
+        let upload = self.uploads.get_mut(id).filter(|upload| upload.key == key);
+        upload.ok_or_else(|| s3_error!(NoSuchUpload))
+    }
+
+    /// Makes the upload an object of the `wanted` parts (number and ETag) and forgets its id.
+    /// On an error the upload stays as it is.
+    pub fn complete_upload(
+        &mut self,
+        key: &str,
+        id: &str,
+        wanted: &[(i32, ETag)],
+        conditions: &Conditions,
+        min_part_size: usize,
+    ) -> S3Result<Object> {
+        let upload = self.upload(key, id)?;
+        let (data, etag) = assemble(&upload.parts, wanted, min_part_size)?;
+        let attributes = upload.attributes.clone();
+        let object = Object {
+            data,
+            etag,
+            last_modified: now(),
+            attributes,
+        };
+        self.put(key.to_owned(), object.clone(), conditions)?;
+        self.uploads.remove(id);
+        Ok(object)
+    }
+}
+
+/// The bytes of an object and its ETag: the MD5 of the parts' MD5s, and the number of parts.
+fn assemble(
+    parts: &BTreeMap<i32, Part>,
+    wanted: &[(i32, ETag)],
+    min_part_size: usize,
+) -> S3Result<(Bytes, String)> {
+    let Some((last, _)) = wanted.last() else {
+        return Err(s3_error!(MalformedXML));
+    };
+    if !wanted.is_sorted_by(|(left, _), (right, _)| left < right) {
+        return Err(s3_error!(InvalidPartOrder));
+    }
+    let mut data = BytesMut::new();
+    let mut md5 = Md5::new();
+    for (number, etag) in wanted {
+        let part = parts
+            .get(number)
+            .filter(|part| same_etag(&part.etag(), etag));
+        let part = part.ok_or_else(|| s3_error!(InvalidPart))?;
+        if number != last && part.data.len() < min_part_size {
+            return Err(s3_error!(EntityTooSmall));
+        }
+        data.extend_from_slice(&part.data);
+        md5.update(part.md5);
+    }
+    let count = wanted.len();
+    Ok((data.freeze(), format!("\"{:x}-{count}\"", md5.finalize())))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the server is another party: it has its own clock, and SigV4 wants the real time"
+)]
+fn now() -> SystemTime {
+    SystemTime::now()
+}

@@ -1,0 +1,57 @@
+//! Between the terms of the server and those of s3s.
+
+use super::headers::Attributes;
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use s3s::{
+    S3Error, S3ErrorCode, S3Response, S3Result,
+    checksum::ChecksumHasher,
+    crypto::Sha256,
+    dto::{self, StreamingBlob},
+    s3_error,
+};
+
+pub type Answer<T> = S3Result<S3Response<T>>;
+
+pub fn ok<T>(output: T) -> Answer<T> {
+    Ok(S3Response::new(output))
+}
+
+/// From the quoted form of [`Object::etag`](super::Object::etag).
+pub fn etag(quoted: &str) -> Option<dto::ETag> {
+    Some(dto::ETag::Strong(quoted.trim_matches('"').to_owned()))
+}
+
+pub fn encryption(attributes: &Attributes) -> Option<dto::ServerSideEncryption> {
+    attributes.sse.clone().map(dto::ServerSideEncryption::from)
+}
+
+/// What the client asks for, within the limit of the server.
+pub fn page_size(asked: Option<i32>, limit: usize) -> usize {
+    asked.map_or(limit, |asked| {
+        usize::try_from(asked).unwrap_or(0).min(limit)
+    })
+}
+
+/// The whole body. s3s fails the stream of a body that does not have the SHA-256 that was signed.
+/// Checked here is the one checksum header that object_store can send; others are ignored.
+pub async fn read_body(body: Option<StreamingBlob>, sha256: Option<&str>) -> S3Result<Bytes> {
+    let mut data = BytesMut::new();
+    if let Some(mut stream) = body {
+        while let Some(chunk) = stream.next().await {
+            let bad = |error| S3Error::with_source(S3ErrorCode::BadDigest, error);
+            data.extend_from_slice(&chunk.map_err(bad)?);
+        }
+    }
+    if let Some(sent) = sha256 {
+        let mut hasher = ChecksumHasher {
+            sha256: Some(Sha256::default()),
+            ..Default::default()
+        };
+        hasher.update(&data);
+        if hasher.finalize().checksum_sha256.as_deref() != Some(sent) {
+            return Err(s3_error!(BadDigest));
+        }
+    }
+    Ok(data.freeze())
+}
