@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
-use datafusion::sql::parser::{CopyToSource, CopyToStatement, DFParserBuilder, Statement};
+use datafusion::sql::parser::{CopyToSource, CopyToStatement, Statement};
 use datafusion::sql::sqlparser::ast::Query;
-use datafusion::sql::sqlparser::tokenizer::Token;
 use sha2::{Digest, Sha256};
 
 use crate::cycle::SyncMode;
 use crate::error::{Error, Result};
 use crate::layout::{FileFormat, TableName};
-use crate::sqltext;
+use crate::sql_file::SqlFile;
 
 /// Bound to the first instant of the cycle.
 pub const WINDOW_START: &str = "window_start";
@@ -25,8 +25,8 @@ pub const WINDOW_END: &str = "window_end";
 #[derive(Debug, Clone)]
 pub struct Definition {
     pub table: TableName,
-    /// For messages and the manifest: `sql/pageview_events.sql`.
-    pub file: String,
+    /// The file, for complaints about it.
+    pub sql: Arc<SqlFile>,
     /// The leading comment.
     pub description: String,
     /// Of the file's text, hexadecimal.
@@ -34,7 +34,6 @@ pub struct Definition {
     pub sync_mode: SyncMode,
     /// `STORED AS`, where the file pins the format.
     pub format: Option<FileFormat>,
-    pub partition_by: Vec<String>,
     /// Parameters beyond the window, with the line of their first use.
     pub parameters: BTreeMap<String, u64>,
     statement: CopyToStatement,
@@ -43,51 +42,34 @@ pub struct Definition {
 impl Definition {
     /// Parses the text of `file`, whose stem is the table's name.
     pub fn parse(file: &str, text: &str) -> Result<Self> {
-        let stem = Path::new(file)
-            .file_stem()
-            .map_or_else(Default::default, |stem| stem.to_string_lossy());
-        let table: TableName = stem.parse().map_err(|error: Error| error.context(file))?;
+        let stem = Path::new(file).file_stem().unwrap_or_default();
+        let table: TableName = stem
+            .to_string_lossy()
+            .parse()
+            .map_err(|error: Error| error.context(file))?;
+        let sql = SqlFile::new(file.to_owned(), text.to_owned())?;
 
-        let statement = one_copy(file, text, &table)?;
-        if !matches!(statement.source, CopyToSource::Query(_)) {
-            return Err(
-                Error::invalid(format!("{file}: COPY takes a table, not a query")).with_hint(
-                    format!(
-                        "write `COPY (SELECT … FROM {}) TO '{table}'`",
-                        statement.source
-                    ),
-                ),
-            );
-        }
-        check_target(file, text, &table, &statement)?;
+        let statement = copy_statement(&sql, &table)?;
         let format = statement
             .stored_as
             .as_deref()
-            .map(|name| stored_as(file, text, name))
+            .map(|name| stored_as(&sql, name))
             .transpose()?;
-
-        let mut parameters = parameter_lines(text);
+        let mut parameters = sql.parameters();
         let window = (
             parameters.remove(WINDOW_START),
             parameters.remove(WINDOW_END),
         );
-        let sync_mode = sync_mode(file, window, &statement.partitioned_by)?;
-        let mut seen = BTreeSet::new();
-        if let Some(twice) = statement.partitioned_by.iter().find(|c| !seen.insert(*c)) {
-            return Err(Error::invalid(format!(
-                "{file}: PARTITIONED BY names `{twice}` twice"
-            )));
-        }
+        let sync_mode = sync_mode(&sql, window, &statement.partitioned_by)?;
         Ok(Self {
             table,
-            file: file.to_owned(),
-            description: sqltext::leading_comment(text),
-            sha256: hex(&Sha256::digest(text.as_bytes())),
+            description: sql.leading_comment().unwrap_or_default(),
+            sha256: format!("{:x}", Sha256::digest(text.as_bytes())),
             sync_mode,
             format,
-            partition_by: statement.partitioned_by.clone(),
             parameters,
             statement,
+            sql: Arc::new(sql),
         })
     }
 
@@ -102,7 +84,7 @@ impl Definition {
             CopyToSource::Query(query) => Ok(query),
             CopyToSource::Relation(_) => Err(Error::internal(format!(
                 "{}: a definition without a query",
-                self.file
+                self.sql.name()
             ))),
         }
     }
@@ -110,28 +92,24 @@ impl Definition {
 
 /// Reads every `*.sql` of a folder, in the order of their names. All complaints come at once.
 pub fn load(folder: &Path) -> Result<Vec<Definition>> {
+    let shown = folder.display();
     let cannot = |error: std::io::Error| {
-        Error::invalid(format!(
-            "cannot read the definitions in `{}`",
-            folder.display()
-        ))
-        .with_source(error)
-        .with_hint("name the folder with --sql or DAYPORT_SQL")
+        Error::invalid(format!("cannot read the definitions in `{shown}`"))
+            .with_source(error)
+            .with_hint("name the folder with --sql or DAYPORT_SQL")
     };
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(cannot)? {
         let path = entry.map_err(cannot)?.path();
-        let hidden = path
-            .file_name()
-            .is_none_or(|name| name.to_string_lossy().starts_with('.'));
-        if path.extension().is_some_and(|extension| extension == "sql") && !hidden {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.ends_with(".sql") && !name.starts_with('.') {
             files.push(path);
         }
     }
     files.sort();
     if files.is_empty() {
         return Err(
-            Error::invalid(format!("there is no definition in `{}`", folder.display()))
+            Error::invalid(format!("there is no definition in `{shown}`"))
                 .with_hint("a definition is a file such as `pageview_events.sql`"),
         );
     }
@@ -147,92 +125,66 @@ pub fn load(folder: &Path) -> Result<Vec<Definition>> {
     Ok(definitions)
 }
 
-fn one_copy(file: &str, text: &str, table: &TableName) -> Result<CopyToStatement> {
+/// The one `COPY (query) TO '<table>'` of the file.
+fn copy_statement(sql: &SqlFile, table: &TableName) -> Result<CopyToStatement> {
     let expected = format!("write one statement: `COPY (SELECT …) TO '{table}' …`");
-    let mut statements = DFParserBuilder::new(text)
-        .build()
-        .and_then(|mut parser| parser.parse_statements())
-        .map_err(|error| sqltext::complaint(file, &error).with_hint(&expected))?;
-    if statements.len() > 1 {
-        let line = sqltext::second_statement_line(text).unwrap_or(1);
-        return Err(
-            Error::invalid(format!("{file}:{line}: a second statement")).with_hint(expected)
+    let statement = sql
+        .statement()
+        .map_err(|error| error.with_hint(&expected))?;
+    let Statement::CopyTo(copy) = statement else {
+        let complaint = sql.complaint(sql.first_line(), "not a COPY statement");
+        return Err(complaint.with_hint(expected));
+    };
+    if let CopyToSource::Relation(relation) = &copy.source {
+        let complaint = sql.complaint(sql.first_line(), "COPY takes a table, not a query");
+        return Err(complaint.with_hint(format!(
+            "write `COPY (SELECT … FROM {relation}) TO '{table}'`"
+        )));
+    }
+    let target = &copy.target;
+    if target != table.as_str() {
+        let complaint = sql.complaint(
+            sql.last_line_of(target),
+            format!("COPY goes TO '{target}', but the file is called `{table}`"),
         );
+        return Err(complaint.with_hint(format!(
+            "write `TO '{table}'`; where that is comes from --to"
+        )));
     }
-    match statements.pop_front() {
-        Some(Statement::CopyTo(statement)) => Ok(statement),
-        Some(_) => {
-            let line = sqltext::tokens(text)
-                .first()
-                .map_or(1, |token| token.span.start.line);
-            Err(Error::invalid(format!("{file}:{line}: not a COPY statement")).with_hint(expected))
-        }
-        None => Err(Error::invalid(format!("{file}: no statement in it")).with_hint(expected)),
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = copy.partitioned_by.iter().find(|c| !seen.insert(*c)) {
+        let line = sql.last_line_of(twice);
+        return Err(sql.complaint(line, format!("PARTITIONED BY names `{twice}` twice")));
     }
+    Ok(copy)
 }
 
-fn check_target(
-    file: &str,
-    text: &str,
-    table: &TableName,
-    statement: &CopyToStatement,
-) -> Result<()> {
-    if statement.target == table.as_str() {
-        return Ok(());
-    }
-    let target = &statement.target;
-    let line = sqltext::tokens(text)
-        .iter()
-        .rev()
-        .find(|token| matches!(&token.token, Token::SingleQuotedString(text) if text == target))
-        .map_or(1, |token| token.span.start.line);
-    Err(Error::invalid(format!(
-        "{file}:{line}: COPY goes TO '{target}', but the file is called `{table}`"
-    ))
-    .with_hint(format!(
-        "write `TO '{table}'`; where that is comes from --to"
-    )))
-}
-
-fn stored_as(file: &str, text: &str, name: &str) -> Result<FileFormat> {
+fn stored_as(sql: &SqlFile, name: &str) -> Result<FileFormat> {
     match name.to_ascii_uppercase().as_str() {
         "PARQUET" => Ok(FileFormat::Parquet),
         "JSON" | "NDJSON" => Ok(FileFormat::Json),
         _ => {
-            let line = sqltext::tokens(text)
-                .iter()
-                .find(|token| matches!(&token.token, Token::Word(word) if word.value == name))
-                .map_or(1, |token| token.span.start.line);
-            Err(Error::invalid(format!(
-                "{file}:{line}: STORED AS {name} is not a format of an export"
-            ))
-            .with_hint("write STORED AS PARQUET or STORED AS JSON, or leave it to --format"))
+            let complaint = sql.complaint(
+                sql.last_line_of(name),
+                format!("STORED AS {name} is not a format of an export"),
+            );
+            Err(complaint
+                .with_hint("write STORED AS PARQUET or STORED AS JSON, or leave it to --format"))
         }
     }
-}
-
-/// `$name` parameters and the lines of their first use.
-fn parameter_lines(text: &str) -> BTreeMap<String, u64> {
-    let mut lines = BTreeMap::new();
-    for token in sqltext::tokens(text) {
-        if let Token::Placeholder(name) = token.token {
-            let name = name.trim_start_matches('$').to_owned();
-            lines.entry(name).or_insert(token.span.start.line);
-        }
-    }
-    lines
 }
 
 fn sync_mode(
-    file: &str,
+    sql: &SqlFile,
     window: (Option<u64>, Option<u64>),
     partitioned_by: &[String],
 ) -> Result<SyncMode> {
     let half = |line: u64, used: &str, missing: &str| {
-        Err(Error::invalid(format!(
-            "{file}:{line}: the query uses `${used}` but not `${missing}`"
-        ))
-        .with_hint(
+        let complaint = sql.complaint(
+            line,
+            format!("the query uses `${used}` but not `${missing}`"),
+        );
+        Err(complaint.with_hint(
             "an incremental table needs both: `time >= $window_start AND time < $window_end`; \
              a snapshot uses neither",
         ))
@@ -242,18 +194,17 @@ fn sync_mode(
         (Some(line), None) => half(line, WINDOW_START, WINDOW_END),
         (None, Some(line)) => half(line, WINDOW_END, WINDOW_START),
         (None, None) if partitioned_by.is_empty() => Ok(SyncMode::Snapshot),
-        (None, None) => Err(Error::invalid(format!(
-            "{file}: a query without window is a snapshot, and a snapshot is not partitioned"
-        ))
-        .with_hint(
-            "bind the query to the cycle with `time >= $window_start AND time < $window_end`, \
-             or drop PARTITIONED BY",
-        )),
+        (None, None) => {
+            let complaint = sql.complaint(
+                sql.last_line_of("partitioned"),
+                "a query without window is a snapshot, and a snapshot is not partitioned",
+            );
+            Err(complaint.with_hint(
+                "bind the query to the cycle with \
+                 `time >= $window_start AND time < $window_end`, or drop PARTITIONED BY",
+            ))
+        }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -272,7 +223,7 @@ mod tests {
         assert_eq!(definition.table.as_str(), "views");
         assert_eq!(definition.description, "Views.");
         assert_eq!(definition.sync_mode, SyncMode::Incremental);
-        assert_eq!(definition.partition_by, ["day"]);
+        assert_eq!(definition.statement().partitioned_by, ["day"]);
         assert_eq!(definition.parameters, BTreeMap::from([("site".into(), 6)]));
         assert_eq!(definition.format, None);
     }
@@ -301,11 +252,11 @@ mod tests {
                 "a.sql:2: a second statement",
             ),
             ("\nSELECT 1", "a.sql:2: not a COPY statement"),
-            ("-- nothing", "a.sql: no statement in it"),
+            ("-- nothing", "a.sql:1: there is no statement in this file"),
             ("COPY (\nSELEC 1) TO 'a'", "a.sql:2: "),
             (
                 "COPY events TO 'a'",
-                "a.sql: COPY takes a table, not a query",
+                "a.sql:1: COPY takes a table, not a query",
             ),
             (
                 "COPY (SELECT 1)\nTO 'a' STORED AS AVRO",
@@ -317,7 +268,7 @@ mod tests {
             ),
             (
                 "COPY (SELECT 1 AS x) TO 'a' PARTITIONED BY (x)",
-                "a.sql: a query without window is a snapshot",
+                "a.sql:1: a query without window is a snapshot",
             ),
         ];
         for (text, expected) in cases {

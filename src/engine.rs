@@ -26,7 +26,6 @@ use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
 use crate::layout::FileFormat;
 use crate::source::{ScanLog, SourceScan, Sources};
-use crate::sqltext;
 use crate::stage::{
     EMPTY_FILE_OPTION, Stage, StageFormats, StageSpec, WINDOW_COLUMN_OPTION, spec_of, staged_files,
 };
@@ -108,7 +107,7 @@ impl Engine {
         parameters: &BTreeMap<String, String>,
         default_format: FileFormat,
     ) -> Result<Bound> {
-        let complaint = |error| complaint(definition, error);
+        let complaint = |error| definition.sql.rejected(&error);
         let mut copy = definition.statement().clone();
         // The target only names the plan: where the files go is in the `Stage`.
         copy.target = format!("dayport://export/{}/", definition.table);
@@ -128,7 +127,10 @@ impl Engine {
         let values = parameter_values(definition, &plan, cycle, parameters)?;
         let plan = plan.with_param_values(values).map_err(complaint)?;
         let LogicalPlan::Copy(mut copy) = plan else {
-            return Err(Error::internal(format!("{}: not a COPY", definition.file)));
+            return Err(Error::internal(format!(
+                "{}: not a COPY",
+                definition.sql.name()
+            )));
         };
         if let Some(column) = window_column {
             copy.options.insert(WINDOW_COLUMN_OPTION.to_owned(), column);
@@ -147,7 +149,7 @@ impl Engine {
         cycle: Cycle,
         parameters: &BTreeMap<String, String>,
     ) -> Result<LogicalPlan> {
-        let complaint = |error| complaint(definition, error);
+        let complaint = |error| definition.sql.rejected(&error);
         let query = SqlStatement::Query(Box::new(definition.query()?.clone()));
         let plan = self
             .state
@@ -210,16 +212,6 @@ fn config(settings: EngineSettings) -> SessionConfig {
     config
 }
 
-fn complaint(definition: &Definition, error: DataFusionError) -> Error {
-    match error {
-        DataFusionError::External(inner) => match inner.downcast::<Error>() {
-            Ok(ours) => ours.context(&definition.file),
-            Err(other) => sqltext::complaint(&definition.file, &DataFusionError::External(other)),
-        },
-        other => sqltext::complaint(&definition.file, &other),
-    }
-}
-
 /// The column that the query compares with `$window_start`.
 fn window_column(plan: &LogicalPlan) -> Result<Option<String>, DataFusionError> {
     let mut found = None;
@@ -269,7 +261,7 @@ fn parameter_values(
     let mut types = HashMap::new();
     let inferred = plan
         .get_parameter_types()
-        .map_err(|error| complaint(definition, error))?;
+        .map_err(|error| definition.sql.rejected(&error))?;
     for (name, data_type) in inferred {
         types.insert(name.trim_start_matches('$').to_owned(), data_type);
     }
@@ -287,7 +279,7 @@ fn parameter_values(
         let value = instant.cast_to(&data_type).map_err(|error| {
             Error::invalid(format!(
                 "{}: `${name}` is compared with a {data_type}, and an instant is none",
-                definition.file
+                definition.sql.name()
             ))
             .with_source(error)
             .with_hint("compare it with a timestamp")
@@ -295,7 +287,7 @@ fn parameter_values(
         values.insert(name.to_owned(), value);
     }
     for (name, line) in &definition.parameters {
-        let file = &definition.file;
+        let file = definition.sql.name();
         let text = given.get(name).ok_or_else(|| {
             Error::invalid(format!(
                 "{file}:{line}: the parameter `${name}` has no value"

@@ -1,10 +1,7 @@
 //! Errors on their way across the border with DataFusion, both ways.
 
-use std::error::Error as StdError;
-use std::sync::Arc;
-
-use datafusion::arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
+use std::error::Error as StdError;
 
 use crate::error::Error;
 
@@ -15,57 +12,55 @@ impl From<Error> for DataFusionError {
     }
 }
 
+/// The error of ours that DataFusion carries, however deep, if it does.
+///
+/// A copy without its sources: operators share one error between their outputs.
+pub fn own(error: &DataFusionError) -> Option<Error> {
+    match error.find_root() {
+        DataFusionError::External(inner) => {
+            let inner: &(dyn StdError + 'static) = inner.as_ref();
+            inner.downcast_ref::<Error>().map(Error::detached)
+        }
+        _ => None,
+    }
+}
+
 /// What went wrong while a plan was made or ran. Errors of our own come back as they went in.
 pub fn from_datafusion(error: DataFusionError) -> Error {
-    match error {
-        DataFusionError::External(inner) => from_external(inner),
-        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {
-            from_datafusion(*inner)
+    if let Some(ours) = own(&error) {
+        return ours;
+    }
+    match error.find_root() {
+        DataFusionError::ObjectStore(_) => {
+            Error::unavailable("cannot read a source").with_source(error)
         }
-        DataFusionError::Shared(shared) => match Arc::try_unwrap(shared) {
-            Ok(inner) => from_datafusion(inner),
-            Err(shared) => Error::data(shared.strip_backtrace()),
-        },
-        DataFusionError::ArrowError(inner, backtrace) => match *inner {
-            ArrowError::ExternalError(inner) => from_external(inner),
-            other => Error::data(
-                DataFusionError::ArrowError(Box::new(other), backtrace).strip_backtrace(),
-            ),
-        },
-        DataFusionError::ObjectStore(inner) => Error::store("read", "the sources", *inner),
         DataFusionError::ResourcesExhausted(text) => {
             Error::invalid(format!("the memory limit is too small: {text}"))
                 .with_hint("raise it with --memory-limit")
         }
         DataFusionError::Internal(text) => Error::internal(text),
-        other @ (DataFusionError::Plan(_)
+        DataFusionError::Plan(_)
         | DataFusionError::SchemaError(_, _)
         | DataFusionError::SQL(_, _)
         | DataFusionError::NotImplemented(_)
-        | DataFusionError::Configuration(_)) => Error::invalid(other.strip_backtrace()),
-        other => Error::data(other.strip_backtrace()),
-    }
-}
-
-fn from_external(inner: Box<dyn StdError + Send + Sync>) -> Error {
-    let inner = match inner.downcast::<Error>() {
-        Ok(ours) => return *ours,
-        Err(other) => other,
-    };
-    match inner.downcast::<DataFusionError>() {
-        Ok(nested) => from_datafusion(*nested),
-        Err(other) => Error::data("the query failed").with_source(other),
+        | DataFusionError::Configuration(_) => Error::invalid(error.strip_backtrace()),
+        _ => Error::data(error.strip_backtrace()),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use datafusion::arrow::error::ArrowError;
+
     use super::*;
     use crate::error::ErrorKind;
 
     #[test]
     fn our_errors_survive_every_wrapping() {
         let ours = || DataFusionError::from(Error::unavailable("slow down").with_hint("wait"));
+        let shared = Arc::new(ours());
         let wrapped = [
             ours(),
             ours().context("scan"),
@@ -73,7 +68,7 @@ mod tests {
                 Box::new(ArrowError::ExternalError(Box::new(ours()))),
                 None,
             ),
-            DataFusionError::Shared(Arc::new(ours())),
+            DataFusionError::Shared(Arc::clone(&shared)),
         ];
         for error in wrapped {
             let error = from_datafusion(error);

@@ -162,6 +162,17 @@ impl Error {
         Err(first)
     }
 
+    /// A copy whose causes are part of its message.
+    pub fn detached(&self) -> Self {
+        Self {
+            kind: self.kind,
+            message: self.chain(),
+            hint: self.hint.clone(),
+            source: None,
+            more: self.more.iter().map(Error::detached).collect(),
+        }
+    }
+
     /// What the operator does next.
     pub fn kind(&self) -> ErrorKind {
         self.kind

@@ -15,7 +15,7 @@ pub mod query;
 pub mod run;
 pub mod schema;
 pub mod source;
-pub mod sqltext;
+pub mod sql_file;
 pub mod stage;
 pub mod staged;
 pub mod store;

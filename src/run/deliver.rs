@@ -283,7 +283,7 @@ impl Delivery<'_> {
         committed_at: DateTime<Utc>,
     ) -> Manifest {
         let definition = self.definition;
-        let file = std::path::Path::new(&definition.file);
+        let file = std::path::Path::new(definition.sql.name());
         let parameters = definition.parameters.keys().filter_map(|name| {
             let value = self.request.parameters.get(name)?;
             Some((name.clone(), value.clone()))

@@ -17,9 +17,9 @@ use super::folder::{PARTITION_TYPES, is_partition_type};
 use super::folder_time::TimeFolders;
 use super::json::Compression;
 use super::options::Options;
-use super::sql_file::SqlFile;
 use super::table::{SourceFormat, TimeRule};
 use crate::error::{Error, Result};
+use crate::sql_file::SqlFile;
 
 /// A source as its file declares it: one statement of a known kind, named like the file.
 #[derive(Debug)]

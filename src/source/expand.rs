@@ -10,7 +10,6 @@ use object_store::path::Path;
 use object_store::{ListResult, ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use super::bounds::TimeBounds;
-use super::external;
 use super::folder::folder_value;
 use super::folder_time::{Nanos, TimeFolders};
 use super::frozen::SourceFile;
@@ -59,7 +58,7 @@ impl Expansion<'_> {
     /// DataFusion says where a filter fails.
     pub(super) async fn files(&self) -> Result<Vec<SourceFile>, DataFusionError> {
         if !self.location.is_folder
-            && let Some(meta) = self.single_file().await.map_err(external)?
+            && let Some(meta) = self.single_file().await.map_err(DataFusionError::from)?
         {
             return Ok(vec![SourceFile {
                 meta,
@@ -71,21 +70,21 @@ impl Expansion<'_> {
             values: Vec::new(),
         }];
         for (depth, field) in self.partition_fields.iter().enumerate() {
-            let listings = self.list_all(folders).await.map_err(external)?;
+            let listings = self.list_all(folders).await.map_err(DataFusionError::from)?;
             let mut below = Vec::new();
             for (folder, listing) in listings {
                 self.refuse_stray_files(&folder, &listing)
-                    .map_err(external)?;
+                    .map_err(DataFusionError::from)?;
                 below.extend(
                     self.subfolders(&folder, &listing, field)
-                        .map_err(external)?,
+                        .map_err(DataFusionError::from)?,
                 );
             }
             folders = self.keep(depth + 1, below)?;
         }
         let mut files = Vec::new();
-        for (folder, listing) in self.list_all(folders).await.map_err(external)? {
-            self.refuse_subfolders(&listing).map_err(external)?;
+        for (folder, listing) in self.list_all(folders).await.map_err(DataFusionError::from)? {
+            self.refuse_subfolders(&listing).map_err(DataFusionError::from)?;
             files.extend(
                 visible_files(&folder, listing.objects).map(|meta| SourceFile {
                     meta,

@@ -7,7 +7,7 @@
 //! ```
 //! | file | concept |
 //! |---|---|
-//! | `declare`, `options`, `sql_file` | what a file may say, and complaints with its lines |
+//! | `declare`, `options` | what a file may say, and complaints with its lines |
 //! | `location` | `LOCATION` under `--from` |
 //! | `table`, `fixed`, `scan` | the tables of DataFusion, and the operator that reads their files |
 //! | `expand`, `folder` | Hive folders to files |
@@ -29,7 +29,6 @@ mod options;
 mod prune;
 mod scan;
 mod scan_log;
-mod sql_file;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -39,7 +38,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use datafusion::common::{DataFusionError, TableReference};
+use datafusion::common::TableReference;
 use datafusion::prelude::SessionContext;
 use url::Url;
 
@@ -185,9 +184,4 @@ fn resolve(
         let file = &declaration.file;
         error.context(file.position(file.last_line_of("location")))
     })
-}
-
-/// Carries our error through DataFusion.
-fn external(error: Error) -> DataFusionError {
-    DataFusionError::External(Box::new(error))
 }

@@ -4,8 +4,8 @@ use chrono::TimeDelta;
 use datafusion::sql::sqlparser::ast::Value;
 
 use super::json::Compression;
-use super::sql_file::SqlFile;
 use crate::error::Result;
+use crate::sql_file::SqlFile;
 
 const KNOWN: &str = "`compression`, `time_column`, `time_slack`";
 

@@ -6,8 +6,8 @@ use datafusion::common::TableReference;
 use datafusion::prelude::SessionContext;
 
 use super::declare::ViewDeclaration;
-use super::sql_file::SqlFile;
 use crate::error::{Error, Result};
+use crate::sql_file::SqlFile;
 
 /// One view that waits for its turn.
 pub(super) struct View<'a> {

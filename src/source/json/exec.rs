@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, internal_err, project_schema};
+use datafusion::common::{DataFusionError, Result, internal_err, project_schema};
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -22,7 +22,6 @@ use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use tokio::sync::mpsc;
 
-use super::super::external;
 use super::super::frozen::SourceFile;
 use super::super::scan_log::Scan;
 use super::chunks::{ChunkSource, FileChunk, send_chunks};
@@ -196,7 +195,7 @@ impl Decoding {
     async fn run(mut self, mut chunks: mpsc::Receiver<crate::error::Result<FileChunk>>) {
         while let Some(chunk) = chunks.recv().await {
             let decoded = chunk
-                .map_err(external)
+                .map_err(DataFusionError::from)
                 .and_then(|chunk| self.decode(&chunk));
             let batches = match decoded {
                 Ok(batches) => batches,
@@ -222,7 +221,7 @@ impl Decoding {
         let decoded = self
             .decoder
             .decode(&chunk.chunk)
-            .map_err(|bad| external(malformed(&chunk.source, &bad)))?;
+            .map_err(|bad| malformed(&chunk.source, &bad))?;
         let batches = decoded
             .iter()
             .map(|batch| self.columns.complete(batch, &chunk.source));

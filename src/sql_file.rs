@@ -1,16 +1,19 @@
 //! One SQL file: its statement, its leading comment, and complaints that name its lines.
 
+use std::collections::BTreeMap;
+
 use datafusion::common::DataFusionError;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
 
+use crate::engine_error::own;
 use crate::error::{Error, Result};
 
 /// A SQL file that consists of tokens; whether they make a statement is for [`SqlFile::statement`].
-#[derive(Debug)]
-pub(super) struct SqlFile {
+#[derive(Debug, Clone)]
+pub struct SqlFile {
     /// The file's name as it is printed: `sql/sources/events.sql`.
     name: String,
     text: String,
@@ -20,7 +23,7 @@ pub(super) struct SqlFile {
 impl SqlFile {
     /// # Errors
     /// [`Error::invalid`] with file and line where the text has no tokens (an open quote).
-    pub(super) fn new(name: String, text: String) -> Result<Self> {
+    pub fn new(name: String, text: String) -> Result<Self> {
         let tokens = match Tokenizer::new(&GenericDialect {}, &text).tokenize_with_location() {
             Ok(tokens) => tokens,
             Err(error) => {
@@ -35,7 +38,7 @@ impl SqlFile {
     ///
     /// # Errors
     /// [`Error::invalid`] with file and line: it does not parse, there is none, or more than one.
-    pub(super) fn statement(&self) -> Result<Statement> {
+    pub fn statement(&self) -> Result<Statement> {
         let dialect = GenericDialect {};
         let mut statements = DFParserBuilder::new(self.text.as_str())
             .with_dialect(&dialect)
@@ -54,18 +57,26 @@ impl SqlFile {
     }
 
     /// An [`Error::invalid`] that reads `file:line: what`.
-    pub(super) fn complaint(&self, line: u64, what: impl AsRef<str>) -> Error {
+    pub fn complaint(&self, line: u64, what: impl AsRef<str>) -> Error {
         complaint(&self.name, line, what.as_ref())
     }
 
     /// `file:line`.
-    pub(super) fn position(&self, line: u64) -> String {
+    pub fn position(&self, line: u64) -> String {
         format!("{}:{line}", self.name)
     }
 
     /// What DataFusion's parser or planner had against this file, at the line it named, if it did.
-    pub(super) fn rejected(&self, error: &DataFusionError) -> Error {
+    /// An error of our own keeps its kind and hint.
+    pub fn rejected(&self, error: &DataFusionError) -> Error {
+        if let Some(ours) = own(error) {
+            return ours.context(&self.name);
+        }
         let message = innermost_message(error);
+        let span = error.diagnostic().and_then(|diagnostic| diagnostic.span);
+        if let Some(span) = span {
+            return self.complaint(span.start.line, message);
+        }
         let (what, line) = split_position(&message);
         let line = line.unwrap_or_else(|| match what.ends_with("found: EOF") {
             true => self.last_line(),
@@ -74,8 +85,30 @@ impl SqlFile {
         self.complaint(line, what)
     }
 
+    /// The file's name as it is printed.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The file's text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The `$name` parameters outside of strings and comments, with the lines of their first use.
+    pub fn parameters(&self) -> BTreeMap<String, u64> {
+        let mut lines = BTreeMap::new();
+        for token in self.code() {
+            if let Token::Placeholder(name) = &token.token {
+                let name = name.trim_start_matches('$').to_owned();
+                lines.entry(name).or_insert(token.span.start.line);
+            }
+        }
+        lines
+    }
+
     /// The line of the first token that is not blank and no comment.
-    pub(super) fn first_line(&self) -> u64 {
+    pub fn first_line(&self) -> u64 {
         self.code()
             .next()
             .map_or(1, |token| token.span.start.line.max(1))
@@ -88,14 +121,14 @@ impl SqlFile {
     }
 
     /// The line of the first token that spells `word`; the statement's first line without one.
-    pub(super) fn first_line_of(&self, word: &str) -> u64 {
+    pub fn first_line_of(&self, word: &str) -> u64 {
         self.code()
             .find(|token| spells(&token.token, word))
             .map_or_else(|| self.first_line(), |token| token.span.start.line)
     }
 
     /// As [`Self::first_line_of`], for clauses that stand behind the columns.
-    pub(super) fn last_line_of(&self, word: &str) -> u64 {
+    pub fn last_line_of(&self, word: &str) -> u64 {
         self.code()
             .filter(|token| spells(&token.token, word))
             .last()
@@ -103,7 +136,7 @@ impl SqlFile {
     }
 
     /// The comment in front of the statement, one line for each of its lines.
-    pub(super) fn leading_comment(&self) -> Option<String> {
+    pub fn leading_comment(&self) -> Option<String> {
         let lines: Vec<&str> = self
             .tokens
             .iter()
@@ -193,6 +226,13 @@ mod tests {
             "Page views.\nOf all\nworkspaces."
         );
         assert_eq!(file.first_line(), 4);
+    }
+
+    #[test]
+    fn parameters_are_found_outside_of_strings_and_comments() {
+        let file = file("SELECT '$no' -- $neither\nWHERE a >= $b AND\n c = $b + $d");
+        let lines = BTreeMap::from([("b".to_owned(), 2), ("d".to_owned(), 3)]);
+        assert_eq!(file.parameters(), lines);
     }
 
     #[test]
