@@ -182,6 +182,7 @@ impl Engine {
             .await
             .map_err(from_datafusion)?;
         let files = run(&plan, &state).await?;
+        scans.check_frozen(state.runtime_env()).await?;
         let sources = scans.report(&plan);
         Ok(Staged { files, sources })
     }

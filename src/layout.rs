@@ -4,8 +4,9 @@
 //! <prefix>/data/<table>/year=2026/month=1/day=15/data-000000000000.parquet
 //! <prefix>/data/<table>/data-000000000000.json.gz
 //! <prefix>/manifests/<table>/2026-01-15.r0.json
+//! <prefix>/rejects/<source>/2026-01-15/<table>.<run>.json.gz
 //! <prefix>/_dayport/log/<table>/00000000000000000001.json
-//! <prefix>/_dayport/staging/<run>/<table>/<cycle>/000000000000
+//! <prefix>/_dayport/staging/<staging>/000000000000
 //! ```
 //! Keys inside the types of this crate are relative to the prefix; [`Layout`] joins the two.
 
@@ -231,6 +232,7 @@ impl Shard {
 
 const DATA: &str = "data";
 const MANIFESTS: &str = "manifests";
+const REJECTS: &str = "rejects";
 const INTERNAL: &str = "_dayport";
 
 /// The folder of a table's data, relative to the prefix.
@@ -290,6 +292,16 @@ impl fmt::Display for ManifestName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} r{}", self.table, self.cycle, self.revision)
     }
+}
+
+/// Where the malformed lines go that one run found in a source for one table and cycle.
+pub fn rejects_file(source: &str, cycle: Cycle, table: &TableName, run: &str) -> Path {
+    Path::from_iter([
+        REJECTS.to_owned(),
+        source.to_owned(),
+        cycle.to_string(),
+        format!("{table}.{run}.json.gz"),
+    ])
 }
 
 /// The folder of a table's commit log, relative to the prefix.

@@ -50,6 +50,9 @@ pub struct Manifest {
     /// The sum over `files`.
     pub bytes: u64,
     pub files: Vec<DataFile>,
+    /// Where the malformed lines of the sources are, one file for each source that has some.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rejects: Vec<RejectsFile>,
     /// Files of the replaced manifest that this one does not name; they are deleted.
     pub replaced: Vec<String>,
 }
@@ -132,6 +135,22 @@ pub struct SourceRecord {
     pub rows_rejected: u64,
     /// SHA-256 of the frozen list: one line `key TAB size TAB etag` a file, sorted by key.
     pub digest: String,
+}
+
+/// The malformed lines that were set aside in one source: gzip JSON lines with `file`, `line`,
+/// `offset` and `reason`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RejectsFile {
+    pub source: String,
+    /// Relative to the prefix of the destination.
+    pub path: String,
+    pub rows: u64,
+    pub bytes: u64,
+    /// As the store gives it, without quotes; absent where the store has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// Of the file's bytes, hexadecimal.
+    pub sha256: String,
 }
 
 /// One file of the table.

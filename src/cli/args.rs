@@ -65,9 +65,18 @@ pub struct PlaceArguments {
     pub memory_limit: Option<String>,
 }
 
-/// How the destination's bucket is spoken to.
+/// How S3 is spoken to.
 #[derive(Debug, Args)]
 pub struct S3Arguments {
+    /// Seconds to try again while a store does not answer
+    #[arg(
+        long,
+        env = "DAYPORT_RETRY_TIMEOUT",
+        value_name = "SECONDS",
+        default_value_t = 120
+    )]
+    pub retry_timeout: u64,
+
     /// Server-side encryption of every object written [default: the bucket's own]
     #[arg(long, env = "DAYPORT_SSE", value_name = "KIND")]
     pub sse: Option<SseKind>,
@@ -127,6 +136,28 @@ pub struct RunArguments {
     #[arg(long)]
     pub rerun: bool,
 
+    /// Cycles of one table at most, when a run catches up
+    #[arg(long, env = "DAYPORT_MAX_CYCLES", value_name = "N", conflicts_with_all = ["date", "since"])]
+    pub max_cycles: Option<usize>,
+
+    /// Malformed lines that a source may have, as a number or a percentage; 0 takes none
+    #[arg(
+        long,
+        env = "DAYPORT_MAX_REJECTS",
+        value_name = "N|P%",
+        default_value = "0.1%"
+    )]
+    pub max_rejects: String,
+
+    /// Rows that a snapshot or a rerun may lose, in percent of what it replaces
+    #[arg(long, env = "DAYPORT_MAX_SHRINK", value_name = "PERCENT", default_value_t = 50,
+          value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub max_shrink: u8,
+
+    /// Replace what is published even if most rows would be gone
+    #[arg(long)]
+    pub allow_shrink: bool,
+
     /// The format of tables whose definition pins none
     #[arg(
         long,
@@ -172,7 +203,7 @@ pub enum ReportForm {
 pub struct QueryArguments {
     /// SQL, or the name of a table
     #[arg(value_name = "SQL|TABLE")]
-    pub sql: String,
+    pub query: String,
 
     #[command(flatten)]
     pub places: PlaceArguments,
@@ -206,4 +237,16 @@ pub enum RowForm {
     Table,
     Json,
     Csv,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_fit_together() {
+        Arguments::command().debug_assert();
+    }
 }

@@ -1,6 +1,7 @@
 //! What was typed → what is meant.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::cli::args::{FormatKind, PlaceArguments, RunArguments, S3Arguments, SseKind};
 use crate::cycle::Cycle;
@@ -50,6 +51,15 @@ pub fn engine(places: &PlaceArguments) -> Result<EngineSettings> {
     })
 }
 
+/// For the sources, which are ours: without the role and the encryption of the destination.
+pub fn source_s3(arguments: &S3Arguments) -> S3Options {
+    S3Options {
+        retry_timeout: Duration::from_secs(arguments.retry_timeout),
+        ..S3Options::default()
+    }
+}
+
+/// For the destination.
 pub fn s3(arguments: &S3Arguments) -> Result<S3Options> {
     let encryption = match (arguments.sse, &arguments.sse_kms_key) {
         (None, None) => Encryption::Bucket,
@@ -63,7 +73,11 @@ pub fn s3(arguments: &S3Arguments) -> Result<S3Options> {
         arn,
         external_id: arguments.external_id.clone(),
     });
-    Ok(S3Options { encryption, role })
+    Ok(S3Options {
+        encryption,
+        role,
+        ..source_s3(arguments)
+    })
 }
 
 pub fn selection(arguments: &RunArguments) -> Result<Selection> {

@@ -7,17 +7,17 @@ use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::prelude::DataFrame;
 use futures::StreamExt;
 
-use crate::cli::args::{QueryArguments, RowForm};
+use crate::cli::args::{PlaceArguments, QueryArguments, RowForm};
 use crate::cli::config;
 use crate::cycle::Cycle;
-use crate::definition;
+use crate::definition::{self, Definition};
 use crate::engine::Engine;
 use crate::engine_error::from_datafusion;
 use crate::env::Clock;
 use crate::error::{Error, ExitCode, Result};
 use crate::query::{Workbench, open};
 use crate::source::Sources;
-use crate::store::{Destination, Location, S3Options};
+use crate::store::{Destination, Location};
 
 pub async fn query(arguments: QueryArguments) -> Result<ExitCode> {
     let places = &arguments.places;
@@ -34,10 +34,20 @@ pub async fn query(arguments: QueryArguments) -> Result<ExitCode> {
         }
         None => None,
     };
-    let sources = Sources::load(&places.sql.join("sources"))?;
-    let definitions = definition::load(&places.sql)?;
+    let (sources, definitions) = match load(places, from.as_ref()) {
+        Ok(loaded) => loaded,
+        // A receiver has neither sources nor definitions: what is published is enough.
+        Err(_) if from.is_none() && destination.is_some() => (Sources::none(), Vec::new()),
+        Err(error) => return Err(error),
+    };
     let settings = config::engine(places)?;
-    let engine = Engine::open(&sources, from.as_ref(), &S3Options::default(), settings).await?;
+    let engine = Engine::open(
+        &sources,
+        from.as_ref(),
+        &config::source_s3(&arguments.s3),
+        settings,
+    )
+    .await?;
     let workbench = Workbench {
         engine: &engine,
         sources: &sources,
@@ -46,7 +56,7 @@ pub async fn query(arguments: QueryArguments) -> Result<ExitCode> {
         cycle,
         destination: destination.as_ref(),
     };
-    let rows = open(&workbench, &arguments.sql).await?;
+    let rows = open(&workbench, &arguments.query).await?;
     let rows = match arguments.limit {
         Some(limit) => rows.limit(0, Some(limit)).map_err(from_datafusion)?,
         None => rows,
@@ -58,6 +68,12 @@ pub async fn query(arguments: QueryArguments) -> Result<ExitCode> {
     };
     print_rows(rows, arguments.output).await?;
     Ok(ExitCode::Done)
+}
+
+fn load(places: &PlaceArguments, from: Option<&Location>) -> Result<(Sources, Vec<Definition>)> {
+    let sources = Sources::load(&places.sql.join("sources"))?;
+    sources.locations(from.map(Location::url))?;
+    Ok((sources, definition::load(&places.sql)?))
 }
 
 async fn print_rows(rows: DataFrame, form: RowForm) -> Result<()> {

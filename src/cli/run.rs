@@ -13,7 +13,7 @@ use crate::env::{self, Clock};
 use crate::error::{Error, ExitCode, Result};
 use crate::run::{Context, Request, Unwatched, Watch, pick, run as run_tables};
 use crate::source::Sources;
-use crate::store::{Destination, Location, S3Options};
+use crate::store::{Destination, Location};
 
 pub async fn run(arguments: RunArguments) -> Result<ExitCode> {
     let clock = Clock::from_environment()?;
@@ -30,16 +30,18 @@ pub async fn run(arguments: RunArguments) -> Result<ExitCode> {
         format: config::format(arguments.format),
         target_file_size: config::target_file_size(&arguments)?,
         jobs: config::jobs(&arguments)?,
+        max_cycles: arguments.max_cycles,
+        max_rejects: arguments
+            .max_rejects
+            .parse()
+            .map_err(|error: Error| error.context("--max-rejects"))?,
+        max_shrink: arguments.max_shrink,
+        allow_shrink: arguments.allow_shrink,
     };
     let sources = Sources::load(&places.sql.join("sources"))?;
-    // A role is for the destination: the sources are ours.
-    let engine = Engine::open(
-        &sources,
-        from.as_ref(),
-        &S3Options::default(),
-        config::engine(places)?,
-    )
-    .await?;
+    let settings = config::engine(places)?;
+    let source_s3 = config::source_s3(&arguments.s3);
+    let engine = Engine::open(&sources, from.as_ref(), &source_s3, settings).await?;
     let watch: Box<dyn Watch> = if arguments.quiet {
         Box::new(Unwatched)
     } else {

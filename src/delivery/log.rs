@@ -37,7 +37,7 @@ pub enum Action {
     Publish {
         /// Without the ETags, which are known when the uploads are completed.
         manifest: Box<Manifest>,
-        /// One for each file of the manifest, in the same order.
+        /// One for each file that the manifest names.
         uploads: Vec<PendingUpload>,
     },
     /// Takes back the entry before it, whose uploads could not be completed any more.
@@ -52,6 +52,9 @@ pub enum Action {
 /// An upload of which only the completion is missing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PendingUpload {
+    /// The final key, relative to the prefix.
+    pub path: String,
+    pub bytes: u64,
     pub token: UploadToken,
     /// The ETag of the file that the upload replaces under the same name.
     #[serde(default, skip_serializing_if = "Option::is_none")]

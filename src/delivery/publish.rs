@@ -3,6 +3,8 @@
 //! Every step may have been done before, by this run or by another, so every step asks the store
 //! and none guesses.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use md5::{Digest, Md5};
@@ -10,7 +12,7 @@ use object_store::path::Path;
 
 use crate::delivery::log::{Action, LogEntry, PendingUpload};
 use crate::error::{Error, Result};
-use crate::manifest::{DataFile, Manifest};
+use crate::manifest::Manifest;
 use crate::staged::UploadToken;
 use crate::store::{Completion, Created, Destination};
 
@@ -41,21 +43,20 @@ pub async fn publish(destination: &Destination, entry: &LogEntry) -> Result<Publ
     let Action::Publish { manifest, uploads } = &entry.action else {
         return Err(Error::internal("only a publishing entry can be published"));
     };
-    let pending = manifest.files.iter().zip(uploads);
-    let pending: Vec<_> = pending
-        .map(|(file, upload)| finish(destination, file, upload))
+    let pending: Vec<_> = uploads
+        .iter()
+        .map(|upload| finish(destination, upload))
         .collect();
     let finished: Vec<Finished> = futures::stream::iter(pending)
         .buffered(CONCURRENT_CALLS)
         .try_collect()
         .await?;
 
-    let (mut etags, mut visible, mut lost) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut visible, mut lost) = (BTreeMap::new(), Vec::new());
     for finished in finished {
         match finished {
             Finished::Visible { path, etag } => {
-                visible.push(path);
-                etags.push(etag);
+                visible.insert(path, etag);
             }
             Finished::Lost { path } => lost.push(path),
         }
@@ -65,7 +66,10 @@ pub async fn publish(destination: &Destination, entry: &LogEntry) -> Result<Publ
         // Another run may have finished this entry, and a later one replaced its files since.
         return match destination.get(&key).await? {
             Some(text) => Ok(Publish::Published(Box::new(Manifest::parse(&key, &text)?))),
-            None => Ok(Publish::Impossible { visible, lost }),
+            None => Ok(Publish::Impossible {
+                visible: visible.into_keys().collect(),
+                lost,
+            }),
         };
     }
 
@@ -77,8 +81,11 @@ pub async fn publish(destination: &Destination, entry: &LogEntry) -> Result<Publ
     destination.delete(&replaced).await?;
 
     let mut manifest = manifest.clone();
-    for (file, etag) in manifest.files.iter_mut().zip(etags) {
-        file.etag = etag;
+    for file in &mut manifest.files {
+        file.etag = visible.get(&file.path).cloned().flatten();
+    }
+    for file in &mut manifest.rejects {
+        file.etag = visible.get(&file.path).cloned().flatten();
     }
     write_manifest(destination, &key, *manifest).await
 }
@@ -108,20 +115,16 @@ async fn write_manifest(
     }
 }
 
-async fn finish(
-    destination: &Destination,
-    file: &DataFile,
-    upload: &PendingUpload,
-) -> Result<Finished> {
-    let path = Path::from(file.path.as_str());
+async fn finish(destination: &Destination, upload: &PendingUpload) -> Result<Finished> {
+    let path = Path::from(upload.path.as_str());
     let failure = match destination.complete(&path, &upload.token).await {
         Completion::Completed | Completion::Gone => None,
         Completion::Unknown(error) => Some(error),
     };
     let there = destination.head(&path).await?;
-    let path = file.path.clone();
+    let path = upload.path.clone();
     match there {
-        Some(there) if is_ours(there.e_tag.as_deref(), there.size, file, upload) => {
+        Some(there) if is_ours(there.e_tag.as_deref(), there.size, upload) => {
             Ok(Finished::Visible {
                 path,
                 etag: there.e_tag.as_deref().map(unquoted),
@@ -135,12 +138,14 @@ async fn finish(
 }
 
 /// Whether the object at the final key is the uploaded one, and not the one it replaces.
-fn is_ours(etag: Option<&str>, size: u64, file: &DataFile, upload: &PendingUpload) -> bool {
+fn is_ours(etag: Option<&str>, size: u64, upload: &PendingUpload) -> bool {
     let etag = etag.map(unquoted);
     match (&etag, expected_etag(&upload.token)) {
         (Some(etag), Some(expected)) if *etag == expected => true,
         // Encrypted objects have ETags that cannot be foretold.
-        _ => size == file.bytes && (upload.replaces_etag.is_none() || etag != upload.replaces_etag),
+        _ => {
+            size == upload.bytes && (upload.replaces_etag.is_none() || etag != upload.replaces_etag)
+        }
     }
 }
 
@@ -200,23 +205,15 @@ mod tests {
 
     #[test]
     fn a_replaced_file_is_not_taken_for_its_replacement() {
-        let file = DataFile {
-            path: String::new(),
-            partition: Default::default(),
-            rows: 1,
-            bytes: 10,
-            etag: None,
-            sha256: String::new(),
-            window_min: None,
-            window_max: None,
-        };
         let upload = |replaces: Option<&str>| PendingUpload {
+            path: String::new(),
+            bytes: 10,
             token: multipart(&["opaque"]),
             replaces_etag: replaces.map(str::to_owned),
         };
-        assert!(is_ours(Some("\"new\""), 10, &file, &upload(Some("old"))));
-        assert!(!is_ours(Some("\"old\""), 10, &file, &upload(Some("old"))));
-        assert!(!is_ours(Some("\"new\""), 11, &file, &upload(Some("old"))));
-        assert!(is_ours(Some("\"new\""), 10, &file, &upload(None)));
+        assert!(is_ours(Some("\"new\""), 10, &upload(Some("old"))));
+        assert!(!is_ours(Some("\"old\""), 10, &upload(Some("old"))));
+        assert!(!is_ours(Some("\"new\""), 11, &upload(Some("old"))));
+        assert!(is_ours(Some("\"new\""), 10, &upload(None)));
     }
 }

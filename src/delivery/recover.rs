@@ -92,7 +92,7 @@ fn void(
         reason: format!(
             "{} of {} uploads were swept away before they were completed, first `{}`",
             lost.len(),
-            manifest.files.len(),
+            uploads.len(),
             lost.first().map_or("", String::as_str)
         ),
     };

@@ -17,6 +17,7 @@ pub const OPENING_MEMORY: usize = GZIP_MEMORY + 256 * 1024;
 
 pub struct JsonEncoder {
     writer: Writer<GzEncoder<Vec<u8>>, LineDelimited>,
+    rows: u64,
 }
 
 impl JsonEncoder {
@@ -25,10 +26,11 @@ impl JsonEncoder {
         let writer = WriterBuilder::new()
             .with_explicit_nulls(false)
             .build::<_, LineDelimited>(gzip);
-        Self { writer }
+        Self { writer, rows: 0 }
     }
 
     pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.rows += batch.num_rows() as u64;
         self.writer
             .write(batch)
             .map_err(|error| Error::data("cannot write rows as JSON").with_source(error))
@@ -46,14 +48,15 @@ impl JsonEncoder {
         GZIP_MEMORY + self.writer.get_ref().get_ref().capacity()
     }
 
-    pub fn finish(mut self) -> Result<Vec<u8>> {
+    pub fn finish(mut self) -> Result<(Vec<u8>, u64)> {
         self.writer
             .finish()
             .map_err(|error| Error::data("cannot write rows as JSON").with_source(error))?;
-        self.writer
-            .into_inner()
+        let gzip = self.writer.into_inner();
+        let last = gzip
             .finish()
-            .map_err(|error| Error::internal("cannot end a gzip stream").with_source(error))
+            .map_err(|error| Error::internal("cannot end a gzip stream").with_source(error))?;
+        Ok((last, self.rows))
     }
 }
 
@@ -74,7 +77,9 @@ mod tests {
         let mut encoder = JsonEncoder::new(6);
         encoder.write(batch).unwrap();
         let mut bytes = encoder.take();
-        bytes.extend(encoder.finish().unwrap());
+        let (last, rows) = encoder.finish().unwrap();
+        assert_eq!(rows, batch.num_rows() as u64);
+        bytes.extend(last);
         let mut text = String::new();
         flate2::read::GzDecoder::new(bytes.as_slice())
             .read_to_string(&mut text)

@@ -3,13 +3,19 @@
 mod json;
 mod parquet;
 
+use std::io::Write;
+
 use ::parquet::file::properties::WriterProperties;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
 use crate::encode::json::JsonEncoder;
 use crate::encode::parquet::ParquetEncoder;
-use crate::error::Result;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde::Serialize;
+
+use crate::error::{Error, Result};
 use crate::layout::FileFormat;
 
 /// How the files of a table are encoded.
@@ -46,6 +52,18 @@ impl Encoding {
             Encoding::Parquet(_) => parquet::opening_memory(schema),
         }
     }
+}
+
+/// A whole gzip file of JSON lines.
+pub fn json_lines<T: Serialize>(rows: &[T]) -> Result<Vec<u8>> {
+    let failed =
+        |error: std::io::Error| Error::internal("cannot write JSON lines").with_source(error);
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    for row in rows {
+        serde_json::to_writer(&mut gzip, row).map_err(|error| failed(error.into()))?;
+        gzip.write_all(b"\n").map_err(failed)?;
+    }
+    gzip.finish().map_err(failed)
 }
 
 /// An open file: takes batches, gives bytes.
@@ -113,8 +131,8 @@ impl Encoder {
         }
     }
 
-    /// Ends the file and gives its last bytes.
-    pub fn finish(self) -> Result<Vec<u8>> {
+    /// Ends the file and gives its last bytes, and the rows that the format counted.
+    pub fn finish(self) -> Result<(Vec<u8>, u64)> {
         match self {
             Encoder::Json(encoder) => encoder.finish(),
             Encoder::Parquet(encoder) => encoder.finish(),

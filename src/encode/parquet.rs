@@ -87,11 +87,13 @@ impl ParquetEncoder {
             .map_err(|error| Error::data("cannot write rows as Parquet").with_source(error))
     }
 
-    pub fn finish(mut self) -> Result<Vec<u8>> {
-        self.writer
+    pub fn finish(mut self) -> Result<(Vec<u8>, u64)> {
+        let metadata = self
+            .writer
             .finish()
             .map_err(|error| Error::internal("cannot end a Parquet file").with_source(error))?;
-        Ok(self.take())
+        let rows = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
+        Ok((self.take(), rows))
     }
 }
 
@@ -124,7 +126,9 @@ mod tests {
             file.extend(encoder.take());
             assert_eq!(encoder.ready(), 0);
         }
-        file.extend(encoder.finish().unwrap());
+        let (last, rows) = encoder.finish().unwrap();
+        assert_eq!(rows, 3000);
+        file.extend(last);
         let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(file)).unwrap();
         assert_eq!(reader.metadata().num_row_groups(), 3);
         let rows: usize = reader

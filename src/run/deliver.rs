@@ -1,27 +1,28 @@
 //! One table and one cycle, from recovery to the manifest.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use object_store::path::Path;
+use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::cycle::Cycle;
 use crate::definition::Definition;
-use crate::delivery::{
-    self, Action, Commit, Decision, History, LogEntry, PendingUpload, Publication, Publish,
-};
-use crate::engine::{Bound, Engine, Staged};
+use crate::delivery::{self, Commit, Decision, History, LogEntry, Publish};
+use crate::encode;
+use crate::engine::{Bound, Engine};
 use crate::env::Clock;
 use crate::error::{Error, Result};
-use crate::layout::{ManifestName, Shard};
-use crate::manifest::{DefinitionRecord, Manifest, SourceRecord, VERSION};
+use crate::layout::{self, ManifestName, Shard};
+use crate::manifest::{Manifest, RejectsFile};
 use crate::run::Request;
+use crate::run::guards;
+use crate::run::proposal::{Proposal, StagedRejects};
 use crate::run::report::{Outcome, TableReport};
-use crate::source::ScanLog;
+use crate::source::{ScanLog, SourceScan};
 use crate::stage::{Numbering, Stage};
-use crate::staged::StagedFile;
 use crate::store::Destination;
 
 /// Times that another run may be faster before this one leaves the table to it.
@@ -89,12 +90,13 @@ pub async fn deliver(
     }
 }
 
-struct Delivery<'a> {
-    context: &'a Context,
-    request: &'a Request,
-    definition: &'a Definition,
-    cycle: Cycle,
-    started: DateTime<Utc>,
+/// The delivery of one cycle of one table.
+pub(super) struct Delivery<'a> {
+    pub(super) context: &'a Context,
+    pub(super) request: &'a Request,
+    pub(super) definition: &'a Definition,
+    pub(super) cycle: Cycle,
+    pub(super) started: DateTime<Utc>,
 }
 
 /// How one attempt ended.
@@ -160,10 +162,14 @@ impl Delivery<'_> {
             self.numbering(&history, replaced.as_ref()),
             self.request.target_file_size,
         ));
-        let entry = self.stage(&bound, &stage).await.and_then(|staged| {
-            self.entry(&history, &publication, replaced.as_ref(), &bound, staged)
-        });
-        let entry = match entry {
+        let proposal = Proposal {
+            delivery: self,
+            history: &history,
+            publication: &publication,
+            replaced: replaced.as_ref(),
+            spec: &bound.spec,
+        };
+        let entry = match self.stage(&bound, &stage, &proposal).await {
             Ok(entry) => entry,
             Err(error) => return Err(abort(&stage, error).await),
         };
@@ -209,15 +215,31 @@ impl Delivery<'_> {
         }
     }
 
-    async fn stage(&self, bound: &Bound, stage: &Arc<Stage>) -> Result<Staged> {
-        let scans = ScanLog::new();
+    /// Stages the rows and the rejects, and checks them: what it gives may be committed.
+    async fn stage(
+        &self,
+        bound: &Bound,
+        stage: &Arc<Stage>,
+        proposal: &Proposal<'_>,
+    ) -> Result<LogEntry> {
+        let scans = if self.request.max_rejects.is_strict() {
+            ScanLog::new()
+        } else {
+            ScanLog::setting_aside()
+        };
         self.context.watch.staging(
             self.definition,
             self.cycle,
             Arc::clone(stage),
             Arc::clone(&scans),
         );
-        let staging = self.context.engine.stage(bound, Arc::clone(stage), scans);
+        let staging = async {
+            let engine = &self.context.engine;
+            let staged = engine.stage(bound, Arc::clone(stage), scans).await?;
+            guards::check(self.request, &staged, proposal.replaced)?;
+            let rejects = self.stage_rejects(stage, &staged.sources).await?;
+            proposal.entry(staged, rejects)
+        };
         tokio::select! {
             staged = staging => staged,
             () = self.context.stop.cancelled() => {
@@ -226,105 +248,33 @@ impl Delivery<'_> {
         }
     }
 
-    /// The log entry that publishes what was staged.
-    fn entry(
+    /// One file for each source that has malformed lines.
+    async fn stage_rejects(
         &self,
-        history: &History,
-        publication: &Publication,
-        replaced: Option<&Manifest>,
-        bound: &Bound,
-        staged: Staged,
-    ) -> Result<LogEntry> {
-        let names: BTreeSet<&Shard> = staged.files.iter().map(|file| &file.shard).collect();
-        if names.len() != staged.files.len() {
-            return Err(Error::internal("two staged files have one name"));
+        stage: &Stage,
+        sources: &[SourceScan],
+    ) -> Result<Vec<StagedRejects>> {
+        let mut staged = Vec::new();
+        for source in sources.iter().filter(|source| !source.rejects.is_empty()) {
+            let path = layout::rejects_file(
+                &source.name,
+                self.cycle,
+                &self.definition.table,
+                &self.context.run_id,
+            );
+            let text = encode::json_lines(&source.rejects)?;
+            let record = RejectsFile {
+                source: source.name.clone(),
+                path: path.to_string(),
+                rows: source.rejects.len() as u64,
+                bytes: text.len() as u64,
+                etag: None,
+                sha256: format!("{:x}", Sha256::digest(&text)),
+            };
+            let token = stage.object(&path, Bytes::from(text)).await?;
+            staged.push(StagedRejects { record, token });
         }
-        let old_files = replaced.map_or(&[][..], |manifest| &manifest.files);
-        let uploads = staged.files.iter().map(|file| {
-            let path = file.shard.path();
-            let old = old_files.iter().find(|old| old.path == path.as_ref());
-            PendingUpload {
-                token: file.token.clone(),
-                replaces_etag: old.map(|old| old.etag.clone().unwrap_or_default()),
-            }
-        });
-        let uploads = uploads.collect();
-        let new_paths: BTreeSet<String> = names.iter().map(|n| n.path().to_string()).collect();
-        let given_up: Vec<String> = old_files
-            .iter()
-            .map(|file| file.path.clone())
-            .filter(|path| !new_paths.contains(path))
-            .collect();
-
-        let mut memory = history.memory.clone();
-        memory.retire(given_up.iter().map(String::as_str));
-        memory.damaged.remove(&self.cycle);
-        let now = self.context.clock.now();
-        let manifest = self.record(publication, bound, staged, given_up, now);
-        let action = Action::Publish {
-            manifest: Box::new(manifest),
-            uploads,
-        };
-        Ok(LogEntry::new(
-            history.next_sequence,
-            &self.context.run_id,
-            now,
-            action,
-            memory,
-        ))
-    }
-
-    fn record(
-        &self,
-        publication: &Publication,
-        bound: &Bound,
-        staged: Staged,
-        replaced: Vec<String>,
-        committed_at: DateTime<Utc>,
-    ) -> Manifest {
-        let definition = self.definition;
-        let file = std::path::Path::new(definition.sql.name());
-        let parameters = definition.parameters.keys().filter_map(|name| {
-            let value = self.request.parameters.get(name)?;
-            Some((name.clone(), value.clone()))
-        });
-        let sources = staged.sources.into_iter().map(|scan| SourceRecord {
-            name: scan.name,
-            files: scan.files.len() as u64,
-            bytes: scan.bytes,
-            rows_read: scan.rows_read,
-            rows_rejected: scan.rows_rejected,
-            digest: scan.digest,
-        });
-        Manifest {
-            version: VERSION,
-            table: definition.table.clone(),
-            description: definition.description.clone(),
-            sync_mode: definition.sync_mode,
-            cycle: self.cycle.into(),
-            revision: publication.name.revision,
-            run_id: self.context.run_id.clone(),
-            started_at: self.started,
-            committed_at,
-            writer: concat!("dayport ", env!("CARGO_PKG_VERSION")).to_owned(),
-            format: bound.spec.encoding.format(),
-            compression: bound.spec.encoding.compression(),
-            partition_by: bound.spec.partition_columns.clone(),
-            window_column: bound.spec.window_column.clone(),
-            schema: bound.spec.schema.clone(),
-            definition: DefinitionRecord {
-                file: file
-                    .file_name()
-                    .map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
-                sha256: definition.sha256.clone(),
-                parameters: parameters.collect(),
-            },
-            sources: sources.collect(),
-            rows: staged.files.iter().map(|file| file.rows).sum(),
-            bytes: staged.files.iter().map(|file| file.bytes).sum(),
-            files: staged.files.iter().map(StagedFile::record).collect(),
-            replaced,
-        }
+        Ok(staged)
     }
 
     async fn commit_and_publish(&self, stage: &Stage, entry: &LogEntry) -> Result<Attempt> {
@@ -367,6 +317,7 @@ fn published(manifest: Manifest) -> Outcome {
         bytes: manifest.bytes,
         manifest: manifest.name().path().to_string(),
         sources: manifest.sources,
+        rejects: manifest.rejects,
         replaced: manifest.replaced,
     }
 }

@@ -1,6 +1,8 @@
 //! Many tables and many cycles: what is due, each delivered on its own, and the report.
 
 mod deliver;
+mod guards;
+mod proposal;
 mod report;
 
 pub use deliver::{Context, Unwatched, Watch};
@@ -17,6 +19,7 @@ use crate::delivery::recover;
 use crate::error::{Error, Result};
 use crate::layout::{FileFormat, TableName};
 use crate::run::deliver::deliver;
+use crate::source::MaxRejects;
 
 /// Which cycles a run takes up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +44,32 @@ pub struct Request {
     pub target_file_size: Option<u64>,
     /// Tables at work at once.
     pub jobs: usize,
+    /// Cycles of one table at most, where they are picked by what is due.
+    pub max_cycles: Option<usize>,
+    /// Malformed lines that a source may have.
+    pub max_rejects: MaxRejects,
+    /// Rows that a replacement may have less than what it replaces, in percent.
+    pub max_shrink: u8,
+    /// Let a replacement be as small as it is.
+    pub allow_shrink: bool,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            definitions: Vec::new(),
+            selection: Selection::Due,
+            rerun: false,
+            parameters: BTreeMap::new(),
+            format: FileFormat::Parquet,
+            target_file_size: None,
+            jobs: 1,
+            max_cycles: None,
+            max_rejects: MaxRejects::default(),
+            max_shrink: 50,
+            allow_shrink: false,
+        }
+    }
 }
 
 /// Picks the definitions called `tables`, or all if there are none.
@@ -167,7 +196,9 @@ async fn cycles_of(
             let (destination, table) = (&context.destination, &definition.table);
             let now = context.clock.now();
             let history = recover(destination, table, &context.run_id, now).await?;
-            Ok(due(definition.sync_mode, &history.published(), last_closed))
+            let mut cycles = due(definition.sync_mode, &history.published(), last_closed);
+            cycles.truncate(request.max_cycles.unwrap_or(usize::MAX));
+            Ok(cycles)
         }
         Selection::Cycles(cycles) => Ok(match definition.sync_mode {
             SyncMode::Incremental => cycles.clone(),

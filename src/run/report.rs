@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::cycle::{Cycle, SyncMode};
 use crate::definition::Definition;
 use crate::error::{Error, ErrorKind, ExitCode};
-use crate::manifest::SourceRecord;
+use crate::manifest::{RejectsFile, SourceRecord};
 
 /// The report of a run.
 #[derive(Debug, Serialize)]
@@ -42,6 +42,9 @@ pub enum Outcome {
         /// Key of the manifest.
         manifest: String,
         sources: Vec<SourceRecord>,
+        /// Files with the malformed lines that were set aside.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        rejects: Vec<RejectsFile>,
         /// Files of the manifest before that were deleted.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         replaced: Vec<String>,

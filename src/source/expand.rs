@@ -70,7 +70,10 @@ impl Expansion<'_> {
             values: Vec::new(),
         }];
         for (depth, field) in self.partition_fields.iter().enumerate() {
-            let listings = self.list_all(folders).await.map_err(DataFusionError::from)?;
+            let listings = self
+                .list_all(folders)
+                .await
+                .map_err(DataFusionError::from)?;
             let mut below = Vec::new();
             for (folder, listing) in listings {
                 self.refuse_stray_files(&folder, &listing)
@@ -83,8 +86,13 @@ impl Expansion<'_> {
             folders = self.keep(depth + 1, below)?;
         }
         let mut files = Vec::new();
-        for (folder, listing) in self.list_all(folders).await.map_err(DataFusionError::from)? {
-            self.refuse_subfolders(&listing).map_err(DataFusionError::from)?;
+        for (folder, listing) in self
+            .list_all(folders)
+            .await
+            .map_err(DataFusionError::from)?
+        {
+            self.refuse_subfolders(&listing)
+                .map_err(DataFusionError::from)?;
             files.extend(
                 visible_files(&folder, listing.objects).map(|meta| SourceFile {
                     meta,

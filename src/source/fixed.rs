@@ -97,7 +97,7 @@ impl TableProvider for FixedTable {
         let keep = filters.keep_complete(&values)?;
         let kept = self.rows.iter().zip(keep).filter(|(_, keep)| *keep);
         let files: Vec<SourceFile> = kept.map(|(file, _)| file.clone()).collect();
-        let scan = self.files.freeze("", &files);
+        let scan = self.files.freeze("", &files, false);
         self.files.plan(state, files, projection, limit, scan).await
     }
 }

@@ -13,6 +13,7 @@
 //! | `expand`, `folder` | Hive folders to files |
 //! | `prune`, `bounds`, `folder_time` | which folders a query cannot need |
 //! | `frozen`, `scan_log` | what was read, on record |
+//! | `rejects` | malformed lines |
 //! | `json` | JSON lines to batches |
 //! | `views` | views over sources |
 
@@ -27,6 +28,7 @@ mod json;
 mod location;
 mod options;
 mod prune;
+mod rejects;
 mod scan;
 mod scan_log;
 mod table;
@@ -45,6 +47,7 @@ use url::Url;
 pub use fixed::FixedTable;
 pub use frozen::FrozenFile;
 pub use json::Compression;
+pub use rejects::{MaxRejects, Reject};
 pub use scan_log::{ScanLog, ScanProgress, SourceScan};
 pub use table::SourceFormat;
 
@@ -89,6 +92,13 @@ impl Sources {
             declarations.push(Declaration::parse(name, path.display().to_string(), text)?);
         }
         Ok(Self { declarations })
+    }
+
+    /// No sources at all.
+    pub fn none() -> Self {
+        Self {
+            declarations: Vec::new(),
+        }
     }
 
     /// The root (`scheme://authority`) of every object store that the sources are in, each once.

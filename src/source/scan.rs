@@ -1,7 +1,7 @@
 //! From a frozen list to the operator that reads it.
 
 use std::cmp::Reverse;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use datafusion::catalog::Session;
 use datafusion::common::{Result, project_schema};
@@ -17,7 +17,7 @@ use datafusion::physical_plan::empty::EmptyExec;
 use super::frozen::{FrozenFile, SourceFile};
 use super::json::JsonLinesExec;
 use super::location::key_url;
-use super::scan_log::{Scan, ScanCounts, ScanMark};
+use super::scan_log::{Scan, ScanCounts, ScanMark, Unpinned};
 use super::table::SourceFormat;
 
 /// What both kinds of table know of their files.
@@ -31,7 +31,9 @@ pub(super) struct Files {
 
 impl Files {
     /// The scan of `files`, all of them on record, before it runs.
-    pub(super) fn freeze(&self, source: &str, files: &[SourceFile]) -> Arc<Scan> {
+    ///
+    /// With `set_aside`, malformed lines do not fail it.
+    pub(super) fn freeze(&self, source: &str, files: &[SourceFile], set_aside: bool) -> Arc<Scan> {
         let frozen = files.iter().map(|file| FrozenFile {
             key: key_url(&self.store, &file.meta.location),
             size: file.meta.size,
@@ -41,6 +43,14 @@ impl Files {
             source: source.to_owned(),
             files: frozen.collect(),
             counts: ScanCounts::default(),
+            rejects: set_aside.then(Mutex::default),
+            unpinned: match self.format {
+                SourceFormat::Json(_) => None,
+                SourceFormat::Parquet => Some(Unpinned {
+                    store: self.store.clone(),
+                    files: files.iter().map(|file| file.meta.clone()).collect(),
+                }),
+            },
         })
     }
 

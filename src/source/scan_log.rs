@@ -6,9 +6,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::physical_plan::ExecutionPlan;
+use futures::{StreamExt, TryStreamExt};
+use object_store::{ObjectMeta, ObjectStoreExt};
 
 use super::frozen::{FrozenFile, digest};
+use super::json::BadLine;
+use super::rejects::{MOST_KEPT, Reject};
+use crate::engine_error::from_datafusion;
+use crate::error::{Error, Result};
+
+/// Files looked at again at once.
+const CONCURRENT_LOOKS: usize = 32;
 
 /// Counts of one scan, added to by its tasks.
 #[derive(Debug, Default)]
@@ -27,6 +38,77 @@ pub(super) struct Scan {
     pub(super) source: String,
     pub(super) files: Vec<FrozenFile>,
     pub(super) counts: ScanCounts,
+    /// The malformed lines that were set aside; `None` where the first one fails the scan.
+    pub(super) rejects: Option<Mutex<Vec<Reject>>>,
+    /// What has to be looked at again after the run.
+    pub(super) unpinned: Option<Unpinned>,
+}
+
+/// Files whose reader does not hold them to their ETags.
+#[derive(Debug)]
+pub(super) struct Unpinned {
+    pub(super) store: ObjectStoreUrl,
+    pub(super) files: Vec<ObjectMeta>,
+}
+
+impl Unpinned {
+    /// Fails if a file is no longer what it was when it was listed.
+    async fn check(&self, runtime: &RuntimeEnv) -> Result<()> {
+        let store = runtime.object_store(&self.store).map_err(from_datafusion)?;
+        let changed: Vec<Option<String>> = futures::stream::iter(self.files.clone())
+            .map(|file| {
+                let store = Arc::clone(&store);
+                async move {
+                    let key = file.location.to_string();
+                    match store.head(&file.location).await {
+                        Ok(now) if now.size == file.size && now.e_tag == file.e_tag => Ok(None),
+                        Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(Some(key)),
+                        Err(error) => Err(Error::store("look at", key, error)),
+                    }
+                }
+            })
+            .buffer_unordered(CONCURRENT_LOOKS)
+            .try_collect()
+            .await?;
+        match changed.into_iter().flatten().min() {
+            None => Ok(()),
+            Some(key) => Err(
+                Error::data(format!("source file `{key}` changed while it was read"))
+                    .with_hint("run again when the source is at rest"),
+            ),
+        }
+    }
+}
+
+impl Scan {
+    /// Whether malformed lines are set aside.
+    pub(super) fn sets_aside(&self) -> bool {
+        self.rejects.is_some()
+    }
+
+    /// Sets a malformed line aside.
+    ///
+    /// # Errors
+    /// Where the scan takes none, or no more.
+    pub(super) fn bad_line(&self, key: &str, bad: BadLine) -> Result<()> {
+        let Some(rejects) = &self.rejects else {
+            return Err(bad.error(key));
+        };
+        let mut rejects = rejects.lock().unwrap_or_else(PoisonError::into_inner);
+        if rejects.len() >= MOST_KEPT {
+            return Err(bad
+                .error(key)
+                .context(format!("more than {MOST_KEPT} malformed lines")));
+        }
+        rejects.push(Reject {
+            file: key.to_owned(),
+            line: bad.line,
+            offset: bad.offset,
+            reason: bad.reason,
+        });
+        self.counts.rows_rejected.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
 }
 
 /// Travels with the files of a Parquet scan, so that its metrics find their way back.
@@ -39,6 +121,7 @@ pub(super) struct ScanMark(pub(super) Arc<Scan>);
 #[derive(Debug, Default)]
 pub struct ScanLog {
     scans: Mutex<Vec<Arc<Scan>>>,
+    set_aside: bool,
 }
 
 /// What one run read of one source. A source that was scanned twice has its files once and the
@@ -58,6 +141,8 @@ pub struct SourceScan {
     pub rows_rejected: u64,
     /// SHA-256 in hexadecimal over `key\tsize\tetag\n` of each file, sorted by key.
     pub digest: String,
+    /// The malformed lines, each once, in the order of files and lines.
+    pub rejects: Vec<Reject>,
 }
 
 /// How far the running scans are, for a progress bar. Parquet scans count only once they end.
@@ -77,6 +162,18 @@ impl ScanLog {
         Arc::default()
     }
 
+    /// An empty log of scans that set malformed lines aside instead of failing.
+    pub fn setting_aside() -> Arc<Self> {
+        Arc::new(Self {
+            set_aside: true,
+            ..Self::default()
+        })
+    }
+
+    pub(super) fn sets_aside(&self) -> bool {
+        self.set_aside
+    }
+
     /// What was read of each source, sorted by name.
     ///
     /// `executed` is the plan that ran, to its end, and only once: the rows of Parquet scans are
@@ -93,6 +190,18 @@ impl ScanLog {
             .into_iter()
             .map(|(name, scans)| source_scan(name, &scans, &parquet_rows))
             .collect()
+    }
+
+    /// Fails if a file that was read is no longer what it was when its scan was planned.
+    ///
+    /// JSON files are held to their ETags while they are read; the others are looked at again.
+    pub async fn check_frozen(&self, runtime: &RuntimeEnv) -> Result<()> {
+        for scan in self.scans() {
+            if let Some(unpinned) = &scan.unpinned {
+                unpinned.check(runtime).await?;
+            }
+        }
+        Ok(())
     }
 
     /// How far the scans are by now.
@@ -135,8 +244,16 @@ fn source_scan(name: &str, scans: &[&Arc<Scan>], parquet_rows: &[(Arc<Scan>, u64
         .filter(|(scan, _)| of_these(scan))
         .map(|(_, rows)| rows)
         .sum();
+    let rejects = scans.iter().filter_map(|scan| scan.rejects.as_ref());
+    let rejects: BTreeSet<Reject> = rejects
+        .flat_map(|rejects| {
+            let rejects = rejects.lock().unwrap_or_else(PoisonError::into_inner);
+            rejects.clone()
+        })
+        .collect();
     SourceScan {
         name: name.to_owned(),
+        rejects: rejects.into_iter().collect(),
         bytes: files.iter().map(|file| file.size).sum(),
         rows_read: sum(|counts| &counts.rows_read) + parquet_rows,
         rows_rejected: sum(|counts| &counts.rows_rejected),
@@ -185,6 +302,8 @@ mod tests {
                 })
                 .collect(),
             counts,
+            rejects: None,
+            unpinned: None,
         })
     }
 

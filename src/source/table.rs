@@ -109,8 +109,10 @@ impl TableProvider for SourceTable {
         }
         .files()
         .await?;
-        let scan = self.files.freeze(&self.name, &files);
-        if let Some(log) = state.config().get_extension::<ScanLog>() {
+        let log = state.config().get_extension::<ScanLog>();
+        let set_aside = log.as_ref().is_some_and(|log| log.sets_aside());
+        let scan = self.files.freeze(&self.name, &files, set_aside);
+        if let Some(log) = log {
             log.add(Arc::clone(&scan));
         }
         self.files.plan(state, files, projection, limit, scan).await

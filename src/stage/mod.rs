@@ -25,9 +25,13 @@ pub use rows::staged_files;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use bytes::Bytes;
+use object_store::path::Path;
+
 use crate::error::Result;
 use crate::layout::{self, FileFormat, Partition, Shard, TableName};
 use crate::stage::numbers::Numbers;
+use crate::staged::UploadToken;
 use crate::store::{Destination, Started, Upload};
 
 /// The smallest part of an upload, in bytes; S3 asks for 5 MiB.
@@ -117,14 +121,26 @@ impl Stage {
             number,
             format,
         };
+        let upload = self.upload(&shard.path()).await?;
+        Ok((shard, upload))
+    }
+
+    /// Uploads a whole object, its completion withheld like that of a shard.
+    pub async fn object(&self, path: &Path, bytes: Bytes) -> Result<UploadToken> {
+        let mut upload = self.upload(path).await?;
+        upload.part(bytes).await?;
+        upload.seal().await
+    }
+
+    async fn upload(&self, path: &Path) -> Result<Upload> {
         let index = self.files.fetch_add(1, Ordering::Relaxed);
         let staged = layout::staging_file(&self.staging, index);
-        let (upload, started) = self.destination.upload(&shard.path(), &staged).await?;
+        let (upload, started) = self.destination.upload(path, &staged).await?;
         self.begun
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(started);
-        Ok((shard, upload))
+        Ok(upload)
     }
 
     /// Gives up every upload that has begun. The plan must no longer run.

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use crate::encode::{Encoder, Encoding};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::layout::{FileFormat, Partition, Shard};
 use crate::stage::Stage;
 use crate::staged::StagedFile;
@@ -138,7 +138,14 @@ impl OpenShard {
             mut sink,
         } = self;
         let mut last = encoder.take();
-        last.extend(encoder.finish()?);
+        let (end, encoded) = encoder.finish()?;
+        if encoded != rows {
+            return Err(Error::internal(format!(
+                "a file of `{}` was given {rows} rows and has {encoded}",
+                sink.partition
+            )));
+        }
+        last.extend(end);
         sink.send(last).await?;
         let (shard, upload) = match sink.upload {
             Some(begun) => begun,

@@ -55,6 +55,8 @@ pub struct Writer {
     /// Once it is there, every new partition goes into it.
     overflow: Option<Overflow>,
     empty_file: bool,
+    /// Rows taken, to be held against what the files have.
+    rows: u64,
 }
 
 /// A task that writes one partition, and the way to it.
@@ -120,6 +122,7 @@ impl Writer {
             open: HashMap::new(),
             overflow: None,
             empty_file: spec.empty_file,
+            rows: 0,
         })
     }
 
@@ -128,6 +131,7 @@ impl Writer {
         if batch.num_rows() == 0 {
             return Ok(());
         }
+        self.rows += batch.num_rows() as u64;
         let data = columns_named(batch, &self.data_columns)?;
         let data = ExportSchema::cast(&self.settings.schema, data)?;
         let mut columns = data.columns().to_vec();
@@ -206,6 +210,13 @@ impl Writer {
             files.extend(self.write_overflow(overflow).await?);
         }
         files.sort_by(|a, b| a.shard.cmp(&b.shard));
+        let encoded: u64 = files.iter().map(|file| file.rows).sum();
+        if encoded != self.rows {
+            return Err(Error::internal(format!(
+                "the query gave {} rows, the files have {encoded}",
+                self.rows
+            )));
+        }
         Ok(files)
     }
 

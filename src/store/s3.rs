@@ -15,12 +15,24 @@ use crate::error::{Error, Result};
 use crate::store::credentials::ChainCredentials;
 
 /// Settings of a bucket beyond what the AWS environment tells.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct S3Options {
     /// Sent with every object written.
     pub encryption: Encryption,
     /// A role to assume with the chain's credentials.
     pub role: Option<AssumedRole>,
+    /// How long a call is tried again.
+    pub retry_timeout: Duration,
+}
+
+impl Default for S3Options {
+    fn default() -> Self {
+        Self {
+            encryption: Encryption::default(),
+            role: None,
+            retry_timeout: Duration::from_secs(120),
+        }
+    }
 }
 
 /// Server-side encryption.
@@ -97,7 +109,7 @@ pub async fn open(bucket: &str, options: &S3Options) -> Result<AmazonS3> {
                 .with_timeout(Duration::from_secs(300))
                 .with_connect_timeout(Duration::from_secs(10)),
         )
-        .with_retry(retry());
+        .with_retry(retry(options.retry_timeout));
     if let Some(endpoint) = endpoint {
         builder = builder.with_endpoint(endpoint);
     }
@@ -129,15 +141,15 @@ async fn assume(role: &AssumedRole, chain: &aws_config::SdkConfig) -> SharedCred
     SharedCredentialsProvider::new(builder.build().await)
 }
 
-/// About half a minute of patience with a store that says `503 SlowDown`.
-fn retry() -> RetryConfig {
+fn retry(retry_timeout: Duration) -> RetryConfig {
     RetryConfig {
         backoff: BackoffConfig {
             init_backoff: Duration::from_millis(100),
             max_backoff: Duration::from_secs(8),
             base: 2.0,
         },
-        max_retries: 8,
-        retry_timeout: Duration::from_secs(120),
+        // The time counts, not the number.
+        max_retries: 100,
+        retry_timeout,
     }
 }

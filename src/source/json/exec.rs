@@ -24,16 +24,17 @@ use tokio::sync::mpsc;
 
 use super::super::frozen::SourceFile;
 use super::super::scan_log::Scan;
-use super::chunks::{ChunkSource, FileChunk, send_chunks};
 use super::compression::Compression;
-use super::decode::{BadLine, LineDecoder};
+use super::decode::{BadLine, Decoded, LineDecoder};
 use super::fetch::fetch;
+use super::lines::{LONGEST_LINE, Piece};
+use super::pieces::{FilePiece, PieceSource, send_pieces};
 use crate::error::Error;
 
 /// Batches that wait for the operator above.
 const BATCHES_AHEAD: usize = 2;
-/// Chunks that wait for the decoder.
-const CHUNKS_AHEAD: usize = 2;
+/// Pieces of files that wait for the decoder.
+const PIECES_AHEAD: usize = 2;
 /// Files that are opened before the one being inflated is done.
 const FILES_AHEAD: usize = 1;
 
@@ -153,7 +154,7 @@ impl ExecutionPlan for JsonLinesExec {
         let compression = self.compression;
 
         let (opened, to_inflate) = mpsc::channel(FILES_AHEAD);
-        let (chunks, to_decode) = mpsc::channel(CHUNKS_AHEAD);
+        let (pieces, to_decode) = mpsc::channel(PIECES_AHEAD);
         let schema = Arc::clone(&self.columns.output);
         let mut tasks = RecordBatchReceiverStreamBuilder::new(schema, BATCHES_AHEAD);
         let store_url = self.store.clone();
@@ -163,7 +164,7 @@ impl ExecutionPlan for JsonLinesExec {
         });
         let scan = Arc::clone(&self.scan);
         tasks.spawn_blocking(move || {
-            send_chunks(to_inflate, compression, &scan, &bytes_scanned, &chunks);
+            send_pieces(to_inflate, compression, &scan, &bytes_scanned, &pieces);
             Ok(())
         });
         let decoding = Decoding {
@@ -191,12 +192,12 @@ struct Decoding {
 }
 
 impl Decoding {
-    /// Decodes chunks until there are none, one fails, or nobody takes the batches any more.
-    async fn run(mut self, mut chunks: mpsc::Receiver<crate::error::Result<FileChunk>>) {
-        while let Some(chunk) = chunks.recv().await {
-            let decoded = chunk
+    /// Decodes pieces until there are none, one fails, or nobody takes the batches any more.
+    async fn run(mut self, mut pieces: mpsc::Receiver<crate::error::Result<FilePiece>>) {
+        while let Some(piece) = pieces.recv().await {
+            let decoded = piece
                 .map_err(DataFusionError::from)
-                .and_then(|chunk| self.decode(&chunk));
+                .and_then(|piece| self.decode(&piece));
             let batches = match decoded {
                 Ok(batches) => batches,
                 Err(error) => {
@@ -217,24 +218,46 @@ impl Decoding {
         }
     }
 
-    fn decode(&mut self, chunk: &FileChunk) -> Result<Vec<RecordBatch>> {
-        let decoded = self
-            .decoder
-            .decode(&chunk.chunk)
-            .map_err(|bad| malformed(&chunk.source, &bad))?;
-        let batches = decoded
-            .iter()
-            .map(|batch| self.columns.complete(batch, &chunk.source));
-        batches.collect()
+    fn decode(&mut self, piece: &FilePiece) -> Result<Vec<RecordBatch>> {
+        let key = &piece.source.key;
+        let chunk = match &piece.piece {
+            Piece::Lines(chunk) => chunk,
+            Piece::TooLong { line, offset } => {
+                let bad = BadLine {
+                    line: *line,
+                    offset: *offset,
+                    reason: format!("the line is longer than {} MiB", LONGEST_LINE >> 20),
+                };
+                self.scan.bad_line(key, bad)?;
+                return Ok(Vec::new());
+            }
+        };
+        let decoded = if self.scan.sets_aside() {
+            self.decoder.decode_and_set_aside(chunk)?
+        } else {
+            let batches = self.decoder.decode(chunk);
+            Decoded {
+                batches: batches.map_err(|bad| bad.error(key))?,
+                bad: Vec::new(),
+            }
+        };
+        let rows: usize = decoded.batches.iter().map(RecordBatch::num_rows).sum();
+        let lines = chunk.lines().count();
+        if rows + decoded.bad.len() != lines {
+            let bad = decoded.bad.len();
+            return Err(Error::internal(format!(
+                "`{key}`: {lines} lines gave {rows} rows and {bad} rejects"
+            ))
+            .into());
+        }
+        for bad in decoded.bad {
+            self.scan.bad_line(key, bad)?;
+        }
+        let batches = decoded.batches.iter();
+        batches
+            .map(|batch| self.columns.complete(batch, &piece.source))
+            .collect()
     }
-}
-
-/// What becomes of a bad line: it fails the scan.
-fn malformed(source: &ChunkSource, bad: &BadLine) -> Error {
-    Error::data(format!(
-        "`{}` line {}: {}",
-        source.key, bad.line, bad.reason
-    ))
 }
 
 /// Where each column of the output comes from.
@@ -277,7 +300,7 @@ impl Columns {
     }
 
     /// Adds the folder's values to decoded rows.
-    fn complete(&self, batch: &RecordBatch, source: &ChunkSource) -> Result<RecordBatch> {
+    fn complete(&self, batch: &RecordBatch, source: &PieceSource) -> Result<RecordBatch> {
         let rows = batch.num_rows();
         let columns = self.origins.iter().map(|origin| match *origin {
             Origin::Line(column) => Ok(Arc::clone(batch.column(column))),

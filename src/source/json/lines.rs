@@ -16,6 +16,19 @@ pub(super) struct Chunk {
     bytes: Vec<u8>,
     /// The number of its first line in the file; lines count from 1.
     first_line: u64,
+    /// Where it begins in the inflated file.
+    offset: u64,
+}
+
+/// What a file is cut into.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    Lines(Chunk),
+    /// A line longer than [`LONGEST_LINE`], whose text is not kept.
+    TooLong {
+        line: u64,
+        offset: u64,
+    },
 }
 
 /// A line that is not blank, without its newline.
@@ -23,6 +36,8 @@ pub(super) struct Chunk {
 pub(super) struct Line<'a> {
     /// Its number in the file, blank lines counted, from 1.
     pub(super) number: u64,
+    /// Where it begins in the inflated file, in bytes.
+    pub(super) offset: u64,
     /// Its text; a carriage return at the end is left in, as JSON skips it.
     pub(super) text: &'a [u8],
 }
@@ -30,9 +45,14 @@ pub(super) struct Line<'a> {
 impl Chunk {
     /// The lines that are not blank, in order.
     pub(super) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
+        let start = self.bytes.as_ptr().addr();
         let numbered = (self.first_line..).zip(raw_lines(&self.bytes));
         numbered
-            .map(|(number, text)| Line { number, text })
+            .map(move |(number, text)| Line {
+                number,
+                offset: self.offset + (text.as_ptr().addr() - start) as u64,
+                text,
+            })
             .filter(|line| !line.text.trim_ascii().is_empty())
     }
 }
@@ -49,15 +69,6 @@ fn raw_lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Why a file could not be cut into lines.
-#[derive(Debug)]
-pub(super) enum SplitError {
-    /// What the reader failed with.
-    Read(io::Error),
-    /// The line of this number is longer than [`LONGEST_LINE`].
-    TooLong { line: u64 },
-}
-
 /// Reads one file and cuts it into chunks.
 pub(super) struct LineSplitter<R> {
     reader: R,
@@ -66,6 +77,8 @@ pub(super) struct LineSplitter<R> {
     /// How much of the buffer is known to hold no newline.
     searched: usize,
     next_line: u64,
+    /// Where the buffer begins in the inflated file.
+    offset: u64,
     is_start: bool,
     chunk_bytes: usize,
     longest_line: usize,
@@ -78,6 +91,7 @@ impl<R: Read> LineSplitter<R> {
             buffer: Vec::new(),
             searched: 0,
             next_line: 1,
+            offset: 0,
             is_start: true,
             chunk_bytes: CHUNK_BYTES,
             longest_line: LONGEST_LINE,
@@ -85,10 +99,12 @@ impl<R: Read> LineSplitter<R> {
     }
 
     /// The next lines, or `None` at the file's end.
-    pub(super) fn next_chunk(&mut self) -> Result<Option<Chunk>, SplitError> {
+    pub(super) fn next_piece(&mut self) -> io::Result<Option<Piece>> {
         loop {
-            let at_end = self.fill().map_err(SplitError::Read)?;
-            self.check_first_line()?;
+            let at_end = self.fill()?;
+            if self.first_line_is_too_long() {
+                return self.skip_line().map(Some);
+            }
             if at_end {
                 let rest = self.buffer.len();
                 return Ok((rest > 0).then(|| self.cut(rest)));
@@ -113,31 +129,52 @@ impl<R: Read> LineSplitter<R> {
         let read = limited.read_to_end(&mut self.buffer)?;
         if std::mem::take(&mut self.is_start) && self.buffer.starts_with(BYTE_ORDER_MARK) {
             self.buffer.drain(..BYTE_ORDER_MARK.len());
+            self.offset = BYTE_ORDER_MARK.len() as u64;
         }
         Ok(read < wanted)
     }
 
     /// Only the first line of the buffer can be longer than a chunk.
-    fn check_first_line(&self) -> Result<(), SplitError> {
+    fn first_line_is_too_long(&self) -> bool {
         let Some(head) = self.buffer.get(..=self.longest_line) else {
-            return Ok(());
+            return false;
         };
         let unsearched = head.get(self.searched..).unwrap_or_default();
-        if unsearched.contains(&b'\n') {
-            return Ok(());
-        }
-        Err(SplitError::TooLong {
-            line: self.next_line,
-        })
+        !unsearched.contains(&b'\n')
     }
 
-    fn cut(&mut self, length: usize) -> Chunk {
+    /// Reads past the end of the buffer's first line without keeping it.
+    fn skip_line(&mut self) -> io::Result<Piece> {
+        let piece = Piece::TooLong {
+            line: self.next_line,
+            offset: self.offset,
+        };
+        self.next_line += 1;
+        self.searched = 0;
+        loop {
+            let newline = self.buffer.iter().position(|byte| *byte == b'\n');
+            let skipped = newline.map_or(self.buffer.len(), |newline| newline + 1);
+            self.buffer.drain(..skipped);
+            self.offset += skipped as u64;
+            if newline.is_some() || self.fill()? && self.buffer.is_empty() {
+                return Ok(piece);
+            }
+        }
+    }
+
+    fn cut(&mut self, length: usize) -> Piece {
         let rest = self.buffer.split_off(length);
         let bytes = std::mem::replace(&mut self.buffer, rest);
         let first_line = self.next_line;
         self.next_line += raw_lines(&bytes).count() as u64;
         self.searched = 0;
-        Chunk { bytes, first_line }
+        let offset = self.offset;
+        self.offset += length as u64;
+        Piece::Lines(Chunk {
+            bytes,
+            first_line,
+            offset,
+        })
     }
 }
 
@@ -152,7 +189,7 @@ mod tests {
             ..LineSplitter::new(text)
         };
         let mut chunks = Vec::new();
-        while let Some(chunk) = splitter.next_chunk().unwrap() {
+        while let Some(Piece::Lines(chunk)) = splitter.next_piece().unwrap() {
             let line = |line: Line<'_>| (line.number, String::from_utf8_lossy(line.text).into());
             chunks.push(chunk.lines().map(line).collect());
         }
@@ -200,25 +237,38 @@ mod tests {
     }
 
     #[test]
-    fn lines_up_to_the_limit_are_read() {
+    fn lines_beyond_the_limit_are_left_out_and_told() {
         let split = |text: &str| {
             let mut splitter = LineSplitter {
                 chunk_bytes: 4,
                 longest_line: 10,
                 ..LineSplitter::new(text.as_bytes())
             };
-            loop {
-                match splitter.next_chunk() {
-                    Ok(Some(_)) => {}
-                    Ok(None) => return Ok(()),
-                    Err(SplitError::TooLong { line }) => return Err(line),
-                    Err(SplitError::Read(error)) => panic!("{error}"),
+            let (mut kept, mut too_long) = (Vec::new(), Vec::new());
+            while let Some(piece) = splitter.next_piece().unwrap() {
+                match piece {
+                    Piece::Lines(chunk) => {
+                        kept.extend(chunk.lines().map(|line| (line.number, line.offset)));
+                    }
+                    Piece::TooLong { line, offset } => too_long.push((line, offset)),
                 }
             }
+            (kept, too_long)
         };
-        assert_eq!(split("a\nb\n1234567890\nc\n1234567890"), Ok(()));
-        assert_eq!(split("a\nb\n12345678901\nc\n"), Err(3));
-        assert_eq!(split("a\nb\nc\n12345678901"), Err(4));
+        let (kept, too_long) = split("a\nb\n1234567890\nc\n1234567890");
+        assert_eq!(kept, [(1, 0), (2, 2), (3, 4), (4, 15), (5, 17)]);
+        assert_eq!(too_long, []);
+        for (text, kept, too_long) in [
+            (
+                "a\nb\n12345678901\nc\n",
+                &[(1, 0), (2, 2), (4, 16)][..],
+                (3, 4),
+            ),
+            ("a\n\nc\n12345678901", &[(1, 0), (3, 3)], (4, 5)),
+            ("123456789012345678901\n\nb", &[(3, 23)], (1, 0)),
+        ] {
+            assert_eq!(split(text), (kept.to_vec(), vec![too_long]), "{text:?}");
+        }
     }
 
     #[test]
@@ -230,6 +280,6 @@ mod tests {
             }
         }
         let mut splitter = LineSplitter::new(b"a\nb".chain(Failing));
-        assert!(matches!(splitter.next_chunk(), Err(SplitError::Read(_))));
+        assert!(splitter.next_piece().is_err());
     }
 }

@@ -3,19 +3,21 @@
 //! Each partition of [`JsonLinesExec`] is three tasks with small channels between them, so that
 //! fetching, inflating and decoding overlap:
 //! ```text
-//! store ─fetch→ stored bytes ─inflate→ JSON ─lines→ chunks of whole lines ─decode→ batches
+//! store ─fetch→ stored bytes ─inflate→ JSON ─lines→ pieces of whole lines ─decode→ batches
 //!       (async task)         (one blocking thread)                        (async task)
 //! ```
 //! A line is one JSON object. Blank lines, CRLF, a byte-order mark at the start and a last line
-//! without newline are accepted; anything else fails the scan, naming file and line.
+//! without newline are accepted; anything else is malformed: it fails the scan,
+//! naming file and line, or is set aside, as the session's `ScanLog` says.
 
-mod chunks;
 mod compression;
 mod decode;
 mod exec;
 mod fetch;
 mod lines;
+mod pieces;
 mod reason;
 
 pub use compression::Compression;
+pub(super) use decode::BadLine;
 pub(super) use exec::JsonLinesExec;

@@ -10,43 +10,43 @@ use tokio::sync::mpsc;
 use super::super::scan_log::Scan;
 use super::compression::Compression;
 use super::fetch::{OpenFile, StoredReader};
-use super::lines::{Chunk, LONGEST_LINE, LineSplitter, SplitError};
+use super::lines::{LineSplitter, Piece};
 use crate::error::{Error, Result};
 
-/// What the rows of a chunk have in common.
+/// What the rows of a piece have in common.
 #[derive(Debug)]
-pub(super) struct ChunkSource {
+pub(super) struct PieceSource {
     /// The file's URL.
     pub(super) key: String,
     /// The values of the partition columns.
     pub(super) partition: Vec<ScalarValue>,
 }
 
-/// Whole lines of one file.
-pub(super) struct FileChunk {
-    /// The same `Arc` for all chunks of a file.
-    pub(super) source: Arc<ChunkSource>,
-    pub(super) chunk: Chunk,
+/// A piece of one file.
+pub(super) struct FilePiece {
+    /// The same `Arc` for all pieces of a file.
+    pub(super) source: Arc<PieceSource>,
+    pub(super) piece: Piece,
 }
 
-/// Inflates each opened file and sends its chunks, until one fails or nobody takes them any more.
+/// Inflates each opened file and sends its pieces, until one fails or nobody takes them any more.
 /// An error is the last thing that is sent. Blocks: it needs a thread that may.
-pub(super) fn send_chunks(
+pub(super) fn send_pieces(
     mut opened: mpsc::Receiver<Result<OpenFile>>,
     compression: Compression,
     scan: &Arc<Scan>,
     bytes_scanned: &Count,
-    chunks: &mpsc::Sender<Result<FileChunk>>,
+    pieces: &mpsc::Sender<Result<FilePiece>>,
 ) {
     while let Some(open_file) = opened.blocking_recv() {
         let outcome = open_file
-            .and_then(|open_file| send_file(open_file, compression, scan, bytes_scanned, chunks));
+            .and_then(|open_file| send_file(open_file, compression, scan, bytes_scanned, pieces));
         match outcome {
             Ok(Receiver::Listening) => {}
             Ok(Receiver::Gone) => return,
             Err(error) => {
                 // Nobody to tell means that nobody needs it.
-                let _ = chunks.blocking_send(Err(error));
+                let _ = pieces.blocking_send(Err(error));
                 return;
             }
         }
@@ -63,7 +63,7 @@ fn send_file(
     compression: Compression,
     scan: &Arc<Scan>,
     bytes_scanned: &Count,
-    chunks: &mpsc::Sender<Result<FileChunk>>,
+    pieces: &mpsc::Sender<Result<FilePiece>>,
 ) -> Result<Receiver> {
     let OpenFile { key, file, bytes } = open_file;
     let expected = file.meta.size;
@@ -74,7 +74,7 @@ fn send_file(
         Arc::clone(scan),
         bytes_scanned.clone(),
     );
-    let source = Arc::new(ChunkSource {
+    let source = Arc::new(PieceSource {
         key,
         partition: file.partition,
     });
@@ -82,29 +82,19 @@ fn send_file(
         .reader(&source.key, stored)
         .map_err(|error| read_error(&source.key, error))?;
     let mut splitter = LineSplitter::new(text);
-    while let Some(chunk) = splitter
-        .next_chunk()
-        .map_err(|error| split_error(&source.key, error))?
+    while let Some(piece) = splitter
+        .next_piece()
+        .map_err(|error| read_error(&source.key, error))?
     {
-        let chunk = FileChunk {
+        let piece = FilePiece {
             source: Arc::clone(&source),
-            chunk,
+            piece,
         };
-        if chunks.blocking_send(Ok(chunk)).is_err() {
+        if pieces.blocking_send(Ok(piece)).is_err() {
             return Ok(Receiver::Gone);
         }
     }
     Ok(Receiver::Listening)
-}
-
-fn split_error(key: &str, error: SplitError) -> Error {
-    match error {
-        SplitError::Read(error) => read_error(key, error),
-        SplitError::TooLong { line } => Error::data(format!(
-            "`{key}` line {line}: the line is longer than {} MiB",
-            LONGEST_LINE >> 20
-        )),
-    }
 }
 
 /// Our own error if the reader below failed with one; else the decompressor's.
