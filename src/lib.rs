@@ -1,4 +1,36 @@
-//! dayport
+//! dayport exports tables, each defined by one SQL file, to S3 or a folder: complete days, exactly
+//! once, with proof.
+//!
+//! The straight line, top to bottom:
+//! ```text
+//! sql/pageview_events.sql ─definition→ Definition ─engine (+ source)→ plan ending in StageExec
+//!    inside StageExec: RecordBatch ─split→ (Partition, rows) ─encode→ bytes, digest ─upload→ withheld upload
+//! ─run→ staged-file rows ─delivery→ recover → decide → commit (one put) → publish → manifest ─run→ report
+//! ```
+//!
+//! | module | concept | knows of |
+//! |---|---|---|
+//! | [`error`] | what went wrong, and what the operator does next | – |
+//! | [`env`] | the clock, randomness and the process environment; their only readers | `error` |
+//! | [`cycle`] | windows, and which of them are due (pure) | `error` |
+//! | [`layout`] | every object key, built and parsed back (pure) | `cycle` |
+//! | [`schema`] | the types of exported columns | Arrow |
+//! | [`manifest`] | the published record, versioned | `layout`, `schema` |
+//! | [`staged`] | a file that nobody can see yet, as plain data | `manifest` |
+//! | [`encode`] | rows to bytes: JSON lines, Parquet | Arrow |
+//! | [`store`] | folders and S3; uploads with withheld completion | `object_store` |
+//! | [`sql_file`], [`engine_error`] | complaints with file and line, across the border with DataFusion | DataFusion |
+//! | [`definition`] | `sql/<table>.sql` | `sql_file` |
+//! | [`source`] | `sql/sources/*.sql` as tables; frozen lists; JSON lines; rejects | DataFusion |
+//! | [`stage`] | the operator that a `COPY` plans into | DataFusion, `encode`, `store` |
+//! | [`engine`] | the session; definition + cycle → plan → staged files | all of these |
+//! | [`delivery`] | log, commit, publish, recover; nothing of SQL | `staged`, `store` |
+//! | [`run`] | many tables and cycles, guards, the report: joins engine and delivery | both |
+//! | [`exported`], [`query`] | published tables read back; SQL over everything | both |
+//! | [`cli`] | one file for each command; arguments → configuration; rendering | everything |
+//!
+//! Imports point up this table only; `tests/it/architecture.rs` holds them to it.
+
 pub mod cli;
 pub mod cycle;
 pub mod definition;
