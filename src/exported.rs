@@ -39,7 +39,7 @@ pub async fn register(
         if !wanted(&name) {
             continue;
         }
-        let manifests = manifests(destination, &table).await?;
+        let manifests = current(destination, &table).await?;
         if let Some(view) = view(destination, &store, &manifests)? {
             schema
                 .register_table(name, Arc::new(view))
@@ -50,17 +50,10 @@ pub async fn register(
 }
 
 /// The manifests that make up a table now, oldest cycle first.
-pub async fn manifests(destination: &Destination, table: &TableName) -> Result<Vec<Manifest>> {
+async fn current(destination: &Destination, table: &TableName) -> Result<Vec<Manifest>> {
     // Nothing is finished here: a reader follows the manifests that are there.
     let history = History::load(destination, table, None).await?;
-    let mut manifests = Vec::new();
-    for name in history.current() {
-        let key = name.path();
-        let text = destination.get(&key).await?;
-        let text = text
-            .ok_or_else(|| Error::data(format!("the manifest `{key}` was listed but is gone")))?;
-        manifests.push(Manifest::parse(&key, &text)?);
-    }
+    let mut manifests = history.manifests(destination).await?;
     let newest_is_all = manifests
         .last()
         .is_some_and(|newest| newest.sync_mode == SyncMode::Snapshot);

@@ -39,10 +39,29 @@ pub fn report(report: &Report) -> String {
     text
 }
 
-/// The errors of the tables that failed, for stderr.
-pub fn failures(report: &Report) -> String {
+/// What went wrong and what is odd, for stderr.
+pub fn complaints(report: &Report) -> String {
     let mut text = String::new();
     for table in &report.tables {
+        if let Outcome::Published {
+            foreign, rejects, ..
+        } = &table.outcome
+        {
+            for rejects in rejects {
+                let _ = writeln!(
+                    text,
+                    "warning: {}: {} malformed lines of the source `{}` are set aside in `{}`",
+                    table.table, rejects.rows, rejects.source, rejects.path
+                );
+            }
+            for path in foreign {
+                let _ = writeln!(
+                    text,
+                    "warning: {}: `{path}` is in the table's folder, but no manifest names it",
+                    table.table
+                );
+            }
+        }
         if let Outcome::Failed(failure) = &table.outcome {
             let cycle = table.cycle.map(|cycle| format!(" {cycle}"));
             let cycle = cycle.unwrap_or_default();

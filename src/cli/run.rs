@@ -68,7 +68,7 @@ pub async fn run(arguments: RunArguments) -> Result<ExitCode> {
             }
         }
     }
-    eprint!("{}", render::failures(&report));
+    eprint!("{}", render::complaints(&report));
     Ok(report.exit_code())
 }
 

@@ -2,11 +2,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::{StreamExt, TryStreamExt};
+
 use crate::cycle::Cycle;
 use crate::delivery::log::{LogEntry, Memory};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::layout::{self, ManifestName, TableName};
+use crate::manifest::Manifest;
 use crate::store::Destination;
+
+/// Manifests read at once.
+const CONCURRENT_READS: usize = 32;
+
+/// Reads a manifest that was listed.
+pub async fn read_manifest(destination: &Destination, name: &ManifestName) -> Result<Manifest> {
+    let key = name.path();
+    let text = destination.get(&key).await?;
+    let text =
+        text.ok_or_else(|| Error::data(format!("the manifest `{key}` was listed but is gone")))?;
+    Manifest::parse(&key, &text)
+}
 
 /// The published state of one table, from names alone.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,6 +97,19 @@ impl History {
         self.revisions
             .iter()
             .map(|(cycle, revision)| self.name(*cycle, *revision))
+    }
+
+    /// Reads the newest manifest of every cycle, oldest cycle first.
+    pub async fn manifests(&self, destination: &Destination) -> Result<Vec<Manifest>> {
+        let names: Vec<ManifestName> = self.current().collect();
+        let reads: Vec<_> = names
+            .iter()
+            .map(|name| read_manifest(destination, name))
+            .collect();
+        futures::stream::iter(reads)
+            .buffered(CONCURRENT_READS)
+            .try_collect()
+            .await
     }
 
     fn name(&self, cycle: Cycle, revision: u32) -> ManifestName {

@@ -18,7 +18,7 @@ mod recover;
 
 pub use commit::{Commit, commit};
 pub use decide::{Decision, Publication, decide};
-pub use history::History;
+pub use history::{History, read_manifest};
 pub use log::{Action, LogEntry, PendingUpload};
 pub use publish::{Publish, publish};
 pub use recover::recover;

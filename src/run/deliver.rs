@@ -1,5 +1,6 @@
 //! One table and one cycle, from recovery to the manifest.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -173,7 +174,24 @@ impl Delivery<'_> {
             Ok(entry) => entry,
             Err(error) => return Err(abort(&stage, error).await),
         };
-        self.commit_and_publish(&stage, &entry).await
+        let foreign = self.foreign(&stage, &history).await?;
+        self.commit_and_publish(&stage, &entry, foreign).await
+    }
+
+    /// The objects in the partitions written to that no manifest of the table names.
+    async fn foreign(&self, stage: &Stage, history: &History) -> Result<Vec<String>> {
+        let others = stage.others();
+        if others.is_empty() {
+            return Ok(Vec::new());
+        }
+        let manifests = history.manifests(&self.context.destination).await?;
+        let owned: BTreeSet<&str> = manifests
+            .iter()
+            .flat_map(|manifest| &manifest.files)
+            .map(|file| file.path.as_str())
+            .collect();
+        let foreign = others.iter().filter(|path| !owned.contains(path.as_ref()));
+        Ok(foreign.map(Path::to_string).collect())
     }
 
     async fn recover(&self) -> Result<History> {
@@ -195,11 +213,7 @@ impl Delivery<'_> {
     }
 
     async fn manifest(&self, name: &ManifestName) -> Result<Manifest> {
-        let key = name.path();
-        let text = self.context.destination.get(&key).await?;
-        let text = text
-            .ok_or_else(|| Error::data(format!("the manifest `{key}` was listed but is gone")))?;
-        Manifest::parse(&key, &text)
+        delivery::read_manifest(&self.context.destination, name).await
     }
 
     /// The names that new shards may and may not have.
@@ -277,7 +291,12 @@ impl Delivery<'_> {
         Ok(staged)
     }
 
-    async fn commit_and_publish(&self, stage: &Stage, entry: &LogEntry) -> Result<Attempt> {
+    async fn commit_and_publish(
+        &self,
+        stage: &Stage,
+        entry: &LogEntry,
+        foreign: Vec<String>,
+    ) -> Result<Attempt> {
         let destination = &self.context.destination;
         match delivery::commit(destination, &self.definition.table, entry).await? {
             Commit::Won => {}
@@ -294,7 +313,7 @@ impl Delivery<'_> {
         match delivery::publish(destination, entry).await? {
             Publish::Published(manifest) => {
                 stage.discard();
-                Ok(Attempt::Done(published(*manifest)))
+                Ok(Attempt::Done(published(*manifest, foreign)))
             }
             Publish::Impossible { lost, .. } => {
                 self.recover().await?;
@@ -309,7 +328,7 @@ impl Delivery<'_> {
     }
 }
 
-fn published(manifest: Manifest) -> Outcome {
+fn published(manifest: Manifest, foreign: Vec<String>) -> Outcome {
     Outcome::Published {
         revision: manifest.revision,
         rows: manifest.rows,
@@ -319,6 +338,7 @@ fn published(manifest: Manifest) -> Outcome {
         sources: manifest.sources,
         rejects: manifest.rejects,
         replaced: manifest.replaced,
+        foreign,
     }
 }
 

@@ -48,6 +48,9 @@ pub enum Outcome {
         /// Files of the manifest before that were deleted.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         replaced: Vec<String>,
+        /// Objects in the partitions written to that no manifest names; they are left alone.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        foreign: Vec<String>,
     },
     /// Published before, by this run id.
     AlreadyPublished {

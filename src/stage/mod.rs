@@ -22,6 +22,7 @@ pub use format::{EMPTY_FILE_OPTION, StageFormats, WINDOW_COLUMN_OPTION, spec_of}
 pub use numbers::Numbering;
 pub use rows::staged_files;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -96,6 +97,11 @@ impl Stage {
 
     pub fn progress(&self) -> &Progress {
         &self.progress
+    }
+
+    /// Objects in the partitions written to that the manifest to be replaced does not name.
+    pub fn others(&self) -> BTreeSet<Path> {
+        self.numbers.others()
     }
 
     fn target_file_size(&self, format: FileFormat) -> u64 {

@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use object_store::path::Path;
+
 use crate::error::Result;
 use crate::layout::{self, FileFormat, Partition, Shard, TableName};
 use crate::store::Destination;
@@ -24,6 +26,8 @@ pub struct Numbering {
 pub struct Numbers {
     numbering: Numbering,
     partitions: Mutex<HashMap<Partition, Arc<tokio::sync::Mutex<Option<Free>>>>>,
+    /// Objects in the partitions that the manifest to be replaced does not name.
+    others: Mutex<BTreeSet<Path>>,
 }
 
 /// The numbers left in one partition.
@@ -80,7 +84,16 @@ impl Numbers {
         Self {
             numbering,
             partitions: Mutex::default(),
+            others: Mutex::default(),
         }
+    }
+
+    /// The objects that were seen beside those to be replaced: of other cycles, or foreign.
+    pub fn others(&self) -> BTreeSet<Path> {
+        self.others
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The next number; the first call for a partition lists its folder.
@@ -103,11 +116,23 @@ impl Numbers {
             return Ok(free.take());
         }
         let folder = layout::partition_folder(table, partition);
-        let present = destination.list(&folder).await?;
-        let present = present
-            .iter()
-            .filter_map(|object| Shard::parse(&object.location))
-            .collect();
+        let objects = destination.list(&folder).await?;
+        let mut present = BTreeSet::new();
+        let mut others = BTreeSet::new();
+        for object in objects {
+            let shard = Shard::parse(&object.location);
+            let replaced = shard
+                .as_ref()
+                .is_some_and(|s| self.numbering.replaced.contains(s));
+            if !replaced {
+                others.insert(object.location);
+            }
+            present.extend(shard);
+        }
+        self.others
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(others);
         let free = slot.insert(Free::new(&self.numbering, partition, format, &present));
         Ok(free.take())
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use datafusion::arrow::array::{
     Array, AsArray, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array,
 };
@@ -37,12 +37,18 @@ pub fn batch(files: &[StagedFile]) -> Result<RecordBatch> {
         .map(|file| serde_json::to_string(&file.token))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| Error::internal("cannot write an upload token").with_source(error))?;
-    let instants = |pick: fn((DateTime<Utc>, DateTime<Utc>)) -> DateTime<Utc>| {
-        let values = files
-            .iter()
-            .map(|file| file.window.map(|window| pick(window).timestamp_micros()));
-        TimestampMicrosecondArray::from_iter(values).with_timezone("UTC")
-    };
+    let (least, greatest): (Vec<_>, Vec<_>) = files
+        .iter()
+        .map(|file| file.window.unzip())
+        .map(|(min, max)| {
+            (
+                min.map(|m| m.timestamp_micros()),
+                max.map(|m| m.timestamp_micros()),
+            )
+        })
+        .unzip();
+    let instants =
+        |micros: Vec<Option<i64>>| TimestampMicrosecondArray::from(micros).with_timezone("UTC");
     RecordBatch::try_new(
         schema(),
         vec![
@@ -54,8 +60,8 @@ pub fn batch(files: &[StagedFile]) -> Result<RecordBatch> {
             Arc::new(StringArray::from_iter_values(
                 files.iter().map(|file| &file.sha256),
             )),
-            Arc::new(instants(|(min, _)| min)),
-            Arc::new(instants(|(_, max)| max)),
+            Arc::new(instants(least)),
+            Arc::new(instants(greatest)),
             Arc::new(StringArray::from_iter_values(tokens)),
         ],
     )
