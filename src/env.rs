@@ -4,7 +4,8 @@ use chrono::{DateTime, SubsecRound, Utc};
 
 use crate::error::{Error, Result};
 
-/// Fixes the clock, as RFC 3339: `2026-01-17T03:00:00Z`. For reproducing a run and for tests.
+/// Fixes the clock, as RFC 3339: `2026-01-17T03:00:00Z`; time stands still then, and durations are 0.
+/// For reproducing a run and for tests.
 pub const NOW: &str = "DAYPORT_NOW";
 
 /// The one clock of a process.

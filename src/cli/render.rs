@@ -48,9 +48,13 @@ pub fn complaints(report: &Report) -> String {
         } = &table.outcome
         {
             for rejects in rejects {
+                let (lines, are) = match rejects.rows {
+                    1 => ("line", "is"),
+                    _ => ("lines", "are"),
+                };
                 let _ = writeln!(
                     text,
-                    "warning: {}: {} malformed lines of the source `{}` are set aside in `{}`",
+                    "warning: {}: {} malformed {lines} of the source `{}` {are} set aside in `{}`",
                     table.table, rejects.rows, rejects.source, rejects.path
                 );
             }
