@@ -335,7 +335,12 @@ pub fn staging_file(staging: &str, index: u64) -> Path {
 
 /// The folder of [`staging_file`], relative to the prefix.
 pub fn staging_folder(staging: &str) -> Path {
-    Path::from_iter([INTERNAL, "staging", staging])
+    stagings_folder().join(staging)
+}
+
+/// The folder that holds one folder for each staging, relative to the prefix.
+pub fn stagings_folder() -> Path {
+    Path::from_iter([INTERNAL, "staging"])
 }
 
 /// The prefix of a destination: joins it to relative keys and takes it off again.

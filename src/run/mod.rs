@@ -11,6 +11,7 @@ pub use report::{Outcome, Report, TableReport};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use futures::StreamExt;
 
 use crate::cycle::{Cycle, SyncMode, due};
@@ -20,6 +21,9 @@ use crate::error::{Error, Result};
 use crate::layout::{FileFormat, TableName};
 use crate::run::deliver::deliver;
 use crate::source::MaxRejects;
+
+/// Staging folders of dead runs are kept this long, as unfinished uploads usually are on S3.
+const STALE_STAGING: TimeDelta = TimeDelta::days(7);
 
 /// Which cycles a run takes up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,6 +130,9 @@ pub async fn run(context: Arc<Context>, request: Request) -> Result<Report> {
         .buffered(request.jobs.max(1))
         .collect()
         .await;
+    context
+        .destination
+        .sweep_staging((started - STALE_STAGING).into());
     Ok(Report {
         run_id: context.run_id.clone(),
         destination: context.destination.to_string(),

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
@@ -305,6 +306,21 @@ impl Destination {
         }
     }
 
+    /// Removes the staging folders that runs left behind that died `before` then: what a lifecycle
+    /// rule does with unfinished uploads on S3. Best effort: leftovers are harmless.
+    pub fn sweep_staging(&self, before: SystemTime) {
+        let Staging::Rename { root } = &self.staging else {
+            return;
+        };
+        let folders = root.join(layout::stagings_folder().as_ref());
+        for folder in std::fs::read_dir(folders).into_iter().flatten().flatten() {
+            let modified = folder.metadata().and_then(|metadata| metadata.modified());
+            if modified.is_ok_and(|modified| modified < before) {
+                let _ = std::fs::remove_dir_all(folder.path());
+            }
+        }
+    }
+
     /// Removes what is left of a staging folder. Best effort: leftovers are harmless.
     pub fn discard_staging(&self, staging: &str) {
         if let Staging::Rename { root } = &self.staging {
@@ -317,5 +333,31 @@ impl Destination {
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn only_old_staging_folders_are_swept() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Arc::new(LocalFileSystem::new_with_prefix(root.path()).unwrap());
+        let destination = Destination::rename(root.path().to_owned(), store);
+        let folder = |name: &str| root.path().join(layout::staging_folder(name).as_ref());
+        let noon = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        for (name, modified) in [("old", noon - Duration::from_secs(1)), ("new", noon)] {
+            fs::create_dir_all(folder(name)).unwrap();
+            fs::write(folder(name).join("000000000000"), "rows").unwrap();
+            let opened = File::open(folder(name)).unwrap();
+            opened.set_modified(modified).unwrap();
+        }
+        destination.sweep_staging(noon);
+        assert!(!folder("old").exists());
+        assert!(folder("new").join("000000000000").exists());
     }
 }
