@@ -117,6 +117,10 @@ impl Error {
                 Some("the store does not accept these credentials"),
             ),
             Store::NotFound { .. } => (ErrorKind::Invalid, None),
+            Store::Generic { source, .. } if refuses(source.as_ref()) => (
+                ErrorKind::Invalid,
+                Some("check the bucket's name, the credentials and the bucket policy"),
+            ),
             Store::NotImplemented { .. } | Store::NotSupported { .. } => (
                 ErrorKind::Invalid,
                 Some("this store lacks an operation that a safe export needs"),
@@ -212,6 +216,23 @@ impl Error {
         }
         text
     }
+}
+
+/// Whether a store answered with a refusal that no retry can mend.
+///
+/// For listings `object_store` keeps the status inside its retry error, which is not public: only
+/// its text tells.
+fn refuses(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let text = error.to_string();
+        let refusals = ["401 Unauthorized", "403 Forbidden", "404 Not Found"];
+        if refusals.iter().any(|status| text.contains(status)) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 impl fmt::Display for Error {

@@ -1,5 +1,7 @@
 //! `dayport query`.
 
+use std::sync::Arc;
+
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::csv::WriterBuilder as CsvWriter;
 use datafusion::arrow::json::LineDelimitedWriter;
@@ -80,7 +82,7 @@ async fn print_rows(rows: DataFrame, form: RowForm) -> Result<()> {
     let unprintable =
         |error| Error::data("these rows cannot be printed that way").with_source(error);
     if form == RowForm::Table {
-        let schema = rows.schema().inner().clone();
+        let schema = Arc::clone(rows.schema().inner());
         let mut batches = rows.collect().await.map_err(from_datafusion)?;
         if batches.is_empty() {
             batches.push(RecordBatch::new_empty(schema));
@@ -90,11 +92,17 @@ async fn print_rows(rows: DataFrame, form: RowForm) -> Result<()> {
         eprintln!("{count} row{}", if count == 1 { "" } else { "s" });
         return Ok(());
     }
+    let schema = Arc::clone(rows.schema().inner());
     let mut stream = rows.execute_stream().await.map_err(from_datafusion)?;
     let mut csv = CsvWriter::new()
         .with_header(true)
         .build(std::io::stdout().lock());
     let mut json = LineDelimitedWriter::new(std::io::stdout());
+    if form == RowForm::Csv {
+        // The header, even if there are no rows.
+        csv.write(&RecordBatch::new_empty(schema))
+            .map_err(unprintable)?;
+    }
     while let Some(batch) = stream.next().await {
         let batch = batch.map_err(from_datafusion)?;
         match form {

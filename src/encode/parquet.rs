@@ -3,6 +3,7 @@
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
@@ -47,12 +48,13 @@ pub fn opening_memory(schema: &SchemaRef) -> usize {
 
 impl ParquetEncoder {
     pub fn new(schema: &SchemaRef, properties: &WriterProperties) -> Result<Self> {
-        let writer = ArrowWriter::try_new(
-            Vec::new(),
-            SchemaRef::clone(schema),
-            Some(properties.clone()),
-        )
-        .map_err(|error| {
+        // The types say all there is to say: Arrow's own copy of the schema would only repeat them.
+        let options = ArrowWriterOptions::new()
+            .with_properties(properties.clone())
+            .with_skip_arrow_metadata(true);
+        let schema = SchemaRef::clone(schema);
+        let writer = ArrowWriter::try_new_with_options(Vec::new(), schema, options);
+        let writer = writer.map_err(|error| {
             Error::invalid("the columns or options do not fit into Parquet").with_source(error)
         })?;
         Ok(Self { writer })

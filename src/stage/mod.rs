@@ -24,12 +24,14 @@ pub use rows::staged_files;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use object_store::path::Path;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::layout::{self, FileFormat, Partition, Shard, TableName};
 use crate::stage::numbers::Numbers;
 use crate::staged::UploadToken;
@@ -51,7 +53,9 @@ pub struct Stage {
     /// Shards end soon after this many bytes; `None` leaves it to the format.
     target_file_size: Option<u64>,
     numbers: Numbers,
-    begun: Mutex<Vec<Started>>,
+    begun: Arc<Mutex<Vec<Started>>>,
+    /// Everything that may still speak to the store: an abort waits for it.
+    work: TaskTracker,
     files: AtomicU64,
     progress: Progress,
 }
@@ -89,7 +93,8 @@ impl Stage {
             staging,
             target_file_size,
             numbers: Numbers::new(numbering),
-            begun: Mutex::default(),
+            begun: Arc::default(),
+            work: TaskTracker::new(),
             files: AtomicU64::new(0),
             progress: Progress::default(),
         }
@@ -141,16 +146,32 @@ impl Stage {
     async fn upload(&self, path: &Path) -> Result<Upload> {
         let index = self.files.fetch_add(1, Ordering::Relaxed);
         let staged = layout::staging_file(&self.staging, index);
-        let (upload, started) = self.destination.upload(path, &staged).await?;
-        self.begun
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(started);
-        Ok(upload)
+        let (destination, path) = (self.destination.clone(), path.clone());
+        let (begun, token) = (Arc::clone(&self.begun), self.work.token());
+        // In a task of its own: an upload whose beginning is interrupted must be known all the same.
+        let beginning = self.work.spawn(async move {
+            let (upload, started) = destination.upload(&path, &staged, token).await?;
+            begun
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(started);
+            Ok(upload)
+        });
+        beginning.await.map_err(|error| {
+            Error::internal("the beginning of an upload broke off").with_source(error)
+        })?
     }
 
-    /// Gives up every upload that has begun. The plan must no longer run.
+    /// Held by whatever may speak to the store on behalf of this stage.
+    fn token(&self) -> TaskTrackerToken {
+        self.work.token()
+    }
+
+    /// Gives up every upload that has begun. The plan must have been dropped: what is left of it is
+    /// waited for.
     pub async fn abort(&self) -> Result<()> {
+        self.work.close();
+        self.work.wait().await;
         let begun = std::mem::take(&mut *self.begun.lock().unwrap_or_else(PoisonError::into_inner));
         let mut first_error = Ok(());
         for started in begun {

@@ -52,17 +52,22 @@ impl Free {
             .filter(of_partition)
             .map(|shard| shard.number)
             .collect();
-        // Under another format the name is another one, and may be someone else's.
-        let foreign = |number: &u64| {
-            present.iter().any(|shard| {
-                shard.number == *number
-                    && shard.format == format
-                    && !numbering.replaced.contains(shard)
-            })
-        };
-        let reusable = owned.iter().copied().filter(|n| !foreign(n)).collect();
-        let taken = present.iter().filter(of_partition).map(|s| s.number);
         let retired = numbering.retired.get(partition).copied();
+        // Under another format the name is another one: it may be someone else's, or given up.
+        let usable = |number: &u64| {
+            let name = |shard: &&Shard| shard.number == *number && shard.format == format;
+            if numbering
+                .replaced
+                .iter()
+                .filter(of_partition)
+                .any(|s| name(&s))
+            {
+                return true;
+            }
+            retired.is_none_or(|retired| retired < *number) && !present.iter().any(|s| name(&s))
+        };
+        let reusable = owned.iter().copied().filter(usable).collect();
+        let taken = present.iter().filter(of_partition).map(|s| s.number);
         let next = taken
             .chain(owned.iter().copied())
             .chain(retired)
@@ -192,6 +197,19 @@ mod tests {
         let present = shards(&[0], FileFormat::Parquet);
         let numbers = first_four(&numbering, FileFormat::Parquet, &present);
         assert_eq!(numbers, [0, 3, 4, 5]);
+    }
+
+    #[test]
+    fn a_name_given_up_with_its_format_does_not_come_back_with_it() {
+        let numbering = Numbering {
+            replaced: shards(&[0], FileFormat::Json),
+            retired: BTreeMap::from([(Partition::default(), 0)]),
+        };
+        let present = shards(&[0], FileFormat::Json);
+        let back = first_four(&numbering, FileFormat::Parquet, &present);
+        assert_eq!(back, [1, 2, 3, 4]);
+        let same = first_four(&numbering, FileFormat::Json, &present);
+        assert_eq!(same, [0, 1, 2, 3]);
     }
 
     #[test]

@@ -145,7 +145,8 @@ impl Writer {
     }
 
     fn split(&self, combined: &RecordBatch) -> Result<Vec<(Partition, RecordBatch)>> {
-        let values = &combined.columns()[self.data_columns.len()..];
+        let first = self.data_columns.len();
+        let values = &combined.columns()[first..first + self.partition_columns.len()];
         self.splitter.split(combined, values)
     }
 
@@ -182,13 +183,19 @@ impl Writer {
         let (rows, batches) = mpsc::channel(QUEUED_BATCHES);
         let memory = MemoryConsumer::new(format!("file of {partition}"))
             .register(self.context.memory_pool());
-        let task = SpawnedTask::spawn(write_partition(
+        let token = self.settings.stage.token();
+        let writing = write_partition(
             Arc::clone(&self.settings),
             partition,
             batches,
             memory,
             even_if_empty,
-        ));
+        );
+        let task = SpawnedTask::spawn(async move {
+            let written = writing.await;
+            drop(token);
+            written
+        });
         OpenPartition { rows, task }
     }
 

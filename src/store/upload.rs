@@ -8,6 +8,7 @@ use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
 use tokio::task::JoinSet;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::error::{Error, Result};
 use crate::staged::UploadToken;
@@ -35,17 +36,25 @@ pub enum Upload {
         next_part: usize,
         finished: Vec<(usize, PartId)>,
         running: JoinSet<object_store::Result<(usize, PartId)>>,
+        token: TaskTrackerToken,
     },
     Rename {
         staged: Path,
         upload: Box<dyn MultipartUpload>,
+        token: TaskTrackerToken,
     },
 }
 
 impl Destination {
     /// Begins the upload of the file that will be at `path`. `staged` is where a store without
-    /// withheld completion keeps it until then; both are relative to the prefix.
-    pub async fn upload(&self, path: &Path, staged: &Path) -> Result<(Upload, Started)> {
+    /// withheld completion keeps it until then; both are relative to the prefix. `token` is held
+    /// as long as anything of the upload is under way.
+    pub async fn upload(
+        &self,
+        path: &Path,
+        staged: &Path,
+        token: TaskTrackerToken,
+    ) -> Result<(Upload, Started)> {
         let absolute = self.absolute(path);
         let begun = |error| Error::store("begin the upload of", path, error);
         match self.staging() {
@@ -66,6 +75,7 @@ impl Destination {
                     next_part: 0,
                     finished: Vec::new(),
                     running: JoinSet::new(),
+                    token,
                 };
                 Ok((upload, started))
             }
@@ -85,6 +95,7 @@ impl Destination {
                 let upload = Upload::Rename {
                     staged: staged.clone(),
                     upload,
+                    token,
                 };
                 Ok((upload, started))
             }
@@ -105,6 +116,7 @@ impl Upload {
                 next_part,
                 finished,
                 running,
+                token,
             } => {
                 while running.len() >= CONCURRENT_PARTS {
                     join_part(path, running, finished).await?;
@@ -112,15 +124,16 @@ impl Upload {
                 let part = *next_part;
                 *next_part += 1;
                 let (store, absolute) = (Arc::clone(store), absolute.clone());
-                let upload_id = upload_id.clone();
+                let (upload_id, token) = (upload_id.clone(), token.clone());
                 running.spawn(async move {
+                    let _token = token;
                     let payload = PutPayload::from(bytes);
                     let id = store.put_part(&absolute, &upload_id, part, payload).await?;
                     Ok((part, id))
                 });
                 Ok(())
             }
-            Upload::Rename { staged, upload } => upload
+            Upload::Rename { staged, upload, .. } => upload
                 .put_part(PutPayload::from(bytes))
                 .await
                 .map_err(|error| Error::store("write", &*staged, error)),
@@ -146,7 +159,9 @@ impl Upload {
                     part_etags: finished.into_iter().map(|(_, id)| id.content_id).collect(),
                 })
             }
-            Upload::Rename { staged, mut upload } => {
+            Upload::Rename {
+                staged, mut upload, ..
+            } => {
                 let put = upload
                     .complete()
                     .await

@@ -78,8 +78,6 @@ pub(super) async fn fetch(
 async fn open(store: &dyn ObjectStore, meta: &ObjectMeta, key: &str) -> Result<GetResultPayload> {
     let options = GetOptions {
         if_match: meta.e_tag.clone(),
-        // Only for stores without ETags.
-        if_unmodified_since: meta.e_tag.is_none().then_some(meta.last_modified),
         ..GetOptions::default()
     };
     match store.get_opts(&meta.location, options).await {
