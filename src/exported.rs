@@ -8,7 +8,6 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::LogicalPlanBuilder;
 use datafusion::prelude::SessionContext;
 use object_store::ObjectMeta;
-use object_store::path::Path;
 use std::sync::Arc;
 
 use crate::cycle::SyncMode;
@@ -88,7 +87,7 @@ fn view(
             .flat_map(|manifest| manifest.files.iter().map(move |file| (manifest, file)))
             .map(|(manifest, file)| {
                 let values = partition_values(file, &partition_fields)?;
-                Ok((object(destination, manifest, file), values))
+                Ok((object(destination, manifest, file)?, values))
             })
             .collect::<Result<Vec<_>>>()?;
         if files.is_empty() && format != newest.format {
@@ -122,14 +121,14 @@ fn view(
     Ok(plan.map(|plan| ViewTable::new(plan, None)))
 }
 
-fn object(destination: &Destination, manifest: &Manifest, file: &DataFile) -> ObjectMeta {
-    ObjectMeta {
-        location: destination.absolute(&Path::from(file.path.as_str())),
+fn object(destination: &Destination, manifest: &Manifest, file: &DataFile) -> Result<ObjectMeta> {
+    Ok(ObjectMeta {
+        location: destination.absolute(&layout::recorded(&file.path)?),
         last_modified: manifest.committed_at,
         size: file.bytes,
         e_tag: None,
         version: None,
-    }
+    })
 }
 
 fn partition_values(file: &DataFile, fields: &[Field]) -> Result<Vec<ScalarValue>> {

@@ -343,6 +343,11 @@ pub fn stagings_folder() -> Path {
     Path::from_iter([INTERNAL, "staging"])
 }
 
+/// A key as it was recorded, in a manifest or in the log. Its escapes stay as they are.
+pub fn recorded(key: &str) -> Result<Path> {
+    Path::parse(key).map_err(|error| Error::data(format!("`{key}` is no key")).with_source(error))
+}
+
 /// The prefix of a destination: joins it to relative keys and takes it off again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
@@ -443,6 +448,14 @@ mod tests {
         );
         let entry = log_entry(&manifest.table, u64::MAX);
         assert_eq!(parse_log_entry(&entry), Some((manifest.table, u64::MAX)));
+    }
+
+    #[test]
+    fn a_recorded_key_is_the_key_it_was() {
+        let shard = shard(partition(&[("k", "a/b %é")]));
+        let recorded = recorded(shard.path().as_ref()).unwrap();
+        assert_eq!(recorded, shard.path());
+        assert_eq!(Shard::parse(&recorded), Some(shard));
     }
 
     #[test]

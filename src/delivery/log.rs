@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::cycle::Cycle;
@@ -93,7 +92,8 @@ impl Memory {
     pub fn retire<'a>(&mut self, paths: impl IntoIterator<Item = &'a str>) {
         let mut retired = self.retired();
         for path in paths {
-            if let Some(shard) = Shard::parse(&Path::from(path)) {
+            let shard = layout::recorded(path).ok();
+            if let Some(shard) = shard.and_then(|path| Shard::parse(&path)) {
                 let greatest = retired.entry(shard.partition).or_insert(shard.number);
                 *greatest = shard.number.max(*greatest);
             }

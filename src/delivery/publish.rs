@@ -12,6 +12,7 @@ use object_store::path::Path;
 
 use crate::delivery::log::{Action, LogEntry, PendingUpload};
 use crate::error::{Error, Result};
+use crate::layout;
 use crate::manifest::Manifest;
 use crate::staged::UploadToken;
 use crate::store::{Completion, Created, Destination};
@@ -76,8 +77,8 @@ pub async fn publish(destination: &Destination, entry: &LogEntry) -> Result<Publ
     let replaced: Vec<Path> = manifest
         .replaced
         .iter()
-        .map(|path| Path::from(path.as_str()))
-        .collect();
+        .map(|path| layout::recorded(path))
+        .collect::<Result<_>>()?;
     destination.delete(&replaced).await?;
 
     let mut manifest = manifest.clone();
@@ -116,7 +117,7 @@ async fn write_manifest(
 }
 
 async fn finish(destination: &Destination, upload: &PendingUpload) -> Result<Finished> {
-    let path = Path::from(upload.path.as_str());
+    let path = layout::recorded(&upload.path)?;
     let failure = match destination.complete(&path, &upload.token).await {
         Completion::Completed | Completion::Gone => None,
         Completion::Unknown(error) => Some(error),

@@ -8,7 +8,7 @@ use crate::delivery::history::History;
 use crate::delivery::log::{self, Action, LogEntry};
 use crate::delivery::publish::{Publish, publish};
 use crate::error::{Error, Result};
-use crate::layout::TableName;
+use crate::layout::{self, TableName};
 use crate::store::Destination;
 
 /// Times that another run may be faster at voiding an entry before this one gives up.
@@ -63,7 +63,8 @@ pub async fn recover(
 }
 
 async fn delete_files(destination: &Destination, files: &[String]) -> Result<()> {
-    let paths: Vec<Path> = files.iter().map(|path| Path::from(path.as_str())).collect();
+    let paths = files.iter().map(|path| layout::recorded(path));
+    let paths: Vec<Path> = paths.collect::<Result<_>>()?;
     destination.delete(&paths).await
 }
 

@@ -170,11 +170,10 @@ impl Delivery<'_> {
             replaced: replaced.as_ref(),
             spec: &bound.spec,
         };
-        let entry = match self.stage(&bound, &stage, &proposal).await {
-            Ok(entry) => entry,
+        let (entry, foreign) = match self.stage(&bound, &stage, &proposal).await {
+            Ok(staged) => staged,
             Err(error) => return Err(abort(&stage, error).await),
         };
-        let foreign = self.foreign(&stage, &history).await?;
         self.commit_and_publish(&stage, &entry, foreign).await
     }
 
@@ -218,24 +217,26 @@ impl Delivery<'_> {
 
     /// The names that new shards may and may not have.
     fn numbering(&self, history: &History, replaced: Option<&Manifest>) -> Numbering {
-        let damaged = history.memory.damaged.contains(&self.cycle);
-        let names = replaced.filter(|_| !damaged).into_iter();
+        // Names that a voided entry had taken over may still be deleted by a run that wakes up late.
+        let intact = history.memory.damaged.is_empty();
+        let names = replaced.filter(|_| intact).into_iter();
         Numbering {
             replaced: names
                 .flat_map(|manifest| &manifest.files)
-                .filter_map(|file| Shard::parse(&Path::from(file.path.as_str())))
+                .filter_map(|file| Shard::parse(&layout::recorded(&file.path).ok()?))
                 .collect(),
             retired: history.memory.retired(),
         }
     }
 
-    /// Stages the rows and the rejects, and checks them: what it gives may be committed.
+    /// Stages the rows and the rejects, and checks them: what it gives may be committed. The names
+    /// are of foreign objects that it found.
     async fn stage(
         &self,
         bound: &Bound,
         stage: &Arc<Stage>,
         proposal: &Proposal<'_>,
-    ) -> Result<LogEntry> {
+    ) -> Result<(LogEntry, Vec<String>)> {
         let scans = if self.request.max_rejects.is_strict() {
             ScanLog::new()
         } else {
@@ -252,7 +253,8 @@ impl Delivery<'_> {
             let staged = engine.stage(bound, Arc::clone(stage), scans).await?;
             guards::check(self.request, &staged, proposal.replaced)?;
             let rejects = self.stage_rejects(stage, &staged.sources).await?;
-            proposal.entry(staged, rejects)
+            let foreign = self.foreign(stage, proposal.history).await?;
+            Ok((proposal.entry(staged, rejects)?, foreign))
         };
         tokio::select! {
             staged = staging => staged,

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 
+use crate::cycle::SyncMode;
 use crate::delivery::{Action, History, LogEntry, PendingUpload, Publication};
 use crate::engine::Staged;
 use crate::error::{Error, Result};
@@ -46,7 +47,13 @@ impl Proposal<'_> {
 
         let mut memory = self.history.memory.clone();
         memory.retire(given_up.iter().map(String::as_str));
-        memory.damaged.remove(&self.delivery.cycle);
+        match self.delivery.definition.sync_mode {
+            SyncMode::Incremental => {
+                memory.damaged.remove(&self.delivery.cycle);
+            }
+            // All of the table is new.
+            SyncMode::Snapshot => memory.damaged.clear(),
+        }
         let context = self.delivery.context;
         let now = context.clock.now();
         let rejects = rejects.into_iter().map(|staged| staged.record).collect();

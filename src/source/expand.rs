@@ -109,7 +109,7 @@ impl Expansion<'_> {
         let meta = match self.store.head(&self.location.path).await {
             Ok(meta) => meta,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(Error::store("read", self.location, error)),
+            Err(error) => return Err(self.store_error("read", self.location, error)),
         };
         if let Some(field) = self.partition_fields.first() {
             return Err(Error::invalid(format!(
@@ -135,7 +135,7 @@ impl Expansion<'_> {
             .store
             .list_with_delimiter(Some(&folder.path))
             .await
-            .map_err(|error| Error::store("list", self.url(&folder.path), error))?;
+            .map_err(|error| self.store_error("list", self.url(&folder.path), error))?;
         let is_empty = listing.objects.is_empty() && listing.common_prefixes.is_empty();
         if is_empty && folder.path == self.location.path {
             // An empty day is a folder without rows, but a source without anything is a mistake.
@@ -230,6 +230,15 @@ impl Expansion<'_> {
             self.url(path)
         );
         Error::invalid(message).with_hint(hint)
+    }
+
+    fn store_error(
+        &self,
+        doing: &str,
+        what: impl std::fmt::Display,
+        error: object_store::Error,
+    ) -> Error {
+        Error::store(doing, what, error).context(format!("source `{}`", self.source))
     }
 
     fn url(&self, path: &Path) -> String {

@@ -270,7 +270,10 @@ impl Destination {
                     .map(|_| ())
             }
             (Staging::Rename { .. }, UploadToken::Rename { staged, .. }) => {
-                let from = self.absolute(&Path::from(staged.as_str()));
+                let from = match layout::recorded(staged) {
+                    Ok(staged) => self.absolute(&staged),
+                    Err(error) => return Completion::Unknown(error),
+                };
                 self.store.rename(&from, &to).await
             }
             (_, token) => {
@@ -300,7 +303,7 @@ impl Destination {
                 }
             }
             (_, UploadToken::Rename { staged, .. }) => {
-                self.delete(&[Path::from(staged.as_str())]).await
+                self.delete(&[layout::recorded(staged)?]).await
             }
             (Staging::Rename { .. }, UploadToken::Multipart { .. }) => Ok(()),
         }

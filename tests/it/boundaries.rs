@@ -41,7 +41,9 @@ fn every_instant_is_in_the_one_cycle_it_belongs_to(place: Place) {
     sandbox.write("raw/ticks/ticks.json", lines(records));
 
     for (day, next) in ODD_DAYS {
-        sandbox.run(&["--since", day, "--through", next]).succeeded();
+        sandbox
+            .run(&["--since", day, "--through", next])
+            .succeeded();
     }
 
     let mut cycles = BTreeMap::new();

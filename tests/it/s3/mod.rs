@@ -67,6 +67,9 @@ pub struct TestS3 {
     running: Option<Running>,
 }
 
+/// The state of a bucket at one moment.
+pub struct Saved(Bucket);
+
 struct Running {
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
@@ -174,6 +177,16 @@ impl TestS3 {
     /// Whether there was such an object.
     pub fn delete(&self, bucket: &str, key: &str) -> bool {
         self.with_bucket(bucket, |bucket| bucket.objects.remove(key).is_some())
+    }
+
+    /// All that a bucket holds, unfinished uploads included, for [`TestS3::restore`].
+    pub fn save(&self, bucket: &str) -> Saved {
+        Saved(self.with_bucket(bucket, |bucket| bucket.clone()))
+    }
+
+    /// Puts a bucket back into the state that it was saved in.
+    pub fn restore(&self, bucket: &str, saved: &Saved) {
+        self.with_bucket(bucket, |bucket| *bucket = saved.0.clone());
     }
 
     /// Key and upload id of each unfinished multipart upload, in the order of their start.

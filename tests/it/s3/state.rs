@@ -37,7 +37,7 @@ pub struct Part {
     md5: Output<Md5>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Bucket {
     pub objects: BTreeMap<String, Object>,
     /// The unfinished ones, by upload id.

@@ -1,0 +1,222 @@
+//! The real program, killed again and again.
+//!
+//! ```text
+//! cargo bench --profile dev --bench kill -- [KILLS [SEED]]
+//! ```
+//! Starts `dayport run` on an S3 server in this process and kills it with SIGKILL: at a random
+//! time, or at a random request, which then was applied without an answer or was not applied. The
+//! clock moves on, so new cycles become due; some runs replace a published cycle by changed rows.
+//! After every kill, readers see whole tables wherever nothing waits to be finished. In the end the
+//! program may finish, and everything has to be there, once. The exit code is 1 if it is not.
+
+mod random;
+mod raw;
+mod reader;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the tests of the server use more of it"
+)]
+#[path = "../../tests/it/s3/mod.rs"]
+mod s3;
+
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use random::Random;
+use raw::Raw;
+use reader::Reader;
+use s3::{Action, Failure, Fault, On, TestS3};
+
+const BUCKET: &str = "exports";
+const PREFIX: &str = "org";
+
+/// The first published cycle.
+const FIRST_DAY: u32 = 5;
+
+/// A run that takes longer hangs.
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn main() -> ExitCode {
+    // Cargo adds `--bench`.
+    let numbers: Vec<u64> = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with("--"))
+        .map(|argument| argument.parse().expect("a number of kills, and a seed"))
+        .collect();
+    let kills = numbers.first().copied().unwrap_or(200);
+    let seed = numbers.get(1).copied().unwrap_or(1);
+
+    let begun = Instant::now();
+    let mut test = Test::new(seed);
+    test.first_publication();
+    for _ in 0..kills {
+        test.kill_one();
+        test.check_readers();
+    }
+    test.finish();
+    println!(
+        "{kills} kills, {} landed while the process lived; {} cycles, {} reruns, {} commits; \
+         {} violations (seed {seed}, {} s)",
+        test.landed,
+        test.raw.last_day() - FIRST_DAY + 1,
+        test.reruns,
+        test.reader().commits(),
+        test.violations,
+        begun.elapsed().as_secs()
+    );
+    match test.violations {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
+}
+
+struct Test {
+    server: TestS3,
+    raw: Raw,
+    random: Random,
+    /// How long a run takes that nobody kills.
+    usual: Duration,
+    landed: u64,
+    reruns: u64,
+    violations: u64,
+}
+
+impl Test {
+    fn new(seed: u64) -> Self {
+        let server = TestS3::start();
+        server.create_bucket(BUCKET);
+        Self {
+            server,
+            raw: Raw::new(FIRST_DAY),
+            random: Random::new(seed),
+            usual: Duration::ZERO,
+            landed: 0,
+            reruns: 0,
+            violations: 0,
+        }
+    }
+
+    fn reader(&self) -> Reader {
+        let objects = self.server.keys(BUCKET).into_iter().filter_map(|key| {
+            let object = self.server.object(BUCKET, &key)?;
+            let key = key.strip_prefix(&format!("{PREFIX}/"))?.to_owned();
+            Some((key, object.data))
+        });
+        Reader::new(objects.collect())
+    }
+
+    fn start(&self, rerun_of: Option<u32>) -> Child {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dayport"));
+        command
+            .env_clear()
+            .envs(self.server.env())
+            .env("DAYPORT_NOW", self.raw.now())
+            .args(["run", "--quiet", "--allow-shrink", "--format", "json"])
+            .args(["--target-file-size", "1KiB", "--to"])
+            .arg(format!("s3://{BUCKET}/{PREFIX}/"))
+            .arg("--from")
+            .arg(self.raw.folder())
+            .arg("--sql")
+            .arg(self.raw.sql())
+            .stdin(Stdio::null())
+            .stderr(Stdio::null());
+        if let Some(day) = rerun_of {
+            command.args(["--rerun", "--date", &raw::date(day), "visits", "clicks"]);
+        }
+        command.spawn().expect("start the program")
+    }
+
+    /// Runs undisturbed what is due.
+    fn run(&mut self) {
+        let begun = Instant::now();
+        let mut child = self.start(None);
+        let status = child.wait().expect("wait for the program");
+        self.usual = begun.elapsed();
+        if !status.success() {
+            self.complain(&[format!("an undisturbed run ended with {status}")]);
+        }
+    }
+
+    fn first_publication(&mut self) {
+        self.run();
+        self.check_readers();
+    }
+
+    /// Starts a run of something, and kills it.
+    fn kill_one(&mut self) {
+        if self.random.chance(30) {
+            self.raw.next_day();
+        }
+        let days = u64::from(self.raw.last_day() - FIRST_DAY) + 1;
+        let rerun_of = self.random.chance(25).then(|| {
+            let day = FIRST_DAY + self.random.below(days) as u32;
+            self.raw.change(day);
+            self.reruns += 1;
+            day
+        });
+        let before = self.server.calls().len();
+        let way = self.random.below(4);
+        // A run of one cycle makes about 40 requests; a late one only lets the run end.
+        let request = 1 + self.random.below(50);
+        if way < 2 {
+            let failure = Failure::Silence;
+            let action = [Action::Before(failure), Action::After(failure)][way as usize];
+            self.server.inject(Fault::on(On::Any, action).nth(request));
+        }
+        let begun = Instant::now();
+        let mut child = self.start(rerun_of);
+        let mut is_running = true;
+        if way < 2 {
+            while is_running && !self.server.wait_for_faults(1, Duration::from_millis(5)) {
+                is_running = child.try_wait().expect("ask for its status").is_none();
+                assert!(begun.elapsed() < LIMIT, "a run hangs");
+            }
+        } else {
+            let thousandths = self.random.below(1_000) as u32;
+            std::thread::sleep(self.usual * thousandths / 1_000);
+            is_running = child.try_wait().expect("ask for its status").is_none();
+        }
+        child.kill().expect("kill it");
+        child.wait().expect("wait for its end");
+        self.server.clear_faults();
+        self.landed += u64::from(is_running);
+        assert!(
+            way != 1 || !is_running || self.server.calls().len() > before,
+            "the request was seen"
+        );
+    }
+
+    /// What readers see now.
+    fn check_readers(&mut self) {
+        let problems = self.reader().problems(&self.raw, false);
+        self.complain(&problems);
+    }
+
+    /// Lets the program come to an end, and checks everything.
+    fn finish(&mut self) {
+        self.run();
+        let problems = self.reader().problems(&self.raw, true);
+        self.complain(&problems);
+        let pending = self.reader().committed_uploads();
+        let left = self.server.uploads(BUCKET).into_iter();
+        let left: Vec<String> = left
+            .filter(|(_, id)| pending.contains(id))
+            .map(|(key, _)| format!("a committed upload of `{key}` is left"))
+            .collect();
+        self.complain(&left);
+
+        let settled = self.reader();
+        self.run();
+        if self.reader() != settled {
+            self.complain(&["a further run changed something".to_owned()]);
+        }
+    }
+
+    fn complain(&mut self, problems: &[String]) {
+        for problem in problems {
+            eprintln!("violation: {problem}");
+        }
+        self.violations += problems.len() as u64;
+    }
+}

@@ -1,0 +1,175 @@
+//! An independent reader: objects as bytes, manifests and log entries as JSON.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader};
+
+use bytes::Bytes;
+use flate2::read::MultiGzDecoder;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::raw::{Raw, date};
+
+const TABLES: [&str; 3] = ["visits", "clicks", "names"];
+
+/// What lies in the destination at one moment.
+#[derive(PartialEq)]
+pub struct Reader {
+    objects: BTreeMap<String, Bytes>,
+}
+
+impl Reader {
+    pub fn new(objects: BTreeMap<String, Bytes>) -> Self {
+        Self { objects }
+    }
+
+    /// The JSON objects below a folder.
+    fn json(&self, folder: &str) -> Vec<Value> {
+        let objects = self.objects.iter();
+        objects
+            .filter(|(key, _)| key.starts_with(folder))
+            .map(|(_, text)| serde_json::from_slice(text).expect("JSON"))
+            .collect()
+    }
+
+    fn log(&self, table: &str) -> Vec<Value> {
+        self.json(&format!("_dayport/log/{table}/"))
+    }
+
+    /// Log entries of all tables.
+    pub fn commits(&self) -> usize {
+        TABLES.iter().map(|table| self.log(table).len()).sum()
+    }
+
+    /// The ids of the uploads that the log names.
+    pub fn committed_uploads(&self) -> BTreeSet<String> {
+        let entries = TABLES.iter().flat_map(|table| self.log(table));
+        entries
+            .flat_map(|entry| entry["action"]["uploads"].as_array().cloned())
+            .flatten()
+            .filter_map(|upload| Some(upload["token"]["upload_id"].as_str()?.to_owned()))
+            .collect()
+    }
+
+    /// Whether the newest entry of the log waits to be finished.
+    fn is_unfinished(&self, table: &str) -> bool {
+        let log = self.log(table);
+        let Some(newest) = log.last() else {
+            return false;
+        };
+        let manifest = &newest["action"]["manifest"];
+        let key = format!(
+            "manifests/{table}/{}.r{}.json",
+            manifest["cycle"]["id"].as_str().unwrap_or_default(),
+            manifest["revision"]
+        );
+        !self.objects.contains_key(&key)
+    }
+
+    /// The newest manifest of each cycle; of the snapshot, of its newest cycle alone.
+    fn current(&self, table: &str) -> BTreeMap<String, Value> {
+        let mut newest: BTreeMap<String, Value> = BTreeMap::new();
+        for manifest in self.json(&format!("manifests/{table}/")) {
+            let cycle = manifest["cycle"]["id"].as_str().expect("an id").to_owned();
+            let revision = |manifest: &Value| manifest["revision"].as_u64();
+            let known = newest.get(&cycle).and_then(revision);
+            if known < revision(&manifest) {
+                newest.insert(cycle, manifest);
+            }
+        }
+        if table == "names" {
+            newest = newest.into_iter().next_back().into_iter().collect();
+        }
+        newest
+    }
+
+    /// What is wrong. Unless all is `finished`, tables with unfinished business are left out, and
+    /// cycles may be missing.
+    pub fn problems(&self, raw: &Raw, finished: bool) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut named = BTreeSet::new();
+        for table in TABLES {
+            if finished || !self.is_unfinished(table) {
+                self.check_table(raw, table, finished, &mut named, &mut problems);
+            }
+        }
+        if finished {
+            let data = self.objects.keys().filter(|key| key.starts_with("data/"));
+            let unnamed = data.filter(|key| !named.contains(*key));
+            problems.extend(unnamed.map(|key| format!("no manifest names `{key}`")));
+        }
+        problems
+    }
+
+    fn check_table(
+        &self,
+        raw: &Raw,
+        table: &str,
+        finished: bool,
+        named: &mut BTreeSet<String>,
+        problems: &mut Vec<String>,
+    ) {
+        let current = self.current(table);
+        let days = crate::FIRST_DAY..=raw.last_day();
+        if finished {
+            let wanted: BTreeSet<String> = match table {
+                "names" => BTreeSet::from([date(raw.last_day())]),
+                _ => days.clone().map(date).collect(),
+            };
+            let published: BTreeSet<String> = current.keys().cloned().collect();
+            if published != wanted {
+                problems.push(format!("{table}: published are {published:?}"));
+            }
+        }
+        for day in days {
+            let Some(manifest) = current.get(&date(day)) else {
+                continue;
+            };
+            let (mut ids, mut versions) = (Vec::new(), BTreeSet::new());
+            for file in manifest["files"].as_array().expect("a list") {
+                let path = file["path"].as_str().expect("a path");
+                if !named.insert(path.to_owned()) {
+                    problems.push(format!("`{path}` is named twice"));
+                }
+                let Some(bytes) = self.objects.get(path) else {
+                    problems.push(format!("{table} {}: `{path}` is missing", date(day)));
+                    continue;
+                };
+                if file["sha256"] != format!("{:x}", Sha256::digest(bytes)) {
+                    problems.push(format!("{table} {}: `{path}` has other bytes", date(day)));
+                    continue;
+                }
+                for (id, version) in rows(bytes) {
+                    let folder = format!("/day={}/", Raw::partition(id.max(300)));
+                    if table == "visits" && !path.contains(&folder) {
+                        problems.push(format!("visit {id} lies in `{path}`"));
+                    }
+                    ids.push(id);
+                    versions.insert(version);
+                }
+            }
+            ids.sort_unstable();
+            if !ids.iter().copied().eq(raw.ids(table, day)) {
+                problems.push(format!("{table} {}: the ids are {ids:?}", date(day)));
+            }
+            let is_one = versions.len() == 1;
+            if !is_one || versions.last() > Some(&raw.version(day)) {
+                problems.push(format!("{table} {}: versions {versions:?}", date(day)));
+            }
+        }
+    }
+}
+
+/// Id and version of each row.
+fn rows(bytes: &Bytes) -> Vec<(u64, u32)> {
+    let lines = BufReader::new(MultiGzDecoder::new(bytes.as_ref())).lines();
+    lines
+        .map(|line| {
+            let row: Value = serde_json::from_str(&line.expect("a line")).expect("JSON");
+            let text = row["text"].as_str().expect("a text");
+            let (version, _) = text.split_once('-').expect("a version");
+            let id = row["id"].as_u64().expect("an id");
+            (id, version.parse().expect("a number"))
+        })
+        .collect()
+}

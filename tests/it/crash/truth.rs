@@ -1,0 +1,384 @@
+//! What a reader finds in a place, held against what belongs there.
+//!
+//! Nothing of dayport is used to read: objects come as bytes, manifests and log entries as JSON.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader};
+
+use bytes::Bytes;
+use datafusion::arrow::array::{AsArray, RecordBatch};
+use datafusion::arrow::datatypes::Int64Type;
+use flate2::read::MultiGzDecoder;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::world::{Object, Place, Row, Table};
+
+/// A row as it was exported: id, text, and the partition's day where there is one.
+type Exported = (i64, String, Option<i64>);
+
+/// What belongs into a place.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Truth {
+    /// The rows of each table by cycle; of a snapshot, the last cycle counts.
+    pub tables: BTreeMap<Table, BTreeMap<String, Vec<Row>>>,
+    /// Keys under `data/` that are none of dayport's.
+    pub foreign: BTreeSet<String>,
+}
+
+impl Truth {
+    pub fn publish(&mut self, table: Table, cycle: &str, rows: Vec<Row>) {
+        let cycles = self.tables.entry(table).or_default();
+        cycles.insert(cycle.to_owned(), rows);
+    }
+}
+
+/// A place as it is at one moment.
+#[derive(Clone, PartialEq)]
+pub struct Seen {
+    objects: BTreeMap<String, Object>,
+    uploads: Vec<(String, String)>,
+}
+
+/// A manifest that is the newest of its cycle.
+struct Current<'a> {
+    key: &'a str,
+    manifest: Value,
+}
+
+impl Seen {
+    pub fn of(place: &Place) -> Self {
+        Self {
+            objects: place.objects(),
+            uploads: place.uploads(),
+        }
+    }
+
+    fn below<'a>(&'a self, folder: &'a str) -> impl Iterator<Item = (&'a str, &'a Object)> {
+        let objects = self.objects.iter();
+        objects
+            .filter(move |(key, _)| key.starts_with(folder))
+            .map(|(key, object)| (key.as_str(), object))
+    }
+
+    /// What readers see: all but the internals.
+    pub fn published(&self) -> BTreeMap<&str, &Object> {
+        let objects = self.below("");
+        objects
+            .filter(|(key, _)| !key.starts_with("_dayport/"))
+            .collect()
+    }
+
+    /// What is there that was not there before, for messages.
+    pub fn left_since(&self, before: &Self) -> Vec<&str> {
+        let objects = self.objects.keys();
+        let objects = objects.filter(|key| !before.objects.contains_key(*key));
+        let uploads = self.uploads.iter();
+        let uploads = uploads.filter(|upload| !before.uploads.contains(upload));
+        objects
+            .chain(uploads.map(|(key, _)| key))
+            .map(String::as_str)
+            .collect()
+    }
+
+    /// The keys of what is staged, whoever staged it.
+    pub fn staged(&self) -> Vec<&str> {
+        let files = self.below("_dayport/staging/").map(|(key, _)| key);
+        let uploads = self.uploads.iter().map(|(key, _)| key.as_str());
+        files.chain(uploads).collect()
+    }
+
+    /// The log of a table, oldest entry first.
+    pub fn log(&self, table: Table) -> Vec<Value> {
+        let folder = format!("_dayport/log/{}/", table.name());
+        let entries = self.below(&folder);
+        entries
+            .map(|(_, object)| serde_json::from_slice(&object.bytes).expect("a log entry is JSON"))
+            .collect()
+    }
+
+    /// The bytes of an object.
+    pub fn bytes(&self, key: &str) -> Option<&[u8]> {
+        self.objects.get(key).map(|object| object.bytes.as_slice())
+    }
+
+    /// Whether the run committed something to publish.
+    pub fn has_commit_of(&self, table: Table, run_id: &str) -> bool {
+        let log = self.log(table);
+        log.iter()
+            .any(|entry| entry["run_id"] == run_id && entry["action"]["kind"] == "publish")
+    }
+
+    /// Whether the newest entry of the log waits to be finished.
+    pub fn has_unfinished_business(&self, table: Table) -> bool {
+        let log = self.log(table);
+        let Some(newest) = log.last() else {
+            return false;
+        };
+        let action = &newest["action"];
+        match action["kind"].as_str() {
+            Some("publish") => !self
+                .objects
+                .contains_key(&manifest_key(&action["manifest"])),
+            _ => {
+                let delete = action["delete"].as_array().unwrap().iter();
+                delete.clone().count() > 0
+                    && delete
+                        .into_iter()
+                        .any(|key| self.objects.contains_key(key.as_str().unwrap()))
+            }
+        }
+    }
+
+    /// The newest revision of each cycle of a table; of a snapshot, only of its newest cycle.
+    fn current(&self, table: Table) -> Vec<Current<'_>> {
+        let folder = format!("manifests/{}/", table.name());
+        let mut newest: BTreeMap<String, (u64, Current<'_>)> = BTreeMap::new();
+        for (key, object) in self.objects.range(folder.clone()..) {
+            if !key.starts_with(&folder) || !key.ends_with(".json") {
+                break;
+            }
+            let manifest: Value = serde_json::from_slice(&object.bytes).expect("JSON");
+            let cycle = manifest["cycle"]["id"].as_str().unwrap().to_owned();
+            let revision = manifest["revision"].as_u64().unwrap();
+            let current = Current { key, manifest };
+            match newest.get(&cycle) {
+                Some((later, _)) if *later > revision => {}
+                _ => {
+                    newest.insert(cycle, (revision, current));
+                }
+            }
+        }
+        let mut newest = newest.into_values().map(|(_, current)| current);
+        match table {
+            Table::Visits => newest.collect(),
+            Table::Names => newest.next_back().into_iter().collect(),
+        }
+    }
+
+    /// What is wrong with a place where nothing is under way. Empty if all is well.
+    pub fn problems(&self, truth: &Truth) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut named: BTreeSet<String> = truth.foreign.clone();
+        for (table, cycles) in &truth.tables {
+            self.check_table(*table, cycles, &mut named, &mut problems);
+            self.check_log(*table, &mut problems);
+        }
+        for (key, _) in self.below("data/").chain(self.below("rejects/")) {
+            if !named.contains(key) {
+                problems.push(format!("no manifest names `{key}`"));
+            }
+        }
+        for key in &truth.foreign {
+            if !self.objects.contains_key(key) {
+                problems.push(format!("the foreign object `{key}` is gone"));
+            }
+        }
+        problems
+    }
+
+    /// What is wrong for readers at a moment when a run has broken off: where nothing is left to
+    /// finish, everything that is published must be whole.
+    pub fn problems_for_readers(&self, truth: &Truth) -> Vec<String> {
+        let mut problems = Vec::new();
+        for (table, cycles) in &truth.tables {
+            if !self.has_unfinished_business(*table) {
+                self.check_table(*table, cycles, &mut BTreeSet::new(), &mut problems);
+            }
+        }
+        problems
+    }
+
+    fn check_table(
+        &self,
+        table: Table,
+        cycles: &BTreeMap<String, Vec<Row>>,
+        named: &mut BTreeSet<String>,
+        problems: &mut Vec<String>,
+    ) {
+        let expected: BTreeMap<&String, &Vec<Row>> = match table {
+            Table::Visits => cycles.iter().collect(),
+            Table::Names => cycles.last_key_value().into_iter().collect(),
+        };
+        let current = self.current(table);
+        let published: BTreeSet<&str> = current
+            .iter()
+            .map(|current| current.manifest["cycle"]["id"].as_str().unwrap())
+            .collect();
+        let wanted: BTreeSet<&str> = expected.keys().map(|cycle| cycle.as_str()).collect();
+        if published != wanted {
+            problems.push(format!(
+                "{table:?}: published are {published:?}, not {wanted:?}"
+            ));
+        }
+        for Current { key, manifest } in &current {
+            let cycle = manifest["cycle"]["id"].as_str().unwrap().to_owned();
+            let mut rows: Vec<Exported> = Vec::new();
+            for file in manifest["files"].as_array().unwrap() {
+                let path = file["path"].as_str().unwrap();
+                if !named.insert(path.to_owned()) {
+                    problems.push(format!("`{key}` names `{path}`, and so does another"));
+                }
+                match self.objects.get(path) {
+                    None => problems.push(format!("`{key}` names `{path}`, which is missing")),
+                    Some(object) => {
+                        check_file(key, file, object, problems);
+                        rows.extend(decode(path, &object.bytes));
+                    }
+                }
+            }
+            for file in manifest["rejects"].as_array().into_iter().flatten() {
+                let path = file["path"].as_str().unwrap();
+                named.insert(path.to_owned());
+                match self.objects.get(path) {
+                    None => problems.push(format!("`{key}` names `{path}`, which is missing")),
+                    Some(object) => check_bytes(key, file, object, problems),
+                }
+            }
+            let sum = |member: &str| -> u64 {
+                let files = manifest["files"].as_array().unwrap().iter();
+                files.map(|file| file[member].as_u64().unwrap()).sum()
+            };
+            for member in ["rows", "bytes"] {
+                if manifest[member].as_u64() != Some(sum(member)) {
+                    problems.push(format!("`{key}`: {member} is not the sum over its files"));
+                }
+            }
+            rows.sort();
+            let mut wanted: Vec<Exported> = expected
+                .get(&cycle)
+                .into_iter()
+                .flat_map(|rows| rows.iter())
+                .map(|row| {
+                    let day = (table == Table::Visits).then_some(row.day);
+                    (row.id, row.text.clone(), day)
+                })
+                .collect();
+            wanted.sort();
+            if rows != wanted {
+                problems.push(format!(
+                    "{table:?} {cycle}: the rows are {rows:?}, not {wanted:?}"
+                ));
+            }
+        }
+    }
+
+    /// The log has no gaps, every entry came to its manifest or was voided, and nothing that was
+    /// staged for an entry is left.
+    fn check_log(&self, table: Table, problems: &mut Vec<String>) {
+        let log = self.log(table);
+        let mut pending: BTreeSet<(String, String)> = BTreeSet::new();
+        for (index, entry) in log.iter().enumerate() {
+            if entry["sequence"].as_u64() != Some(index as u64 + 1) {
+                problems.push(format!("{table:?}: the log has a gap at {}", index + 1));
+            }
+            let action = &entry["action"];
+            if action["kind"] == "void" {
+                continue;
+            }
+            let is_void = log
+                .get(index + 1)
+                .is_some_and(|next| next["action"]["kind"] == "void");
+            let key = manifest_key(&action["manifest"]);
+            let manifest = self.objects.get(&key);
+            let manifest = manifest.map(|object| {
+                serde_json::from_slice::<Value>(&object.bytes).expect("a manifest is JSON")
+            });
+            let is_published =
+                manifest.is_some_and(|manifest| manifest["run_id"] == entry["run_id"]);
+            if is_void == is_published {
+                problems.push(format!(
+                    "{table:?}: entry {} is {}, its manifest `{key}` is {}",
+                    index + 1,
+                    if is_void { "void" } else { "in force" },
+                    if is_published { "there" } else { "not there" },
+                ));
+            }
+            for upload in action["uploads"].as_array().unwrap() {
+                let token = &upload["token"];
+                let key = match token["kind"].as_str() {
+                    Some("multipart") => (&upload["path"], &token["upload_id"]),
+                    _ => (&token["staged"], &Value::Null),
+                };
+                let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+                pending.insert((text(key.0), text(key.1)));
+            }
+        }
+        for upload in &self.uploads {
+            if pending.contains(upload) {
+                problems.push(format!("a committed upload of `{}` is left", upload.0));
+            }
+        }
+        for (staged, _) in self.below("_dayport/staging/") {
+            if pending.contains(&(staged.to_owned(), String::new())) {
+                problems.push(format!("the committed file `{staged}` is left"));
+            }
+        }
+    }
+}
+
+fn manifest_key(manifest: &Value) -> String {
+    format!(
+        "manifests/{}/{}.r{}.json",
+        manifest["table"].as_str().unwrap(),
+        manifest["cycle"]["id"].as_str().unwrap(),
+        manifest["revision"]
+    )
+}
+
+/// A file of any kind.
+fn check_bytes(key: &str, file: &Value, object: &Object, problems: &mut Vec<String>) {
+    let path = file["path"].as_str().unwrap();
+    let sha256: String = format!("{:x}", Sha256::digest(&object.bytes));
+    if file["bytes"].as_u64() != Some(object.bytes.len() as u64) {
+        problems.push(format!("`{key}`: the size of `{path}` is another"));
+    }
+    if file["sha256"] != sha256 {
+        problems.push(format!("`{key}`: the bytes of `{path}` are others"));
+    }
+    if file["etag"] != object.etag {
+        problems.push(format!("`{key}`: the ETag of `{path}` is another"));
+    }
+}
+
+/// A file of rows.
+fn check_file(key: &str, file: &Value, object: &Object, problems: &mut Vec<String>) {
+    check_bytes(key, file, object, problems);
+    let path = file["path"].as_str().unwrap();
+    if file["rows"].as_u64() != Some(decode(path, &object.bytes).len() as u64) {
+        problems.push(format!("`{key}`: the rows of `{path}` are not as many"));
+    }
+}
+
+/// The rows of a file; the day is taken from its folder.
+fn decode(path: &str, bytes: &[u8]) -> Vec<Exported> {
+    let day = path.split('/').find_map(|part| part.strip_prefix("day="));
+    let day = day.map(|day| day.parse().expect("a day is a number"));
+    let rows: Vec<(i64, String)> = match path.ends_with(".json.gz") {
+        true => BufReader::new(MultiGzDecoder::new(bytes))
+            .lines()
+            .map(|line| {
+                let row: Value = serde_json::from_str(&line.unwrap()).unwrap();
+                let text = row["text"].as_str().unwrap().to_owned();
+                (row["id"].as_i64().unwrap(), text)
+            })
+            .collect(),
+        false => ParquetRecordBatchReaderBuilder::try_new(Bytes::copy_from_slice(bytes))
+            .and_then(|builder| builder.build())
+            .unwrap_or_else(|error| panic!("`{path}`: {error}"))
+            .flat_map(|batch| rows_of(&batch.unwrap()))
+            .collect(),
+    };
+    rows.into_iter().map(|(id, text)| (id, text, day)).collect()
+}
+
+fn rows_of(batch: &RecordBatch) -> Vec<(i64, String)> {
+    let column = |name: &str| batch.column_by_name(name).expect("the column is there");
+    let ids = column("id").as_primitive::<Int64Type>().values();
+    let texts = column("text").as_string::<i32>().iter();
+    ids.iter()
+        .zip(texts)
+        .map(|(id, text)| (*id, text.unwrap().to_owned()))
+        .collect()
+}

@@ -1,0 +1,115 @@
+//! The tree of a day, and every row of it against the raw data.
+
+use serde_json::{Value, json};
+
+use super::{expected, exported};
+use crate::support::{Place, SECOND_DAY, check_published, manifest, rows, sorted};
+
+/// Tables with the rows that their definition yields for the second day.
+const INCREMENTAL: [(&str, u64); 8] = [
+    ("aliases", 439),
+    ("formsubmission_events", 0),
+    ("pageview_events", 1595),
+    ("pageviewengagement_events", 2731),
+    ("segmententry_events", 350),
+    ("slotclicked_events", 59),
+    ("slotviewable_events", 1604),
+    ("videoview_events", 306),
+];
+const SNAPSHOTS: [(&str, u64); 2] = [("domains", 11), ("segment_metadata", 211)];
+
+macro_rules! in_each_place_and_format {
+    ($($test:ident: $place:ident, $format:literal;)+) => {
+        $(#[test] fn $test() { a_day(Place::$place(), $format); })+
+    };
+}
+
+in_each_place_and_format! {
+    parquet_in_a_folder: local, "parquet";
+    json_in_a_folder: local, "json";
+    parquet_on_s3: s3, "parquet";
+    json_on_s3: s3, "json";
+}
+
+fn a_day(place: Place, format: &str) {
+    let sandbox = exported(place, format);
+    let place = &sandbox.place;
+
+    assert_eq!(place.keys(), tree(format));
+    let published = check_published(place);
+    for (table, count) in INCREMENTAL.iter().chain(&SNAPSHOTS) {
+        assert_eq!(published[*table][0]["rows"], *count, "{table}");
+    }
+    for (table, name) in expected::EVENT_TABLES {
+        let schema = &published[table][0]["schema"];
+        let events = expected::events(name, SECOND_DAY, schema);
+        assert_same(table, rows(place, table), events);
+    }
+    let schema = |table: &str| &published[table][0]["schema"];
+    let aliases = expected::aliases(SECOND_DAY, schema("aliases"));
+    assert_same("aliases", rows(place, "aliases"), aliases);
+    let domains = expected::domains(schema("domains"));
+    assert_same("domains", rows(place, "domains"), domains);
+    let cohorts = expected::cohorts(schema("segment_metadata"));
+    assert_same("segment_metadata", rows(place, "segment_metadata"), cohorts);
+}
+
+/// Every key there is, sorted.
+fn tree(format: &str) -> Vec<String> {
+    let extension = if format == "json" { "json.gz" } else { format };
+    let file = format!("data-000000000000.{extension}");
+    let mut keys = Vec::new();
+    for (table, count) in INCREMENTAL.iter().chain(&SNAPSHOTS) {
+        keys.push(format!("_dayport/log/{table}/00000000000000000001.json"));
+        keys.push(format!("manifests/{table}/2026-01-15.r0.json"));
+        let is_snapshot = SNAPSHOTS.iter().any(|(snapshot, _)| snapshot == table);
+        if is_snapshot {
+            keys.push(format!("data/{table}/{file}"));
+        } else if *count > 0 {
+            keys.push(format!("data/{table}/year=2026/month=1/day=15/{file}"));
+        }
+    }
+    keys.sort();
+    keys
+}
+
+/// The same rows, each as often, in any order.
+fn assert_same(table: &str, exported: Vec<Value>, expected: Vec<Value>) {
+    assert_eq!(exported.len(), expected.len(), "rows of {table}");
+    let (exported, expected) = (sorted(exported), sorted(expected));
+    for (exported, expected) in exported.iter().zip(&expected) {
+        assert_eq!(exported, expected, "a row of {table}");
+    }
+}
+
+#[test]
+fn a_manifest_says_what_was_done() {
+    let sandbox = exported(Place::s3(), "parquet");
+    let manifest = manifest(&sandbox.place, "slotclicked_events", SECOND_DAY, 0);
+
+    assert_eq!(manifest["version"], 1);
+    assert_eq!(manifest["sync_mode"], "incremental");
+    let cycle = json!({
+        "id": "2026-01-15",
+        "start": "2026-01-15T00:00:00Z",
+        "end": "2026-01-16T00:00:00Z",
+    });
+    assert_eq!(manifest["cycle"], cycle);
+    assert_eq!(manifest["compression"], "snappy");
+    assert_eq!(manifest["window_column"], "time");
+    let definition = &manifest["definition"];
+    assert_eq!(definition["file"], "slotclicked_events.sql");
+    assert_eq!(
+        manifest["description"],
+        "Advertisement slots that were clicked."
+    );
+    assert_eq!(manifest["replaced"], json!([]));
+
+    // The window opens only the day's folders: 24 of the 72 files, with the 6,738 events in them.
+    let source = &manifest["sources"][0];
+    let read = ["name", "files", "rows_read", "rows_rejected"].map(|member| &source[member]);
+    assert_eq!(
+        read,
+        [&json!("events"), &json!(24), &json!(6738), &json!(0)]
+    );
+}

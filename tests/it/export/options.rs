@@ -1,0 +1,76 @@
+//! What a definition says about its format goes before `--format`.
+
+use parquet::basic::Compression;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+
+use crate::support::{Place, Sandbox, check_published, in_both_places, rows};
+use crate::world::world;
+
+in_both_places!(a_definition_can_pin_its_format_and_its_options);
+
+fn a_definition_can_pin_its_format_and_its_options(place: Place) {
+    let sandbox = world(place);
+    let define = |table: &str, rest: &str| {
+        let text = format!("COPY (SELECT id, name FROM sites) TO '{table}' {rest}");
+        sandbox.write(&format!("sql/{table}.sql"), text);
+    };
+    define("as_json", "STORED AS JSON OPTIONS (compression_level '9')");
+    define(
+        "as_parquet",
+        "STORED AS PARQUET OPTIONS (compression 'zstd(3)')",
+    );
+    define("as_asked", "");
+    let day = "2026-01-15";
+    let asked = |format| {
+        let tables = ["as_asked", "as_json", "as_parquet"];
+        let args = ["--date", day, "--rerun", "--format", format];
+        sandbox.run(&[&args[..], &tables].concat()).succeeded();
+        let published = check_published(&sandbox.place);
+        tables.map(|table| published[table][0]["format"].clone())
+    };
+    assert_eq!(asked("json"), ["json", "json", "parquet"]);
+    assert_eq!(asked("parquet"), ["parquet", "json", "parquet"]);
+
+    assert_eq!(
+        rows(&sandbox.place, "as_json"),
+        rows(&sandbox.place, "as_parquet")
+    );
+    assert!(matches!(
+        compression(&sandbox, "as_parquet"),
+        Compression::ZSTD(_)
+    ));
+    assert_eq!(compression(&sandbox, "as_asked"), Compression::SNAPPY);
+    let published = check_published(&sandbox.place);
+    let recorded = |table: &str| published[table][0]["compression"].clone();
+    assert_eq!(recorded("as_parquet"), "zstd");
+    assert_eq!(recorded("as_json"), "gzip");
+}
+
+fn compression(sandbox: &Sandbox, table: &str) -> Compression {
+    let keys = sandbox.place.keys_below(&format!("data/{table}/"));
+    let file = SerializedFileReader::new(sandbox.place.read(&keys[0])).expect("a Parquet file");
+    file.metadata().row_group(0).column(0).compression()
+}
+
+#[test]
+fn options_that_are_none_are_refused() {
+    let sandbox = world(Place::local());
+    for (rest, message) in [
+        (
+            "STORED AS JSON OPTIONS (compression 'zstd')",
+            "compression 'zstd'",
+        ),
+        (
+            "STORED AS JSON OPTIONS (compression_level '10')",
+            "compression_level '10'",
+        ),
+        ("STORED AS JSON OPTIONS (speed 'fast')", "'speed'"),
+        ("STORED AS PARQUET OPTIONS (compression 'fast')", "fast"),
+        ("STORED AS PARQUET OPTIONS (speed 'fast')", "speed"),
+    ] {
+        let text = format!("COPY (SELECT id FROM sites) TO 'sites' {rest}");
+        sandbox.write("sql/sites.sql", text);
+        let ran = sandbox.run(&["--date", "2026-01-15", "sites"]).ended(2);
+        ran.complains("sql/sites.sql").complains(message);
+    }
+}

@@ -1,0 +1,121 @@
+//! A wrong definition or source: exit code 2, with file and line, before any table is touched.
+
+use super::{one_day_published, run_without_effect};
+use crate::support::{Place, in_both_places};
+use crate::world::VIEWS;
+
+in_both_places!(
+    broken_definitions_name_file_and_line,
+    broken_sources_name_file_and_line
+);
+
+fn broken_definitions_name_file_and_line(place: Place) {
+    let sandbox = one_day_published(place);
+    for (text, place_and_message, hint) in [
+        (
+            "COPY (\n  SELEC id FROM sites\n) TO 'extra'",
+            "sql/extra.sql:2: ",
+            "COPY (SELECT",
+        ),
+        (
+            "COPY (SELECT id FROM sites)\nTO 'other'",
+            "sql/extra.sql:2: COPY goes TO 'other'",
+            "TO 'extra'",
+        ),
+        (
+            "COPY (SELECT id FROM sites) TO 'extra';\nDROP TABLE sites",
+            "sql/extra.sql:2: a second statement",
+            "",
+        ),
+        (
+            "COPY (\n  SELECT id,\n    nme\n  FROM sites\n) TO 'extra'",
+            "sql/extra.sql:3: ",
+            "",
+        ),
+        (
+            "COPY (\n  SELECT id\n  FROM sights\n) TO 'extra'",
+            "sql/extra.sql:3: ",
+            "",
+        ),
+        (
+            "COPY (\n  SELECT id + 'a'\n  FROM sites) TO 'extra'",
+            "sql/extra.sql",
+            "",
+        ),
+        (
+            "COPY (\n  SELECT id FROM sites WHERE name = $name\n) TO 'extra'",
+            "sql/extra.sql:2: the parameter `$name` has no value",
+            "--param name=VALUE",
+        ),
+        (
+            "COPY (SELECT id FROM views\nWHERE time < $window_end) TO 'extra'",
+            "sql/extra.sql:2: the query uses `$window_end` but not `$window_start`",
+            "both",
+        ),
+        (
+            "COPY (SELECT id FROM sites) TO 'extra' PARTITIONED BY (id)",
+            "sql/extra.sql:1: a query without window is a snapshot",
+            "window",
+        ),
+        (
+            "COPY (SELECT id FROM sites) TO 'extra'\nSTORED AS CSV",
+            "sql/extra.sql:2: STORED AS CSV",
+            "STORED AS PARQUET",
+        ),
+    ] {
+        sandbox.write("sql/extra.sql", text);
+        let ran = run_without_effect(&sandbox, &[])
+            .ended(2)
+            .complains(place_and_message);
+        assert_eq!(ran.stdout, "", "stdout of\n{ran}");
+        if !hint.is_empty() {
+            ran.hints(hint);
+        }
+    }
+}
+
+fn broken_sources_name_file_and_line(place: Place) {
+    let sandbox = one_day_published(place);
+    for (text, place_and_message) in [
+        (
+            "CREATE EXTERNAL TABLE extra (\n  id BIGNT)\nSTORED AS JSON LOCATION 'x/'",
+            "sql/sources/extra.sql:1: ",
+        ),
+        (
+            "CREATE EXTERNAL TABLE extra (id BIGINT)\nSTORED AS AVRO LOCATION 'x/'",
+            "sql/sources/extra.sql:2: ",
+        ),
+        (
+            "CREATE EXTERNAL TABLE extra (id BIGINT) STORED AS JSON LOCATION 'x/'\nOPTIONS ('tme_column' 'id')",
+            "sql/sources/extra.sql:2: unknown option",
+        ),
+        ("SELECT 1", "sql/sources/extra.sql:1: "),
+    ] {
+        sandbox.write("sql/sources/extra.sql", text);
+        run_without_effect(&sandbox, &[])
+            .ended(2)
+            .complains(place_and_message);
+    }
+}
+
+/// All at once, so that they can be mended in one go.
+#[test]
+fn every_wrong_definition_is_named() {
+    let sandbox = one_day_published(Place::local());
+    sandbox.write("sql/first.sql", "COPY (SELECT nme FROM sites) TO 'first'");
+    sandbox.write(
+        "sql/second.sql",
+        VIEWS.replace("note", "nte").replace("'views'", "'second'"),
+    );
+    let ran = run_without_effect(&sandbox, &[]).ended(2);
+    let ran = ran
+        .complains("sql/first.sql:1: ")
+        .complains("sql/second.sql:2: ");
+    let errors = ran
+        .stderr
+        .lines()
+        .filter(|line| line.starts_with("error: "));
+    assert_eq!(errors.count(), 2, "{ran}");
+    // A definition that is not asked for does not matter.
+    sandbox.run(&["--date", "2026-01-15", "views"]).succeeded();
+}

@@ -1,0 +1,253 @@
+//! `dayport query`: SQL over sources, definitions and what is published.
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    FIRST_DAY, Place, Ran, SECOND_DAY, Sandbox, THIRD_DAY, check_published, in_both_places,
+};
+
+in_both_places!(published_tables_are_what_their_manifests_say);
+
+/// The rows of `--output json`.
+#[track_caller]
+fn json_rows(ran: Ran) -> Vec<Value> {
+    let ran = ran.succeeded();
+    assert!(
+        ran.stdout.is_empty() || ran.stdout.ends_with('\n'),
+        "the last line of\n{ran}"
+    );
+    let lines = ran.stdout.lines();
+    lines
+        .map(|line| serde_json::from_str(line).expect("a JSON object a line"))
+        .collect()
+}
+
+#[track_caller]
+fn rows_of(sandbox: &Sandbox, args: &[&str]) -> Vec<Value> {
+    json_rows(sandbox.query(&[args, &["--output", "json"]].concat()))
+}
+
+fn fixtures() -> Sandbox {
+    Sandbox::fixtures(Place::local())
+}
+
+/// A table may have files of both formats: one day was exported as JSON, the next as Parquet.
+fn published_tables_are_what_their_manifests_say(place: Place) {
+    let sandbox = Sandbox::fixtures(place);
+    for (day, format) in [(SECOND_DAY, "json"), (THIRD_DAY, "parquet")] {
+        sandbox
+            .run(&["--date", day, "--format", format])
+            .succeeded();
+    }
+    let published = check_published(&sandbox.place);
+    let counts = published
+        .keys()
+        .map(|table| format!("SELECT '{table}' AS name, count(*) AS rows FROM exported.{table}"));
+    let sql = counts.collect::<Vec<String>>().join(" UNION ALL ");
+    let to = sandbox.place.url();
+    let mut counted = rows_of(&sandbox, &["--to", &to, &sql]);
+    counted.sort_by_key(|row| row["name"].to_string());
+    let rows = |manifests: &[Value]| -> u64 {
+        manifests
+            .iter()
+            .map(|manifest| manifest["rows"].as_u64().expect("a count"))
+            .sum()
+    };
+    let expected: Vec<Value> = published
+        .iter()
+        .map(|(table, manifests)| json!({ "name": table, "rows": rows(manifests) }))
+        .collect();
+    assert_eq!(counted, expected);
+
+    let by_day = "SELECT year, month, day, count(*) AS rows, count(DISTINCT event_id) AS ids
+                  FROM exported.videoview_events GROUP BY 1, 2, 3 ORDER BY 3";
+    assert_eq!(
+        rows_of(&sandbox, &["--to", &to, by_day]),
+        [
+            json!({ "year": 2026, "month": 1, "day": 15, "rows": 306, "ids": 306 }),
+            json!({ "year": 2026, "month": 1, "day": 16, "rows": 312, "ids": 312 }),
+        ]
+    );
+
+    // A receiver has neither definitions nor sources.
+    let receiver = Sandbox::empty(sandbox.place);
+    let sql = "SELECT count(*) AS rows FROM exported.domains";
+    let ran = receiver.dayport(&["query", "--to", &to, "--output", "json", sql]);
+    assert_eq!(json_rows(ran), [json!({ "rows": 11 })]);
+}
+
+#[test]
+fn a_source_is_a_table() {
+    let sql = "SELECT date, count(*) AS rows FROM events GROUP BY date ORDER BY date";
+    assert_eq!(
+        rows_of(&fixtures(), &[sql]),
+        [
+            json!({ "date": FIRST_DAY, "rows": 6357 }),
+            json!({ "date": SECOND_DAY, "rows": 6738 }),
+            json!({ "date": THIRD_DAY, "rows": 6889 }),
+        ]
+    );
+}
+
+#[test]
+fn a_definition_is_a_view_over_the_cycle_of_the_date() {
+    let sandbox = fixtures();
+    let by_name = rows_of(&sandbox, &["--date", SECOND_DAY, "slotclicked_events"]);
+    assert_eq!(by_name.len(), 59);
+    assert!(by_name.iter().all(|row| row["day"] == 15), "{by_name:?}");
+    let sql = "SELECT count(*) AS rows FROM definition.slotclicked_events";
+    assert_eq!(
+        rows_of(&sandbox, &["--date", FIRST_DAY, sql]),
+        [json!({ "rows": 63 })]
+    );
+    // Without a date, the cycle that a run would take up: the last closed day.
+    let bare = "SELECT count(*) AS rows FROM slotclicked_events";
+    assert_eq!(rows_of(&sandbox, &[bare]), [json!({ "rows": 67 })]);
+}
+
+#[test]
+fn where_a_source_has_the_name_of_a_definition_both_can_be_asked() {
+    let sandbox = fixtures();
+    let count = |table: &str| {
+        let sql = format!("SELECT count(*) AS rows FROM {table}");
+        rows_of(&sandbox, &[&sql])[0]["rows"].clone()
+    };
+    assert_eq!(
+        (count("domains"), count("definition.domains")),
+        (json!(34), json!(11))
+    );
+    // The name alone means what a run would export.
+    assert_eq!(rows_of(&sandbox, &["domains"]).len(), 11);
+}
+
+#[test]
+fn a_parameter_is_bound() {
+    let sandbox = fixtures();
+    sandbox.write(
+        "sql/of_domain.sql",
+        "COPY (SELECT * FROM domains WHERE domain = $domain) TO 'of_domain'",
+    );
+    let partner = ["--param", "domain=partner.example", "of_domain"];
+    let rows = rows_of(&sandbox, &partner);
+    assert!(!rows.is_empty() && rows.iter().all(|row| row["domain"] == "partner.example"));
+    let without = sandbox.query(&["of_domain"]).ended(2);
+    without.complains("sql/of_domain.sql:1: the parameter `$domain` has no value");
+    // A definition that is not asked for does not matter.
+    assert_eq!(
+        rows_of(&sandbox, &["SELECT 1 AS one"]),
+        [json!({ "one": 1 })]
+    );
+}
+
+#[test]
+fn rows_are_printed_in_three_forms() {
+    let sandbox = fixtures();
+    let sql = "SELECT code, name, NULL AS nothing FROM cohorts
+               WHERE code IN (1001, 1002) AND workspace_id LIKE '8d3c1f52%' ORDER BY code";
+    let table = sandbox.query(&[sql]).ended(0);
+    assert_eq!(
+        table.stdout,
+        "+------+------------------+---------+\n\
+         | code | name             | nothing |\n\
+         +------+------------------+---------+\n\
+         | 1001 | Football readers |         |\n\
+         | 1002 | Rugby readers    |         |\n\
+         +------+------------------+---------+\n"
+    );
+    assert_eq!(table.stderr, "2 rows\n");
+    let csv = sandbox.query(&[sql, "--output", "csv"]).succeeded();
+    let expected = "code,name,nothing\n1001,Football readers,\n1002,Rugby readers,\n";
+    assert_eq!(csv.stdout, expected);
+    let json = sandbox
+        .query(&[sql, "--output", "json", "--limit", "1"])
+        .succeeded();
+    assert_eq!(
+        json.stdout,
+        "{\"code\":1001,\"name\":\"Football readers\"}\n"
+    );
+
+    let none = "SELECT code FROM cohorts WHERE code < 0";
+    assert_eq!(
+        sandbox
+            .query(&[none, "--output", "json"])
+            .succeeded()
+            .stdout,
+        ""
+    );
+    assert_eq!(
+        sandbox.query(&[none, "--output", "csv"]).succeeded().stdout,
+        "code\n"
+    );
+    let table = sandbox.query(&[none]).ended(0);
+    assert!(table.stdout.contains("| code |"), "{table}");
+    assert_eq!(table.stderr, "0 rows\n");
+}
+
+#[test]
+fn a_limit_is_a_limit() {
+    let sandbox = fixtures();
+    for limit in [0, 1, 7] {
+        let rows = rows_of(&sandbox, &["aliases", "--limit", &limit.to_string()]);
+        assert_eq!(rows.len(), limit);
+    }
+}
+
+#[test]
+fn a_plan_is_explained_and_not_run() {
+    let sandbox = fixtures();
+    let sql = "SELECT count(*) FROM events WHERE name = 'Pageview'";
+    let explained = sandbox.query(&["--explain", sql]).ended(0);
+    let explained = explained.says("logical_plan").says("physical_plan");
+    explained.says("TableScan: events");
+}
+
+#[test]
+fn nothing_is_written_by_a_query() {
+    let sandbox = fixtures();
+    sandbox.run(&["--date", SECOND_DAY, "domains"]).succeeded();
+    let before = sandbox.place.contents();
+    let to = sandbox.place.url();
+    for sql in [
+        "DROP TABLE domains",
+        "CREATE TABLE t AS SELECT 1",
+        "CREATE VIEW v AS SELECT 1",
+        "INSERT INTO exported.domains SELECT * FROM exported.domains",
+        "DELETE FROM exported.domains",
+        "COPY (SELECT 1 AS a) TO 'copied.parquet'",
+        "SET datafusion.execution.batch_size = 1",
+        "SELECT 1; SELECT 2",
+    ] {
+        let refused = sandbox.query(&["--to", &to, sql]).ended(2);
+        assert_eq!(refused.stdout, "", "{refused}");
+    }
+    assert_eq!(sandbox.place.contents(), before);
+    assert!(!sandbox.folder().join("copied.parquet").exists());
+}
+
+#[test]
+fn wrong_questions_are_answered_with_what_could_be_meant() {
+    let sandbox = fixtures();
+    let unknown = sandbox.query(&["SELECT * FROM pageviews"]).ended(2);
+    unknown
+        .complains("pageviews")
+        .hints("sources: aliases, cohorts, domains, events; definitions: aliases, domains,");
+    let unpublished = sandbox.query(&["SELECT * FROM exported.domains"]).ended(2);
+    unpublished
+        .complains("domains")
+        .hints("published tables need --to");
+    let typo = sandbox.query(&["SELECT nme FROM cohorts"]).ended(2);
+    typo.complains("No field named nme");
+    sandbox.query(&["SELEC 1"]).ended(2).complains("SELEC");
+    sandbox
+        .query(&["--date", "today", "domains"])
+        .ended(2)
+        .complains("--date: `today`");
+    sandbox
+        .query(&["--output", "xml", "domains"])
+        .ended(2)
+        .complains("'xml'");
+    let failing = sandbox
+        .query(&["SELECT 1 / (code - code) FROM cohorts"])
+        .ended(1);
+    failing.complains("ivide by zero");
+}

@@ -1,0 +1,10 @@
+//! Instants in the spelling of the export.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+/// Microseconds since 1970 as RFC 3339 in UTC, with no more digits than it takes.
+pub(crate) fn instant(microseconds: i64) -> String {
+    let instant: DateTime<Utc> =
+        DateTime::from_timestamp_micros(microseconds).expect("a microsecond of this era");
+    instant.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}

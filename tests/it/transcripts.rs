@@ -1,0 +1,113 @@
+//! The command line as a person meets it: arguments, exit code, stdout and stderr.
+
+use serde_json::Value;
+
+use crate::support::{Place, Ran, Sandbox};
+use crate::world::world;
+
+/// Compares with `transcripts/<name>.snap`.
+fn assert_transcript(name: &str, sandbox: &Sandbox, ran: &Ran) {
+    let text = sandbox.redacted(&ran.to_string());
+    insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::with_settings!({ snapshot_path => "transcripts" }, {
+            insta::assert_snapshot!(name, text);
+        });
+    });
+}
+
+#[test]
+fn help() {
+    let sandbox = Sandbox::empty(Place::local());
+    for (name, args) in [
+        ("help", &["--help"][..]),
+        ("help_run", &["run", "--help"]),
+        ("help_query", &["query", "--help"]),
+        ("version", &["--version"]),
+        ("no_arguments", &[]),
+        ("missing_argument", &["run", "--from", "raw"]),
+    ] {
+        assert_transcript(name, &sandbox, &sandbox.dayport(args));
+    }
+}
+
+/// The same day again and again: JSON, so that the sizes do not hang on a version of Parquet.
+const DAY: [&str; 4] = ["--date", "2026-01-15", "--format", "json"];
+
+#[test]
+fn runs() {
+    let sandbox = world(Place::local());
+    let run = |args: &[&str]| sandbox.run(&[&DAY, args].concat());
+    assert_transcript("first_run", &sandbox, &run(&[]));
+    assert_transcript("skipped_run", &sandbox, &run(&[]));
+    assert_transcript("rerun", &sandbox, &run(&["--rerun", "views"]));
+    assert_transcript(
+        "quiet_run",
+        &sandbox,
+        &run(&["--rerun", "views", "--quiet"]),
+    );
+
+    sandbox.run(&["--format", "json"]).succeeded();
+    assert_transcript("nothing_due", &sandbox, &sandbox.run(&[]));
+    let superseded = sandbox.run(&["--date", "2026-01-14", "sites"]);
+    assert_transcript("superseded_run", &sandbox, &superseded);
+}
+
+#[test]
+fn runs_that_fail() {
+    let sandbox = world(Place::local());
+    let run = |args: &[&str]| sandbox.run(&[&DAY, args].concat());
+    sandbox.write("raw/sites/sites.json", "{\"id\":1}\nnot JSON\n");
+    assert_transcript("failed_run", &sandbox, &run(&[]));
+    assert_transcript("failed_quiet_run", &sandbox, &run(&["--quiet", "sites"]));
+    assert_transcript("unknown_table", &sandbox, &run(&["vews"]));
+    assert_transcript(
+        "open_cycle",
+        &sandbox,
+        &sandbox.run(&["--date", "2026-01-17"]),
+    );
+
+    sandbox.write(
+        "sql/sites.sql",
+        "COPY (\n  SELECT id, nme\n  FROM sites\n) TO 'sites'",
+    );
+    sandbox.write("sql/views.sql", "COPY (SELECT id FROM views) TO 'veiws'");
+    assert_transcript("wrong_definitions", &sandbox, &run(&[]));
+}
+
+/// The members of the report that differ from run to run or from machine to machine.
+const VARYING: [&str; 4] = ["run_id", "digest", "destination", "etag"];
+
+fn redact(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(redact),
+        Value::Object(members) => {
+            for (name, member) in members {
+                if VARYING.contains(&name.as_str()) && member.is_string() {
+                    *member = Value::from(format!("[{}]", name.to_uppercase()));
+                } else {
+                    redact(member);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn reports_in_json() {
+    let sandbox = world(Place::local());
+    sandbox.write(
+        "sql/wrong.sql",
+        "COPY (SELECT 1 / (id - 1) AS x FROM sites) TO 'wrong'",
+    );
+    for (name, args) in [
+        ("json_report", &[][..]),
+        ("json_report_of_a_skipped_run", &["views"]),
+    ] {
+        let mut ran = sandbox.run(&[&DAY, args, &["--output", "json"]].concat());
+        let mut report = ran.report();
+        redact(&mut report);
+        ran.stdout = format!("{report:#}\n");
+        assert_transcript(name, &sandbox, &ran);
+    }
+}
