@@ -54,9 +54,11 @@ fn a_missing_bucket_of_the_sources_fails_the_tables() {
     let to = sandbox.place.url();
     let run = || sandbox.dayport(&["run", "--from", "s3://rwa/", "--to", &to]);
     let ran = without_effect(&sandbox, run).ended(1);
-    ran.complains("source `sites`")
-        .complains("source `views`")
-        .complains("s3://rwa/");
+    ran.complains("sites 2026-01-16: ")
+        .complains("s3://rwa/sites")
+        .complains("views 2026-01-15: ")
+        .complains("s3://rwa/views")
+        .hints("bucket");
 }
 
 #[test]
