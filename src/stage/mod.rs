@@ -28,14 +28,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use object_store::path::Path;
-use tokio_util::task::TaskTracker;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::error::{Error, Result};
 use crate::layout::{self, FileFormat, Partition, Shard, TableName};
 use crate::stage::numbers::Numbers;
 use crate::staged::UploadToken;
-use crate::store::{Destination, Started, Upload};
+use crate::store::{Destination, Started, Token, Upload, Work};
 
 /// The smallest part of an upload, in bytes; S3 asks for 5 MiB.
 const LEAST_PART: u64 = 8 << 20;
@@ -55,7 +53,7 @@ pub struct Stage {
     numbers: Numbers,
     begun: Arc<Mutex<Vec<Started>>>,
     /// Everything that may still speak to the store: an abort waits for it.
-    work: TaskTracker,
+    work: Mutex<Work>,
     files: AtomicU64,
     progress: Progress,
 }
@@ -94,7 +92,7 @@ impl Stage {
             target_file_size,
             numbers: Numbers::new(numbering),
             begun: Arc::default(),
-            work: TaskTracker::new(),
+            work: Mutex::default(),
             files: AtomicU64::new(0),
             progress: Progress::default(),
         }
@@ -147,9 +145,9 @@ impl Stage {
         let index = self.files.fetch_add(1, Ordering::Relaxed);
         let staged = layout::staging_file(&self.staging, index);
         let (destination, path) = (self.destination.clone(), path.clone());
-        let (begun, token) = (Arc::clone(&self.begun), self.work.token());
+        let (begun, token) = (Arc::clone(&self.begun), self.token());
         // In a task of its own: an upload whose beginning is interrupted must be known all the same.
-        let beginning = self.work.spawn(async move {
+        let beginning = tokio::spawn(async move {
             let (upload, started) = destination.upload(&path, &staged, token).await?;
             begun
                 .lock()
@@ -163,15 +161,18 @@ impl Stage {
     }
 
     /// Held by whatever may speak to the store on behalf of this stage.
-    fn token(&self) -> TaskTrackerToken {
-        self.work.token()
+    fn token(&self) -> Token {
+        self.work
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .token()
     }
 
     /// Gives up every upload that has begun. The plan must have been dropped: what is left of it is
     /// waited for.
     pub async fn abort(&self) -> Result<()> {
-        self.work.close();
-        self.work.wait().await;
+        let work = std::mem::take(&mut *self.work.lock().unwrap_or_else(PoisonError::into_inner));
+        work.ended().await;
         let begun = std::mem::take(&mut *self.begun.lock().unwrap_or_else(PoisonError::into_inner));
         let mut first_error = Ok(());
         for started in begun {

@@ -9,11 +9,13 @@ mod destination;
 mod location;
 mod s3;
 mod upload;
+mod work;
 
 pub use destination::{Completion, Created, Destination};
 pub use location::{Location, Place};
 pub use s3::{AssumedRole, Encryption, S3Options};
 pub use upload::{Started, Upload};
+pub use work::{Token, Work};
 
 use std::sync::Arc;
 

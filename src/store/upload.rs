@@ -8,12 +8,11 @@ use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
 use tokio::task::JoinSet;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::error::{Error, Result};
 use crate::staged::UploadToken;
-use crate::store::Destination;
 use crate::store::destination::Staging;
+use crate::store::{Destination, Token};
 
 /// Parts of one file that are under way at once.
 const CONCURRENT_PARTS: usize = 4;
@@ -36,12 +35,12 @@ pub enum Upload {
         next_part: usize,
         finished: Vec<(usize, PartId)>,
         running: JoinSet<object_store::Result<(usize, PartId)>>,
-        token: TaskTrackerToken,
+        token: Token,
     },
     Rename {
         staged: Path,
         upload: Box<dyn MultipartUpload>,
-        token: TaskTrackerToken,
+        token: Token,
     },
 }
 
@@ -53,7 +52,7 @@ impl Destination {
         &self,
         path: &Path,
         staged: &Path,
-        token: TaskTrackerToken,
+        token: Token,
     ) -> Result<(Upload, Started)> {
         let absolute = self.absolute(path);
         let begun = |error| Error::store("begin the upload of", path, error);
