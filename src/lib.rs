@@ -27,6 +27,8 @@
 //! | [`delivery`] | log, commit, publish, recover; nothing of SQL | `staged`, `store` |
 //! | [`run`] | many tables and cycles, guards, the report: joins engine and delivery | both |
 //! | [`exported`], [`query`] | published tables read back; SQL over everything | both |
+//! | [`verify`] | what was published, held against its manifests | `delivery` |
+//! | [`wait`] | until a cycle is published | `delivery` |
 //! | [`cli`] | one file for each command; arguments → configuration; rendering | everything |
 //!
 //! Imports point up this table only; `tests/it/architecture.rs` holds them to it.
@@ -51,3 +53,5 @@ pub mod sql_file;
 pub mod stage;
 pub mod staged;
 pub mod store;
+pub mod verify;
+pub mod wait;

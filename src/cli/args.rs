@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::cli::verify::{self, VerifyArguments};
+use crate::cli::wait::{self, WaitArguments};
+
 /// Exports tables, defined in SQL, to S3 or a folder: complete days, exactly once, with proof.
 #[derive(Debug, Parser)]
 #[command(name = "dayport", version, propagate_version = true)]
@@ -20,6 +23,12 @@ pub enum Command {
     /// Run SQL over sources, definitions and published tables, for debugging
     #[command(after_help = QUERY_EXAMPLES)]
     Query(QueryArguments),
+    /// Read what was published again and hold it against the manifests
+    #[command(after_help = verify::EXAMPLES)]
+    Verify(VerifyArguments),
+    /// Wait until a cycle is published
+    #[command(after_help = wait::EXAMPLES)]
+    Wait(WaitArguments),
 }
 
 const RUN_EXAMPLES: &str = "\

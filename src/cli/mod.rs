@@ -8,6 +8,8 @@ mod progress;
 mod query;
 mod render;
 mod run;
+mod verify;
+mod wait;
 
 use clap::Parser;
 use clap::error::ErrorKind as ClapErrorKind;
@@ -41,5 +43,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode> {
     match arguments.command {
         Command::Run(run) => run::run(run).await,
         Command::Query(query) => query::query(query).await,
+        Command::Verify(verify) => verify::verify(verify).await,
+        Command::Wait(wait) => wait::wait(wait).await,
     }
 }

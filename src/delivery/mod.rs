@@ -19,6 +19,6 @@ mod recover;
 pub use commit::{Commit, commit};
 pub use decide::{Decision, Publication, decide};
 pub use history::{History, read_manifest};
-pub use log::{Action, LogEntry, PendingUpload};
+pub use log::{Action, LogEntry, PendingUpload, newest as newest_entry};
 pub use publish::{Publish, publish};
 pub use recover::recover;

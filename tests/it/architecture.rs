@@ -17,7 +17,7 @@ const MOST_LINES: usize = 500;
 
 /// Every module in an order in which each uses only earlier ones, with the groups it may use
 /// besides its own.
-const MODULES: [(&str, &str, &[&str]); 21] = [
+const MODULES: [(&str, &str, &[&str]); 23] = [
     ("error", "plain", &[]),
     ("env", "plain", &[]),
     ("cycle", "plain", &[]),
@@ -34,19 +34,23 @@ const MODULES: [(&str, &str, &[&str]); 21] = [
     ("stage", "sql", &["plain", "store"]),
     ("engine", "sql", &["plain", "store"]),
     ("delivery", "delivery", &["plain", "store"]),
+    ("verify", "receiver", &["plain", "store", "delivery"]),
+    ("wait", "receiver", &["plain", "store", "delivery"]),
     ("exported", "query", &["plain", "store", "sql", "delivery"]),
     ("query", "query", &["plain", "store", "sql", "delivery"]),
     ("run", "run", &["plain", "store", "sql", "delivery"]),
     (
         "cli",
         "cli",
-        &["plain", "store", "sql", "delivery", "query", "run"],
+        &[
+            "plain", "store", "sql", "delivery", "receiver", "query", "run",
+        ],
     ),
     ("main", "cli", &[]),
 ];
 
 /// What a group must not name, besides modules of this crate.
-const FORBIDDEN: [(&str, &[&str]); 7] = [
+const FORBIDDEN: [(&str, &[&str]); 8] = [
     (
         "plain",
         &[
@@ -60,6 +64,7 @@ const FORBIDDEN: [(&str, &[&str]); 7] = [
     ("store", &["datafusion", "clap", "indicatif"]),
     ("sql", &["clap", "indicatif"]),
     ("delivery", &["datafusion", "clap", "indicatif"]),
+    ("receiver", &["datafusion", "clap", "indicatif"]),
     ("query", &["clap", "indicatif"]),
     ("run", &["datafusion", "clap", "indicatif"]),
     ("cli", &[]),

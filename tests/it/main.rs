@@ -17,4 +17,6 @@ mod s3;
 mod s3_settings;
 mod support;
 mod transcripts;
+mod verify;
+mod wait;
 mod world;

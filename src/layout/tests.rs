@@ -1,0 +1,125 @@
+//! Every key is built and parsed back.
+
+use super::*;
+
+fn partition(values: &[(&str, &str)]) -> Partition {
+    let values = values
+        .iter()
+        .map(|(column, value)| ((*column).to_owned(), (*value).to_owned()))
+        .collect();
+    Partition::new(values).unwrap()
+}
+
+fn shard(partition: Partition) -> Shard {
+    Shard {
+        table: "pageview_events".parse().unwrap(),
+        partition,
+        number: 7,
+        format: FileFormat::Json,
+    }
+}
+
+#[test]
+fn keys_are_the_published_layout() {
+    let day = shard(partition(&[
+        ("year", "2026"),
+        ("month", "1"),
+        ("day", "15"),
+    ]));
+    assert_eq!(
+        day.path().as_ref(),
+        "data/pageview_events/year=2026/month=1/day=15/data-000000000007.json.gz"
+    );
+    assert_eq!(
+        shard(Partition::default()).path().as_ref(),
+        "data/pageview_events/data-000000000007.json.gz"
+    );
+    let manifest = ManifestName {
+        table: "domains".parse().unwrap(),
+        cycle: "2026-01-15".parse().unwrap(),
+        revision: 2,
+    };
+    assert_eq!(
+        manifest.path().as_ref(),
+        "manifests/domains/2026-01-15.r2.json"
+    );
+    assert_eq!(
+        log_entry(&manifest.table, 12).as_ref(),
+        "_dayport/log/domains/00000000000000000012.json"
+    );
+}
+
+/// Every key parses back, whatever the partition values are made of.
+#[test]
+fn every_key_parses_back() {
+    let alphabet = [
+        "a", "Z", "/", "=", "%", "%2F", "😀", "é", " ", "+", "&", "?", "#", "\\", "\"", "\n", ".",
+        "..", "~", "*", ":", "{", "0",
+    ];
+    for first in alphabet {
+        for second in alphabet {
+            let value = format!("{first}{second}");
+            let shard = shard(partition(&[("k", &value), ("l", second)]));
+            assert_eq!(Shard::parse(&shard.path()), Some(shard), "{value:?}");
+        }
+    }
+    let manifest = ManifestName {
+        table: "domains".parse().unwrap(),
+        cycle: "2026-01-15".parse().unwrap(),
+        revision: 10,
+    };
+    assert_eq!(
+        ManifestName::parse(&manifest.path()),
+        Some(manifest.clone())
+    );
+    let entry = log_entry(&manifest.table, u64::MAX);
+    assert_eq!(parse_log_entry(&entry), Some((manifest.table, u64::MAX)));
+}
+
+#[test]
+fn a_recorded_key_is_the_key_it_was() {
+    let shard = shard(partition(&[("k", "a/b %é")]));
+    let recorded = recorded(shard.path().as_ref()).unwrap();
+    assert_eq!(recorded, shard.path());
+    assert_eq!(Shard::parse(&recorded), Some(shard));
+}
+
+#[test]
+fn foreign_keys_do_not_parse() {
+    for key in [
+        "data/domains/readme.txt",
+        "data/domains/data-1.parquet",
+        "data/domains/data-000000000001.csv",
+        "data/domains/x/data-000000000001.parquet",
+        "data/Domains/data-000000000001.parquet",
+        "manifests/domains/data-000000000001.parquet",
+    ] {
+        assert_eq!(Shard::parse(&Path::from(key)), None, "{key}");
+    }
+    for key in [
+        "manifests/domains/2026-1-15.r0.json",
+        "manifests/domains/2026-01-15.r00.json",
+        "manifests/domains/2026-01-15.json",
+    ] {
+        assert_eq!(ManifestName::parse(&Path::from(key)), None, "{key}");
+    }
+}
+
+#[test]
+fn values_that_read_as_null_are_refused() {
+    for value in ["", HIVE_NULL] {
+        assert!(Partition::new(vec![("k".into(), value.into())]).is_err());
+    }
+}
+
+#[test]
+fn the_prefix_is_joined_and_taken_off() {
+    for prefix in ["", "permutive", "a/b"] {
+        let layout = Layout::new(Path::from(prefix));
+        let relative = Path::from("data/domains/data-000000000000.parquet");
+        let absolute = layout.absolute(&relative);
+        assert_eq!(layout.relative(&absolute), Some(relative));
+    }
+    let layout = Layout::new(Path::from("a"));
+    assert_eq!(layout.relative(&Path::from("ab/data")), None);
+}

@@ -1,0 +1,191 @@
+use chrono::DateTime;
+use serde_json::json;
+
+use super::*;
+
+const FILE: &str = "data/t/day=15/data-000000000000.parquet";
+
+/// A manifest of the table `t`, partitioned by `day`, with one row and ten bytes a file.
+pub(in crate::verify) fn manifest(cycle: &str, paths: &[&str]) -> Manifest {
+    let files: Vec<_> = paths
+        .iter()
+        .map(|path| {
+            let folder = folder(path).rsplit('=').next().unwrap();
+            json!({"path": path, "partition": {"day": folder}, "rows": 1, "bytes": 10,
+                   "etag": "e", "sha256": "s"})
+        })
+        .collect();
+    let start = cycle.parse::<Cycle>().unwrap();
+    serde_json::from_value(json!({
+        "version": 1, "table": "t", "description": "", "sync_mode": "incremental",
+        "cycle": {"id": cycle, "start": start.start(), "end": start.end()},
+        "revision": 0, "run_id": "r", "started_at": "2026-01-17T00:00:00Z",
+        "committed_at": "2026-01-17T00:00:00Z", "writer": "w", "format": "parquet",
+        "compression": "snappy",
+        "partition_by": [{"name": "day", "type": "int32", "nullable": false}],
+        "window_column": "time",
+        "schema": [{"name": "id", "type": "int64", "nullable": false}],
+        "definition": {"file": "t.sql", "sha256": ""}, "sources": [],
+        "rows": files.len(), "bytes": 10 * files.len(), "files": files, "replaced": []
+    }))
+    .unwrap()
+}
+
+fn published(manifests: Vec<Manifest>) -> Published {
+    let records = manifests.into_iter().map(Box::new).map(Record::Read);
+    Published {
+        table: "t".parse().unwrap(),
+        current: records.collect(),
+        unfinished: None,
+        names: Vec::new(),
+    }
+}
+
+fn listing(keys: &[&str]) -> Listing {
+    let there = Listed::There {
+        bytes: 10,
+        etag: Some("e".to_owned()),
+    };
+    let keys = keys.iter().map(|key| ((*key).to_owned(), there.clone()));
+    keys.collect()
+}
+
+fn found(published: &Published, cycles: &Cycles, keys: &[&str]) -> Vec<(Kind, String)> {
+    let plan = plan(published, cycles, &listing(keys));
+    let findings = plan.findings.into_iter();
+    findings
+        .map(|finding| (finding.kind, finding.key))
+        .collect()
+}
+
+fn only(cycle: &str) -> Cycles {
+    let cycle = cycle.parse().unwrap();
+    Cycles::Range {
+        first: cycle,
+        last: cycle,
+    }
+}
+
+#[test]
+fn what_is_as_published_is_left_to_be_read() {
+    let published = published(vec![manifest("2026-01-15", &[FILE])]);
+    let plan = plan(&published, &Cycles::All, &listing(&[FILE]));
+    assert_eq!(plan.findings, []);
+    assert_eq!((plan.cycles, plan.files.len()), (1, 1));
+}
+
+#[test]
+fn missing_and_extra_objects_are_named() {
+    let published = published(vec![manifest("2026-01-15", &[FILE])]);
+    let other = "data/t/day=15/readme.txt";
+    assert_eq!(
+        found(&published, &Cycles::All, &[other]),
+        [
+            (Kind::Missing, FILE.to_owned()),
+            (Kind::Extra, other.to_owned())
+        ]
+    );
+}
+
+#[test]
+fn with_a_range_only_the_folders_of_its_files_are_judged() {
+    let late = "data/t/day=15/data-000000000001.parquet";
+    let second = "data/t/day=16/data-000000000000.parquet";
+    let published = published(vec![
+        manifest("2026-01-15", &[FILE]),
+        manifest("2026-01-16", &[late, second]),
+    ]);
+    // The late file is another cycle's; what is missing there is not asked for.
+    let (inside, outside) = ("data/t/day=15/x", "data/t/day=16/x");
+    let keys = [FILE, late, inside, outside];
+    assert_eq!(
+        found(&published, &only("2026-01-15"), &keys),
+        [(Kind::Extra, inside.to_owned())]
+    );
+    assert_eq!(found(&published, &only("2026-01-14"), &keys), []);
+}
+
+#[test]
+fn two_manifests_must_not_name_one_path() {
+    let published = published(vec![
+        manifest("2026-01-15", &[FILE]),
+        manifest("2026-01-16", &[FILE]),
+    ]);
+    for cycles in [Cycles::All, only("2026-01-15")] {
+        assert_eq!(
+            found(&published, &cycles, &[FILE]),
+            [(Kind::Duplicate, FILE.to_owned())]
+        );
+    }
+    assert_eq!(found(&published, &only("2026-01-14"), &[FILE]), []);
+}
+
+#[test]
+fn a_manifest_must_agree_with_itself() {
+    let damaged = |damage: &dyn Fn(&mut Manifest)| {
+        let mut manifest = manifest("2026-01-15", &[FILE]);
+        damage(&mut manifest);
+        let published = published(vec![manifest]);
+        let found = found(&published, &Cycles::All, &[FILE]);
+        found.into_iter().map(|(kind, _)| kind).collect::<Vec<_>>()
+    };
+    assert_eq!(damaged(&|m| m.rows = u64::MAX), [Kind::Sum]);
+    assert_eq!(damaged(&|m| m.bytes = 0), [Kind::Sum]);
+    let seconds = |seconds| DateTime::from_timestamp(seconds, 0);
+    assert_eq!(
+        damaged(&|m| m.files[0].window_min = seconds(0)),
+        [Kind::Window]
+    );
+    assert_eq!(
+        damaged(&|m| m.files[0].window_max = Some(m.cycle.end)),
+        [Kind::Window]
+    );
+    assert_eq!(
+        damaged(&|m| m.files[0].window_min = Some(m.cycle.start)),
+        []
+    );
+    assert_eq!(
+        damaged(&|m| m.sync_mode = SyncMode::Snapshot),
+        Vec::<Kind>::new()
+    );
+    let elsewhere = manifest("2026-01-15", &["data/t/day=16/data-000000000000.parquet"]);
+    assert_eq!(
+        damaged(&|m| m.files[0].partition = elsewhere.files[0].partition.clone()),
+        [Kind::Partition]
+    );
+    assert_eq!(
+        damaged(&|m| m.partition_by = m.schema.clone()),
+        [Kind::Partition]
+    );
+    assert_eq!(damaged(&|m| m.format = FileFormat::Json), [Kind::Partition]);
+    assert_eq!(
+        damaged(&|m| m.table = "u".parse().unwrap()),
+        [Kind::Partition]
+    );
+}
+
+#[test]
+fn files_of_a_broken_manifest_or_an_open_commit_are_not_foreign() {
+    let name = manifest("2026-01-15", &[]).name();
+    let mut broken = published(Vec::new());
+    broken.current.push(Record::Broken {
+        name: name.clone(),
+        reason: "torn".to_owned(),
+    });
+    assert_eq!(
+        found(&broken, &Cycles::All, &[FILE]),
+        [(Kind::Manifest, name.path().to_string())]
+    );
+
+    let mut open = published(Vec::new());
+    open.unfinished = Some(crate::verify::published::Unfinished {
+        cycle: name.cycle,
+        key: "log".to_owned(),
+        detail: String::new(),
+        files: BTreeSet::from([FILE.to_owned()]),
+    });
+    assert_eq!(
+        found(&open, &Cycles::All, &[FILE]),
+        [(Kind::Unfinished, "log".to_owned())]
+    );
+}

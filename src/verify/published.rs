@@ -1,0 +1,218 @@
+//! What one table has published: the current manifests, and a commit that is under way.
+
+use std::collections::BTreeSet;
+
+use futures::{StreamExt, TryStreamExt};
+use object_store::Error as StoreError;
+
+use crate::cycle::{Cycle, SyncMode};
+use crate::delivery::{Action, History, newest_entry, read_manifest};
+use crate::error::{Error, ErrorKind, Result};
+use crate::layout::{self, ManifestName, TableName};
+use crate::manifest::Manifest;
+use crate::store::Destination;
+
+/// Manifests read at once.
+const CONCURRENT_READS: usize = 32;
+
+/// The newest revision of one cycle.
+#[derive(Debug, Clone)]
+pub enum Record {
+    Read(Box<Manifest>),
+    /// It is there, but cannot be used.
+    Broken {
+        name: ManifestName,
+        reason: String,
+    },
+}
+
+impl Record {
+    fn sync_mode(&self) -> Option<SyncMode> {
+        match self {
+            Record::Read(manifest) => Some(manifest.sync_mode),
+            Record::Broken { .. } => None,
+        }
+    }
+}
+
+/// A commit whose manifest is not there yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfinished {
+    pub cycle: Cycle,
+    /// The log entry.
+    pub key: String,
+    pub detail: String,
+    /// Files that may be visible already.
+    pub files: BTreeSet<String>,
+}
+
+/// One table as its manifests and its log tell it.
+#[derive(Debug, Clone)]
+pub struct Published {
+    pub table: TableName,
+    /// What makes up the table now, oldest cycle first.
+    pub current: Vec<Record>,
+    pub unfinished: Option<Unfinished>,
+    /// Names the state that this was read from.
+    pub names: Vec<ManifestName>,
+}
+
+/// Reads the state of a table.
+pub async fn read(destination: &Destination, table: &TableName) -> Result<Published> {
+    // The log comes first: what is finished in between shows up among the manifests.
+    let entry = match newest_entry(destination, table).await {
+        Ok(entry) => entry,
+        // A receiver may be kept out of the log.
+        Err(error) if is_forbidden(&error) => None,
+        Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
+        // It is internal, so that a newer dayport may write it in another way; the manifests tell
+        // the receiver everything.
+        Err(_) => None,
+    };
+    let history = History::load(destination, table, None).await?;
+    let unfinished = entry.and_then(|entry| {
+        let Action::Publish { manifest, uploads } = entry.action else {
+            return None;
+        };
+        let name = manifest.name();
+        let published = history.newest_of(name.cycle);
+        let is_published = published.is_some_and(|newest| newest.revision >= name.revision);
+        (!is_published).then(|| Unfinished {
+            cycle: name.cycle,
+            key: layout::log_entry(table, entry.sequence).to_string(),
+            detail: format!(
+                "run {} committed `{}`, which is not there yet; the next run finishes it",
+                entry.run_id,
+                name.path()
+            ),
+            files: uploads.into_iter().map(|upload| upload.path).collect(),
+        })
+    });
+    let names: Vec<ManifestName> = history.current().collect();
+    let reads: Vec<_> = names
+        .iter()
+        .map(|name| read_record(destination, name))
+        .collect();
+    let records = futures::stream::iter(reads)
+        .buffered(CONCURRENT_READS)
+        .try_collect()
+        .await?;
+    Ok(Published {
+        table: table.clone(),
+        current: current(records),
+        unfinished,
+        names,
+    })
+}
+
+/// Whether the manifests are still those that `published` was read from.
+pub async fn is_unchanged(destination: &Destination, published: &Published) -> Result<bool> {
+    let history = History::load(destination, &published.table, None).await?;
+    Ok(history.current().eq(published.names.iter().cloned()))
+}
+
+async fn read_record(destination: &Destination, name: &ManifestName) -> Result<Record> {
+    let broken = |reason| Record::Broken {
+        name: name.clone(),
+        reason,
+    };
+    let manifest = match read_manifest(destination, name).await {
+        Ok(manifest) => manifest,
+        Err(error) if error.kind() == ErrorKind::Data => return Ok(broken(error.chain())),
+        Err(error) => return Err(error),
+    };
+    let cycle = &manifest.cycle;
+    if manifest.name() != *name {
+        return Ok(broken(format!("it calls itself `{}`", manifest.name())));
+    }
+    if (cycle.start, cycle.end) != (cycle.id.start(), cycle.id.end()) {
+        return Ok(broken(format!(
+            "its window is {} to {}, which is not that day",
+            cycle.start, cycle.end
+        )));
+    }
+    Ok(Record::Read(Box::new(manifest)))
+}
+
+/// Leaves out what a later snapshot replaced.
+fn current(mut records: Vec<Record>) -> Vec<Record> {
+    let is_snapshot = |index: usize| {
+        // A broken record is taken for one of the mode that the table had before it; else an
+        // older snapshot would be held against files that are replaced.
+        let known = records[..=index].iter().rev().find_map(Record::sync_mode);
+        known == Some(SyncMode::Snapshot)
+    };
+    let last_snapshot = (0..records.len()).rev().find(|index| is_snapshot(*index));
+    records.drain(..last_snapshot.unwrap_or(0));
+    records
+}
+
+/// Whether the store refused these credentials, rather than failed.
+pub fn is_forbidden(error: &Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let by_store = matches!(
+            error.downcast_ref::<StoreError>(),
+            Some(StoreError::PermissionDenied { .. })
+        );
+        let by_system = error
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
+        if by_store || by_system {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verify::plan::tests::manifest;
+
+    #[test]
+    fn a_snapshot_replaces_everything_before_it() {
+        let of = |mode: SyncMode, cycle: &str| {
+            let mut manifest = manifest(cycle, &[]);
+            manifest.sync_mode = mode;
+            Record::Read(Box::new(manifest))
+        };
+        let broken = |cycle: &str| Record::Broken {
+            name: manifest(cycle, &[]).name(),
+            reason: String::new(),
+        };
+        let cycles = |records: Vec<Record>| -> Vec<String> {
+            let current = current(records);
+            let cycle = |record: &Record| match record {
+                Record::Read(manifest) => manifest.cycle.id.to_string(),
+                Record::Broken { name, .. } => name.cycle.to_string(),
+            };
+            current.iter().map(cycle).collect()
+        };
+        use SyncMode::{Incremental, Snapshot};
+        let (first, second, third) = ("2026-01-14", "2026-01-15", "2026-01-16");
+        assert_eq!(cycles(Vec::new()), Vec::<String>::new());
+        assert_eq!(
+            cycles(vec![of(Incremental, first), of(Incremental, second)]),
+            [first, second]
+        );
+        assert_eq!(
+            cycles(vec![of(Incremental, first), of(Snapshot, second)]),
+            [second]
+        );
+        assert_eq!(
+            cycles(vec![
+                of(Snapshot, first),
+                of(Snapshot, second),
+                of(Incremental, third)
+            ]),
+            [second, third]
+        );
+        assert_eq!(cycles(vec![of(Snapshot, first), broken(second)]), [second]);
+        assert_eq!(
+            cycles(vec![of(Incremental, first), broken(second)]),
+            [first, second]
+        );
+    }
+}
