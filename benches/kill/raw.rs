@@ -101,11 +101,12 @@ impl Raw {
         }
     }
 
-    /// The partition of a visit: most are of the day, some are late.
-    pub fn partition(id: u64) -> u64 {
-        let day = id / 100;
+    /// The partition of a visit: most are of the day, some are late. A change moves one of them.
+    pub fn partition(id: u64, version: u32) -> u64 {
+        // Only visits are partitioned; names have small ids.
+        let day = (id / 100).max(4);
         match id % 100 {
-            0 => day - 3,
+            0 => day - 3 - u64::from(version % 2),
             1 => day - 1,
             _ => day,
         }
@@ -117,7 +118,7 @@ impl Raw {
         let received = format!("{}T12:00:00Z", date(day));
         let mut line = |id: u64, length: usize| {
             let text = format!("{version}-{}", random.text(length));
-            let day = Self::partition(id.max(300));
+            let day = Self::partition(id, version);
             format!(
                 "{{\"id\":{id},\"received\":\"{received}\",\"text\":\"{text}\",\"day\":{day}}}\n"
             )
@@ -136,7 +137,7 @@ impl Raw {
         // Each file is more than a shard.
         for file in 0..4 {
             let ids = 10 * file..10 * (file + 1);
-            let lines: String = ids.map(|id| line(id, 500)).collect();
+            let lines: String = ids.map(|id| line(id, 5_000)).collect();
             let lines = (file < names_files(day)).then_some(lines.as_str());
             self.replace(&format!("names/{file}.json"), lines);
         }

@@ -140,7 +140,7 @@ impl Reader {
                     continue;
                 }
                 for (id, version) in rows(bytes) {
-                    let folder = format!("/day={}/", Raw::partition(id.max(300)));
+                    let folder = format!("/day={}/", Raw::partition(id, version));
                     if table == "visits" && !path.contains(&folder) {
                         problems.push(format!("visit {id} lies in `{path}`"));
                     }

@@ -251,7 +251,7 @@ fn first_publication_sleeps() -> Sleeper {
     }
 }
 
-/// It has files to delete; others let the table grow again before it does.
+/// It has files to delete; others let the table grow again before it does, two entries later.
 fn shrinking_snapshot_sleeps() -> Sleeper {
     let files = |count, text: &str| (1..=count).map(|id| vec![name(id, text)]).collect();
     Sleeper {
@@ -259,7 +259,8 @@ fn shrinking_snapshot_sleeps() -> Sleeper {
         prepare: vec![Step::new(files(3, "old"), names(DAY_BEFORE))],
         sleeps: Step::new(files(1, "new"), names(DAY)),
         others: vec![
-            Step::new(files(2, "mid"), names(DAY)),
+            Step::new(files(1, "mid"), names(DAY)),
+            Step::new(files(1, "alt"), names(DAY).again()),
             Step::new(files(3, "big"), names(DAY_AFTER)),
         ],
     }

@@ -151,6 +151,8 @@ struct Stage<'a> {
     saved: Saved,
     model: Model,
     ask: Ask,
+    /// Whether there are entries that cannot be finished.
+    was_swept: bool,
 }
 
 impl<'a> Stage<'a> {
@@ -177,6 +179,10 @@ impl<'a> Stage<'a> {
             saved: place.save(),
             model,
             ask: act.ask.clone().format(format),
+            was_swept: scenario
+                .prepare
+                .iter()
+                .any(|step| matches!(step.fate, Fate::DiesAndIsSwept { .. })),
         }
     }
 
@@ -324,6 +330,11 @@ async fn strike(stage: &Stage<'_>, point: Point) -> Vec<String> {
         if !problems.is_empty() {
             return is("after the rerun", problems);
         }
+    }
+
+    // What is committed is finished, never taken back, unless it was swept away.
+    if !stage.was_swept && Seen::of(&place).has_void(table) {
+        return is("in the end", vec!["a commit was taken back".to_owned()]);
     }
 
     // A further run finds nothing to do.

@@ -110,6 +110,12 @@ impl Seen {
             .any(|entry| entry["run_id"] == run_id && entry["action"]["kind"] == "publish")
     }
 
+    /// Whether an entry of the log takes back the one before it.
+    pub fn has_void(&self, table: Table) -> bool {
+        let log = self.log(table);
+        log.iter().any(|entry| entry["action"]["kind"] == "void")
+    }
+
     /// Whether the newest entry of the log waits to be finished.
     pub fn has_unfinished_business(&self, table: Table) -> bool {
         let log = self.log(table);
