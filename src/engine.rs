@@ -25,7 +25,7 @@ use crate::definition::{Definition, WINDOW_END, WINDOW_START};
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
 use crate::layout::FileFormat;
-use crate::source::{ScanLog, SourceScan, Sources};
+use crate::source::{Offers, ScanLog, Seat, SourceScan, Sources};
 use crate::stage::{
     EMPTY_FILE_OPTION, Stage, StageFormats, StageSpec, WINDOW_COLUMN_OPTION, spec_of, staged_files,
 };
@@ -162,18 +162,26 @@ impl Engine {
 
     /// Plans and runs a bound definition. Its files are staged in `stage` when it returns; if it
     /// fails or is dropped, `stage` knows what to abort.
+    ///
+    /// With a seat, it waits for the other tables of the gathering before it runs, and shares with
+    /// them the reading of a source.
     pub async fn stage(
         &self,
         bound: &Bound,
         stage: Arc<Stage>,
         scans: Arc<ScanLog>,
+        seat: Option<Seat>,
     ) -> Result<Staged> {
-        let config = self.state.config().clone();
-        let config = config
+        let mut config = self.state.config().clone();
+        config = config
             // The catalog is shared: making the default one again would empty it.
             .with_create_default_catalog_and_schema(false)
             .with_extension(stage)
             .with_extension(Arc::clone(&scans));
+        let offers = seat.as_ref().map(|_| Arc::new(Offers::default()));
+        if let Some(offers) = &offers {
+            config = config.with_extension(Arc::clone(offers));
+        }
         let state = SessionStateBuilder::new_from_existing(self.state.clone())
             .with_config(config)
             .build();
@@ -181,6 +189,9 @@ impl Engine {
             .create_physical_plan(&bound.plan)
             .await
             .map_err(from_datafusion)?;
+        if let (Some(seat), Some(offers)) = (seat, offers) {
+            seat.come(&offers).await;
+        }
         let files = run(&plan, &state).await?;
         scans.check_frozen(state.runtime_env()).await?;
         let sources = scans.report(&plan);

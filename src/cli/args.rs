@@ -180,7 +180,7 @@ pub struct RunArguments {
     #[arg(long, env = "DAYPORT_TARGET_FILE_SIZE", value_name = "SIZE")]
     pub target_file_size: Option<String>,
 
-    /// Tables at work at once [default: the processors, at most 4]
+    /// Tables at work at once, which share the reading of their sources [default: 32]
     #[arg(long, env = "DAYPORT_JOBS", value_name = "N")]
     pub jobs: Option<usize>,
 

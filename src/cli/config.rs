@@ -18,6 +18,9 @@ const MOST_DEFAULT_MEMORY: u64 = 4 << 30;
 /// Below this nothing useful fits, in bytes.
 const LEAST_MEMORY: u64 = 64 << 20;
 
+/// Tables at work at once, unless it is said: more share a pass, fewer have more memory each.
+const DEFAULT_JOBS: usize = 32;
+
 /// Shards smaller than this are never meant, in bytes.
 const LEAST_FILE_SIZE: u64 = 1 << 10;
 
@@ -117,7 +120,7 @@ pub fn jobs(arguments: &RunArguments) -> Result<usize> {
     match arguments.jobs {
         Some(0) => Err(Error::invalid("--jobs 0 would do nothing")),
         Some(jobs) => Ok(jobs),
-        None => Ok(env::processors().min(4)),
+        None => Ok(DEFAULT_JOBS),
     }
 }
 

@@ -36,7 +36,16 @@ pub fn report(report: &Report) -> String {
     if report.tables.is_empty() {
         text.push_str("nothing is due\n");
     }
+    if report.scans > 0 {
+        let scans = counted(report.scans, "scan", "scans");
+        let passes = counted(report.passes, "pass", "passes");
+        let _ = writeln!(text, "{scans} of sources in {passes}");
+    }
     text
+}
+
+fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 /// What went wrong and what is odd, for stderr.

@@ -22,7 +22,7 @@ use crate::run::Request;
 use crate::run::guards;
 use crate::run::proposal::{Proposal, StagedRejects};
 use crate::run::report::{Outcome, TableReport};
-use crate::source::{ScanLog, SourceScan};
+use crate::source::{ScanLog, Seat, SourceScan};
 use crate::stage::{Numbering, Stage};
 use crate::store::Destination;
 
@@ -63,11 +63,14 @@ impl Watch for Unwatched {
 }
 
 /// Delivers one cycle of one table. Never fails: what went wrong is in the report.
+///
+/// The seat is at the gathering of the tables that are delivered beside it.
 pub async fn deliver(
     context: &Context,
     request: &Request,
     definition: &Definition,
     cycle: Cycle,
+    seat: Seat,
 ) -> TableReport {
     let started = context.clock.now();
     let delivery = Delivery {
@@ -77,7 +80,7 @@ pub async fn deliver(
         cycle,
         started,
     };
-    let outcome = match delivery.run().await {
+    let outcome = match delivery.run(seat).await {
         Ok(outcome) => outcome,
         Err(error) => Outcome::failed(&error),
     };
@@ -110,10 +113,11 @@ enum Attempt {
 }
 
 impl Delivery<'_> {
-    async fn run(&self) -> Result<Outcome> {
+    async fn run(&self, seat: Seat) -> Result<Outcome> {
         let mut overtaken_by = String::new();
+        let mut seat = Some(seat);
         for _ in 0..ATTEMPTS {
-            match self.attempt().await? {
+            match self.attempt(seat.take()).await? {
                 Attempt::Done(outcome) => return Ok(outcome),
                 Attempt::Overtaken { by } => {
                     overtaken_by = format!("run {} with the cycle {}", by.run_id, by.cycle());
@@ -126,7 +130,7 @@ impl Delivery<'_> {
         )
     }
 
-    async fn attempt(&self) -> Result<Attempt> {
+    async fn attempt(&self, seat: Option<Seat>) -> Result<Attempt> {
         let history = self.recover().await?;
         let mode = self.definition.sync_mode;
         let publication = match delivery::decide(&history, mode, self.cycle, self.request.rerun) {
@@ -161,6 +165,7 @@ impl Delivery<'_> {
                 self.context.run_id, self.definition.table, self.cycle
             ),
             self.numbering(&history, replaced.as_ref()),
+            seat.as_ref().map_or(1, Seat::tables),
             self.request.target_file_size,
         ));
         let proposal = Proposal {
@@ -170,7 +175,7 @@ impl Delivery<'_> {
             replaced: replaced.as_ref(),
             spec: &bound.spec,
         };
-        let (entry, foreign) = match self.stage(&bound, &stage, &proposal).await {
+        let (entry, foreign) = match self.stage(&bound, &stage, &proposal, seat).await {
             Ok(staged) => staged,
             Err(error) => return Err(abort(&stage, error).await),
         };
@@ -236,6 +241,7 @@ impl Delivery<'_> {
         bound: &Bound,
         stage: &Arc<Stage>,
         proposal: &Proposal<'_>,
+        seat: Option<Seat>,
     ) -> Result<(LogEntry, Vec<String>)> {
         let scans = if self.request.max_rejects.is_strict() {
             ScanLog::new()
@@ -250,7 +256,7 @@ impl Delivery<'_> {
         );
         let staging = async {
             let engine = &self.context.engine;
-            let staged = engine.stage(bound, Arc::clone(stage), scans).await?;
+            let staged = engine.stage(bound, Arc::clone(stage), scans, seat).await?;
             guards::check(self.request, &staged, proposal.replaced)?;
             let rejects = self.stage_rejects(stage, &staged.sources).await?;
             let foreign = self.foreign(stage, proposal.history).await?;

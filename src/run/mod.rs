@@ -4,6 +4,7 @@ mod deliver;
 mod guards;
 mod proposal;
 mod report;
+mod schedule;
 
 pub use deliver::{Context, Unwatched, Watch};
 pub use report::{Outcome, Report, TableReport};
@@ -12,14 +13,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use futures::StreamExt;
 
 use crate::cycle::{Cycle, SyncMode, due};
 use crate::definition::Definition;
 use crate::delivery::recover;
 use crate::error::{Error, Result};
 use crate::layout::{FileFormat, TableName};
-use crate::run::deliver::deliver;
+use crate::run::schedule::deliver_all;
 use crate::source::MaxRejects;
 
 /// Staging folders of dead runs are kept this long, as unfinished uploads usually are on S3.
@@ -46,7 +46,7 @@ pub struct Request {
     /// For definitions that pin none.
     pub format: FileFormat,
     pub target_file_size: Option<u64>,
-    /// Tables at work at once.
+    /// Tables at work at once, which share their reading.
     pub jobs: usize,
     /// Cycles of one table at most, where they are picked by what is due.
     pub max_cycles: Option<usize>,
@@ -114,22 +114,7 @@ pub async fn run(context: Arc<Context>, request: Request) -> Result<Report> {
     context.destination.probe().await?;
 
     let request = Arc::new(request);
-    let tables: Vec<Vec<TableReport>> = futures::stream::iter(0..request.definitions.len())
-        .map(|index| {
-            let (context, request) = (Arc::clone(&context), Arc::clone(&request));
-            let task = tokio::spawn(async move {
-                run_table(&context, &request, &request.definitions[index], last_closed).await
-            });
-            async move {
-                task.await.unwrap_or_else(|error| {
-                    let error = Error::internal("the task of a table broke off").with_source(error);
-                    vec![TableReport::failed(None, None, error)]
-                })
-            }
-        })
-        .buffered(request.jobs.max(1))
-        .collect()
-        .await;
+    let (tables, passes) = deliver_all(&context, &request, last_closed).await;
     context
         .destination
         .sweep_staging((started - STALE_STAGING).into());
@@ -138,7 +123,9 @@ pub async fn run(context: Arc<Context>, request: Request) -> Result<Report> {
         destination: context.destination.to_string(),
         started_at: started,
         finished_at: context.clock.now(),
-        tables: tables.into_iter().flatten().collect(),
+        tables,
+        scans: passes.scans,
+        passes: passes.passes,
     })
 }
 
@@ -165,30 +152,6 @@ async fn check(context: &Context, request: &Request, last_closed: Cycle) -> Resu
         }
     }
     Error::all(complaints)
-}
-
-async fn run_table(
-    context: &Context,
-    request: &Request,
-    definition: &Definition,
-    last_closed: Cycle,
-) -> Vec<TableReport> {
-    let cycles = match cycles_of(context, request, definition, last_closed).await {
-        Ok(cycles) => cycles,
-        Err(error) => return vec![TableReport::failed(Some(definition), None, error)],
-    };
-    let mut reports = Vec::new();
-    for cycle in cycles {
-        let report = deliver(context, request, definition, cycle).await;
-        let failed = matches!(report.outcome, Outcome::Failed(_));
-        context.watch.ended(&report);
-        reports.push(report);
-        if failed {
-            // Cycles of one table are published in order.
-            break;
-        }
-    }
-    reports
 }
 
 /// The cycles of one table, oldest first.

@@ -16,6 +16,10 @@ pub struct Report {
     pub started_at: DateTime<Utc>,
     pub finished_at: DateTime<Utc>,
     pub tables: Vec<TableReport>,
+    /// Times that a table read a source.
+    pub scans: u64,
+    /// Times that a source was read for them: tables at work together share a pass.
+    pub passes: u64,
 }
 
 /// One table and one cycle.
@@ -133,6 +137,8 @@ mod tests {
                 tables: tables
                     .map(|error| TableReport::failed(None, None, error))
                     .collect(),
+                scans: 0,
+                passes: 0,
             }
         };
         let unavailable = || Error::unavailable("x");

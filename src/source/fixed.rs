@@ -14,7 +14,7 @@ use object_store::ObjectMeta;
 
 use super::frozen::SourceFile;
 use super::prune::PartitionFilters;
-use super::scan::Files;
+use super::scan::{Asked, Files};
 use super::table::{SourceFormat, pushdown};
 
 /// A table over files that are known: nothing is listed, and no scan of it is logged.
@@ -88,16 +88,21 @@ impl TableProvider for FixedTable {
             let key = &file.meta.location;
             return internal_err!("`{key}` needs {columns} partition values");
         }
-        let filters = PartitionFilters::new(state, partition_fields, filters)?;
+        let partitions = PartitionFilters::new(state, partition_fields, filters)?;
         let values: Vec<&[ScalarValue]> = self
             .rows
             .iter()
             .map(|file| file.partition.as_slice())
             .collect();
-        let keep = filters.keep_complete(&values)?;
+        let keep = partitions.keep_complete(&values)?;
         let kept = self.rows.iter().zip(keep).filter(|(_, keep)| *keep);
         let files: Vec<SourceFile> = kept.map(|(file, _)| file.clone()).collect();
         let scan = self.files.freeze("", &files, false);
-        self.files.plan(state, files, projection, limit, scan).await
+        let asked = Asked {
+            projection,
+            filters,
+            limit,
+        };
+        self.files.plan(state, files, asked, scan).await
     }
 }

@@ -15,11 +15,13 @@
 //! | `frozen`, `scan_log` | what was read, on record |
 //! | `rejects` | malformed lines |
 //! | `json` | JSON lines to batches |
+//! | `share`, `feed` | one pass over a source for many tables |
 //! | `views` | views over sources |
 
 mod bounds;
 mod declare;
 mod expand;
+mod feed;
 mod fixed;
 mod folder;
 mod folder_time;
@@ -31,6 +33,7 @@ mod prune;
 mod rejects;
 mod scan;
 mod scan_log;
+mod share;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -49,6 +52,7 @@ pub use frozen::FrozenFile;
 pub use json::Compression;
 pub use rejects::{MaxRejects, Reject};
 pub use scan_log::{ScanLog, ScanProgress, SourceScan};
+pub use share::{Gathering, Offers, Passes, Seat};
 pub use table::SourceFormat;
 
 use crate::error::{Error, Result};

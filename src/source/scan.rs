@@ -4,20 +4,24 @@ use std::cmp::Reverse;
 use std::sync::{Arc, Mutex};
 
 use datafusion::catalog::Session;
-use datafusion::common::{Result, project_schema};
+use datafusion::common::{DFSchema, Result, project_schema};
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 
 use super::frozen::{FrozenFile, SourceFile};
-use super::json::JsonLinesExec;
+use super::json::{Columns, JsonLinesExec, ReadSettings};
 use super::location::key_url;
 use super::scan_log::{Scan, ScanCounts, ScanMark, Unpinned};
+use super::share::{How, Offer, Offers, SharedParquetExec};
 use super::table::SourceFormat;
 
 /// What both kinds of table know of their files.
@@ -54,18 +58,18 @@ impl Files {
         })
     }
 
-    /// The operator that reads `files`, in at most the session's `target_partitions` partitions.
+    /// The operator that does a scan, in at most the session's `target_partitions` partitions.
     ///
-    /// Empty files are left out: they hold no rows in either format.
+    /// Empty files are left out: they hold no rows in either format. Where the session collects
+    /// [`Offers`], the scan may be done in a pass with those of other tables.
     ///
     /// # Errors
-    /// Where a column of `projection` does not exist, or the store is not registered.
+    /// Where a column of the projection does not exist.
     pub(super) async fn plan(
         &self,
         state: &dyn Session,
         files: Vec<SourceFile>,
-        projection: Option<&Vec<usize>>,
-        limit: Option<usize>,
+        asked: Asked<'_>,
         scan: Arc<Scan>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let files: Vec<SourceFile> = files
@@ -73,59 +77,111 @@ impl Files {
             .filter(|file| file.meta.size > 0)
             .collect();
         if files.is_empty() {
-            let schema = project_schema(self.schema.table_schema(), projection)?;
+            let schema = project_schema(self.schema.table_schema(), asked.projection)?;
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
-        let groups = spread(files, state.config().target_partitions());
+        // A scan that needs only some rows is better off alone.
+        let offers = state.config().get_extension::<Offers>();
+        let offers = offers.filter(|_| asked.limit.is_none());
+        let offer = |how| {
+            let offer = Arc::new(Offer::new(Arc::clone(&scan), files.clone(), how));
+            if let Some(offers) = &offers {
+                offers.add(Arc::clone(&offer));
+            }
+            offer
+        };
+        let tasks = state.config().target_partitions();
+        let groups = spread(files.clone(), tasks);
         match self.format {
-            SourceFormat::Json(compression) => Ok(Arc::new(JsonLinesExec::new(
-                self.store.clone(),
-                groups,
-                compression,
-                &self.schema,
-                projection,
-                scan,
-            )?)),
-            SourceFormat::Parquet => self.parquet(state, groups, projection, limit, scan).await,
+            SourceFormat::Json(compression) => {
+                let columns = Columns::new(&self.schema, &self.projection(&asked))?;
+                let settings = ReadSettings {
+                    store: self.store.clone(),
+                    compression,
+                    schema: self.schema.clone(),
+                    tasks,
+                };
+                let offer = offers.is_some().then(|| {
+                    offer(How::Json {
+                        settings: settings.clone(),
+                        columns: columns.clone(),
+                    })
+                });
+                Ok(Arc::new(JsonLinesExec::new(
+                    groups, settings, columns, scan, offer,
+                )))
+            }
+            SourceFormat::Parquet => {
+                let config = self.parquet(groups, &scan);
+                let own = config.clone();
+                let own = own.with_projection_indices(asked.projection.cloned())?;
+                let options = state.config_options().execution.parquet.clone();
+                let mut format = ParquetFormat::default();
+                let mut table_options = format.options().clone();
+                table_options.global = options;
+                format = format.with_options(table_options);
+                let own = own.with_limit(asked.limit).build();
+                let input = format.create_physical_plan(state, own).await?;
+                if offers.is_none() {
+                    return Ok(input);
+                }
+                let how = How::Parquet {
+                    projection: self.projection(&asked),
+                    predicate: self.predicate(state, asked.filters)?,
+                    plan: Arc::clone(&input),
+                };
+                Ok(Arc::new(SharedParquetExec::new(input, offer(how))))
+            }
         }
     }
 
-    /// DataFusion's own reader. Its optimizer gives it the filters to skip row groups with.
-    async fn parquet(
+    fn projection(&self, asked: &Asked<'_>) -> Vec<usize> {
+        let all = || (0..self.schema.table_schema().fields().len()).collect();
+        asked.projection.cloned().unwrap_or_else(all)
+    }
+
+    /// What all of `filters` come to, for the reader to skip row groups with.
+    fn predicate(
         &self,
         state: &dyn Session,
-        groups: Vec<Vec<SourceFile>>,
-        projection: Option<&Vec<usize>>,
-        limit: Option<usize>,
-        scan: Arc<Scan>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
+        filters: &[Expr],
+    ) -> Result<Option<Arc<dyn PhysicalExpr>>> {
+        let Some(all) = conjunction(filters.to_vec()) else {
+            return Ok(None);
+        };
+        let schema = DFSchema::try_from(Arc::clone(self.schema.table_schema()))?;
+        state.create_physical_expr(all, &schema).map(Some)
+    }
+
+    /// DataFusion's own reader. Its optimizer gives it the filters to skip row groups with.
+    fn parquet(&self, groups: Vec<Vec<SourceFile>>, scan: &Arc<Scan>) -> FileScanConfigBuilder {
         let groups = groups.into_iter().map(|files| {
             let files = files.into_iter().map(|file| {
                 PartitionedFile::new_from_meta(file.meta)
                     .with_partition_values(file.partition)
-                    .with_extension(ScanMark(Arc::clone(&scan)))
+                    .with_extension(ScanMark(Arc::clone(scan)))
             });
             FileGroup::new(files.collect())
         });
         let source = Arc::new(ParquetSource::new(self.schema.clone()));
-        let config = FileScanConfigBuilder::new(self.store.clone(), source)
-            .with_file_groups(groups.collect())
-            .with_projection_indices(projection.cloned())?
-            .with_limit(limit)
-            .build();
-        let options = state.config_options().execution.parquet.clone();
-        let mut format = ParquetFormat::default();
-        let mut table_options = format.options().clone();
-        table_options.global = options;
-        format = format.with_options(table_options);
-        format.create_physical_plan(state, config).await
+        FileScanConfigBuilder::new(self.store.clone(), source).with_file_groups(groups.collect())
     }
+}
+
+/// What a query asks of a table.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    /// The columns of the files, then those of the folders; `None` is all.
+    pub(super) projection: Option<&'a Vec<usize>>,
+    /// Rows that fail them are not needed, but may come.
+    pub(super) filters: &'a [Expr],
+    pub(super) limit: Option<usize>,
 }
 
 /// Spreads whole files over at most `partitions` groups of about the same size.
 ///
 /// The same files always give the same groups; each group is in the order of keys.
-fn spread(mut files: Vec<SourceFile>, partitions: usize) -> Vec<Vec<SourceFile>> {
+pub(super) fn spread(mut files: Vec<SourceFile>, partitions: usize) -> Vec<Vec<SourceFile>> {
     let count = partitions.min(files.len()).max(1);
     files.sort_by(|one, other| {
         let key = |file: &SourceFile| (Reverse(file.meta.size), file.meta.location.clone());

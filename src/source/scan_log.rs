@@ -81,11 +81,6 @@ impl Unpinned {
 }
 
 impl Scan {
-    /// Whether malformed lines are set aside.
-    pub(super) fn sets_aside(&self) -> bool {
-        self.rejects.is_some()
-    }
-
     /// Sets a malformed line aside.
     ///
     /// # Errors

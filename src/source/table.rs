@@ -18,7 +18,7 @@ use super::folder_time::TimeFolders;
 use super::json::Compression;
 use super::location::Location;
 use super::prune::{PartitionFilters, decided_by_partitions};
-use super::scan::Files;
+use super::scan::{Asked, Files};
 use super::scan_log::ScanLog;
 
 /// How the files of a table are read.
@@ -115,7 +115,12 @@ impl TableProvider for SourceTable {
         if let Some(log) = log {
             log.add(Arc::clone(&scan));
         }
-        self.files.plan(state, files, projection, limit, scan).await
+        let asked = Asked {
+            projection,
+            filters,
+            limit,
+        };
+        self.files.plan(state, files, asked, scan).await
     }
 }
 

@@ -48,6 +48,8 @@ pub struct Stage {
     table: TableName,
     /// Names the staging folder: unique to this table, cycle and run.
     staging: String,
+    /// Tables at work at once, this one counted: they share the memory.
+    tables: usize,
     /// Shards end soon after this many bytes; `None` leaves it to the format.
     target_file_size: Option<u64>,
     numbers: Numbers,
@@ -83,12 +85,14 @@ impl Stage {
         table: TableName,
         staging: String,
         numbering: Numbering,
+        tables: usize,
         target_file_size: Option<u64>,
     ) -> Self {
         Self {
             destination,
             table,
             staging,
+            tables,
             target_file_size,
             numbers: Numbers::new(numbering),
             begun: Arc::default(),

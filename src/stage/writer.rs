@@ -111,7 +111,7 @@ impl Writer {
             data_columns: schema.fields().iter().map(|f| f.name().clone()).collect(),
             partition_columns: spec.partition_by.clone(),
             combined: Arc::new(Schema::new(combined.collect::<Fields>())),
-            most_open: most_open(&spec.encoding, &schema, &context),
+            most_open: most_open(&spec.encoding, &schema, &context, stage.tables),
             settings: Arc::new(ShardSettings {
                 stage,
                 encoding: spec.encoding.clone(),
@@ -272,11 +272,16 @@ async fn join_one(
 }
 
 /// How many files may be open, so that what they take at first is a fair share of the pool.
-fn most_open(encoding: &Encoding, schema: &SchemaRef, context: &TaskContext) -> usize {
+fn most_open(
+    encoding: &Encoding,
+    schema: &SchemaRef,
+    context: &TaskContext,
+    tables: usize,
+) -> usize {
     let pool = match context.memory_pool().memory_limit() {
         MemoryLimit::Finite(bytes) => bytes,
         MemoryLimit::Infinite | MemoryLimit::Unknown => return MOST_OPEN,
     };
-    let share = pool / OPENING_SHARE / encoding.opening_memory(schema).max(1);
+    let share = pool / OPENING_SHARE / tables.max(1) / encoding.opening_memory(schema).max(1);
     share.clamp(1, MOST_OPEN)
 }

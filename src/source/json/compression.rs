@@ -44,6 +44,10 @@ impl Compression {
         }
     }
 
+    pub(super) fn is_gzip(self, key: &str) -> bool {
+        self.of_file(key) == Self::Gzip
+    }
+
     /// Inflates what `stored` holds, to its very end: all members and frames.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use super::reason::{no_object, reason};
 use crate::error::Error;
 
 /// A line that holds no row of the schema.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct BadLine {
     /// Its number in the file, from 1.
     pub(in super::super) line: u64,
@@ -117,6 +117,15 @@ impl LineDecoder {
         Ok(Decoded { batches, bad })
     }
 
+    /// The row of one line.
+    pub(super) fn decode_line(&self, line: Line<'_>) -> Result<RecordBatch, BadLine> {
+        decode_lines(&self.schema, &[line]).map_err(|reason| BadLine {
+            line: line.number,
+            offset: line.offset,
+            reason,
+        })
+    }
+
     fn flush(&mut self, pending: &[Line<'_>]) -> Result<Option<RecordBatch>, BadLine> {
         let batch = self.decoder.flush();
         batch.map_err(|error| self.first_bad(pending, reason(&error)))
@@ -187,7 +196,7 @@ mod tests {
     use datafusion::arrow::array::AsArray;
     use datafusion::arrow::datatypes::{DataType, Field, Int64Type, Schema, TimeUnit};
 
-    use super::super::lines::{LineSplitter, Piece};
+    use super::super::lines::{CHUNK_BYTES, LineSplitter, Piece};
     use super::*;
 
     fn schema() -> SchemaRef {
@@ -207,7 +216,7 @@ mod tests {
 
     fn decode_as(schema: SchemaRef, size: usize, text: &[u8]) -> Result<Vec<usize>, BadLine> {
         let mut decoder = LineDecoder::new(schema, size).unwrap();
-        let mut splitter = LineSplitter::new(text);
+        let mut splitter = LineSplitter::new(text, CHUNK_BYTES);
         let mut rows = Vec::new();
         while let Some(Piece::Lines(chunk)) = splitter.next_piece().unwrap() {
             rows.extend(decoder.decode(&chunk)?.iter().map(RecordBatch::num_rows));
@@ -250,7 +259,7 @@ mod tests {
             text.push('\n');
         }
         let mut decoder = LineDecoder::new(schema(), 300).unwrap();
-        let mut splitter = LineSplitter::new(text.as_bytes());
+        let mut splitter = LineSplitter::new(text.as_bytes(), CHUNK_BYTES);
         let Some(Piece::Lines(chunk)) = splitter.next_piece().unwrap() else {
             panic!("no chunk");
         };

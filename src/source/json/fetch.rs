@@ -7,15 +7,14 @@ use std::sync::atomic::Ordering;
 
 use bytes::{Buf, Bytes};
 use datafusion::execution::object_store::ObjectStoreUrl;
-use datafusion::physical_plan::metrics::Count;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use object_store::{GetOptions, GetResultPayload, ObjectMeta, ObjectStore};
 use tokio::sync::mpsc;
 
-use super::super::frozen::SourceFile;
 use super::super::location::key_url;
 use super::super::scan_log::Scan;
+use super::reading::SharedFile;
 use crate::error::{Error, Result};
 
 /// Pieces of a response that wait for the decompressor; stores send some 16 KiB at a time.
@@ -25,7 +24,7 @@ const PIECES_AHEAD: usize = 32;
 pub(super) struct OpenFile {
     /// Its URL, for errors.
     pub(super) key: String,
-    pub(super) file: SourceFile,
+    pub(super) file: SharedFile,
     pub(super) bytes: StoredBytes,
 }
 
@@ -42,12 +41,13 @@ pub(super) enum StoredBytes {
 pub(super) async fn fetch(
     store: Arc<dyn ObjectStore>,
     store_url: ObjectStoreUrl,
-    files: Vec<SourceFile>,
+    files: Vec<SharedFile>,
     opened: mpsc::Sender<Result<OpenFile>>,
 ) {
     for file in files {
-        let key = key_url(&store_url, &file.meta.location);
-        let (bytes, body) = match open(store.as_ref(), &file.meta, &key).await {
+        let meta = &file.file.meta;
+        let key = key_url(&store_url, &meta.location);
+        let (bytes, body) = match open(store.as_ref(), meta, &key).await {
             Ok(GetResultPayload::File(local, _)) => (StoredBytes::Local(local), None),
             Ok(GetResultPayload::Stream(stream)) => {
                 let (pieces, received) = mpsc::channel(PIECES_AHEAD);
@@ -130,18 +130,16 @@ pub(super) struct StoredReader {
     piece: Bytes,
     read: u64,
     expected: u64,
-    scan: Arc<Scan>,
-    metric: Count,
+    scans: Vec<Arc<Scan>>,
 }
 
 impl StoredReader {
-    /// `metric` is the operator's count of bytes, beside the one of `scan`.
+    /// The bytes count for each of `scans`.
     pub(super) fn new(
         key: String,
         bytes: StoredBytes,
         expected: u64,
-        scan: Arc<Scan>,
-        metric: Count,
+        scans: Vec<Arc<Scan>>,
     ) -> Self {
         Self {
             key,
@@ -149,8 +147,7 @@ impl StoredReader {
             piece: Bytes::new(),
             read: 0,
             expected,
-            scan,
-            metric,
+            scans,
         }
     }
 
@@ -190,11 +187,12 @@ impl Read for StoredReader {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let length = self.read_piece(into).map_err(io::Error::other)?;
         self.read += length as u64;
-        self.metric.add(length);
-        let counts = &self.scan.counts;
-        counts
-            .bytes_read
-            .fetch_add(length as u64, Ordering::Relaxed);
+        for scan in &self.scans {
+            let counts = &scan.counts;
+            counts
+                .bytes_read
+                .fetch_add(length as u64, Ordering::Relaxed);
+        }
         let at_end = length == 0 && !into.is_empty();
         if self.read > self.expected || (at_end && self.read < self.expected) {
             return Err(io::Error::other(changed(&self.key)));

@@ -2,8 +2,10 @@
 
 use std::io::{self, BufRead, Read};
 
+use bytes::Bytes;
+
 /// A chunk is cut at the last line end before it grows beyond this. One line may be longer.
-const CHUNK_BYTES: usize = 1 << 20;
+pub(super) const CHUNK_BYTES: usize = 4 << 20;
 
 /// The longest line that is read, without its newline.
 pub(super) const LONGEST_LINE: usize = 64 << 20;
@@ -13,7 +15,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// Whole lines of one file, the last of them perhaps without its newline.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Chunk {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     /// The number of its first line in the file; lines count from 1.
     first_line: u64,
     /// Where it begins in the inflated file.
@@ -43,6 +45,11 @@ pub(super) struct Line<'a> {
 }
 
 impl Chunk {
+    /// The line of this number, where the chunk has it.
+    pub(super) fn line(&self, number: u64) -> Option<Line<'_>> {
+        self.lines().find(|line| line.number == number)
+    }
+
     /// The lines that are not blank, in order.
     pub(super) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
         let start = self.bytes.as_ptr().addr();
@@ -85,7 +92,7 @@ pub(super) struct LineSplitter<R> {
 }
 
 impl<R: Read> LineSplitter<R> {
-    pub(super) fn new(reader: R) -> Self {
+    pub(super) fn new(reader: R, chunk_bytes: usize) -> Self {
         Self {
             reader,
             buffer: Vec::new(),
@@ -93,7 +100,7 @@ impl<R: Read> LineSplitter<R> {
             next_line: 1,
             offset: 0,
             is_start: true,
-            chunk_bytes: CHUNK_BYTES,
+            chunk_bytes,
             longest_line: LONGEST_LINE,
         }
     }
@@ -171,10 +178,70 @@ impl<R: Read> LineSplitter<R> {
         let offset = self.offset;
         self.offset += length as u64;
         Piece::Lines(Chunk {
-            bytes,
+            bytes: Bytes::from(bytes),
             first_line,
             offset,
         })
+    }
+}
+
+/// Cuts a file whose text is in memory, without copying it.
+pub(super) struct WholeText {
+    /// What was not handed out. It begins at the start of a line.
+    rest: Bytes,
+    next_line: u64,
+    offset: u64,
+    chunk_bytes: usize,
+}
+
+impl WholeText {
+    pub(super) fn new(mut text: Bytes, chunk_bytes: usize) -> Self {
+        let mark = match text.starts_with(BYTE_ORDER_MARK) {
+            true => BYTE_ORDER_MARK.len(),
+            false => 0,
+        };
+        Self {
+            rest: text.split_off(mark),
+            next_line: 1,
+            offset: mark as u64,
+            chunk_bytes,
+        }
+    }
+
+    /// The next lines, or `None` at the text's end.
+    pub(super) fn next_piece(&mut self) -> Option<Piece> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let length = self.length_of_next();
+        let bytes = self.rest.split_to(length);
+        let (first_line, offset) = (self.next_line, self.offset);
+        self.offset += length as u64;
+        if bytes.len() > LONGEST_LINE + 1 && raw_lines(&bytes).count() == 1 {
+            self.next_line += 1;
+            return Some(Piece::TooLong {
+                line: first_line,
+                offset,
+            });
+        }
+        self.next_line += memchr::memchr_iter(b'\n', &bytes).count() as u64;
+        Some(Piece::Lines(Chunk {
+            bytes,
+            first_line,
+            offset,
+        }))
+    }
+
+    /// Up to the last line end of a chunk's size, else up to the first one behind it.
+    fn length_of_next(&self) -> usize {
+        let Some(head) = self.rest.get(..self.chunk_bytes) else {
+            return self.rest.len();
+        };
+        if let Some(newline) = memchr::memrchr(b'\n', head) {
+            return newline + 1;
+        }
+        let behind = memchr::memchr(b'\n', &self.rest[head.len()..]);
+        behind.map_or(self.rest.len(), |newline| head.len() + newline + 1)
     }
 }
 
@@ -184,15 +251,18 @@ mod tests {
 
     /// The chunks of `text`, each as numbered lines.
     fn split(text: &[u8], chunk_bytes: usize) -> Vec<Vec<(u64, String)>> {
-        let mut splitter = LineSplitter {
-            chunk_bytes,
-            ..LineSplitter::new(text)
-        };
-        let mut chunks = Vec::new();
+        let line = |line: Line<'_>| (line.number, String::from_utf8_lossy(line.text).into());
+        let mut splitter = LineSplitter::new(text, chunk_bytes);
+        let mut chunks: Vec<Vec<(u64, String)>> = Vec::new();
         while let Some(Piece::Lines(chunk)) = splitter.next_piece().unwrap() {
-            let line = |line: Line<'_>| (line.number, String::from_utf8_lossy(line.text).into());
             chunks.push(chunk.lines().map(line).collect());
         }
+        let mut whole = WholeText::new(Bytes::copy_from_slice(text), chunk_bytes);
+        let mut of_whole = Vec::new();
+        while let Some(Piece::Lines(chunk)) = whole.next_piece() {
+            of_whole.push(chunk.lines().map(line).collect::<Vec<_>>());
+        }
+        assert_eq!(of_whole.concat(), chunks.concat());
         chunks
     }
 
@@ -240,9 +310,8 @@ mod tests {
     fn lines_beyond_the_limit_are_left_out_and_told() {
         let split = |text: &str| {
             let mut splitter = LineSplitter {
-                chunk_bytes: 4,
                 longest_line: 10,
-                ..LineSplitter::new(text.as_bytes())
+                ..LineSplitter::new(text.as_bytes(), 4)
             };
             let (mut kept, mut too_long) = (Vec::new(), Vec::new());
             while let Some(piece) = splitter.next_piece().unwrap() {
@@ -279,7 +348,7 @@ mod tests {
                 Err(io::ErrorKind::UnexpectedEof.into())
             }
         }
-        let mut splitter = LineSplitter::new(b"a\nb".chain(Failing));
+        let mut splitter = LineSplitter::new(b"a\nb".chain(Failing), CHUNK_BYTES);
         assert!(splitter.next_piece().is_err());
     }
 }

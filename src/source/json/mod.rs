@@ -1,7 +1,7 @@
 //! JSON lines, from stored files to record batches.
 //!
-//! Each partition of [`JsonLinesExec`] is three tasks with small channels between them, so that
-//! fetching, inflating and decoding overlap:
+//! Each reading is three tasks with small channels between them, so that fetching, inflating and
+//! decoding overlap:
 //! ```text
 //! store ─fetch→ stored bytes ─inflate→ JSON ─lines→ pieces of whole lines ─decode→ batches
 //!       (async task)         (one blocking thread)                        (async task)
@@ -10,14 +10,19 @@
 //! without newline are accepted; anything else is malformed: it fails the scan,
 //! naming file and line, or is set aside, as the session's `ScanLog` says.
 
+mod columns;
 mod compression;
 mod decode;
 mod exec;
 mod fetch;
+mod inflate;
 mod lines;
 mod pieces;
+mod reading;
 mod reason;
 
+pub(super) use columns::Columns;
 pub use compression::Compression;
 pub(super) use decode::BadLine;
 pub(super) use exec::JsonLinesExec;
+pub(super) use reading::{ReadSettings, Reader, SharedFile, read};
