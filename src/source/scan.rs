@@ -112,23 +112,25 @@ impl Files {
                 )))
             }
             SourceFormat::Parquet => {
-                let config = self.parquet(groups, &scan);
-                let own = config.clone();
-                let own = own.with_projection_indices(asked.projection.cloned())?;
+                // Two sources, since clones of one would count their rows together.
+                let all = self.parquet(groups.clone(), &scan);
+                let own = self
+                    .parquet(groups, &scan)
+                    .with_projection_indices(asked.projection.cloned())?
+                    .with_limit(asked.limit);
                 let options = state.config_options().execution.parquet.clone();
                 let mut format = ParquetFormat::default();
                 let mut table_options = format.options().clone();
                 table_options.global = options;
                 format = format.with_options(table_options);
-                let own = own.with_limit(asked.limit).build();
-                let input = format.create_physical_plan(state, own).await?;
+                let input = format.create_physical_plan(state, own.build()).await?;
                 if offers.is_none() {
                     return Ok(input);
                 }
                 let how = How::Parquet {
+                    plan: format.create_physical_plan(state, all.build()).await?,
                     projection: self.projection(&asked),
                     predicate: self.predicate(state, asked.filters)?,
-                    plan: Arc::clone(&input),
                 };
                 Ok(Arc::new(SharedParquetExec::new(input, offer(how))))
             }

@@ -15,6 +15,7 @@ mod query;
 mod races;
 mod s3;
 mod s3_settings;
+mod share;
 mod support;
 mod transcripts;
 mod verify;

@@ -54,7 +54,7 @@ pub(in super::super) enum How {
         columns: Columns,
     },
     Parquet {
-        /// DataFusion's scan of the same files.
+        /// DataFusion's scan of the same files, of all columns.
         plan: Arc<dyn ExecutionPlan>,
         projection: Vec<usize>,
         /// Rows for which it is not true are not needed, but may come.

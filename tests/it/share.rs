@@ -1,0 +1,298 @@
+//! Tables at work together read a source once, and do not stand in each other's way.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use bytes::Bytes;
+use parquet::arrow::ArrowWriter;
+use serde_json::{Value, json};
+
+use crate::support::{Place, Ran, Sandbox, check_published, gzip, lines, rows};
+use crate::world::{incompressible, set_views, view, world};
+
+/// More than all the batches that may wait between a reading and its plans.
+const ROWS: u64 = 40_000;
+
+/// Chunks get small, so that a source is many of them.
+const ARGS: [&str; 6] = [
+    "--date",
+    "2026-01-15",
+    "--memory-limit",
+    "64MiB",
+    "--output",
+    "json",
+];
+
+macro_rules! of_both_formats {
+    ($($name:ident,)+) => { $(mod $name {
+        #[test] fn of_json() { super::$name(super::Raw::Json); }
+        #[test] fn of_parquet() { super::$name(super::Raw::Parquet); }
+    })+ };
+}
+
+of_both_formats!(
+    tables_share_a_pass,
+    a_table_that_fails_or_ends_early_leaves_the_others_alone,
+    a_source_read_twice_by_one_table_is_read_twice,
+    joins_in_opposite_order_do_not_wait_for_each_other,
+);
+
+#[derive(Clone, Copy)]
+enum Raw {
+    Json,
+    Parquet,
+}
+
+impl Raw {
+    fn declaration(self, name: &str) -> String {
+        let format = match self {
+            Raw::Json => "JSON",
+            Raw::Parquet => "PARQUET",
+        };
+        format!(
+            "CREATE EXTERNAL TABLE {name} (id BIGINT NOT NULL, kind VARCHAR, note VARCHAR)
+             STORED AS {format} LOCATION '{name}/'"
+        )
+    }
+
+    /// Two files of numbered rows of two kinds, in turn.
+    fn write(self, sandbox: &Sandbox, name: &str) {
+        for part in 0..2 {
+            let ids = (0..ROWS).filter(|id| id % 2 == part);
+            match self {
+                Raw::Json => {
+                    let rows = ids.map(|id| json!({"id": id, "kind": kind(id), "note": note(id)}));
+                    let text = lines(rows);
+                    sandbox.write(&format!("raw/{name}/{part}.json.gz"), gzip(&text));
+                }
+                Raw::Parquet => {
+                    let file = parquet(&ids.collect::<Vec<_>>());
+                    sandbox.write(&format!("raw/{name}/{part}.parquet"), file);
+                }
+            }
+        }
+    }
+
+    fn sandbox(self) -> Sandbox {
+        let sandbox = Sandbox::empty(Place::local());
+        for name in ["one", "two"] {
+            sandbox.write(&format!("sql/sources/{name}.sql"), self.declaration(name));
+            self.write(&sandbox, name);
+        }
+        sandbox
+    }
+}
+
+fn kind(id: u64) -> &'static str {
+    if id.is_multiple_of(4) {
+        "rare"
+    } else {
+        "common"
+    }
+}
+
+fn note(id: u64) -> String {
+    incompressible(id).repeat(4)
+}
+
+fn parquet(ids: &[u64]) -> Bytes {
+    let columns: [(&str, ArrayRef); 3] = [
+        (
+            "id",
+            Arc::new(ids.iter().map(|id| *id as i64).collect::<Int64Array>()),
+        ),
+        (
+            "kind",
+            Arc::new(
+                ids.iter()
+                    .map(|id| Some(kind(*id)))
+                    .collect::<StringArray>(),
+            ),
+        ),
+        (
+            "note",
+            Arc::new(
+                ids.iter()
+                    .map(|id| Some(note(*id)))
+                    .collect::<StringArray>(),
+            ),
+        ),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).expect("a batch");
+    let mut file = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut file, batch.schema(), None).expect("a writer");
+    writer.write(&batch).expect("write");
+    writer.close().expect("close");
+    file.into()
+}
+
+fn define(sandbox: &Sandbox, table: &str, query: &str) {
+    let definition = format!("COPY ({query}) TO '{table}'");
+    sandbox.write(&format!("sql/{table}.sql"), definition);
+}
+
+/// Scans and passes of the report.
+fn passes(ran: &Ran) -> (Value, Value) {
+    let report = ran.report();
+    (report["scans"].clone(), report["passes"].clone())
+}
+
+fn count(sandbox: &Sandbox, table: &str) -> u64 {
+    let published = check_published(&sandbox.place);
+    published[table][0]["rows"].as_u64().expect("a number")
+}
+
+fn tables_share_a_pass(raw: Raw) {
+    let sandbox = raw.sandbox();
+    define(&sandbox, "rare", "SELECT id FROM one WHERE kind = 'rare'");
+    define(
+        &sandbox,
+        "common",
+        "SELECT id, note FROM one WHERE kind = 'common'",
+    );
+    define(
+        &sandbox,
+        "kinds",
+        "SELECT kind, count(*) AS n FROM one GROUP BY kind",
+    );
+    define(&sandbox, "other", "SELECT id FROM two");
+    let ran = sandbox.run(&ARGS).succeeded();
+    assert_eq!(passes(&ran), (json!(4), json!(2)));
+    assert_eq!(count(&sandbox, "rare"), ROWS / 4);
+    assert_eq!(count(&sandbox, "common"), ROWS / 4 * 3);
+    assert_eq!(count(&sandbox, "other"), ROWS);
+    let mut common = rows(&sandbox.place, "common");
+    common.sort_by_key(|row| row["id"].as_u64());
+    let expected = (0..ROWS).filter(|id| kind(*id) == "common");
+    assert!(
+        common
+            .into_iter()
+            .eq(expected.map(|id| json!({"id": id, "note": note(id)})))
+    );
+    // Each table's record is of all that was read for it.
+    let published = check_published(&sandbox.place);
+    for table in ["rare", "common", "kinds", "other"] {
+        let source = &published[table][0]["sources"][0];
+        assert_eq!(
+            (&source["files"], &source["rows_read"]),
+            (&json!(2), &json!(ROWS)),
+            "{table}"
+        );
+    }
+}
+
+fn a_table_that_fails_or_ends_early_leaves_the_others_alone(raw: Raw) {
+    let sandbox = raw.sandbox();
+    define(&sandbox, "all", "SELECT id, note FROM one");
+    define(&sandbox, "fails", "SELECT 1 / (id - 5000) AS x FROM one");
+    // Its first rows are all it wants of the pass; then it is busy with something else.
+    define(
+        &sandbox,
+        "few",
+        "SELECT count(*) AS n FROM (SELECT kind FROM one WHERE id < 100 LIMIT 3) JOIN two ON two.id >= 0",
+    );
+    let ran = sandbox.run(&ARGS).ended(1);
+    assert_eq!(
+        ran.results(),
+        [
+            "all 2026-01-15 published",
+            "fails 2026-01-15 failed",
+            "few 2026-01-15 published",
+        ]
+    );
+    assert_eq!(count(&sandbox, "all"), ROWS);
+    assert_eq!(rows(&sandbox.place, "few"), [json!({"n": 3 * ROWS})]);
+}
+
+fn a_source_read_twice_by_one_table_is_read_twice(raw: Raw) {
+    let sandbox = raw.sandbox();
+    define(
+        &sandbox,
+        "pairs",
+        "SELECT a.id, b.note FROM one a JOIN one b ON a.id = b.id AND a.kind = 'rare'",
+    );
+    define(&sandbox, "all", "SELECT id FROM one");
+    let ran = sandbox.run(&ARGS).succeeded();
+    assert_eq!(passes(&ran), (json!(3), json!(2)));
+    assert_eq!(count(&sandbox, "pairs"), ROWS / 4);
+    assert_eq!(count(&sandbox, "all"), ROWS);
+}
+
+fn joins_in_opposite_order_do_not_wait_for_each_other(raw: Raw) {
+    let sandbox = raw.sandbox();
+    // The left side is read to its end before the right one is begun.
+    let join = |left: &str, right: &str| {
+        format!("SELECT l.id, r.note FROM {left} l LEFT JOIN {right} r ON l.id = r.id")
+    };
+    define(&sandbox, "forth", &join("one", "two"));
+    define(&sandbox, "back", &join("two", "one"));
+    define(&sandbox, "alone", "SELECT id FROM two");
+    sandbox
+        .run(&["--date", "2026-01-15", "--output", "json"])
+        .succeeded();
+    for table in ["forth", "back", "alone"] {
+        assert_eq!(count(&sandbox, table), ROWS, "{table}");
+    }
+}
+
+/// What is malformed for one table is a row of another that does not look at it.
+#[test]
+fn a_line_is_malformed_only_for_those_who_read_what_is_wrong_in_it() {
+    let sandbox = Sandbox::empty(Place::local());
+    sandbox.write("sql/sources/one.sql", Raw::Json.declaration("one"));
+    let text =
+        "{\"id\":1,\"note\":\"a\"}\n{\"id\":2,\"note\":7}\n{\"id\":3\n{\"id\":4,\"note\":\"d\"}\n";
+    sandbox.write("raw/one/0.json", text);
+    define(&sandbox, "ids", "SELECT id FROM one");
+    define(&sandbox, "notes", "SELECT id, note FROM one");
+    let together = [&ARGS[..], &["--max-rejects", "9"]].concat();
+    let ran = sandbox.run(&together).ended(0);
+    assert_eq!(passes(&ran), (json!(2), json!(1)));
+    let ids = |table: &str| {
+        let mut ids: Vec<Value> = rows(&sandbox.place, table)
+            .into_iter()
+            .map(|row| row["id"].clone())
+            .collect();
+        ids.sort_by_key(Value::as_u64);
+        ids
+    };
+    assert_eq!(ids("ids"), [1, 2, 4]);
+    assert_eq!(ids("notes"), [1, 4]);
+    let published = check_published(&sandbox.place);
+    let rejected = |table: &str| published[table][0]["sources"][0]["rows_rejected"].clone();
+    assert_eq!((rejected("ids"), rejected("notes")), (json!(1), json!(2)));
+}
+
+/// A snapshot reads all days, an incremental table its own: each gets its files from one pass.
+#[test]
+fn tables_that_need_other_files_of_a_source_share_a_pass() {
+    let sandbox = world(Place::local());
+    set_views(&sandbox, 15, &[view(15, 15), view(16, 15)]);
+    let narrow = "SELECT id, date_part('year', time) AS year FROM views
+        WHERE received >= $window_start AND received < $window_end AND date = '2026-01-15'";
+    sandbox.write(
+        "sql/narrow.sql",
+        format!("COPY ({narrow}) TO 'narrow' PARTITIONED BY (year)"),
+    );
+    define(&sandbox, "everything", "SELECT id FROM views");
+    let ran = sandbox
+        .run(&[
+            "--date",
+            "2026-01-15",
+            "--output",
+            "json",
+            "narrow",
+            "everything",
+        ])
+        .succeeded();
+    assert_eq!(passes(&ran), (json!(2), json!(1)));
+    assert_eq!(count(&sandbox, "everything"), 7);
+    assert_eq!(count(&sandbox, "narrow"), 2);
+    let published = check_published(&sandbox.place);
+    let read = |table: &str| {
+        let source = &published[table][0]["sources"][0];
+        (source["files"].clone(), source["rows_read"].clone())
+    };
+    assert_eq!(read("everything"), (json!(6), json!(7)));
+    assert_eq!(read("narrow"), (json!(1), json!(2)));
+}
