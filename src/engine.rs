@@ -22,23 +22,27 @@ use futures::TryStreamExt;
 
 use crate::cycle::{Cycle, SyncMode};
 use crate::definition::{Definition, WINDOW_END, WINDOW_START};
+use crate::encode::GzipLevel;
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
 use crate::layout::FileFormat;
 use crate::source::{Offers, ScanLog, Seat, SourceScan, Sources};
 use crate::stage::{
-    EMPTY_FILE_OPTION, Stage, StageFormats, StageSpec, WINDOW_COLUMN_OPTION, spec_of, staged_files,
+    Compressing, EMPTY_FILE_OPTION, Stage, StageFormats, StageSpec, WINDOW_COLUMN_OPTION, spec_of,
+    staged_files,
 };
 use crate::staged::StagedFile;
 use crate::store::{self, Location, S3Options};
 
-/// What a machine gives to the queries.
+/// What a machine gives to the queries and their files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EngineSettings {
     /// For queries, sorts and open files together, in bytes.
     pub memory_limit: usize,
     /// Tasks a query is split into.
     pub parallelism: usize,
+    /// Of JSON files whose definition gives none.
+    pub gzip_level: GzipLevel,
 }
 
 /// A session with all sources registered.
@@ -78,7 +82,7 @@ impl Engine {
             .with_runtime_env(runtime)
             .with_default_features()
             .build();
-        StageFormats::register(&mut state).map_err(from_datafusion)?;
+        StageFormats::register(&mut state, settings.gzip_level).map_err(from_datafusion)?;
         let context = SessionContext::new_with_state(state);
 
         let base = from.map(Location::url);
@@ -212,7 +216,8 @@ async fn run(plan: &Arc<dyn ExecutionPlan>, state: &SessionState) -> Result<Vec<
 fn config(settings: EngineSettings) -> SessionConfig {
     let mut config = SessionConfig::new()
         .with_target_partitions(settings.parallelism)
-        .with_information_schema(true);
+        .with_information_schema(true)
+        .with_extension(Arc::new(Compressing::new(settings.parallelism)));
     let options = config.options_mut();
     // `TIMESTAMP WITH TIME ZONE` is an instant; a day is a UTC day.
     options.execution.time_zone = Some("+00:00".to_owned());

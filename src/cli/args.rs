@@ -180,6 +180,11 @@ pub struct RunArguments {
     #[arg(long, env = "DAYPORT_TARGET_FILE_SIZE", value_name = "SIZE")]
     pub target_file_size: Option<String>,
 
+    /// How hard JSON files are compressed, 1 (fastest) to 12 (smallest)
+    #[arg(long, env = "DAYPORT_GZIP_LEVEL", value_name = "LEVEL", default_value_t = 4,
+          value_parser = clap::value_parser!(u8).range(1..=12))]
+    pub gzip_level: u8,
+
     /// Tables at work at once, which share the reading of their sources [default: 32]
     #[arg(long, env = "DAYPORT_JOBS", value_name = "N")]
     pub jobs: Option<usize>,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::cli::args::{FormatKind, PlaceArguments, RunArguments, S3Arguments, SseKind};
 use crate::cycle::Cycle;
+use crate::encode::GzipLevel;
 use crate::engine::EngineSettings;
 use crate::env;
 use crate::error::{Error, Result};
@@ -51,6 +52,7 @@ pub fn engine(places: &PlaceArguments) -> Result<EngineSettings> {
     Ok(EngineSettings {
         memory_limit: usize::try_from(memory).unwrap_or(usize::MAX),
         parallelism: env::processors(),
+        gzip_level: GzipLevel::default(),
     })
 }
 
@@ -114,6 +116,12 @@ pub fn target_file_size(arguments: &RunArguments) -> Result<Option<u64>> {
     let text = arguments.target_file_size.as_deref();
     text.map(|text| size("--target-file-size", text, LEAST_FILE_SIZE))
         .transpose()
+}
+
+pub fn gzip_level(arguments: &RunArguments) -> Result<GzipLevel> {
+    let level = arguments.gzip_level;
+    GzipLevel::new(level)
+        .ok_or_else(|| Error::invalid(format!("--gzip-level: {level} is not 1 to 12")))
 }
 
 pub fn jobs(arguments: &RunArguments) -> Result<usize> {

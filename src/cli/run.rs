@@ -8,7 +8,7 @@ use crate::cli::args::{ReportForm, RunArguments};
 use crate::cli::progress::Bars;
 use crate::cli::{config, render};
 use crate::definition;
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineSettings};
 use crate::env::{self, Clock};
 use crate::error::{Error, ExitCode, Result};
 use crate::run::{Context, Request, Unwatched, Watch, pick, run as run_tables};
@@ -39,7 +39,10 @@ pub async fn run(arguments: RunArguments) -> Result<ExitCode> {
         allow_shrink: arguments.allow_shrink,
     };
     let sources = Sources::load(&places.sql.join("sources"))?;
-    let settings = config::engine(places)?;
+    let settings = EngineSettings {
+        gzip_level: config::gzip_level(&arguments)?,
+        ..config::engine(places)?
+    };
     let source_s3 = config::source_s3(&arguments.s3);
     let engine = Engine::open(&sources, from.as_ref(), &source_s3, settings).await?;
     let watch: Box<dyn Watch> = if arguments.quiet {

@@ -1,38 +1,38 @@
 //! Record batches to the bytes of one file. Bytes only: no store, no engine.
 
+mod gzip;
 mod json;
 mod parquet;
-
-use std::io::Write;
 
 use ::parquet::file::properties::WriterProperties;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
-use crate::encode::json::JsonEncoder;
-use crate::encode::parquet::ParquetEncoder;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use serde::Serialize;
 
+use crate::encode::json::JsonEncoder;
+use crate::encode::parquet::ParquetEncoder;
 use crate::error::{Error, Result};
 use crate::layout::FileFormat;
+
+pub use gzip::{Block, Gzip, GzipLevel, Member};
+pub use json::{LineWriter, Text};
+
+/// A row group smaller than this is not worth ending to relieve memory, in bytes.
+const LEAST_ROW_GROUP: usize = 1 << 20;
 
 /// How the files of a table are encoded.
 #[derive(Debug, Clone)]
 pub enum Encoding {
     /// One JSON object a line, gzip.
-    Json {
-        /// 0 to 9.
-        gzip_level: u32,
-    },
+    Json(Gzip),
     Parquet(Box<WriterProperties>),
 }
 
 impl Encoding {
     pub fn format(&self) -> FileFormat {
         match self {
-            Encoding::Json { .. } => FileFormat::Json,
+            Encoding::Json(_) => FileFormat::Json,
             Encoding::Parquet(_) => FileFormat::Parquet,
         }
     }
@@ -40,7 +40,7 @@ impl Encoding {
     /// The name of the compression, in lower case.
     pub fn compression(&self) -> String {
         match self {
-            Encoding::Json { .. } => "gzip".to_owned(),
+            Encoding::Json(_) => "gzip".to_owned(),
             Encoding::Parquet(properties) => parquet::compression(properties),
         }
     }
@@ -48,7 +48,7 @@ impl Encoding {
     /// Memory that a file takes as soon as it is open, in bytes; a generous guess.
     pub fn opening_memory(&self, schema: &SchemaRef) -> usize {
         match self {
-            Encoding::Json { .. } => json::OPENING_MEMORY,
+            Encoding::Json(_) => json::OPENING_MEMORY,
             Encoding::Parquet(_) => parquet::opening_memory(schema),
         }
     }
@@ -56,14 +56,13 @@ impl Encoding {
 
 /// A whole gzip file of JSON lines.
 pub fn json_lines<T: Serialize>(rows: &[T]) -> Result<Vec<u8>> {
-    let failed =
-        |error: std::io::Error| Error::internal("cannot write JSON lines").with_source(error);
-    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    let mut text = Vec::new();
     for row in rows {
-        serde_json::to_writer(&mut gzip, row).map_err(|error| failed(error.into()))?;
-        gzip.write_all(b"\n").map_err(failed)?;
+        serde_json::to_writer(&mut text, row)
+            .map_err(|error| Error::internal("cannot write JSON lines").with_source(error))?;
+        text.push(b'\n');
     }
-    gzip.finish().map_err(failed)
+    Gzip::new(GzipLevel::default()).compress(&text)
 }
 
 /// An open file: takes batches, gives bytes.
@@ -75,7 +74,7 @@ pub enum Encoder {
 impl Encoder {
     pub fn new(encoding: &Encoding, schema: &SchemaRef) -> Result<Self> {
         Ok(match encoding {
-            Encoding::Json { gzip_level } => Encoder::Json(Box::new(JsonEncoder::new(*gzip_level))),
+            Encoding::Json(gzip) => Encoder::Json(Box::new(JsonEncoder::new(gzip, schema))),
             Encoding::Parquet(properties) => {
                 Encoder::Parquet(Box::new(ParquetEncoder::new(schema, properties)?))
             }
@@ -87,6 +86,22 @@ impl Encoder {
         match self {
             Encoder::Json(encoder) => encoder.write(batch),
             Encoder::Parquet(encoder) => encoder.write(batch),
+        }
+    }
+
+    /// Takes the next block to be compressed, wherever there is a processor for it. Its member must
+    /// be given back to [`Encoder::append`], after those of the blocks taken before.
+    pub fn take_block(&mut self) -> Option<Block> {
+        match self {
+            Encoder::Json(encoder) => encoder.take_block(),
+            Encoder::Parquet(_) => None,
+        }
+    }
+
+    /// Appends the compressed form of a block that was taken.
+    pub fn append(&mut self, member: &Member) {
+        if let Encoder::Json(encoder) = self {
+            encoder.append(member);
         }
     }
 
@@ -106,16 +121,15 @@ impl Encoder {
         }
     }
 
-    /// What would be added to the file, beyond the bytes finished so far, if it ended now.
+    /// About what would be added to the file, beyond the bytes finished so far, if it ended now.
     pub fn pending(&self) -> usize {
         match self {
-            // deflate holds back less than a block.
-            Encoder::Json(_) => 0,
+            Encoder::Json(encoder) => encoder.pending(),
             Encoder::Parquet(encoder) => encoder.pending(),
         }
     }
 
-    /// Memory held, in bytes.
+    /// Memory held, in bytes; that of blocks under way included.
     pub fn memory(&self) -> usize {
         match self {
             Encoder::Json(encoder) => encoder.memory(),
@@ -123,15 +137,22 @@ impl Encoder {
         }
     }
 
-    /// Gives up memory at some cost in file size: ends the row group.
+    /// Gives up memory at some cost in file size, if that is worth it: ends the row group, or the
+    /// block.
     pub fn relieve(&mut self) -> Result<()> {
         match self {
-            Encoder::Json(_) => Ok(()),
-            Encoder::Parquet(encoder) => encoder.end_row_group(),
+            Encoder::Json(encoder) => {
+                encoder.end_block();
+                Ok(())
+            }
+            Encoder::Parquet(encoder) if encoder.pending() >= LEAST_ROW_GROUP => {
+                encoder.end_row_group()
+            }
+            Encoder::Parquet(_) => Ok(()),
         }
     }
 
-    /// Ends the file and gives its last bytes, and the rows that the format counted.
+    /// Ends the file, after all blocks that were taken are back, and gives its last bytes, and the rows that the format counted.
     pub fn finish(self) -> Result<(Vec<u8>, u64)> {
         match self {
             Encoder::Json(encoder) => encoder.finish(),

@@ -23,7 +23,7 @@ use datafusion::physical_expr::LexRequirement;
 use datafusion::physical_plan::ExecutionPlan;
 use object_store::{ObjectMeta, ObjectStore};
 
-use crate::encode::Encoding;
+use crate::encode::{Encoding, Gzip, GzipLevel};
 use crate::error::Error;
 use crate::layout::FileFormat;
 use crate::schema::{ColumnType, ExportSchema};
@@ -40,21 +40,26 @@ pub const EMPTY_FILE_OPTION: &str = "dayport.empty_file";
 const ROW_GROUP_BYTES: usize = 128 << 20;
 const ROW_GROUP_ROWS: usize = 1 << 20;
 
-/// About what `gzip` does without options.
-const GZIP_LEVEL: u32 = 6;
-
 /// The formats of an export.
 pub struct StageFormats;
 
 impl StageFormats {
-    /// Replaces the JSON and Parquet formats of a session.
-    pub fn register(state: &mut SessionState) -> Result<()> {
+    /// Replaces the JSON and Parquet formats of a session. JSON files whose `OPTIONS` say nothing
+    /// are compressed at `gzip_level`.
+    pub fn register(state: &mut SessionState, gzip_level: GzipLevel) -> Result<()> {
+        let gzip = Gzip::new(gzip_level);
         let stock: [(FileFormat, Arc<dyn FileFormatFactory>); 2] = [
             (FileFormat::Json, Arc::new(JsonFormatFactory::new())),
             (FileFormat::Parquet, Arc::new(ParquetFormatFactory::new())),
         ];
         for (format, stock) in stock {
-            state.register_file_format(Arc::new(StageFormatFactory { format, stock }), true)?;
+            let gzip = gzip.clone();
+            let factory = StageFormatFactory {
+                format,
+                stock,
+                gzip,
+            };
+            state.register_file_format(Arc::new(factory), true)?;
         }
         Ok(())
     }
@@ -64,6 +69,8 @@ impl StageFormats {
 struct StageFormatFactory {
     format: FileFormat,
     stock: Arc<dyn FileFormatFactory>,
+    /// Shared by all tables.
+    gzip: Gzip,
 }
 
 impl GetExt for StageFormatFactory {
@@ -83,7 +90,7 @@ impl FileFormatFactory for StageFormatFactory {
         let empty_file = options.remove(EMPTY_FILE_OPTION).as_deref() == Some("true");
         let (encoding, stock) = match self.format {
             FileFormat::Json => {
-                let encoding = JsonOptions::parse(&options)?;
+                let encoding = JsonOptions::parse(&options, &self.gzip)?;
                 (encoding, self.stock.create(state, &HashMap::new())?)
             }
             FileFormat::Parquet => {
@@ -116,8 +123,8 @@ impl FileFormatFactory for StageFormatFactory {
 struct JsonOptions;
 
 impl JsonOptions {
-    fn parse(options: &HashMap<String, String>) -> Result<Encoding, Error> {
-        let mut gzip_level = GZIP_LEVEL;
+    fn parse(options: &HashMap<String, String>, default: &Gzip) -> Result<Encoding, Error> {
+        let mut gzip = default.clone();
         for (key, value) in options {
             match key.as_str() {
                 "format.compression" if value.eq_ignore_ascii_case("gzip") => {}
@@ -128,10 +135,11 @@ impl JsonOptions {
                     .with_hint("JSON files are always gzip; leave the option out"));
                 }
                 "format.compression_level" => {
-                    let level = value.parse().ok().filter(|level| *level <= 9);
-                    gzip_level = level.ok_or_else(|| {
-                        Error::invalid(format!("compression_level '{value}' is not 0 to 9"))
-                    })?;
+                    let level = value.parse().ok().and_then(GzipLevel::new);
+                    gzip = Gzip::new(level.ok_or_else(|| {
+                        Error::invalid(format!("compression_level '{value}' is not 1 to 12"))
+                            .with_hint("1 is the fastest, 12 the smallest")
+                    })?);
                 }
                 other => {
                     let name = other.trim_start_matches("format.");
@@ -140,7 +148,7 @@ impl JsonOptions {
                 }
             }
         }
-        Ok(Encoding::Json { gzip_level })
+        Ok(Encoding::Json(gzip))
     }
 }
 

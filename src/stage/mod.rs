@@ -21,6 +21,7 @@ pub use exec::{StageExec, StageSpec};
 pub use format::{EMPTY_FILE_OPTION, StageFormats, WINDOW_COLUMN_OPTION, spec_of};
 pub use numbers::Numbering;
 pub use rows::staged_files;
+pub use shard::Compressing;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};

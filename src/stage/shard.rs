@@ -1,5 +1,6 @@
 //! One partition's rows into shards: encode, digest, upload, and roll at the target size.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -10,17 +11,18 @@ use datafusion::arrow::compute;
 use datafusion::arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use datafusion::execution::memory_pool::MemoryReservation;
 use sha2::{Digest, Sha256};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
 
-use crate::encode::{Encoder, Encoding};
+use crate::encode::{Encoder, Encoding, Member};
 use crate::error::{Error, Result};
 use crate::layout::{FileFormat, Partition, Shard};
 use crate::stage::Stage;
 use crate::staged::StagedFile;
 use crate::store::Upload;
 
-/// A row group smaller than this is not worth ending to relieve memory, in bytes.
-const LEAST_ROW_GROUP: usize = 1 << 20;
+/// Blocks of one file that are compressed, or wait to be appended, at once.
+const MOST_BLOCKS: usize = 8;
 
 /// What all partitions of a table share.
 #[derive(Debug)]
@@ -30,6 +32,17 @@ pub struct ShardSettings {
     pub schema: SchemaRef,
     /// The window column's place in `schema`.
     pub window_column: Option<usize>,
+    pub compressing: Compressing,
+}
+
+/// Blocks that may be compressed at once, of all tables of a session that carries it as an extension.
+#[derive(Debug, Clone)]
+pub struct Compressing(Arc<Semaphore>);
+
+impl Compressing {
+    pub fn new(processors: usize) -> Self {
+        Self(Arc::new(Semaphore::new(processors.max(1))))
+    }
 }
 
 /// Writes all batches of one partition. Returns when their channel is closed and every byte is in
@@ -67,6 +80,8 @@ pub async fn write_partition(
 /// A shard that takes rows.
 struct OpenShard {
     encoder: Encoder,
+    /// Blocks of the encoder on their way back, in order.
+    blocks: VecDeque<JoinHandle<Result<Member>>>,
     rows: u64,
     window: Option<(i64, i64)>,
     sink: Sink,
@@ -76,6 +91,7 @@ impl OpenShard {
     fn new(settings: Arc<ShardSettings>, partition: Partition) -> Result<Self> {
         Ok(Self {
             encoder: Encoder::new(&settings.encoding, &settings.schema)?,
+            blocks: VecDeque::new(),
             rows: 0,
             window: None,
             sink: Sink {
@@ -90,6 +106,7 @@ impl OpenShard {
 
     async fn write(&mut self, batch: &RecordBatch, memory: &MemoryReservation) -> Result<()> {
         self.encoder.write(batch)?;
+        self.compress().await?;
         self.widen_window(batch);
         let rows = batch.num_rows() as u64;
         self.rows += rows;
@@ -97,14 +114,45 @@ impl OpenShard {
         stage.progress().rows.fetch_add(rows, Ordering::Relaxed);
 
         if memory.try_resize(self.encoder.memory()).is_err() {
-            if self.encoder.pending() >= LEAST_ROW_GROUP {
-                self.encoder.relieve()?;
-            }
+            self.encoder.relieve()?;
+            self.compress().await?;
+            self.blocks_in(0).await?;
             // What is needed to go on at all is taken even above the limit.
             memory.resize(self.encoder.memory());
         }
         if self.encoder.ready() as u64 >= stage.part_size(self.sink.format()) {
             self.sink.send(self.encoder.take()).await?;
+        }
+        Ok(())
+    }
+
+    /// Has the blocks that are ready compressed by other threads. What is taken back depends on their
+    /// number alone, not on how fast they are, so that equal rows make equal files.
+    async fn compress(&mut self) -> Result<()> {
+        while let Some(block) = self.encoder.take_block() {
+            let permits = Arc::clone(&self.sink.settings.compressing.0);
+            let permit = permits.acquire_owned().await.map_err(|error| {
+                Error::internal("nothing is compressed any more").with_source(error)
+            })?;
+            self.blocks.push_back(tokio::task::spawn_blocking(move || {
+                let member = block.compress();
+                drop(permit);
+                member
+            }));
+            self.blocks_in(MOST_BLOCKS).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes compressed blocks back until only `left` are on their way.
+    async fn blocks_in(&mut self, left: usize) -> Result<()> {
+        while self.blocks.len() > left
+            && let Some(block) = self.blocks.pop_front()
+        {
+            let member = block
+                .await
+                .map_err(|error| Error::internal("compressing broke off").with_source(error))??;
+            self.encoder.append(&member);
         }
         Ok(())
     }
@@ -130,12 +178,14 @@ impl OpenShard {
         size >= stage.target_file_size(self.sink.format())
     }
 
-    async fn finish(self) -> Result<StagedFile> {
+    async fn finish(mut self) -> Result<StagedFile> {
+        self.blocks_in(0).await?;
         let Self {
             mut encoder,
             rows,
             window,
             mut sink,
+            ..
         } = self;
         let mut last = encoder.take();
         let (end, encoded) = encoder.finish()?;

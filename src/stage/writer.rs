@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::layout::Partition;
 use crate::schema::ExportSchema;
 use crate::stage::overflow::Overflow;
-use crate::stage::shard::{ShardSettings, write_partition};
+use crate::stage::shard::{Compressing, ShardSettings, write_partition};
 use crate::stage::split::{Splitter, columns_named};
 use crate::stage::{Stage, StageSpec};
 use crate::staged::StagedFile;
@@ -106,6 +106,11 @@ impl Writer {
             .window_column
             .as_ref()
             .and_then(|name| schema.index_of(name).ok());
+        let session = context.session_config();
+        let compressing = match session.get_extension::<Compressing>() {
+            Some(shared) => Compressing::clone(&shared),
+            None => Compressing::new(session.target_partitions()),
+        };
         Ok(Self {
             splitter,
             data_columns: schema.fields().iter().map(|f| f.name().clone()).collect(),
@@ -117,6 +122,7 @@ impl Writer {
                 encoding: spec.encoding.clone(),
                 schema,
                 window_column,
+                compressing,
             }),
             context,
             open: HashMap::new(),

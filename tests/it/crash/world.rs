@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dayport::cycle::Cycle;
 use dayport::definition::Definition;
+use dayport::encode::GzipLevel;
 use dayport::engine::{Engine, EngineSettings};
 use dayport::env::Clock;
 use dayport::layout::FileFormat;
@@ -201,6 +202,7 @@ impl World {
         let settings = EngineSettings {
             memory_limit: 64 << 20,
             parallelism: 1,
+            gzip_level: GzipLevel::default(),
         };
         let from = Location::parse(folder.path().to_str().unwrap()).unwrap();
         let sources = Sources::load(&sources).unwrap();

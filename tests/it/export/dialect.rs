@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 
 use super::exported;
 use crate::support::{Place, Sandbox, gzip, rows, sorted};
@@ -14,7 +14,7 @@ fn text_of(sandbox: &Sandbox, table: &str) -> String {
         panic!("not one file: {keys:?}");
     };
     let mut text = String::new();
-    GzDecoder::new(sandbox.place.read(key).as_ref())
+    MultiGzDecoder::new(sandbox.place.read(key).as_ref())
         .read_to_string(&mut text)
         .expect("gzip of UTF-8 text");
     text

@@ -1,5 +1,6 @@
 //! One day of the fixtures, exported for each place in each format.
 
+mod blocks;
 mod day;
 mod dialect;
 mod expected;

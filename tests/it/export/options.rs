@@ -61,8 +61,12 @@ fn options_that_are_none_are_refused() {
             "compression 'zstd'",
         ),
         (
-            "STORED AS JSON OPTIONS (compression_level '10')",
-            "compression_level '10'",
+            "STORED AS JSON OPTIONS (compression_level '13')",
+            "compression_level '13' is not 1 to 12",
+        ),
+        (
+            "STORED AS JSON OPTIONS (compression_level '0')",
+            "compression_level '0' is not 1 to 12",
         ),
         ("STORED AS JSON OPTIONS (speed 'fast')", "'speed'"),
         ("STORED AS PARQUET OPTIONS (compression 'fast')", "fast"),

@@ -1,0 +1,304 @@
+//! Web events like those of real exports, the same in every run: about 1.3 KB of JSON each.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, Float64Array, Int32Array, Int64Array, ListArray, RecordBatch, StringArray,
+    StructArray, TimestampMicrosecondArray,
+};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::Field;
+
+/// Rows of one batch, as the engine gives them.
+pub const ROWS: usize = 8192;
+
+const WORDS: [&str; 24] = [
+    "market",
+    "election",
+    "climate",
+    "budget",
+    "storm",
+    "league",
+    "transfer",
+    "review",
+    "kitchen",
+    "garden",
+    "travel",
+    "london",
+    "paris",
+    "festival",
+    "court",
+    "minister",
+    "health",
+    "economy",
+    "science",
+    "battery",
+    "energy",
+    "recipe",
+    "interview",
+    "opinion",
+];
+
+/// Two batches and more differ, but come from one small world of articles, agents and places, so
+/// that they are about as compressible as the real thing.
+pub fn events(batches: usize) -> Vec<RecordBatch> {
+    let mut random = Random(0x2026_0115);
+    (0..batches).map(|_| batch(&mut random)).collect()
+}
+
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        (self.next() >> 16) % end
+    }
+
+    /// Small numbers much more often than great ones.
+    fn skewed(&mut self, end: u64) -> u64 {
+        let bound = self.below(end) + 1;
+        self.below(bound)
+    }
+
+    fn uuid(&mut self) -> String {
+        let (high, low) = (self.next(), self.next());
+        format!(
+            "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+            high >> 32,
+            high >> 16 & 0xffff,
+            high & 0xfff,
+            low >> 48 & 0x3fff | 0x8000,
+            low & 0xffff_ffff_ffff
+        )
+    }
+}
+
+/// `count` words that depend on `seed` alone.
+fn words(seed: u64, count: u64, between: &str) -> String {
+    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let words = (0..count).map(|_| WORDS[random.below(WORDS.len() as u64) as usize]);
+    words.collect::<Vec<_>>().join(between)
+}
+
+fn title(article: u64) -> String {
+    let plain = words(article, 5 + article % 7, " ");
+    match article % 20 {
+        0 => format!("“{plain}” — l’été à Besançon"),
+        1 => format!("{plain} \"exclusive\" \\ live"),
+        2 => format!("{plain} 🚀 東京"),
+        3 => format!("{plain}\ttab & <b>bold</b>"),
+        _ => plain,
+    }
+}
+
+fn url(article: u64) -> String {
+    let (domain, slug) = (domain(article), words(article, 4 + article % 5, "-"));
+    format!(
+        "https://{domain}/{}/2026/01/{slug}-{:08x}",
+        words(article, 1, ""),
+        article * 7_919
+    )
+}
+
+fn domain(article: u64) -> String {
+    const KINDS: [&str; 4] = ["www", "m", "sport", "news"];
+    format!(
+        "{}.dailyherald{}.co.uk",
+        KINDS[article as usize % 4],
+        article % 9
+    )
+}
+
+fn user_agent(seed: u64) -> String {
+    let (version, build) = (100 + seed % 45, 1000 + seed * 31 % 6000);
+    match seed % 3 {
+        0 => format!(
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{version}.0.{build}.1 Safari/537.36"
+        ),
+        1 => format!(
+            "Mozilla/5.0 (iPhone; CPU iPhone OS {}_{} like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/{}.1 Mobile/15E148 Safari/604.1",
+            version % 8 + 12,
+            build % 7,
+            version % 8 + 12
+        ),
+        _ => format!(
+            "Mozilla/5.0 (X11; Ubuntu; Linux x86_64; rv:{version}.0) Gecko/20100101 Firefox/{version}.0"
+        ),
+    }
+}
+
+fn batch(random: &mut Random) -> RecordBatch {
+    let numbers =
+        |random: &mut Random, end| -> Vec<u64> { (0..ROWS).map(|_| random.skewed(end)).collect() };
+    let (articles, agents) = (numbers(random, 20_000), numbers(random, 400));
+    let (places, providers) = (numbers(random, 3_000), numbers(random, 500));
+    let users: Vec<String> = (0..ROWS / 4).map(|_| random.uuid()).collect();
+    let of = |seeds: &[u64], spell: &dyn Fn(u64) -> String| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(
+            seeds.iter().map(|seed| spell(*seed)),
+        ))
+    };
+    let ids = |random: &mut Random| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(
+            (0..ROWS).map(|_| random.uuid()),
+        ))
+    };
+    let sometimes = |random: &mut Random, column: &ArrayRef, percent: u64| -> ArrayRef {
+        let text = column
+            .as_any()
+            .downcast_ref::<StringArray>()
+            .expect("strings");
+        let text = text
+            .iter()
+            .map(|text| text.filter(|_| random.below(100) < percent));
+        Arc::new(text.collect::<StringArray>())
+    };
+    let referrers = of(&places, &|seed| {
+        format!("https://www.google.com/{}", words(seed, 4, "-"))
+    });
+    let client = structure(vec![
+        ("url", of(&articles, &url)),
+        ("domain", of(&articles, &domain)),
+        ("title", of(&articles, &title)),
+        ("referrer", sometimes(random, &referrers, 70)),
+        ("user_agent", of(&agents, &user_agent)),
+        ("type", of(&agents, &|_| "web".to_owned())),
+    ]);
+    let geo = structure(vec![
+        (
+            "country",
+            of(&places, &|seed| {
+                ["GB", "FR", "DE", "US"][seed as usize % 4].to_owned()
+            }),
+        ),
+        (
+            "city",
+            of(&places, &|seed| {
+                format!(
+                    "{} {}",
+                    ["Zürich", "London", "São Paulo", "東京"][seed as usize % 4],
+                    seed % 90
+                )
+            }),
+        ),
+        ("continent", of(&places, &|_| "Europe".to_owned())),
+    ]);
+    let isp = structure(vec![
+        (
+            "isp",
+            of(&providers, &|seed| {
+                format!("{} Telecom", words(seed, 2, " "))
+            }),
+        ),
+        (
+            "organization",
+            of(&providers, &|seed| {
+                format!("{} Telecom Ltd", words(seed, 2, " "))
+            }),
+        ),
+        (
+            "autonomous_system_number",
+            Arc::new(Int32Array::from_iter_values(
+                providers.iter().map(|seed| 1000 + *seed as i32),
+            )),
+        ),
+    ]);
+    let categories =
+        StringArray::from_iter_values((0..2 * ROWS as u64).map(|n| words(n % 97, 1, "")));
+    let article = structure(vec![
+        (
+            "id",
+            of(&articles, &|seed| {
+                format!("{:016x}", seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+            }),
+        ),
+        (
+            "categories",
+            list(
+                [2].into_iter().cycle().take(ROWS).collect(),
+                Arc::new(categories),
+            ),
+        ),
+    ]);
+    let engagement = structure(vec![
+        (
+            "engaged_time",
+            Arc::new(Int64Array::from_iter_values(
+                articles.iter().map(|seed| *seed as i64 * 1_003),
+            )),
+        ),
+        (
+            "completion",
+            Arc::new(Float64Array::from_iter_values(
+                agents.iter().map(|seed| *seed as f64 / 400.0),
+            )),
+        ),
+    ]);
+    let times = (0..ROWS as i64).map(|row| 1_768_435_200_000_000 + row * 10_546_131);
+    let user = |row: usize| users[(articles[row] + places[row]) as usize % users.len()].clone();
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("event_id", ids(random)),
+        (
+            "organization_id",
+            of(&articles, &|_| {
+                "3f6d0c1e-5b7a-4c0e-9a51-7d2f8f1f0a11".to_owned()
+            }),
+        ),
+        (
+            "user_id",
+            Arc::new(StringArray::from_iter_values((0..ROWS).map(user))),
+        ),
+        ("session_id", ids(random)),
+        ("view_id", ids(random)),
+        (
+            "time",
+            Arc::new(TimestampMicrosecondArray::from_iter_values(times).with_timezone("UTC")),
+        ),
+        ("segments", segments(random)),
+        (
+            "properties",
+            structure(vec![
+                ("client", client),
+                ("geo_info", geo),
+                ("isp_info", isp),
+                ("article", article),
+                ("engagement", engagement),
+            ]),
+        ),
+    ];
+    RecordBatch::try_from_iter(columns).expect("columns of one length")
+}
+
+/// Sorted ids below 5000, up to sixty of them.
+fn segments(random: &mut Random) -> ArrayRef {
+    let lengths: Vec<usize> = (0..ROWS).map(|_| random.skewed(60) as usize).collect();
+    let mut numbers = Vec::new();
+    for length in &lengths {
+        let mut ids: Vec<i32> = (0..*length).map(|_| random.below(5000) as i32).collect();
+        ids.sort_unstable();
+        numbers.extend(ids);
+    }
+    list(lengths, Arc::new(Int32Array::from(numbers)))
+}
+
+fn list(lengths: Vec<usize>, items: ArrayRef) -> ArrayRef {
+    let field = Field::new("element", items.data_type().clone(), true);
+    let offsets = OffsetBuffer::from_lengths(lengths);
+    Arc::new(ListArray::new(Arc::new(field), offsets, items, None))
+}
+
+fn structure(columns: Vec<(&str, ArrayRef)>) -> ArrayRef {
+    let fields = columns.into_iter().map(|(name, column)| {
+        (
+            Arc::new(Field::new(name, column.data_type().clone(), true)),
+            column,
+        )
+    });
+    Arc::new(StructArray::from(fields.collect::<Vec<_>>()))
+}
