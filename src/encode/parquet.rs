@@ -1,12 +1,18 @@
 //! Parquet: row groups of about 128 MiB or 1 M rows, statistics a page, 3-level lists.
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::arrow_writer::{
+    ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriterOptions, compute_leaves,
+};
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
+use rayon::iter::{
+    IndexedParallelIterator, IntoParallelIterator, IntoParallelRefMutIterator, ParallelIterator,
+};
 
 use crate::error::{Error, Result};
 
@@ -14,8 +20,55 @@ use crate::error::{Error, Result};
 /// with a few thousand rows a file.
 const LEAF_MEMORY: usize = 48 * 1024;
 
+/// Fewer rows are not worth being encoded on several cores.
+const ROWS_TO_SHARE: usize = 1024;
+
 pub struct ParquetEncoder {
-    writer: ArrowWriter<Vec<u8>>,
+    schema: SchemaRef,
+    file: SerializedFileWriter<Vec<u8>>,
+    columns: ArrowRowGroupWriterFactory,
+    /// Ends after this many rows or bytes.
+    most_rows: usize,
+    most_bytes: usize,
+    open: Option<RowGroup>,
+}
+
+/// A row group that takes rows; its pages are in memory.
+struct RowGroup {
+    /// One for each leaf column, in the order of the schema.
+    columns: Vec<ArrowColumnWriter>,
+    rows: usize,
+}
+
+impl RowGroup {
+    /// Encodes the leaf columns of large batches side by side, on all cores.
+    fn write(&mut self, schema: &Schema, batch: &RecordBatch) -> parquet::errors::Result<()> {
+        self.rows += batch.num_rows();
+        let mut leaves = Vec::with_capacity(self.columns.len());
+        for (field, column) in schema.fields().iter().zip(batch.columns()) {
+            leaves.extend(compute_leaves(field, column)?);
+        }
+        if batch.num_rows() < ROWS_TO_SHARE || rayon::current_num_threads() == 1 {
+            let mut pairs = self.columns.iter_mut().zip(&leaves);
+            return pairs.try_for_each(|(column, leaf)| column.write(leaf));
+        }
+        let pairs = self.columns.par_iter_mut().zip(&leaves);
+        pairs.try_for_each(|(column, leaf)| column.write(leaf))
+    }
+
+    fn bytes(&self) -> usize {
+        let columns = self.columns.iter();
+        columns
+            .map(ArrowColumnWriter::get_estimated_total_bytes)
+            .sum()
+    }
+
+    fn memory(&self) -> usize {
+        self.columns
+            .iter()
+            .map(ArrowColumnWriter::memory_size)
+            .sum()
+    }
 }
 
 /// The compression of columns that say nothing else.
@@ -52,51 +105,96 @@ impl ParquetEncoder {
         let options = ArrowWriterOptions::new()
             .with_properties(properties.clone())
             .with_skip_arrow_metadata(true);
-        let schema = SchemaRef::clone(schema);
-        let writer = ArrowWriter::try_new_with_options(Vec::new(), schema, options);
-        let writer = writer.map_err(|error| {
+        let writer =
+            ArrowWriter::try_new_with_options(Vec::new(), SchemaRef::clone(schema), options);
+        let writer = writer.and_then(ArrowWriter::into_serialized_writer);
+        let (file, columns) = writer.map_err(|error| {
             Error::invalid("the columns or options do not fit into Parquet").with_source(error)
         })?;
-        Ok(Self { writer })
+        Ok(Self {
+            schema: SchemaRef::clone(schema),
+            file,
+            columns,
+            most_rows: properties.max_row_group_row_count().unwrap_or(usize::MAX),
+            most_bytes: properties.max_row_group_bytes().unwrap_or(usize::MAX),
+            open: None,
+        })
     }
 
     pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        self.writer
-            .write(batch)
-            .map_err(|error| Error::data("cannot write rows as Parquet").with_source(error))
+        let mut rest = batch.clone();
+        while rest.num_rows() > 0 {
+            let open = match &mut self.open {
+                Some(open) => open,
+                None => {
+                    let number = self.file.flushed_row_groups().len();
+                    let columns = self.columns.create_column_writers(number).map_err(failed)?;
+                    self.open.insert(RowGroup { columns, rows: 0 })
+                }
+            };
+            let fitting = rest
+                .num_rows()
+                .min(self.most_rows.saturating_sub(open.rows).max(1));
+            let rows = rest.slice(0, fitting);
+            rest = rest.slice(fitting, rest.num_rows() - fitting);
+            open.write(&self.schema, &rows).map_err(failed)?;
+            if open.rows >= self.most_rows || open.bytes() >= self.most_bytes {
+                self.end_row_group()?;
+            }
+        }
+        Ok(())
     }
 
     pub fn ready(&self) -> usize {
-        self.writer.inner().len()
+        self.file.inner().len()
     }
 
     /// The writer counts its bytes itself, so what it has written may leave the buffer at any time.
     pub fn take(&mut self) -> Vec<u8> {
-        std::mem::take(self.writer.inner_mut())
+        std::mem::take(self.file.inner_mut())
     }
 
     pub fn pending(&self) -> usize {
-        self.writer.in_progress_size()
+        self.open.as_ref().map_or(0, RowGroup::bytes)
     }
 
     pub fn memory(&self) -> usize {
-        self.writer.memory_size() + self.writer.inner().capacity()
+        let open = self.open.as_ref().map_or(0, RowGroup::memory);
+        open + self.file.inner().capacity()
     }
 
     pub fn end_row_group(&mut self) -> Result<()> {
-        self.writer
-            .flush()
-            .map_err(|error| Error::data("cannot write rows as Parquet").with_source(error))
+        let Some(open) = self.open.take() else {
+            return Ok(());
+        };
+        let close = |columns: Vec<ArrowColumnWriter>| -> parquet::errors::Result<Vec<_>> {
+            if open.rows < ROWS_TO_SHARE {
+                return columns.into_iter().map(ArrowColumnWriter::close).collect();
+            }
+            let columns = columns.into_par_iter();
+            columns.map(ArrowColumnWriter::close).collect()
+        };
+        let mut group = self.file.next_row_group().map_err(failed)?;
+        for chunk in close(open.columns).map_err(failed)? {
+            chunk.append_to_row_group(&mut group).map_err(failed)?;
+        }
+        group.close().map_err(failed)?;
+        Ok(())
     }
 
     pub fn finish(mut self) -> Result<(Vec<u8>, u64)> {
+        self.end_row_group()?;
         let metadata = self
-            .writer
+            .file
             .finish()
             .map_err(|error| Error::internal("cannot end a Parquet file").with_source(error))?;
         let rows = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
         Ok((self.take(), rows))
     }
+}
+
+fn failed(error: parquet::errors::ParquetError) -> Error {
+    Error::data("cannot write rows as Parquet").with_source(error)
 }
 
 #[cfg(test)]
@@ -139,5 +237,45 @@ mod tests {
             .map(|batch| batch.unwrap().num_rows())
             .sum();
         assert_eq!(rows, 3000);
+    }
+
+    /// Columns encoded side by side make the same file as one after the other.
+    #[test]
+    fn rows_end_up_the_same_in_large_batches_and_small_ones() {
+        let numbers: Vec<i64> = (0..10_000).collect();
+        let lists = numbers.iter().map(|n| match n % 3 {
+            0 => None,
+            rest => Some((0..rest).map(|item| Some(n + item)).collect::<Vec<_>>()),
+        });
+        let lists = arrow::array::ListArray::from_iter_primitive::<arrow::datatypes::Int64Type, _, _>(
+            lists.collect::<Vec<_>>(),
+        );
+        let columns: [(&str, arrow::array::ArrayRef); 2] = [
+            ("n", Arc::new(Int64Array::from(numbers))),
+            ("lists", Arc::new(lists)),
+        ];
+        let batch = RecordBatch::try_from_iter_with_nullable(
+            columns.map(|(name, column)| (name, column, true)),
+        )
+        .unwrap();
+        let properties = WriterProperties::builder()
+            .set_max_row_group_row_count(Some(4_000))
+            .build();
+        let read = |batch_rows: usize| -> RecordBatch {
+            let mut encoder = ParquetEncoder::new(&batch.schema(), &properties).unwrap();
+            for first in (0..batch.num_rows()).step_by(batch_rows) {
+                let rows = batch_rows.min(batch.num_rows() - first);
+                encoder.write(&batch.slice(first, rows)).unwrap();
+            }
+            let (file, rows) = encoder.finish().unwrap();
+            assert_eq!(rows, 10_000);
+            let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(file)).unwrap();
+            assert_eq!(reader.metadata().num_row_groups(), 3);
+            let batches: Vec<RecordBatch> = reader.build().unwrap().map(Result::unwrap).collect();
+            arrow::compute::concat_batches(&batch.schema(), &batches).unwrap()
+        };
+        for batch_rows in [10_000, 1_500, 100] {
+            assert_eq!(read(batch_rows), batch, "{batch_rows}");
+        }
     }
 }

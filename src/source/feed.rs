@@ -6,7 +6,6 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::physical_plan::metrics::Count;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use tokio::sync::{Mutex, mpsc};
 
@@ -94,20 +93,14 @@ pub(super) async fn fail_all(feeds: &[&Feed], error: DataFusionError) {
 
 impl Intake {
     /// A stream of batches for one task of the plan.
-    pub(super) fn stream(&self, schema: SchemaRef, rows: Count) -> SendableRecordBatchStream {
+    pub(super) fn stream(&self, schema: SchemaRef) -> SendableRecordBatchStream {
         let queue = Arc::clone(&self.queue);
-        let batches = futures::stream::unfold(Some(queue), move |queue| {
-            let rows = rows.clone();
-            async move {
-                let queue = queue?;
-                match next(&queue).await {
-                    Ok(None) => None,
-                    Ok(Some(batch)) => {
-                        rows.add(batch.num_rows());
-                        Some((Ok(batch), Some(queue)))
-                    }
-                    Err(error) => Some((Err(error), None)),
-                }
+        let batches = futures::stream::unfold(Some(queue), |queue| async {
+            let queue = queue?;
+            match next(&queue).await {
+                Ok(None) => None,
+                Ok(Some(batch)) => Some((Ok(batch), Some(queue))),
+                Err(error) => Some((Err(error), None)),
             }
         });
         Box::pin(RecordBatchStreamAdapter::new(schema, batches))
@@ -144,7 +137,7 @@ mod tests {
     }
 
     fn stream(intake: &Intake) -> SendableRecordBatchStream {
-        intake.stream(batch().schema(), Count::new())
+        intake.stream(batch().schema())
     }
 
     #[tokio::test]

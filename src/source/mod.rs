@@ -15,6 +15,7 @@
 //! | `frozen`, `scan_log` | what was read, on record |
 //! | `rejects` | malformed lines |
 //! | `json` | JSON lines to batches |
+//! | `row_filter` | the conditions of a query on the rows of a scan |
 //! | `share`, `feed` | one pass over a source for many tables |
 //! | `views` | views over sources |
 
@@ -31,6 +32,7 @@ mod location;
 mod options;
 mod prune;
 mod rejects;
+mod row_filter;
 mod scan;
 mod scan_log;
 mod share;

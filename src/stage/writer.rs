@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::datatypes::{Fields, Schema, SchemaRef};
 use datafusion::common::runtime::{JoinSet, SpawnedTask};
 use datafusion::execution::TaskContext;
@@ -32,6 +33,9 @@ const MOST_OPEN: usize = 512;
 
 /// Files of the overflow that are finished while the next one is written.
 const CONCURRENT_TAIL: usize = 8;
+
+/// Fewer rows are not sent to a file by themselves.
+const FEW_ROWS: usize = 256;
 
 /// Batches on their way to one file.
 const QUEUED_BATCHES: usize = 2;
@@ -62,11 +66,35 @@ pub struct Writer {
 /// A task that writes one partition, and the way to it.
 struct OpenPartition {
     rows: mpsc::Sender<RecordBatch>,
+    /// Rows of late partitions come one by one: they wait here for each other.
+    few: Vec<RecordBatch>,
     task: SpawnedTask<Result<Vec<StagedFile>>>,
 }
 
 impl OpenPartition {
     async fn send(&mut self, batch: RecordBatch) -> Result<()> {
+        if self.few.is_empty() && batch.num_rows() >= FEW_ROWS {
+            return self.send_now(batch).await;
+        }
+        self.few.push(batch);
+        let rows: usize = self.few.iter().map(RecordBatch::num_rows).sum();
+        match rows >= FEW_ROWS {
+            true => self.send_few().await,
+            false => Ok(()),
+        }
+    }
+
+    async fn send_few(&mut self) -> Result<()> {
+        let few = std::mem::take(&mut self.few);
+        let Some(first) = few.first() else {
+            return Ok(());
+        };
+        let together = concat_batches(first.schema_ref(), &few)
+            .map_err(|error| Error::internal("cannot put rows together").with_source(error))?;
+        self.send_now(together).await
+    }
+
+    async fn send_now(&mut self, batch: RecordBatch) -> Result<()> {
         if self.rows.send(batch).await.is_ok() {
             return Ok(());
         }
@@ -78,7 +106,8 @@ impl OpenPartition {
         }
     }
 
-    async fn finish(self) -> Result<Vec<StagedFile>> {
+    async fn finish(mut self) -> Result<Vec<StagedFile>> {
+        self.send_few().await?;
         drop(self.rows);
         self.task.join().await.map_err(broke_off)?
     }
@@ -202,7 +231,11 @@ impl Writer {
             drop(token);
             written
         });
-        OpenPartition { rows, task }
+        OpenPartition {
+            rows,
+            few: Vec::new(),
+            task,
+        }
     }
 
     /// Ends all files. Nothing of them is visible.

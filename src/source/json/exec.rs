@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -10,11 +11,15 @@ use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExp
 use datafusion::physical_plan::execution_plan::{
     Boundedness, EmissionType, ReplaceChildrenOptions, SchedulingType,
 };
+use datafusion::physical_plan::filter_pushdown::{
+    ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation,
+};
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 
-use super::super::feed::feeds;
+use super::super::feed::{Intake, feeds};
 use super::super::frozen::SourceFile;
+use super::super::row_filter::RowFilter;
 use super::super::scan_log::Scan;
 use super::super::share::Offer;
 use super::columns::Columns;
@@ -24,13 +29,14 @@ use super::reading::{ReadSettings, Reader, SharedFile, read};
 /// that its offer has a place in.
 ///
 /// Its columns are those of the projection. It can be executed once: its counts add up.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in super::super) struct JsonLinesExec {
     groups: Vec<Vec<SourceFile>>,
     settings: ReadSettings,
     columns: Columns,
     scan: Arc<Scan>,
     offer: Option<Arc<Offer>>,
+    filter: RowFilter,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -57,9 +63,33 @@ impl JsonLinesExec {
             columns,
             scan,
             offer,
+            filter: RowFilter::default(),
             properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
         }
+    }
+
+    fn read_alone(&self, files: &[SourceFile], context: &TaskContext) -> Result<Intake> {
+        let (feeds, intake) = feeds(1);
+        let files = files.iter().map(|file| SharedFile {
+            file: file.clone(),
+            readers: vec![0],
+        });
+        let readers = feeds.into_iter().map(|feed| Reader {
+            columns: self.columns.clone(),
+            scan: Arc::clone(&self.scan),
+            feed,
+        });
+        read(&self.settings, files.collect(), readers.collect(), context)?;
+        Ok(intake)
+    }
+
+    fn with_filter(&self, filter: RowFilter) -> Arc<dyn ExecutionPlan> {
+        Arc::new(Self {
+            filter,
+            metrics: ExecutionPlanMetricsSet::new(),
+            ..self.clone()
+        })
     }
 }
 
@@ -70,9 +100,10 @@ impl DisplayAs for JsonLinesExec {
         let names: Vec<&str> = fields.map(|field| field.name().as_str()).collect();
         write!(
             f,
-            "JsonLinesExec: source={}, files={files}, columns=[{}]",
+            "JsonLinesExec: source={}, files={files}, columns=[{}]{}",
             self.scan.source,
-            names.join(", ")
+            names.join(", "),
+            self.filter
         )
     }
 }
@@ -112,6 +143,20 @@ impl ExecutionPlan for JsonLinesExec {
         Ok(self)
     }
 
+    fn handle_child_pushdown_result(
+        &self,
+        phase: FilterPushdownPhase,
+        asked: ChildPushdownResult,
+        _: &ConfigOptions,
+    ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
+        let (answers, filter) = self.filter.taking(phase, &asked);
+        let propagation = FilterPushdownPropagation::with_parent_pushdown_result(answers);
+        Ok(match filter {
+            Some(filter) => propagation.with_updated_node(self.with_filter(filter)),
+            None => propagation,
+        })
+    }
+
     fn metrics(&self) -> Option<MetricsSet> {
         Some(self.metrics.clone_inner())
     }
@@ -128,20 +173,10 @@ impl ExecutionPlan for JsonLinesExec {
         let schema = Arc::clone(self.columns.output());
         let rows = MetricBuilder::new(&self.metrics).output_rows(partition);
         let place = self.offer.as_ref();
-        if let Some(intake) = place.and_then(|offer| offer.enter(partition, self.groups.len())) {
-            return intake.stream(&context, schema, rows);
-        }
-        let (feeds, intake) = feeds(1);
-        let files = files.iter().map(|file| SharedFile {
-            file: file.clone(),
-            readers: vec![0],
-        });
-        let readers = feeds.into_iter().map(|feed| Reader {
-            columns: self.columns.clone(),
-            scan: Arc::clone(&self.scan),
-            feed,
-        });
-        read(&self.settings, files.collect(), readers.collect(), &context)?;
-        Ok(intake.stream(schema, rows))
+        let batches = match place.and_then(|offer| offer.enter(partition, self.groups.len())) {
+            Some(entry) => entry.stream(&context, schema)?,
+            None => self.read_alone(files, &context)?.stream(schema),
+        };
+        Ok(self.filter.stream(batches, rows))
     }
 }

@@ -8,7 +8,6 @@ use datafusion::common::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::metrics::Count;
 
 use super::super::feed::Intake;
 use super::super::frozen::SourceFile;
@@ -135,9 +134,8 @@ impl Entry {
         self,
         context: &Arc<TaskContext>,
         schema: SchemaRef,
-        rows: Count,
     ) -> Result<SendableRecordBatchStream> {
         self.pass.start(context)?;
-        Ok(self.intake.stream(schema, rows))
+        Ok(self.intake.stream(schema))
     }
 }

@@ -16,6 +16,7 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
 };
 
+use super::super::row_filter::RowFilter;
 use super::offer::Offer;
 
 /// Takes its rows from the pass that its offer has a place in; without one, its input is
@@ -24,6 +25,7 @@ use super::offer::Offer;
 pub(in super::super) struct SharedParquetExec {
     input: Arc<dyn ExecutionPlan>,
     offer: Arc<Offer>,
+    filter: RowFilter,
     metrics: ExecutionPlanMetricsSet,
 }
 
@@ -32,6 +34,7 @@ impl SharedParquetExec {
         Self {
             input,
             offer,
+            filter: RowFilter::default(),
             metrics: ExecutionPlanMetricsSet::new(),
         }
     }
@@ -47,13 +50,21 @@ impl SharedParquetExec {
     }
 
     fn over(&self, input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
-        Arc::new(Self::new(input, Arc::clone(&self.offer)))
+        let over = Self::new(input, Arc::clone(&self.offer));
+        over.with_filter(self.filter.clone())
+    }
+
+    fn with_filter(&self, filter: RowFilter) -> Arc<dyn ExecutionPlan> {
+        let mut with = Self::new(Arc::clone(&self.input), Arc::clone(&self.offer));
+        with.filter = filter;
+        Arc::new(with)
     }
 }
 
 impl DisplayAs for SharedParquetExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SharedParquetExec: source={}", self.offer.scan.source)
+        let source = &self.offer.scan.source;
+        write!(f, "SharedParquetExec: source={source}{}", self.filter)
     }
 }
 
@@ -111,14 +122,19 @@ impl ExecutionPlan for SharedParquetExec {
         FilterDescription::from_children(filters, &self.children())
     }
 
-    /// In a pass all rows come: no filter is done with.
+    /// The reader below skips only whole row groups, and in a pass all rows come.
     fn handle_child_pushdown_result(
         &self,
-        _: FilterPushdownPhase,
-        result: ChildPushdownResult,
+        phase: FilterPushdownPhase,
+        asked: ChildPushdownResult,
         _: &ConfigOptions,
     ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
-        Ok(FilterPushdownPropagation::all_unsupported(result))
+        let (answers, filter) = self.filter.taking(phase, &asked);
+        let propagation = FilterPushdownPropagation::with_parent_pushdown_result(answers);
+        Ok(match filter {
+            Some(filter) => propagation.with_updated_node(self.with_filter(filter)),
+            None => propagation,
+        })
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
@@ -131,12 +147,11 @@ impl ExecutionPlan for SharedParquetExec {
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         let partitions = self.properties().output_partitioning().partition_count();
-        match self.offer.enter(partition, partitions) {
-            Some(entry) => {
-                let rows = MetricBuilder::new(&self.metrics).output_rows(partition);
-                entry.stream(&context, self.schema(), rows)
-            }
-            None => self.input.execute(partition, context),
-        }
+        let batches = match self.offer.enter(partition, partitions) {
+            Some(entry) => entry.stream(&context, self.schema())?,
+            None => self.input.execute(partition, context)?,
+        };
+        let rows = MetricBuilder::new(&self.metrics).output_rows(partition);
+        Ok(self.filter.stream(batches, rows))
     }
 }
