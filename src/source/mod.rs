@@ -52,6 +52,8 @@ use url::Url;
 pub use fixed::FixedTable;
 pub use frozen::FrozenFile;
 pub use json::Compression;
+#[doc(hidden)]
+pub use json::JsonLines;
 pub use rejects::{MaxRejects, Reject};
 pub use scan_log::{ScanLog, ScanProgress, SourceScan};
 pub use share::{Gathering, Offers, Passes, Seat};

@@ -1,13 +1,15 @@
 //! Chunks of lines decoded into record batches.
 
-use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
+use datafusion::arrow::compute::{concat_batches, interleave_record_batch};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::error::ArrowError;
-use datafusion::arrow::json::ReaderBuilder;
-use datafusion::arrow::json::reader::Decoder;
 
+use super::fast::FastDecoder;
 use super::lines::{Chunk, Line};
-use super::reason::{no_object, reason};
+use super::reason::reason;
+use super::reference::{ReferenceDecoder, Rows};
+use super::wanted::Wanted;
 use crate::error::Error;
 
 /// A line that holds no row of the schema.
@@ -29,55 +31,77 @@ impl BadLine {
 }
 
 /// The rows of a chunk, and what is no row.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Decoded {
     pub(super) batches: Vec<RecordBatch>,
     pub(super) bad: Vec<BadLine>,
 }
 
-/// Lines that are looked at together once their chunk has a bad one.
-const BLOCK_LINES: usize = 64;
+/// After as many unusual lines in a row, the fast decoder tries only one in as many.
+const UNUSUAL_RUN: usize = 16;
 
 /// Decodes lines, each of them exactly one row, into batches of one schema.
 ///
 /// Fields that the schema does not have are skipped, but must be JSON.
+///
+/// ```text
+/// lines ─fast→ rows ───────────────────────────────────┬─→ batch, in the order of the lines
+///         └─unusual→ lines ─reference→ rows, bad lines ─┘
+/// ```
 pub(super) struct LineDecoder {
     schema: SchemaRef,
     batch_size: usize,
-    decoder: Decoder,
+    /// `None` where the schema has types that only the reference decoder knows.
+    fast: Option<FastDecoder>,
+    reference: ReferenceDecoder,
+    unusual_run: usize,
 }
 
 impl LineDecoder {
     /// A decoder of batches of at most `batch_size` rows.
     ///
+    /// `wanted` has one flag for each leaf of `schema`, depth first, as Parquet counts leaves.
+    /// Leaves that are not wanted must be JSON and are NULL, but those that are not nullable are
+    /// decoded all the same. Objects and lists of objects are there even if none of their leaves is
+    /// wanted. `None`: all are wanted.
+    ///
     /// # Errors
-    /// Where a type of `schema` cannot be read from JSON.
-    pub(super) fn new(schema: SchemaRef, batch_size: usize) -> Result<Self, ArrowError> {
+    /// Where a type of `schema` cannot be read from JSON, or `wanted` has another number of leaves.
+    pub(super) fn new(
+        schema: SchemaRef,
+        batch_size: usize,
+        wanted: Option<&[bool]>,
+    ) -> Result<Self, ArrowError> {
+        let wanted = match wanted {
+            Some(leaves) => Wanted::new(&schema, leaves)?,
+            None => Wanted::Whole,
+        };
         Ok(Self {
-            decoder: decoder(&schema, batch_size)?,
+            fast: FastDecoder::new(&schema, &wanted),
+            reference: ReferenceDecoder::new(SchemaRef::clone(&schema), wanted)?,
             schema,
-            batch_size,
+            batch_size: batch_size.max(1),
+            unusual_run: 0,
         })
     }
 
     /// The rows of one chunk, in its order.
     ///
     /// # Errors
-    /// The first bad line. The decoder must not be used again after it.
+    /// The first bad line.
     pub(super) fn decode(&mut self, chunk: &Chunk) -> Result<Vec<RecordBatch>, BadLine> {
-        let mut batches = Vec::new();
-        // The lines that are in the decoder and in no batch.
-        let mut pending = Vec::new();
-        for line in chunk.lines() {
-            pending.push(line);
-            feed(&mut self.decoder, line).map_err(|reason| self.first_bad(&pending, reason))?;
-            if pending.len() == self.batch_size {
-                batches.extend(self.flush(&pending)?);
-                pending.clear();
+        let decoded = self.decode_and_set_aside(chunk).map_err(|error| {
+            let first = chunk.lines().next();
+            BadLine {
+                line: first.map_or(1, |line| line.number),
+                offset: first.map_or(0, |line| line.offset),
+                reason: reason(&error),
             }
+        })?;
+        match decoded.bad.into_iter().next() {
+            Some(bad) => Err(bad),
+            None => Ok(decoded.batches),
         }
-        batches.extend(self.flush(&pending)?);
-        Ok(batches)
     }
 
     /// The rows of one chunk, in its order, without its bad lines. As fast as [`Self::decode`] on a
@@ -86,109 +110,132 @@ impl LineDecoder {
     /// # Errors
     /// A failure that is not one of a line.
     pub(super) fn decode_and_set_aside(&mut self, chunk: &Chunk) -> Result<Decoded, ArrowError> {
-        if let Ok(batches) = self.decode(chunk) {
-            let bad = Vec::new();
-            return Ok(Decoded { batches, bad });
-        }
-        let lines: Vec<Line<'_>> = chunk.lines().collect();
-        let (mut good, mut bad) = (Vec::new(), Vec::new());
-        for block in lines.chunks(BLOCK_LINES) {
-            if decode_lines(&self.schema, block).is_ok() {
-                good.extend_from_slice(block);
-                continue;
+        let mut decoded = Decoded::default();
+        // The lines of the next batch that the fast decoder did not take, by their place in it.
+        let mut unusual: Vec<(usize, Line<'_>)> = Vec::new();
+        let mut lines = 0;
+        for line in chunk.lines() {
+            if !self.read(line) {
+                unusual.push((lines, line));
             }
-            for line in block {
-                match self.try_alone(*line) {
-                    Ok(()) => good.push(*line),
-                    Err(reason) => bad.push(BadLine {
-                        line: line.number,
-                        offset: line.offset,
-                        reason,
-                    }),
-                }
+            lines += 1;
+            if lines == self.batch_size {
+                self.finish(lines, &unusual, &mut decoded)?;
+                unusual.clear();
+                lines = 0;
             }
         }
-        self.decoder = decoder(&self.schema, self.batch_size)?;
-        let batches = good.chunks(self.batch_size.max(1));
-        let batches = batches
-            .map(|lines| decode_lines(&self.schema, lines))
-            .collect::<Result<_, _>>()
-            .map_err(ArrowError::JsonError)?;
-        Ok(Decoded { batches, bad })
+        self.finish(lines, &unusual, &mut decoded)?;
+        Ok(decoded)
     }
 
     /// The row of one line.
-    pub(super) fn decode_line(&self, line: Line<'_>) -> Result<RecordBatch, BadLine> {
-        decode_lines(&self.schema, &[line]).map_err(|reason| BadLine {
+    pub(super) fn decode_line(&mut self, line: Line<'_>) -> Result<RecordBatch, BadLine> {
+        let bad = |reason| BadLine {
             line: line.number,
             offset: line.offset,
             reason,
-        })
+        };
+        let rows = self.reference.decode(&[line]);
+        let rows = rows.map_err(|error| bad(reason(&error)))?;
+        match (rows.batches.into_iter().next(), rows.bad.into_iter().next()) {
+            (_, Some((_, reason))) => Err(bad(reason)),
+            (Some(row), None) => Ok(row),
+            (None, None) => Err(bad("no row in it".to_owned())),
+        }
     }
 
-    fn flush(&mut self, pending: &[Line<'_>]) -> Result<Option<RecordBatch>, BadLine> {
-        let batch = self.decoder.flush();
-        batch.map_err(|error| self.first_bad(pending, reason(&error)))
+    /// How many lines the reference decoder was asked for.
+    #[cfg(test)]
+    pub(super) fn unusual_lines(&self) -> usize {
+        self.reference.lines
     }
 
-    /// The first of the lines of a failed batch that fails by itself.
-    fn first_bad(&self, lines: &[Line<'_>], batch_reason: String) -> BadLine {
-        let alone = lines.iter().find_map(|line| {
-            let reason = self.try_alone(*line).err()?;
+    /// Whether the line is in the fast decoder now.
+    #[inline]
+    fn read(&mut self, line: Line<'_>) -> bool {
+        let Some(fast) = &mut self.fast else {
+            return false;
+        };
+        if self.unusual_run >= UNUSUAL_RUN && !self.unusual_run.is_multiple_of(UNUSUAL_RUN) {
+            self.unusual_run += 1;
+            return false;
+        }
+        let is_read = fast.read(line.text);
+        self.unusual_run = if is_read { 0 } else { self.unusual_run + 1 };
+        is_read
+    }
+
+    /// Adds the batch of as many `lines`, which ends here, to `decoded`.
+    fn finish(
+        &mut self,
+        lines: usize,
+        unusual: &[(usize, Line<'_>)],
+        decoded: &mut Decoded,
+    ) -> Result<(), ArrowError> {
+        let fast = match self.fast.as_mut().filter(|fast| fast.len() > 0) {
+            Some(fast) => Some(fast.finish()?),
+            None => None,
+        };
+        if unusual.is_empty() {
+            decoded.batches.extend(fast);
+            return Ok(());
+        }
+        let texts: Vec<Line<'_>> = unusual.iter().map(|(_, line)| *line).collect();
+        let rows = self.reference.decode(&texts)?;
+        let batch = match fast {
+            Some(fast) if rows.batches.is_empty() => Some(fast),
+            Some(fast) => Some(merge(fast, &rows, lines, unusual)?),
+            None if rows.batches.is_empty() => None,
+            None => Some(concat_batches(&self.schema, &rows.batches)?),
+        };
+        decoded.batches.extend(batch);
+        let bad = rows.bad.into_iter().filter_map(|(n, reason)| {
+            let (_, line) = unusual.get(n)?;
             Some(BadLine {
                 line: line.number,
                 offset: line.offset,
                 reason,
             })
         });
-        alone.unwrap_or_else(|| BadLine {
-            line: lines.first().map_or(1, |line| line.number),
-            offset: lines.first().map_or(0, |line| line.offset),
-            reason: batch_reason,
-        })
-    }
-
-    fn try_alone(&self, line: Line<'_>) -> Result<(), String> {
-        // Room for a second record, so that what follows the first is looked at.
-        let mut decoder = decoder(&self.schema, 2).map_err(|error| reason(&error))?;
-        feed(&mut decoder, line)?;
-        decoder.flush().map_err(|error| reason(&error))?;
+        decoded.bad.extend(bad);
         Ok(())
     }
 }
 
-fn decoder(schema: &SchemaRef, batch_size: usize) -> Result<Decoder, ArrowError> {
-    ReaderBuilder::new(SchemaRef::clone(schema))
-        .with_batch_size(batch_size)
-        .build_decoder()
+/// The rows of `fast` with those of `unusual` lines between them, in the order of all `lines`.
+fn merge(
+    fast: RecordBatch,
+    rows: &Rows,
+    lines: usize,
+    unusual: &[(usize, Line<'_>)],
+) -> Result<RecordBatch, ArrowError> {
+    let count = fast.num_rows() + unusual.len() - rows.bad.len();
+    if fast.num_columns() == 0 {
+        let options = RecordBatchOptions::new().with_row_count(Some(count));
+        return RecordBatch::try_new_with_options(fast.schema(), vec![], &options);
+    }
+    let mut fast_rows = (0..fast.num_rows()).map(|row| (0, row));
+    let of_batch =
+        |(n, batch): (usize, &RecordBatch)| (0..batch.num_rows()).map(move |row| (n, row));
+    let mut unusual_rows = (1..).zip(&rows.batches).flat_map(of_batch);
+    let mut unusual = unusual
+        .iter()
+        .map(|(place, _)| *place)
+        .enumerate()
+        .peekable();
+    let mut bad = rows.bad.iter().map(|(n, _)| *n).peekable();
+    let mut order = Vec::with_capacity(count);
+    for place in 0..lines {
+        match unusual.next_if(|(_, unusual)| *unusual == place) {
+            None => order.extend(fast_rows.next()),
+            Some((n, _)) if bad.next_if_eq(&n).is_some() => {}
+            Some(_) => order.extend(unusual_rows.next()),
+        }
+    }
+    let batches: Vec<&RecordBatch> = std::iter::once(&fast).chain(&rows.batches).collect();
+    interleave_record_batch(&batches, &order)
 }
-
-/// One batch of all lines, or why there is none.
-fn decode_lines(schema: &SchemaRef, lines: &[Line<'_>]) -> Result<RecordBatch, String> {
-    let mut decoder = decoder(schema, lines.len() + 1).map_err(|error| reason(&error))?;
-    for line in lines {
-        feed(&mut decoder, *line)?;
-    }
-    let batch = decoder.flush().map_err(|error| reason(&error))?;
-    batch.ok_or_else(|| "no row in it".to_owned())
-}
-
-/// Adds one line's record to the batch; types are checked when it is flushed.
-fn feed(decoder: &mut Decoder, line: Line<'_>) -> Result<(), String> {
-    if !line.text.trim_ascii_start().starts_with(b"{") {
-        return Err(no_object(line.text));
-    }
-    let before = decoder.len();
-    let read = decoder.decode(line.text).map_err(|error| reason(&error))?;
-    if decoder.has_partial_record() {
-        return Err("the JSON object does not end on its line".to_owned());
-    }
-    if read < line.text.len() || decoder.len() != before + 1 {
-        return Err("more than one record on the line".to_owned());
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -215,7 +262,7 @@ mod tests {
     }
 
     fn decode_as(schema: SchemaRef, size: usize, text: &[u8]) -> Result<Vec<usize>, BadLine> {
-        let mut decoder = LineDecoder::new(schema, size).unwrap();
+        let mut decoder = LineDecoder::new(schema, size, None).unwrap();
         let mut splitter = LineSplitter::new(text, CHUNK_BYTES);
         let mut rows = Vec::new();
         while let Some(Piece::Lines(chunk)) = splitter.next_piece().unwrap() {
@@ -258,7 +305,7 @@ mod tests {
             text.push_str(&line);
             text.push('\n');
         }
-        let mut decoder = LineDecoder::new(schema(), 300).unwrap();
+        let mut decoder = LineDecoder::new(schema(), 300, None).unwrap();
         let mut splitter = LineSplitter::new(text.as_bytes(), CHUNK_BYTES);
         let Some(Piece::Lines(chunk)) = splitter.next_piece().unwrap() else {
             panic!("no chunk");

@@ -10,17 +10,24 @@
 //! without newline are accepted; anything else is malformed: it fails the scan,
 //! naming file and line, or is set aside, as the session's `ScanLog` says.
 
+mod bench;
 mod columns;
 mod compression;
 mod decode;
 mod exec;
+mod fast;
 mod fetch;
 mod inflate;
 mod lines;
 mod pieces;
 mod reading;
 mod reason;
+mod reference;
+#[cfg(test)]
+mod tests;
+mod wanted;
 
+pub use bench::JsonLines;
 pub(super) use columns::Columns;
 pub use compression::Compression;
 pub(super) use decode::BadLine;

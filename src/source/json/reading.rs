@@ -81,7 +81,7 @@ pub(in super::super) fn read(
     let (union, places) = Columns::union(&settings.schema, &columns);
     let decoding = Decoding {
         union_width: union.fields().len(),
-        decoder: LineDecoder::new(union, batch_size)?,
+        decoder: LineDecoder::new(union, batch_size, None)?,
         batch_size,
         readers: readers
             .into_iter()
@@ -221,7 +221,8 @@ impl DecodingReader {
                 scan.bad_line(&source.key, bad.clone())?;
             }
         } else if !bad.is_empty() {
-            let own = LineDecoder::new(SchemaRef::clone(columns.decoded()), batch_size)?;
+            let schema = SchemaRef::clone(columns.decoded());
+            let mut own = LineDecoder::new(schema, batch_size, None)?;
             for bad in bad {
                 let Some(line) = chunk.line(bad.line) else {
                     return Err(Error::internal("a bad line is not in its chunk").into());

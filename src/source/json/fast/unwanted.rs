@@ -1,0 +1,43 @@
+//! Columns that nobody reads.
+
+use datafusion::arrow::array::{ArrayRef, new_null_array};
+use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::error::ArrowError;
+
+use super::column::Column;
+use super::skip::skip_value;
+
+/// A column whose values must be JSON, and which is NULL.
+pub(super) struct Unwanted {
+    data_type: DataType,
+}
+
+impl Unwanted {
+    pub(super) fn new(data_type: &DataType) -> Self {
+        Self {
+            data_type: data_type.clone(),
+        }
+    }
+}
+
+impl Column for Unwanted {
+    fn len(&self) -> usize {
+        0
+    }
+
+    fn is_nullable(&self) -> bool {
+        true
+    }
+
+    fn pad(&mut self, _: usize) {}
+
+    fn read(&mut self, line: &[u8], at: usize, _: usize) -> Option<usize> {
+        skip_value(line, at)
+    }
+
+    fn truncate(&mut self, _: usize) {}
+
+    fn finish(&mut self, rows: usize) -> Result<ArrayRef, ArrowError> {
+        Ok(new_null_array(&self.data_type, rows))
+    }
+}

@@ -1,0 +1,171 @@
+//! Lines decoded by arrow-json, which decides what is a row and what it says.
+
+use std::borrow::Cow;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::error::ArrowError;
+use datafusion::arrow::json::ReaderBuilder;
+use datafusion::arrow::json::reader::Decoder;
+use memchr::{memchr, memchr2_iter};
+
+use super::fast::escape;
+use super::lines::Line;
+use super::reason::{no_object, reason};
+use super::wanted::Wanted;
+
+/// Lines that are decoded together until one of them is bad.
+const BLOCK_LINES: usize = 64;
+
+/// Values may be in as many others. The decoder quotes what it does not expect by a function that
+/// calls itself once for each level.
+const DEEPEST: usize = 1000;
+
+/// Decodes lines one by one where it has to.
+pub(super) struct ReferenceDecoder {
+    schema: SchemaRef,
+    wanted: Wanted,
+    pruned: SchemaRef,
+    /// None after an error, which leaves it with half of a line.
+    decoder: Option<Decoder>,
+    #[cfg(test)]
+    pub(super) lines: usize,
+}
+
+/// The rows of some lines.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    /// In the order of the lines. None is empty.
+    pub(super) batches: Vec<RecordBatch>,
+    /// The lines that are no row, by their place, and why.
+    pub(super) bad: Vec<(usize, String)>,
+}
+
+impl ReferenceDecoder {
+    /// # Errors
+    /// Where a wanted type of `schema` cannot be read from JSON.
+    pub(super) fn new(schema: SchemaRef, wanted: Wanted) -> Result<Self, ArrowError> {
+        let pruned = wanted.prune(&schema);
+        Ok(Self {
+            decoder: Some(decoder(&pruned)?),
+            schema,
+            wanted,
+            pruned,
+            #[cfg(test)]
+            lines: 0,
+        })
+    }
+
+    /// # Errors
+    /// A failure that is not one of a line.
+    pub(super) fn decode(&mut self, lines: &[Line<'_>]) -> Result<Rows, ArrowError> {
+        #[cfg(test)]
+        {
+            self.lines += lines.len();
+        }
+        let mut rows = Rows::default();
+        for (block_number, block) in lines.chunks(BLOCK_LINES).enumerate() {
+            if let Ok(batch) = self.decode_together(block) {
+                rows.batches.push(batch);
+                continue;
+            }
+            for (n, line) in block.iter().enumerate() {
+                match self.decode_together(&[*line]) {
+                    Ok(batch) => rows.batches.push(batch),
+                    Err(reason) => rows.bad.push((block_number * BLOCK_LINES + n, reason)),
+                }
+            }
+        }
+        let batches = std::mem::take(&mut rows.batches).into_iter();
+        let restored = batches.map(|batch| self.wanted.restore(&self.schema, batch));
+        rows.batches = restored.collect::<Result<_, _>>()?;
+        Ok(rows)
+    }
+
+    /// One batch of all lines, or why there is none.
+    fn decode_together(&mut self, lines: &[Line<'_>]) -> Result<RecordBatch, String> {
+        let mut decoder = match self.decoder.take() {
+            Some(decoder) => decoder,
+            None => decoder(&self.pruned).map_err(|error| reason(&error))?,
+        };
+        for line in lines {
+            feed(&mut decoder, *line)?;
+        }
+        let batch = decoder.flush().map_err(|error| reason(&error))?;
+        self.decoder = Some(decoder);
+        batch.ok_or_else(|| "no row in it".to_owned())
+    }
+}
+
+fn decoder(schema: &SchemaRef) -> Result<Decoder, ArrowError> {
+    ReaderBuilder::new(SchemaRef::clone(schema))
+        // Room for another record, so that what follows the last line's first is looked at.
+        .with_batch_size(BLOCK_LINES + 1)
+        .build_decoder()
+}
+
+/// Adds one line's record to the batch; types are checked when it is flushed.
+fn feed(decoder: &mut Decoder, line: Line<'_>) -> Result<(), String> {
+    if !line.text.trim_ascii_start().starts_with(b"{") {
+        return Err(no_object(line.text));
+    }
+    if memchr2_iter(b'{', b'[', line.text).nth(DEEPEST).is_some() && depth(line.text) > DEEPEST {
+        return Err(format!("values are nested more than {DEEPEST} levels deep"));
+    }
+    let before = decoder.len();
+    let text = pairs_as_text(line.text);
+    let read = decoder.decode(&text).map_err(|error| reason(&error))?;
+    if decoder.has_partial_record() {
+        return Err("the JSON object does not end on its line".to_owned());
+    }
+    if read < text.len() || decoder.len() != before + 1 {
+        return Err("more than one record on the line".to_owned());
+    }
+    Ok(())
+}
+
+/// The line with the characters that stand in it as two `\\u` escapes, a surrogate pair.
+///
+/// arrow-json 59 makes other characters of those from U+20000 on (`|` where `+` is needed).
+pub(super) fn pairs_as_text(line: &[u8]) -> Cow<'_, [u8]> {
+    let mut text = Vec::new();
+    let (mut copied, mut at) = (0, 0);
+    while let Some(found) = line.get(at..).and_then(|rest| memchr(b'\\', rest)) {
+        let start = at + found;
+        let Some((character, end)) = escape(line, start + 1) else {
+            at = start + 2;
+            continue;
+        };
+        at = end;
+        if character.len_utf16() == 2 {
+            text.extend_from_slice(line.get(copied..start).unwrap_or_default());
+            text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+            copied = end;
+        }
+    }
+    if copied == 0 {
+        return Cow::Borrowed(line);
+    }
+    text.extend_from_slice(line.get(copied..).unwrap_or_default());
+    Cow::Owned(text)
+}
+
+/// How deeply the values of a line are nested.
+fn depth(line: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let (mut in_string, mut is_escaped) = (false, false);
+    for byte in line {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = in_string,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}

@@ -1,0 +1,205 @@
+//! Which leaves of a schema are decoded.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, GenericListArray, OffsetSizeTrait, RecordBatch, RecordBatchOptions,
+    StructArray, new_null_array,
+};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
+use datafusion::arrow::error::ArrowError;
+
+/// What is decoded of a field. The rest of it is NULL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Wanted {
+    Whole,
+    Nothing,
+    /// Whether there is an object, and of its members what they say.
+    Object(Vec<Wanted>),
+    /// How long the list is, and of its elements what they say; never nothing.
+    List(Box<Wanted>),
+}
+
+impl Wanted {
+    /// What is decoded of `schema`: one flag for each of its leaves, depth first.
+    ///
+    /// A list of other than objects is one leaf with its elements. Fields that must have a value
+    /// are decoded whether or not they are wanted.
+    ///
+    /// # Errors
+    /// Where there are not as many flags as leaves.
+    pub(super) fn new(schema: &Schema, leaves: &[bool]) -> Result<Self, ArrowError> {
+        let there = schema.fields().iter().map(|field| count(field.data_type()));
+        let there: usize = there.sum();
+        if there != leaves.len() {
+            return Err(ArrowError::InvalidArgumentError(format!(
+                "{} flags for the {there} leaves of a schema",
+                leaves.len()
+            )));
+        }
+        Ok(of_fields(schema.fields(), &mut leaves.iter().copied()))
+    }
+
+    /// What is decoded of the `n`th member of an object.
+    pub(super) fn member(&self, n: usize) -> &Self {
+        match self {
+            Self::Object(members) => members.get(n).unwrap_or(&Self::Whole),
+            _ => &Self::Whole,
+        }
+    }
+
+    /// What is decoded of the elements of a list.
+    pub(super) fn elements(&self) -> &Self {
+        match self {
+            Self::List(elements) => elements,
+            _ => &Self::Whole,
+        }
+    }
+
+    /// `schema` without what is not decoded.
+    pub(super) fn prune(&self, schema: &SchemaRef) -> SchemaRef {
+        let fields = self.prune_fields(schema.fields());
+        Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
+    }
+
+    fn prune_fields(&self, fields: &Fields) -> Fields {
+        let kept = fields.iter().enumerate().filter_map(|(n, field)| {
+            let wanted = self.member(n);
+            (*wanted != Self::Nothing).then(|| wanted.prune_field(field))
+        });
+        kept.collect()
+    }
+
+    fn prune_field(&self, field: &FieldRef) -> FieldRef {
+        let data_type = match field.data_type() {
+            DataType::Struct(fields) => DataType::Struct(self.prune_fields(fields)),
+            DataType::List(element) => DataType::List(self.elements().prune_field(element)),
+            DataType::LargeList(element) => {
+                DataType::LargeList(self.elements().prune_field(element))
+            }
+            _ => return Arc::clone(field),
+        };
+        Arc::new(Field::clone(field).with_data_type(data_type))
+    }
+
+    /// Rows of the pruned schema as rows of `schema`.
+    ///
+    /// # Errors
+    /// Where `batch` is not of the pruned schema.
+    pub(super) fn restore(
+        &self,
+        schema: &SchemaRef,
+        batch: RecordBatch,
+    ) -> Result<RecordBatch, ArrowError> {
+        if *self == Self::Whole {
+            return Ok(batch);
+        }
+        let rows = batch.num_rows();
+        let columns = self.restore_members(schema.fields(), batch.columns(), rows)?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        RecordBatch::try_new_with_options(SchemaRef::clone(schema), columns, &options)
+    }
+
+    fn restore_members(
+        &self,
+        fields: &Fields,
+        columns: &[ArrayRef],
+        rows: usize,
+    ) -> Result<Vec<ArrayRef>, ArrowError> {
+        let mut columns = columns.iter();
+        let restored = fields.iter().enumerate().map(|(n, field)| {
+            let wanted = self.member(n);
+            if *wanted == Self::Nothing {
+                return Ok(new_null_array(field.data_type(), rows));
+            }
+            let column = columns.next().ok_or_else(|| {
+                ArrowError::SchemaError(format!("no column for `{}`", field.name()))
+            })?;
+            wanted.restore_column(field.data_type(), column)
+        });
+        restored.collect()
+    }
+
+    fn restore_column(
+        &self,
+        data_type: &DataType,
+        column: &ArrayRef,
+    ) -> Result<ArrayRef, ArrowError> {
+        if *self == Self::Whole {
+            return Ok(Arc::clone(column));
+        }
+        match data_type {
+            DataType::Struct(fields) => {
+                let rows = column.len();
+                let members = column.as_struct().columns();
+                let members = self.restore_members(fields, members, rows)?;
+                let nulls = column.nulls().cloned();
+                let fields = Fields::clone(fields);
+                let objects = StructArray::try_new_with_length(fields, members, nulls, rows)?;
+                Ok(Arc::new(objects))
+            }
+            DataType::List(element) => self.restore_list(element, column.as_list::<i32>()),
+            DataType::LargeList(element) => self.restore_list(element, column.as_list::<i64>()),
+            _ => Ok(Arc::clone(column)),
+        }
+    }
+
+    fn restore_list<O: OffsetSizeTrait>(
+        &self,
+        element: &FieldRef,
+        lists: &GenericListArray<O>,
+    ) -> Result<ArrayRef, ArrowError> {
+        let elements = self.elements();
+        let elements = elements.restore_column(element.data_type(), lists.values())?;
+        let (offsets, nulls) = (lists.offsets().clone(), lists.nulls().cloned());
+        let lists = GenericListArray::try_new(Arc::clone(element), offsets, elements, nulls)?;
+        Ok(Arc::new(lists))
+    }
+}
+
+fn of_fields(fields: &Fields, leaves: &mut impl Iterator<Item = bool>) -> Wanted {
+    let members = fields.iter();
+    let members = members.map(|field| of_type(field.data_type(), field.is_nullable(), leaves));
+    let members: Vec<Wanted> = members.collect();
+    if members.iter().all(|member| *member == Wanted::Whole) {
+        return Wanted::Whole;
+    }
+    Wanted::Object(members)
+}
+
+/// `nullable`: of the field, not of its elements.
+fn of_type(data_type: &DataType, nullable: bool, leaves: &mut dyn Iterator<Item = bool>) -> Wanted {
+    match data_type {
+        DataType::Struct(fields) => of_fields(fields, &mut &mut *leaves),
+        DataType::List(element) | DataType::LargeList(element) => {
+            match of_type(element.data_type(), nullable, leaves) {
+                elements @ (Wanted::Whole | Wanted::Nothing) => elements,
+                elements => Wanted::List(Box::new(elements)),
+            }
+        }
+        other => {
+            let is_wanted = leaves
+                .take(count(other))
+                .fold(false, |any, leaf| any | leaf);
+            if is_wanted || !nullable {
+                Wanted::Whole
+            } else {
+                Wanted::Nothing
+            }
+        }
+    }
+}
+
+/// The number of leaves, as Parquet counts them.
+fn count(data_type: &DataType) -> usize {
+    match data_type {
+        DataType::Struct(fields) => fields.iter().map(|field| count(field.data_type())).sum(),
+        DataType::List(element)
+        | DataType::LargeList(element)
+        | DataType::ListView(element)
+        | DataType::LargeListView(element)
+        | DataType::FixedSizeList(element, _)
+        | DataType::Map(element, _) => count(element.data_type()),
+        _ => 1,
+    }
+}
