@@ -14,8 +14,11 @@ use super::lines::Line;
 use super::reason::{no_object, reason};
 use super::wanted::Wanted;
 
-/// Lines that are decoded together until one of them is bad.
-const BLOCK_LINES: usize = 64;
+/// Lines that are decoded together; where one of them is bad, again in smaller blocks.
+const BLOCK_LINES: [usize; 3] = [1024, SMALL_BLOCK, 1];
+
+/// One decoder is kept for blocks up to this size.
+const SMALL_BLOCK: usize = 64;
 
 /// Values may be in as many others. The decoder quotes what it does not expect by a function that
 /// calls itself once for each level.
@@ -26,7 +29,7 @@ pub(super) struct ReferenceDecoder {
     schema: SchemaRef,
     wanted: Wanted,
     pruned: SchemaRef,
-    /// None after an error, which leaves it with half of a line.
+    /// For small blocks. None after an error, which leaves it with half of a line.
     decoder: Option<Decoder>,
     #[cfg(test)]
     pub(super) lines: usize,
@@ -47,7 +50,7 @@ impl ReferenceDecoder {
     pub(super) fn new(schema: SchemaRef, wanted: Wanted) -> Result<Self, ArrowError> {
         let pruned = wanted.prune(&schema);
         Ok(Self {
-            decoder: Some(decoder(&pruned)?),
+            decoder: Some(decoder(&pruned, SMALL_BLOCK)?),
             schema,
             wanted,
             pruned,
@@ -64,43 +67,62 @@ impl ReferenceDecoder {
             self.lines += lines.len();
         }
         let mut rows = Rows::default();
-        for (block_number, block) in lines.chunks(BLOCK_LINES).enumerate() {
-            if let Ok(batch) = self.decode_together(block) {
-                rows.batches.push(batch);
-                continue;
-            }
-            for (n, line) in block.iter().enumerate() {
-                match self.decode_together(&[*line]) {
-                    Ok(batch) => rows.batches.push(batch),
-                    Err(reason) => rows.bad.push((block_number * BLOCK_LINES + n, reason)),
-                }
-            }
-        }
+        let all_sizes = BLOCK_LINES.as_slice();
+        let small_sizes = all_sizes.get(1..).unwrap_or_default();
+        let is_small = lines.len() <= SMALL_BLOCK;
+        let sizes = if is_small { small_sizes } else { all_sizes };
+        self.decode_blocks(lines, 0, sizes, &mut rows);
         let batches = std::mem::take(&mut rows.batches).into_iter();
         let restored = batches.map(|batch| self.wanted.restore(&self.schema, batch));
         rows.batches = restored.collect::<Result<_, _>>()?;
         Ok(rows)
     }
 
+    /// Adds the rows of `lines`, the first of which is at `place`, in blocks of the first of `sizes`.
+    fn decode_blocks(
+        &mut self,
+        lines: &[Line<'_>],
+        place: usize,
+        sizes: &[usize],
+        rows: &mut Rows,
+    ) {
+        let Some((size, smaller)) = sizes.split_first() else {
+            return;
+        };
+        for (n, block) in lines.chunks(*size).enumerate() {
+            let place = place + n * size;
+            match self.decode_together(block) {
+                Ok(batch) => rows.batches.push(batch),
+                Err(reason) if block.len() == 1 => rows.bad.push((place, reason)),
+                Err(_) => self.decode_blocks(block, place, smaller, rows),
+            }
+        }
+    }
+
     /// One batch of all lines, or why there is none.
     fn decode_together(&mut self, lines: &[Line<'_>]) -> Result<RecordBatch, String> {
-        let mut decoder = match self.decoder.take() {
+        let is_small = lines.len() <= SMALL_BLOCK;
+        let kept = self.decoder.take_if(|_| is_small);
+        let mut decoder = match kept {
             Some(decoder) => decoder,
-            None => decoder(&self.pruned).map_err(|error| reason(&error))?,
+            None => decoder(&self.pruned, lines.len().max(SMALL_BLOCK))
+                .map_err(|error| reason(&error))?,
         };
         for line in lines {
             feed(&mut decoder, *line)?;
         }
         let batch = decoder.flush().map_err(|error| reason(&error))?;
-        self.decoder = Some(decoder);
+        if is_small {
+            self.decoder = Some(decoder);
+        }
         batch.ok_or_else(|| "no row in it".to_owned())
     }
 }
 
-fn decoder(schema: &SchemaRef) -> Result<Decoder, ArrowError> {
+fn decoder(schema: &SchemaRef, lines: usize) -> Result<Decoder, ArrowError> {
     ReaderBuilder::new(SchemaRef::clone(schema))
         // Room for another record, so that what follows the last line's first is looked at.
-        .with_batch_size(BLOCK_LINES + 1)
+        .with_batch_size(lines + 1)
         .build_decoder()
 }
 
