@@ -55,8 +55,9 @@ pub struct Stage {
     target_file_size: Option<u64>,
     numbers: Numbers,
     begun: Arc<Mutex<Vec<Started>>>,
-    /// Everything that may still speak to the store: an abort waits for it.
-    work: Mutex<Work>,
+    /// Everything that may still speak to the store: an abort waits for it. `None` once the stage is
+    /// given up, so that nothing begins behind the abort's back.
+    work: Mutex<Option<Work>>,
     files: AtomicU64,
     progress: Progress,
 }
@@ -97,7 +98,7 @@ impl Stage {
             target_file_size,
             numbers: Numbers::new(numbering),
             begun: Arc::default(),
-            work: Mutex::default(),
+            work: Mutex::new(Some(Work::new())),
             files: AtomicU64::new(0),
             progress: Progress::default(),
         }
@@ -150,7 +151,7 @@ impl Stage {
         let index = self.files.fetch_add(1, Ordering::Relaxed);
         let staged = layout::staging_file(&self.staging, index);
         let (destination, path) = (self.destination.clone(), path.clone());
-        let (begun, token) = (Arc::clone(&self.begun), self.token());
+        let (begun, token) = (Arc::clone(&self.begun), self.token()?);
         // In a task of its own: an upload whose beginning is interrupted must be known all the same.
         let beginning = tokio::spawn(async move {
             let (upload, started) = destination.upload(&path, &staged, token).await?;
@@ -166,18 +167,26 @@ impl Stage {
     }
 
     /// Held by whatever may speak to the store on behalf of this stage.
-    fn token(&self) -> Token {
-        self.work
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .token()
+    ///
+    /// # Errors
+    /// Where the stage is given up.
+    fn token(&self) -> Result<Token> {
+        let work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        let token = work.as_ref().map(Work::token);
+        token.ok_or_else(|| Error::unavailable("the files of this table are given up"))
     }
 
     /// Gives up every upload that has begun. The plan must have been dropped: what is left of it is
     /// waited for.
     pub async fn abort(&self) -> Result<()> {
-        let work = std::mem::take(&mut *self.work.lock().unwrap_or_else(PoisonError::into_inner));
-        work.ended().await;
+        let work = self
+            .work
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(work) = work {
+            work.ended().await;
+        }
         let begun = std::mem::take(&mut *self.begun.lock().unwrap_or_else(PoisonError::into_inner));
         let mut first_error = Ok(());
         for started in begun {
@@ -191,5 +200,34 @@ impl Stage {
     /// Removes the staging folder, which is empty once everything is published.
     pub fn discard(&self) {
         self.destination.discard_staging(&self.staging);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::store::{Location, S3Options};
+
+    /// A task that is being aborted may still run for a moment: what it begins then, nobody would
+    /// take back.
+    #[tokio::test]
+    async fn nothing_begins_once_the_stage_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location::parse(&folder.path().display().to_string()).unwrap();
+        let destination = Destination::open(&location, &S3Options::default())
+            .await
+            .unwrap();
+        let table: TableName = "views".parse().unwrap();
+        let numbering = Numbering {
+            replaced: BTreeSet::new(),
+            retired: std::collections::BTreeMap::new(),
+        };
+        let stage = Stage::new(destination, table, "run".into(), numbering, 1, None);
+        let path = Path::from("data/views/a");
+        stage.object(&path, Bytes::from_static(b"x")).await.unwrap();
+        stage.abort().await.unwrap();
+        let late = stage.object(&path, Bytes::from_static(b"x")).await;
+        assert_eq!(late.unwrap_err().kind(), ErrorKind::Unavailable);
     }
 }

@@ -198,7 +198,7 @@ impl Writer {
             return open.send(rows).await;
         }
         if self.overflow.is_none() && self.open.len() < self.most_open {
-            let mut opened = self.open_partition(partition.clone(), false);
+            let mut opened = self.open_partition(partition.clone(), false)?;
             let sent = opened.send(rows).await;
             self.open.insert(partition, opened);
             return sent;
@@ -214,11 +214,11 @@ impl Writer {
         overflow.write(combined).await
     }
 
-    fn open_partition(&self, partition: Partition, even_if_empty: bool) -> OpenPartition {
+    fn open_partition(&self, partition: Partition, even_if_empty: bool) -> Result<OpenPartition> {
         let (rows, batches) = mpsc::channel(QUEUED_BATCHES);
         let memory = MemoryConsumer::new(format!("file of {partition}"))
             .register(self.context.memory_pool());
-        let token = self.settings.stage.token();
+        let token = self.settings.stage.token()?;
         let writing = write_partition(
             Arc::clone(&self.settings),
             partition,
@@ -231,18 +231,18 @@ impl Writer {
             drop(token);
             written
         });
-        OpenPartition {
+        Ok(OpenPartition {
             rows,
             few: Vec::new(),
             task,
-        }
+        })
     }
 
     /// Ends all files. Nothing of them is visible.
     pub async fn finish(mut self) -> Result<Vec<StagedFile>> {
         let mut open: Vec<OpenPartition> = std::mem::take(&mut self.open).into_values().collect();
         if open.is_empty() && self.empty_file {
-            open.push(self.open_partition(Partition::default(), true));
+            open.push(self.open_partition(Partition::default(), true)?);
         }
         let mut files = Vec::new();
         let mut ending = JoinSet::new();
@@ -283,7 +283,7 @@ impl Writer {
                         while ending.len() >= CONCURRENT_TAIL {
                             join_one(&mut ending, &mut files).await?;
                         }
-                        self.open_partition(partition.clone(), false)
+                        self.open_partition(partition.clone(), false)?
                     }
                 };
                 open.send(self.data(&combined)?).await?;
