@@ -27,6 +27,7 @@
 //! | [`delivery`] | log, commit, publish, recover; nothing of SQL | `staged`, `store` |
 //! | [`run`] | many tables and cycles, guards, the report: joins engine and delivery | both |
 //! | [`exported`], [`query`] | published tables read back; SQL over everything | both |
+//! | [`ddl`] | the statements that let a receiver read the export (pure) | `manifest`, `definition` |
 //! | [`verify`] | what was published, held against its manifests | `delivery` |
 //! | [`wait`] | until a cycle is published | `delivery` |
 //! | [`cli`] | one file for each command; arguments → configuration; rendering | everything |
@@ -35,6 +36,7 @@
 
 pub mod cli;
 pub mod cycle;
+pub mod ddl;
 pub mod definition;
 pub mod delivery;
 pub mod encode;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::cli::ddl::{self, DdlArguments};
 use crate::cli::verify::{self, VerifyArguments};
 use crate::cli::wait::{self, WaitArguments};
 
@@ -29,6 +30,9 @@ pub enum Command {
     /// Wait until a cycle is published
     #[command(after_help = wait::EXAMPLES)]
     Wait(WaitArguments),
+    /// Print the statements that let a receiver read the export
+    #[command(after_help = ddl::EXAMPLES)]
+    Ddl(DdlArguments),
 }
 
 const RUN_EXAMPLES: &str = "\

@@ -4,6 +4,7 @@
 
 mod args;
 mod config;
+mod ddl;
 mod progress;
 mod query;
 mod render;
@@ -45,5 +46,6 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode> {
         Command::Query(query) => query::query(query).await,
         Command::Verify(verify) => verify::verify(verify).await,
         Command::Wait(wait) => wait::wait(wait).await,
+        Command::Ddl(ddl) => ddl::ddl(ddl).await,
     }
 }

@@ -17,7 +17,7 @@ const MOST_LINES: usize = 500;
 
 /// Every module in an order in which each uses only earlier ones, with the groups it may use
 /// besides its own.
-const MODULES: [(&str, &str, &[&str]); 23] = [
+const MODULES: [(&str, &str, &[&str]); 24] = [
     ("error", "plain", &[]),
     ("env", "plain", &[]),
     ("cycle", "plain", &[]),
@@ -36,6 +36,7 @@ const MODULES: [(&str, &str, &[&str]); 23] = [
     ("delivery", "delivery", &["plain", "store"]),
     ("verify", "receiver", &["plain", "store", "delivery"]),
     ("wait", "receiver", &["plain", "store", "delivery"]),
+    ("ddl", "query", &["plain", "store", "sql"]),
     ("exported", "query", &["plain", "store", "sql", "delivery"]),
     ("query", "query", &["plain", "store", "sql", "delivery"]),
     ("run", "run", &["plain", "store", "sql", "delivery"]),

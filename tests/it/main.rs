@@ -13,6 +13,7 @@ mod manifest;
 mod memory;
 mod query;
 mod races;
+mod readers;
 mod s3;
 mod s3_settings;
 mod share;

@@ -22,6 +22,7 @@ fn help() {
         ("help", &["--help"][..]),
         ("help_run", &["run", "--help"]),
         ("help_query", &["query", "--help"]),
+        ("help_ddl", &["ddl", "--help"]),
         ("version", &["--version"]),
         ("no_arguments", &[]),
         ("missing_argument", &["run", "--from", "raw"]),

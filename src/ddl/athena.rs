@@ -1,0 +1,180 @@
+//! Athena: external tables in the Glue catalog, with partition projection where the folders allow it.
+//!
+//! JSON is read with the OpenX SerDe. It reads nested types, matches the keys of nested objects without
+//! regard to case (Glue stores all names in lower case, `publishedAt` included) and can be told to fail
+//! on a malformed line. Athena promises for no JSON SerDe to read RFC 3339 with six digits, so instants
+//! are declared as text there, and a view parses them.
+
+use super::table::{Table, is_hexadecimal};
+use super::text::{
+    block, comment, escaped_literal, folder_address, in_backticks, in_double_quotes, one_line,
+};
+use super::types::Types;
+use crate::cycle::SyncMode;
+use crate::layout::{self, FileFormat};
+use crate::schema::{Column, ColumnType};
+use crate::store::Location;
+
+pub const HEAD: &str = "\
+-- Athena (engine 3) with the Glue catalog. Run the statements one by one.
+-- Glue stores names in lower case. Athena shows timestamps of external tables in milliseconds.
+-- Athena cannot read the manifests (one JSON document over many lines), so there is no view of complete
+-- cycles: wait for the manifest of a cycle before you read the cycle.
+";
+
+pub fn table(table: &Table, location: &Location) -> String {
+    let name = in_backticks(table.name.as_str());
+    let types = types_in(table.format);
+    let definition =
+        |column: &Column| format!("{} {}", in_backticks(&column.name), types.of(&column.kind));
+    let columns: Vec<String> = table.schema.columns().iter().map(definition).collect();
+    let partitions = table.partition_by.columns();
+    let partitioned: Vec<String> = partitions.iter().map(partition_definition).collect();
+    let folder = folder_address(location, "s3", "", &layout::table_folder(&table.name));
+    let projection = projection(table, &folder);
+
+    let mut text = format!(
+        "CREATE EXTERNAL TABLE IF NOT EXISTS {name} {}\n",
+        block(&columns)
+    );
+    if !table.description.is_empty() {
+        text += &format!(
+            "COMMENT {}\n",
+            escaped_literal(&one_line(&table.description))
+        );
+    }
+    if !partitioned.is_empty() {
+        text += &format!("PARTITIONED BY ({})\n", partitioned.join(", "));
+    }
+    text += match table.format {
+        FileFormat::Parquet => "STORED AS PARQUET\n",
+        FileFormat::Json => JSON_SERDE,
+    };
+    text += &format!("LOCATION {}", escaped_literal(&folder));
+    if let Some(properties) = &projection {
+        text += &format!("\nTBLPROPERTIES {}", block(properties));
+    }
+    text += ";\n";
+    if !partitions.is_empty() && projection.is_none() {
+        text +=
+            "-- Partitions of these types cannot be projected: repeat this after every cycle.\n";
+        text += &format!("MSCK REPAIR TABLE {name};\n");
+    }
+    if table.sync_mode == SyncMode::Incremental && partitions.is_empty() {
+        text += &comment("All cycles are in one folder: every query reads all of them.");
+    }
+    text + &typed_view(table)
+}
+
+const JSON_SERDE: &str = "\
+ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'
+WITH SERDEPROPERTIES ('case.insensitive' = 'true', 'ignore.malformed.json' = 'false')
+STORED AS INPUTFORMAT 'org.apache.hadoop.mapred.TextInputFormat'
+OUTPUTFORMAT 'org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat'
+";
+
+/// Of integers called year, month, day or hour, and of dates, all values are known beforehand. `None`
+/// where another column is among them: text would have to be listed here for ever, or named in every
+/// query.
+fn projection(table: &Table, folder: &str) -> Option<Vec<String>> {
+    let columns = table.partition_by.columns();
+    if columns.is_empty() {
+        return None;
+    }
+    let mut properties = vec![("projection.enabled".to_owned(), "true".to_owned())];
+    let mut template = folder.to_owned();
+    for column in columns {
+        let (kind, range) = match (column.name.as_str(), &column.kind) {
+            (name, ColumnType::Int32 | ColumnType::Int64) => ("integer", integers(table, name)?),
+            (_, ColumnType::Date) => ("date", format!("{},NOW+1DAY", table.first_cycle())),
+            _ => return None,
+        };
+        let of = |property: &str| format!("projection.{}.{property}", column.name);
+        properties.push((of("type"), kind.to_owned()));
+        properties.push((of("range"), range));
+        if kind == "date" {
+            properties.push((of("format"), "yyyy-MM-dd".to_owned()));
+        }
+        // Without `digits`, month 1 is `1`, as in the folders.
+        template += &format!("{0}=${{{0}}}/", column.name);
+    }
+    properties.push(("storage.location.template".to_owned(), template));
+    let property = |(name, value): (String, String)| {
+        format!("{} = {}", escaped_literal(&name), escaped_literal(&value))
+    };
+    Some(properties.into_iter().map(property).collect())
+}
+
+fn integers(table: &Table, column: &str) -> Option<String> {
+    Some(match column {
+        "year" => {
+            let (first, last) = table.years(column);
+            format!("{first},{last}")
+        }
+        "month" => "1,12".to_owned(),
+        "day" => "1,31".to_owned(),
+        "hour" => "0,23".to_owned(),
+        _ => return None,
+    })
+}
+
+fn partition_definition(column: &Column) -> String {
+    format!("{} {}", in_backticks(&column.name), TYPES.of(&column.kind))
+}
+
+/// Text into what it stands for, at the top level; instants inside structs stay text.
+fn typed_view(table: &Table) -> String {
+    let is_text = |column: &Column| {
+        let is_instant = table.format == FileFormat::Json && column.kind == ColumnType::Timestamp;
+        is_instant || is_hexadecimal(column, table.format)
+    };
+    if !table.schema.columns().iter().any(is_text) {
+        return String::new();
+    }
+    let inside = table.schema.columns().iter().map(|column| {
+        let name = in_double_quotes(&column.name);
+        match &column.kind {
+            ColumnType::Timestamp => {
+                format!("  CAST(from_iso8601_timestamp_nanos({name}) AS timestamp) AS {name}")
+            }
+            ColumnType::Binary => format!("  from_hex({name}) AS {name}"),
+            _ => format!("  {name}"),
+        }
+    });
+    let partitions = table.partition_by.columns().iter();
+    let partitions = partitions.map(|column| format!("  {}", in_double_quotes(&column.name)));
+    let columns: Vec<String> = inside.chain(partitions).collect();
+    format!(
+        "-- Instants are text in JSON, to the microsecond. This view has them as timestamps.\n\
+         CREATE OR REPLACE VIEW {} AS\nSELECT\n{}\nFROM {};\n",
+        in_double_quotes(&format!("{}_typed", table.name)),
+        columns.join(",\n"),
+        in_double_quotes(table.name.as_str()),
+    )
+}
+
+fn types_in(format: FileFormat) -> Types {
+    let timestamp = match format {
+        FileFormat::Parquet => TYPES.timestamp,
+        FileFormat::Json => TYPES.string,
+    };
+    Types {
+        timestamp,
+        ..TYPES.inside(format)
+    }
+}
+
+const TYPES: Types = Types {
+    boolean: "boolean",
+    int32: "int",
+    int64: "bigint",
+    float64: "double",
+    string: "string",
+    binary: "binary",
+    date: "date",
+    timestamp: "timestamp",
+    decimal: |precision, scale| format!("decimal({precision},{scale})"),
+    list: |item| format!("array<{item}>"),
+    field: |name, kind| format!("{}:{kind}", in_backticks(name)),
+    record: |fields| format!("struct<{fields}>"),
+};

@@ -1,0 +1,123 @@
+//! BigQuery: external tables over S3, through an Omni connection.
+
+use super::table::Table;
+use super::text::{
+    address, block, comment, escaped_literal, folder_address, in_backticks, one_line,
+};
+use super::types::Types;
+use crate::layout::{self, FileFormat};
+use crate::schema::{Column, ColumnType};
+use crate::store::Location;
+
+pub const HEAD: &str = "\
+-- BigQuery, over S3 with BigQuery Omni. Replace DATASET (it must be in the connection's region) and
+-- `aws-REGION.CONNECTION`; the connection's role must be allowed to read data/. Copied to Cloud Storage,
+-- the same tables are read without the line WITH CONNECTION, from gs:// addresses.
+-- BigQuery cannot read the manifests (one JSON document over many lines), so there is no view of
+-- complete cycles: wait for the manifest of a cycle before you read the cycle. A NULL list is an empty list.
+";
+
+/// Fraction digits of `NUMERIC`, and digits before them.
+const NUMERIC: (i16, i16) = (9, 29);
+
+pub fn table(table: &Table, location: &Location) -> String {
+    let nested = table
+        .schema
+        .columns()
+        .iter()
+        .find(|column| has_list_of_lists(&column.kind));
+    if let Some(column) = nested {
+        return comment(&format!(
+            "BigQuery has no lists of lists, and the column `{}` has one: nothing can be stated.",
+            column.name
+        ));
+    }
+    let types = TYPES.inside(table.format);
+    let definition =
+        |column: &Column| format!("{} {}", in_backticks(&column.name), types.of(&column.kind));
+    let columns: Vec<String> = table.schema.columns().iter().map(definition).collect();
+    let folder = layout::table_folder(&table.name);
+    let files = format!("{}*", folder_address(location, "s3", "", &folder));
+    let (format, more) = match table.format {
+        // A list is an array, not a record with an array of records.
+        FileFormat::Parquet => ("PARQUET", "enable_list_inference = true"),
+        FileFormat::Json => ("NEWLINE_DELIMITED_JSON", "compression = 'GZIP'"),
+    };
+    let mut options = vec![
+        format!("format = '{format}'"),
+        format!("uris = [{}]", escaped_literal(&files)),
+        more.to_owned(),
+    ];
+
+    let name = in_backticks(&format!("DATASET.{}", table.name));
+    let mut text = format!(
+        "CREATE OR REPLACE EXTERNAL TABLE {name} {}\n",
+        block(&columns)
+    );
+    let partitions = table.partition_by.columns();
+    if !partitions.is_empty() {
+        let partitioned = partitions.iter().map(partition_definition);
+        let partitioned: Vec<String> = partitioned.collect();
+        text += &format!("WITH PARTITION COLUMNS ({})\n", partitioned.join(", "));
+        let prefix = address(location, "s3", "", folder.as_ref());
+        options.push(format!(
+            "hive_partition_uri_prefix = {}",
+            escaped_literal(&prefix)
+        ));
+    }
+    if !table.description.is_empty() {
+        let description = escaped_literal(&one_line(&table.description));
+        options.push(format!("description = {description}"));
+    }
+    text += &format!(
+        "WITH CONNECTION `aws-REGION.CONNECTION`\nOPTIONS {};\n",
+        block(&options)
+    );
+    text
+}
+
+/// Keys of folders may be these types only.
+fn partition_definition(column: &Column) -> String {
+    let kind = match column.kind {
+        ColumnType::Int32 | ColumnType::Int64 => TYPES.int64,
+        ColumnType::Date => TYPES.date,
+        ColumnType::Timestamp => TYPES.timestamp,
+        _ => TYPES.string,
+    };
+    format!("{} {kind}", in_backticks(&column.name))
+}
+
+fn has_list_of_lists(kind: &ColumnType) -> bool {
+    match kind {
+        ColumnType::List(item) => {
+            matches!(item.kind, ColumnType::List(_)) || has_list_of_lists(&item.kind)
+        }
+        ColumnType::Struct(fields) => fields.iter().any(|field| has_list_of_lists(&field.kind)),
+        _ => false,
+    }
+}
+
+const TYPES: Types = Types {
+    boolean: "BOOL",
+    int32: "INT64",
+    int64: "INT64",
+    float64: "FLOAT64",
+    string: "STRING",
+    binary: "BYTES",
+    date: "DATE",
+    timestamp: "TIMESTAMP",
+    decimal: |precision, scale| {
+        let whole = i16::from(precision) - i16::from(scale);
+        let fits = i16::from(scale) <= NUMERIC.0 && whole <= NUMERIC.1;
+        let name = if fits { "NUMERIC" } else { "BIGNUMERIC" };
+        // A negative scale is a number of zeros.
+        format!(
+            "{name}({}, {})",
+            whole + i16::from(scale.max(0)),
+            scale.max(0)
+        )
+    },
+    list: |item| format!("ARRAY<{item}>"),
+    field: |name, kind| format!("{} {kind}", in_backticks(name)),
+    record: |fields| format!("STRUCT<{fields}>"),
+};

@@ -1,0 +1,171 @@
+//! DuckDB: views over the files, and views over exactly the files that the newest manifests name.
+
+use super::table::{Table, is_hexadecimal};
+use super::text::{address, block, comment, folder_address, in_double_quotes, literal, one_line};
+use super::types::Types;
+use crate::cycle::SyncMode;
+use crate::layout::{self, FileFormat};
+use crate::store::{Location, Place};
+
+pub fn head(location: &Location) -> String {
+    let mut text = comment(
+        "DuckDB. <table> reads every file under data/; <table>_complete follows the manifests: of each\n\
+         cycle the files of its greatest revision, of a snapshot those of its newest cycle.\n\
+         Timestamps are instants; SET TimeZone = 'UTC' shows them as they were exported.",
+    );
+    if matches!(location.place(), Place::S3 { .. }) {
+        text += "INSTALL httpfs;\nLOAD httpfs;\n";
+        text += "CREATE SECRET IF NOT EXISTS (TYPE s3, PROVIDER credential_chain);\n";
+    }
+    text
+}
+
+pub fn table(table: &Table, location: &Location) -> String {
+    let name = table.name.as_str();
+    let complete = format!("{name}_complete");
+    let mut text = String::new();
+    if table.files().is_empty() {
+        // DuckDB looks at the files when a view is made, and there is none to look at.
+        text += &comment(
+            "There is no file yet: the views are empty. Print them again when there are rows.",
+        );
+        for view in [name, &complete] {
+            text += &view_of(table, view, "", &empty_query(table));
+        }
+        return text;
+    }
+    let files = read_files(table, location);
+    text += &view_of(
+        table,
+        name,
+        "",
+        &format!("SELECT\n{}\nFROM {files}", select_list(table)),
+    );
+    let filter = "WHERE filename IN (SELECT filename FROM named)";
+    let query = format!("SELECT\n{}\nFROM {files}\n{filter}", select_list(table));
+    text += &view_of(table, &complete, &named_files(table, location), &query);
+    text
+}
+
+fn view_of(table: &Table, name: &str, with: &str, query: &str) -> String {
+    let name = in_double_quotes(name);
+    let mut text = format!("CREATE OR REPLACE VIEW {name} AS\n{with}{query};\n");
+    if !table.description.is_empty() {
+        let description = literal(&one_line(&table.description));
+        text += &format!("COMMENT ON VIEW {name} IS {description};\n");
+    }
+    text
+}
+
+fn empty_query(table: &Table) -> String {
+    let columns = table.all_columns().map(|column| {
+        let (name, kind) = (in_double_quotes(&column.name), TYPES.of(&column.kind));
+        format!("  CAST(NULL AS {kind}) AS {name}")
+    });
+    let columns: Vec<String> = columns.collect();
+    format!("SELECT\n{}\nWHERE false", columns.join(",\n"))
+}
+
+/// With casts by name: a file of an older definition may lack columns, also nested ones.
+fn select_list(table: &Table) -> String {
+    let types = TYPES.inside(table.format);
+    let columns = table.all_columns().map(|column| {
+        let name = in_double_quotes(&column.name);
+        if is_hexadecimal(column, table.format) {
+            return format!("  unhex({name}) AS {name}");
+        }
+        format!("  CAST({name} AS {}) AS {name}", types.of(&column.kind))
+    });
+    columns.collect::<Vec<_>>().join(",\n")
+}
+
+fn read_files(table: &Table, location: &Location) -> String {
+    let folder = folder_address(location, "s3", "", &layout::table_folder(&table.name));
+    let levels = "*/".repeat(table.partition_by.columns().len());
+    let extension = table.format.extension();
+    let mut options = vec![literal(&format!(
+        "{}{levels}*.{extension}",
+        escaped_glob(&folder)
+    ))];
+    let function = match table.format {
+        FileFormat::Parquet => {
+            options.push("union_by_name = true".to_owned());
+            "read_parquet"
+        }
+        FileFormat::Json => {
+            options.push("format = 'newline_delimited'".to_owned());
+            let types = TYPES.inside(table.format);
+            let columns = table.schema.columns().iter().map(|column| {
+                let kind = types.of(&column.kind);
+                format!("{}: {}", literal(&column.name), literal(&kind))
+            });
+            let columns: Vec<String> = columns.collect();
+            options.push(format!(
+                "columns = {{\n    {}\n  }}",
+                columns.join(",\n    ")
+            ));
+            "read_json"
+        }
+    };
+    let partitions = table.partition_by.columns().iter();
+    let partitions =
+        partitions.map(|column| format!("{}: {}", literal(&column.name), TYPES.of(&column.kind)));
+    let partitions: Vec<String> = partitions.collect();
+    if partitions.is_empty() {
+        options.push("hive_partitioning = false".to_owned());
+    } else {
+        options.push("hive_partitioning = true".to_owned());
+        options.push(format!("hive_types = {{{}}}", partitions.join(", ")));
+    }
+    options.push("filename = true".to_owned());
+    format!("{function}{}", block(&options))
+}
+
+/// The common table expression `named`: the files that make up the table now.
+fn named_files(table: &Table, location: &Location) -> String {
+    let folder = folder_address(location, "s3", "", &layout::manifest_folder(&table.name));
+    let manifests = literal(&format!("{}*.json", escaped_glob(&folder)));
+    let root = literal(&address(location, "s3", "", ""));
+    let newest = match table.sync_mode {
+        SyncMode::Incremental => "PARTITION BY cycle.id ORDER BY revision DESC",
+        SyncMode::Snapshot => "ORDER BY cycle.id DESC, revision DESC",
+    };
+    let columns =
+        "{'cycle': 'STRUCT(id VARCHAR)', 'revision': 'BIGINT', 'files': 'STRUCT(path VARCHAR)[]'}";
+    format!(
+        "WITH newest AS (
+  SELECT files
+  FROM read_json({manifests}, format = 'unstructured', columns = {columns})
+  QUALIFY row_number() OVER ({newest}) = 1
+), named AS (
+  SELECT {root} || unnest(files).path AS filename FROM newest
+)
+"
+    )
+}
+
+/// A folder's own name is never a pattern.
+fn escaped_glob(folder: &str) -> String {
+    folder
+        .chars()
+        .map(|c| match c {
+            '*' | '?' | '[' => format!("[{c}]"),
+            other => other.to_string(),
+        })
+        .collect()
+}
+
+const TYPES: Types = Types {
+    boolean: "BOOLEAN",
+    int32: "INTEGER",
+    int64: "BIGINT",
+    float64: "DOUBLE",
+    string: "VARCHAR",
+    binary: "BLOB",
+    date: "DATE",
+    timestamp: "TIMESTAMP WITH TIME ZONE",
+    decimal: |precision, scale| format!("DECIMAL({precision}, {scale})"),
+    list: |item| format!("{item}[]"),
+    field: |name, kind| format!("{} {kind}", in_double_quotes(name)),
+    record: |fields| format!("STRUCT({fields})"),
+};

@@ -1,0 +1,90 @@
+//! The statements that let a receiver read the export, in the dialect of the receiver's engine.
+//!
+//! ```text
+//! manifests of a table ─┐
+//!                       ├→ Table (no dialect) ─<dialect>.rs→ SQL text
+//! definition, bound ────┘
+//! ```
+//! Pure: what the tables are is read elsewhere, and nothing is executed.
+//!
+//! Every name is quoted: `time`, `date` and `order` are columns of real exports and words of every
+//! dialect. Binary columns are hexadecimal text in JSON files; where a dialect cannot decode that at
+//! reading, the column is text.
+
+mod athena;
+mod bigquery;
+mod duckdb;
+mod snowflake;
+mod spark;
+mod table;
+mod text;
+mod types;
+
+#[cfg(test)]
+mod tests;
+
+pub use table::{Origin, PublishedFile, Table};
+
+use crate::error::{Error, Result};
+use crate::store::{Location, Place};
+
+/// A family of engines that read the same statements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// Athena, with the Glue catalog.
+    Athena,
+    BigQuery,
+    DuckDb,
+    Snowflake,
+    Spark,
+}
+
+impl Dialect {
+    fn name(self) -> &'static str {
+        match self {
+            Dialect::Athena => "Athena",
+            Dialect::BigQuery => "BigQuery",
+            Dialect::DuckDb => "DuckDB",
+            Dialect::Snowflake => "Snowflake",
+            Dialect::Spark => "Spark",
+        }
+    }
+
+    /// Whether it is a service, which cannot see the folders of this machine.
+    fn needs_bucket(self) -> bool {
+        matches!(
+            self,
+            Dialect::Athena | Dialect::BigQuery | Dialect::Snowflake
+        )
+    }
+}
+
+/// One script for all `tables` of the destination at `location`.
+pub fn script(dialect: Dialect, location: &Location, tables: &[Table]) -> Result<String> {
+    if dialect.needs_bucket() && matches!(location.place(), Place::Local(_)) {
+        return Err(Error::invalid(format!(
+            "{} cannot read the folder `{location}`",
+            dialect.name()
+        ))
+        .with_hint("give the s3:// address of the export; DuckDB and Spark read folders"));
+    }
+    let head = match dialect {
+        Dialect::Athena => athena::HEAD.to_owned(),
+        Dialect::BigQuery => bigquery::HEAD.to_owned(),
+        Dialect::DuckDb => duckdb::head(location),
+        Dialect::Snowflake => snowflake::head(location, tables),
+        Dialect::Spark => spark::HEAD.to_owned(),
+    };
+    let statements = tables.iter().map(|table| {
+        let statements = match dialect {
+            Dialect::Athena => athena::table(table, location),
+            Dialect::BigQuery => bigquery::table(table, location),
+            Dialect::DuckDb => duckdb::table(table, location),
+            Dialect::Snowflake => snowflake::table(table),
+            Dialect::Spark => spark::table(table, location),
+        };
+        format!("{}{statements}", text::comment(&table.summary()))
+    });
+    let parts: Vec<String> = [head].into_iter().chain(statements).collect();
+    Ok(parts.join("\n"))
+}

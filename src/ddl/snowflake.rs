@@ -1,0 +1,158 @@
+//! Snowflake: a stage over the prefix, tables, and `COPY` of exactly the files that the manifests name.
+
+use super::table::{Table, is_hexadecimal};
+use super::text::{address, block, comment, escaped_literal, in_double_quotes, one_line};
+use crate::cycle::SyncMode;
+use crate::layout::FileFormat;
+use crate::schema::{Column, ColumnType};
+use crate::store::Location;
+
+/// `FILES` takes this many names.
+const MOST_FILES: usize = 1000;
+
+/// Where each row came from: what a later revision replaces can be found again.
+const FILE_COLUMN: &str = "_DAYPORT_FILE";
+
+const STAGE: &str = "DAYPORT_EXPORT";
+
+pub fn head(location: &Location, tables: &[Table]) -> String {
+    let mut text = comment(
+        "Snowflake. Replace INTEGRATION with a storage integration that may read the export.\n\
+         The COPY statements name the files of the newest manifests, so only complete cycles are loaded.\n\
+         Print them again after a cycle: what is loaded already is skipped, for as long as Snowflake\n\
+         remembers it (64 days); a snapshot is replaced whole.\n\
+         Before a revised cycle is loaded, delete what it replaces, by the files of the older manifest:\n\
+         DELETE FROM <table> WHERE _DAYPORT_FILE IN (…), with the keys as they are in the bucket.\n\
+         Names are in upper case, so they need no quotes unless they are words of SQL.",
+    );
+    text += "ALTER SESSION SET TIMEZONE = 'UTC';\n";
+    for format in [FileFormat::Json, FileFormat::Parquet] {
+        if tables.iter().any(|table| table.format == format) {
+            text += &format!(
+                "CREATE FILE FORMAT IF NOT EXISTS {} {};\n",
+                in_double_quotes(file_format(format)),
+                match format {
+                    FileFormat::Json => "TYPE = JSON COMPRESSION = GZIP",
+                    // Lists are arrays with it; without it, objects of Parquet's inner groups.
+                    FileFormat::Parquet => "TYPE = PARQUET USE_VECTORIZED_SCANNER = TRUE",
+                }
+            );
+        }
+    }
+    let url = escaped_literal(&address(location, "s3", "", ""));
+    text += &format!(
+        "CREATE STAGE IF NOT EXISTS {} URL = {url} STORAGE_INTEGRATION = INTEGRATION;\n",
+        in_double_quotes(STAGE)
+    );
+    text
+}
+
+pub fn table(table: &Table) -> String {
+    let name = identifier(table.name.as_str());
+    let columns = table.all_columns();
+    let columns = columns.map(|column| format!("{} {}", identifier(&column.name), type_of(column)));
+    let file_column = format!("{} VARCHAR", in_double_quotes(FILE_COLUMN));
+    let columns: Vec<String> = columns.chain([file_column]).collect();
+    let mut text = format!("CREATE TABLE IF NOT EXISTS {name} {}", block(&columns));
+    if !table.description.is_empty() {
+        text += &format!(
+            "\nCOMMENT = {}",
+            escaped_literal(&one_line(&table.description))
+        );
+    }
+    text += ";\n";
+    let has_text_partition = table
+        .partition_by
+        .columns()
+        .iter()
+        .any(|column| column.kind == ColumnType::String);
+    if has_text_partition {
+        text += "-- Partition values stand in keys percent-encoded where they have special characters.\n";
+    }
+    let files = table.files();
+    if files.is_empty() {
+        return text + "-- There is no file to load yet.\n";
+    }
+    let replace = table.sync_mode == SyncMode::Snapshot;
+    if replace {
+        text += &format!("BEGIN;\nDELETE FROM {name};\n");
+    }
+    for files in files.chunks(MOST_FILES) {
+        let files: Vec<String> = files
+            .iter()
+            .map(|file| escaped_literal(&file.path))
+            .collect();
+        text += &copy(table, &name, &files, replace);
+    }
+    if replace {
+        text += "COMMIT;\n";
+    }
+    text
+}
+
+fn copy(table: &Table, name: &str, files: &[String], force: bool) -> String {
+    let inside = table
+        .schema
+        .columns()
+        .iter()
+        .map(|column| value(table, column));
+    let partitions = table.partition_by.columns().iter().map(partition_value);
+    let values = inside
+        .chain(partitions)
+        .chain(["METADATA$FILENAME".to_owned()]);
+    let values: Vec<String> = values.collect();
+    format!(
+        "COPY INTO {name} FROM (\n  SELECT\n    {}\n  FROM @{}\n)\nFILES = {}\nFILE_FORMAT = (FORMAT_NAME = {}){};\n",
+        values.join(",\n    "),
+        in_double_quotes(STAGE),
+        block(files),
+        escaped_literal(file_format(table.format)),
+        // A snapshot's table has just been emptied: that the files were loaded before means nothing.
+        if force { "\nFORCE = TRUE" } else { "" },
+    )
+}
+
+fn value(table: &Table, column: &Column) -> String {
+    let member = format!("$1:{}", in_double_quotes(&column.name));
+    if is_hexadecimal(column, table.format) {
+        return format!("TO_BINARY({member}::VARCHAR, 'HEX')");
+    }
+    format!("{member}::{}", type_of(column))
+}
+
+fn partition_value(column: &Column) -> String {
+    let pattern = escaped_literal(&format!("/{}=([^/]+)/", column.name));
+    let text = format!("REGEXP_SUBSTR(METADATA$FILENAME, {pattern}, 1, 1, 'e', 1)");
+    format!("{text}::{}", type_of(column))
+}
+
+/// In upper case, as Snowflake takes names without quotes; in quotes, because some are its words.
+fn identifier(name: &str) -> String {
+    in_double_quotes(&name.to_uppercase())
+}
+
+fn file_format(format: FileFormat) -> &'static str {
+    match format {
+        FileFormat::Json => "DAYPORT_JSON",
+        FileFormat::Parquet => "DAYPORT_PARQUET",
+    }
+}
+
+/// Structs and lists are semi-structured: their fields are typed where they are used.
+fn type_of(column: &Column) -> String {
+    match &column.kind {
+        ColumnType::Boolean => "BOOLEAN".to_owned(),
+        ColumnType::Int32 => "NUMBER(10, 0)".to_owned(),
+        ColumnType::Int64 => "NUMBER(19, 0)".to_owned(),
+        ColumnType::Float64 => "FLOAT".to_owned(),
+        ColumnType::String => "VARCHAR".to_owned(),
+        ColumnType::Binary => "BINARY".to_owned(),
+        ColumnType::Date => "DATE".to_owned(),
+        ColumnType::Timestamp => "TIMESTAMP_TZ(6)".to_owned(),
+        ColumnType::Decimal { precision, scale } => {
+            format!("NUMBER({precision}, {})", (*scale).max(0))
+        }
+        ColumnType::List(_) => "ARRAY".to_owned(),
+        ColumnType::Struct(_) => "OBJECT".to_owned(),
+    }
+}

@@ -1,0 +1,130 @@
+//! Spark SQL: tables over the files, and views over exactly the files that the newest manifests name.
+
+use super::table::Table;
+use super::text::{block, escaped_literal, folder_address, in_backticks, one_line};
+use super::types::Types;
+use crate::cycle::SyncMode;
+use crate::layout::{self, FileFormat};
+use crate::schema::Column;
+use crate::store::Location;
+
+pub const HEAD: &str = "\
+-- Spark. <table> reads every file under data/; <table>_complete follows the manifests: of each cycle the
+-- files of its greatest revision, of a snapshot those of its newest cycle.
+-- After a new cycle: ALTER TABLE <table> RECOVER PARTITIONS where there are partitions, then
+-- REFRESH TABLE <table> and REFRESH TABLE <table>_manifests.
+-- Timestamps are instants; this shows them as they were exported.
+SET spark.sql.session.timeZone = UTC;
+";
+
+pub fn table(table: &Table, location: &Location) -> String {
+    let name = in_backticks(table.name.as_str());
+    let inside = TYPES.inside(table.format);
+    let partitions = table.partition_by.columns();
+    let columns = table
+        .schema
+        .columns()
+        .iter()
+        .map(|column| definition(column, &inside));
+    let columns = columns.chain(partitions.iter().map(|column| definition(column, &TYPES)));
+    let columns: Vec<String> = columns.collect();
+    let folder = folder_address(
+        location,
+        "s3a",
+        "file://",
+        &layout::table_folder(&table.name),
+    );
+
+    let mut text = format!("CREATE TABLE IF NOT EXISTS {name} {}\n", block(&columns));
+    text += match table.format {
+        FileFormat::Parquet => "USING parquet\n",
+        // A line that does not fit fails the query, instead of becoming NULLs.
+        FileFormat::Json => "USING json\nOPTIONS (mode 'FAILFAST')\n",
+    };
+    if !partitions.is_empty() {
+        let names = partitions.iter().map(|column| in_backticks(&column.name));
+        let names: Vec<String> = names.collect();
+        text += &format!("PARTITIONED BY ({})\n", names.join(", "));
+    }
+    text += &format!("LOCATION {}", escaped_literal(&folder));
+    if !table.description.is_empty() {
+        text += &format!(
+            "\nCOMMENT {}",
+            escaped_literal(&one_line(&table.description))
+        );
+    }
+    text += ";\n";
+    if table.files().is_empty() {
+        // Spark fails on a folder that is not there.
+        return text + "-- There is no file yet: print this again when there are rows.\n";
+    }
+    if !partitions.is_empty() {
+        text += &format!("ALTER TABLE {name} RECOVER PARTITIONS;\n");
+    }
+    text + &complete_view(table, location)
+}
+
+fn definition(column: &Column, types: &Types) -> String {
+    format!("{} {}", in_backticks(&column.name), types.of(&column.kind))
+}
+
+fn complete_view(table: &Table, location: &Location) -> String {
+    let name = table.name.as_str();
+    let manifests = in_backticks(&format!("{name}_manifests"));
+    let complete = in_backticks(&format!("{name}_complete"));
+    let folder = layout::manifest_folder(&table.name);
+    let folder = escaped_literal(&folder_address(location, "s3a", "file://", &folder));
+    let newest = match table.sync_mode {
+        SyncMode::Incremental => "PARTITION BY `cycle`.`id` ORDER BY `revision` DESC",
+        SyncMode::Snapshot => "ORDER BY `cycle`.`id` DESC, `revision` DESC",
+    };
+    let columns: Vec<String> = table
+        .all_columns()
+        .map(|column| in_backticks(&column.name))
+        .collect();
+    let data = format!("{}/", layout::table_folder(&table.name));
+    let (below, data) = (escaped_literal(&format!("/{data}")), escaped_literal(&data));
+    // Spark gives the address of a file as a URI, where `+` is no space.
+    let path = format!(
+        "concat({data}, url_decode(replace(substring_index(_metadata.file_path, {below}, -1), '+', '%2B')))"
+    );
+    format!(
+        "CREATE TABLE IF NOT EXISTS {manifests} (
+  `cycle` STRUCT<`id`: STRING>,
+  `revision` BIGINT,
+  `files` ARRAY<STRUCT<`path`: STRING>>
+)
+USING json
+OPTIONS (multiLine 'true', mode 'FAILFAST')
+LOCATION {folder};
+CREATE OR REPLACE VIEW {complete} AS
+SELECT {}
+FROM {}
+WHERE {path} IN (
+  SELECT `file`.`path`
+  FROM (
+    SELECT explode(`files`) AS `file`
+    FROM (SELECT `files`, row_number() OVER ({newest}) AS `age` FROM {manifests})
+    WHERE `age` = 1
+  )
+);
+",
+        columns.join(", "),
+        in_backticks(name),
+    )
+}
+
+const TYPES: Types = Types {
+    boolean: "BOOLEAN",
+    int32: "INT",
+    int64: "BIGINT",
+    float64: "DOUBLE",
+    string: "STRING",
+    binary: "BINARY",
+    date: "DATE",
+    timestamp: "TIMESTAMP",
+    decimal: |precision, scale| format!("DECIMAL({precision}, {scale})"),
+    list: |item| format!("ARRAY<{item}>"),
+    field: |name, kind| format!("{}: {kind}", in_backticks(name)),
+    record: |fields| format!("STRUCT<{fields}>"),
+};

@@ -1,0 +1,177 @@
+//! A table as all dialects see it.
+
+use chrono::Datelike;
+
+use crate::cycle::{Cycle, SyncMode};
+use crate::definition::Definition;
+use crate::layout::{FileFormat, Partition, TableName};
+use crate::manifest::Manifest;
+use crate::schema::{Column, ColumnType, ExportSchema};
+use crate::stage::StageSpec;
+
+/// Years that a range of partitions reaches beyond the newest one.
+const YEARS_AHEAD: i64 = 10;
+
+/// What is to be read, and how its rows are typed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    pub name: TableName,
+    pub description: String,
+    pub sync_mode: SyncMode,
+    /// Of the newest manifest.
+    pub format: FileFormat,
+    /// The partition columns in the order of the folders.
+    pub partition_by: ExportSchema,
+    /// The columns inside the files.
+    pub schema: ExportSchema,
+    pub origin: Origin,
+}
+
+/// How a table is known.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Origin {
+    /// It is published.
+    Manifests {
+        first: Cycle,
+        last: Cycle,
+        /// How many cycles are published; of a snapshot only the newest counts.
+        cycles: usize,
+        /// What the current manifests name, in their order, as far as it is in the table's format.
+        files: Vec<PublishedFile>,
+        /// How many files are in another format.
+        other_format: usize,
+    },
+    /// It is only defined. The cycle is the one that a first run would export.
+    Definition { first_due: Cycle },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct PublishedFile {
+    /// Relative to the prefix of the destination.
+    pub path: String,
+    pub partition: Partition,
+}
+
+impl Table {
+    /// From the newest manifest of every cycle, oldest cycle first; `None` without any.
+    pub fn published(manifests: &[Manifest]) -> Option<Self> {
+        let (first, newest) = (manifests.first()?, manifests.last()?);
+        let current = match newest.sync_mode {
+            SyncMode::Incremental => manifests,
+            SyncMode::Snapshot => &manifests[manifests.len() - 1..],
+        };
+        let (same, other): (Vec<_>, Vec<_>) = current
+            .iter()
+            .partition(|manifest| manifest.format == newest.format);
+        let files = same.iter().flat_map(|manifest| &manifest.files);
+        Some(Self {
+            name: newest.table.clone(),
+            description: newest.description.clone(),
+            sync_mode: newest.sync_mode,
+            format: newest.format,
+            partition_by: newest.partition_by.clone(),
+            schema: newest.schema.clone(),
+            origin: Origin::Manifests {
+                first: first.cycle.id,
+                last: newest.cycle.id,
+                cycles: manifests.len(),
+                files: files
+                    .map(|file| PublishedFile {
+                        path: file.path.clone(),
+                        partition: file.partition.clone(),
+                    })
+                    .collect(),
+                other_format: other.iter().map(|manifest| manifest.files.len()).sum(),
+            },
+        })
+    }
+
+    /// From a definition that no run has exported yet; `spec` is what it was bound to.
+    pub fn defined(definition: &Definition, spec: &StageSpec, first_due: Cycle) -> Self {
+        Self {
+            name: definition.table.clone(),
+            description: definition.description.clone(),
+            sync_mode: definition.sync_mode,
+            format: spec.encoding.format(),
+            partition_by: spec.partition_columns.clone(),
+            schema: spec.schema.clone(),
+            origin: Origin::Definition { first_due },
+        }
+    }
+
+    /// What the comment above the statements says.
+    pub fn summary(&self) -> String {
+        let (name, mode, format) = (&self.name, self.sync_mode, self.format);
+        let known = match &self.origin {
+            Origin::Manifests {
+                first,
+                last,
+                cycles,
+                files,
+                other_format,
+            } => {
+                let span = match (self.sync_mode, *cycles) {
+                    (SyncMode::Snapshot, _) | (_, 1) => format!("as of {last}"),
+                    (_, cycles) => format!("{cycles} cycles from {first} to {last}"),
+                };
+                let mut known = format!("{span}, {} file(s)", files.len());
+                if *other_format > 0 {
+                    known += &format!(
+                        ".\n{other_format} older file(s) are in another format, which these statements do \
+                         not read: export their cycles again with --rerun"
+                    );
+                }
+                known
+            }
+            Origin::Definition { .. } => {
+                "not published yet: columns and types are those of its definition".to_owned()
+            }
+        };
+        let mut text = format!("{name} ({mode}, {format}): {known}.");
+        if !self.description.is_empty() {
+            text = format!("{text}\n{}", self.description);
+        }
+        text
+    }
+
+    /// The files that the manifests name; none of a table that is only defined.
+    pub fn files(&self) -> &[PublishedFile] {
+        match &self.origin {
+            Origin::Manifests { files, .. } => files,
+            Origin::Definition { .. } => &[],
+        }
+    }
+
+    /// The columns inside the files, then the partition columns.
+    pub fn all_columns(&self) -> impl Iterator<Item = &Column> {
+        let partitions = self.partition_by.columns().iter();
+        self.schema.columns().iter().chain(partitions)
+    }
+
+    /// The first cycle that the table has, or will have.
+    pub fn first_cycle(&self) -> Cycle {
+        match &self.origin {
+            Origin::Manifests { first, .. } => *first,
+            Origin::Definition { first_due } => *first_due,
+        }
+    }
+
+    /// The years that the values of a partition column may take, both included.
+    pub fn years(&self, column: &str) -> (i64, i64) {
+        let values = self.files().iter().filter_map(|file| {
+            let mut values = file.partition.values().iter();
+            let (_, text) = values.find(|(name, _)| name == column)?;
+            text.parse::<i64>().ok()
+        });
+        let cycle_year = i64::from(self.first_cycle().start().year());
+        let (first, last) = values.fold((cycle_year, cycle_year), |(first, last), year| {
+            (first.min(year), last.max(year))
+        });
+        (first, last.saturating_add(YEARS_AHEAD))
+    }
+}
+
+/// Whether JSON files hold the column as text, because JSON has no such type.
+pub fn is_hexadecimal(column: &Column, format: FileFormat) -> bool {
+    format == FileFormat::Json && column.kind == ColumnType::Binary
+}
