@@ -4,8 +4,10 @@
 //! the waiting, time does.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::time::Duration;
 
+use futures::future::{Either, select};
 use futures::{StreamExt, TryStreamExt};
 
 use crate::cycle::{Cycle, SyncMode};
@@ -55,6 +57,17 @@ pub trait Timer {
     fn sleep(&mut self, duration: Duration) -> impl Future<Output = ()>;
 }
 
+/// How long is waited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// In all.
+    pub timeout: Duration,
+    /// Between two looks.
+    pub every: Duration,
+    /// A look is given up at the end of the time, but not before it had this long.
+    pub look: Duration,
+}
+
 /// Looks at once, and then every so often, until all is there or the time is over. `watch` is told
 /// of every look that did not end it.
 ///
@@ -63,14 +76,19 @@ pub trait Timer {
 /// no look has succeeded. After that the configuration is known to be right.
 pub async fn wait(
     timer: &mut impl Timer,
-    every: Duration,
-    timeout: Duration,
+    patience: Patience,
     mut look: impl AsyncFnMut() -> Result<Look>,
     mut watch: impl FnMut(&Result<Look>),
 ) -> Result<Waited> {
     let mut last = None;
+    let left = |timer: &mut _| patience.timeout.saturating_sub(Timer::elapsed(timer));
     loop {
-        let looked = look().await;
+        let limit = left(timer).max(patience.look);
+        // A store that takes a call and never answers must not outlast the time.
+        let looked = match select(pin!(look()), pin!(timer.sleep(limit))).await {
+            Either::Left((looked, _)) => looked,
+            Either::Right(_) => Err(Error::unavailable("the store does not answer")),
+        };
         match &looked {
             Ok(Look::Published(names)) => return Ok(Waited::Published(names.clone())),
             Err(error) if error.kind() != ErrorKind::Unavailable && last.is_none() => {
@@ -89,12 +107,12 @@ pub async fn wait(
             }
             Err(error) => Some(error),
         };
-        let left = timeout.saturating_sub(timer.elapsed());
+        let left = left(timer);
         if left.is_zero() {
             return Ok(Waited::TimedOut { last, failure });
         }
         // The last look is at the end of the time, however it divides.
-        timer.sleep(every.min(left)).await;
+        timer.sleep(patience.every.min(left)).await;
     }
 }
 
@@ -190,12 +208,16 @@ mod tests {
     fn waited(answers: &[fn() -> Result<Look>]) -> (Result<Waited>, Vec<u64>) {
         let mut timer = Asleep::default();
         let mut looks = 0;
-        let seconds = Duration::from_secs;
+        let patience = Patience {
+            timeout: Duration::from_secs(70),
+            every: Duration::from_secs(30),
+            look: Duration::from_secs(10),
+        };
         let look = async || {
             looks += 1;
             answers[(looks - 1).min(answers.len() - 1)]()
         };
-        let waited = wait(&mut timer, seconds(30), seconds(70), look, |_| {});
+        let waited = wait(&mut timer, patience, look, |_| {});
         let waited = futures::executor::block_on(waited);
         (waited, timer.slept)
     }

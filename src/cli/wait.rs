@@ -1,5 +1,6 @@
 //! `dayport wait`.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use clap::Args;
@@ -14,11 +15,10 @@ use crate::cli::verify::{day, is_there, tables};
 use crate::error::{Error, ExitCode, Result};
 use crate::layout::TableName;
 use crate::store::{Destination, Location, S3Options};
-use crate::wait::{Look, Timer, Waited, Wanted, look, wait as wait_for};
+use crate::wait::{Look, Patience, Timer, Waited, Wanted, look, wait as wait_for};
 
-/// One look must not take the time of all: a call is tried again for no longer than the timeout,
-/// but at least for this.
-const LEAST_RETRY: Duration = Duration::from_secs(10);
+/// A look is not given up before this, or --retry-timeout, is over.
+const LOOK: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
 
 pub const EXAMPLES: &str = "\
 Prints the keys of the manifests that were waited for, one a line. Looks at once, then every so
@@ -75,9 +75,14 @@ pub async fn wait(arguments: WaitArguments) -> Result<ExitCode> {
     }
     let location = Location::parse(&arguments.to)?;
     let s3 = config::s3(&arguments.s3)?;
-    let longest = arguments.timeout.max(LEAST_RETRY);
+    let patience = Patience {
+        timeout: arguments.timeout,
+        every: arguments.every,
+        look: s3.retry_timeout.clamp(*LOOK.start(), *LOOK.end()),
+    };
     let s3 = S3Options {
-        retry_timeout: s3.retry_timeout.min(longest),
+        // Another look is as good as another try, and tells why the last one failed.
+        retry_timeout: s3.retry_timeout.min(*LOOK.end() / 2),
         ..s3
     };
 
@@ -94,14 +99,7 @@ pub async fn wait(arguments: WaitArguments) -> Result<ExitCode> {
     };
     let mut status = Status::new(&arguments, &location);
     let mut timer = Clock(Instant::now());
-    let waited = wait_for(
-        &mut timer,
-        arguments.every,
-        arguments.timeout,
-        look,
-        |looked| status.show(looked),
-    )
-    .await;
+    let waited = wait_for(&mut timer, patience, look, |looked| status.show(looked)).await;
     drop(status);
     match waited? {
         Waited::Published(manifests) => {

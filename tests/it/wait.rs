@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::process::Stdio;
 
+use crate::s3::{Action, Failure, Fault, Operation};
 use crate::support::{Place, Ran, Sandbox, in_both_places};
 use crate::world::world;
 
@@ -97,4 +98,51 @@ fn it_ends_as_soon_as_the_cycle_is_there(place: Place) {
     let output = waiting.wait_with_output().expect("an end");
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(output.stdout, b"manifests/views/2026-01-15.r0.json\n");
+}
+
+#[test]
+fn a_store_that_is_down_is_sat_out() {
+    let sandbox = world(Place::s3());
+    sandbox.run(&["--date", "2026-01-15"]).succeeded();
+    let server = sandbox.place.server();
+    for failure in [Failure::SlowDown, Failure::Hangup, Failure::Reset] {
+        let down = Fault::on(Operation::ListObjects, Action::Before(failure));
+        server.inject(down.clone());
+        let args = ["--date", "2026-01-15", "--retry-timeout", "0"];
+        let ran = wait(&sandbox, &[&args[..], &["--timeout", "0s"]].concat()).ended(75);
+        ran.complains("looking again")
+            .complains("the destination could not be read: cannot list");
+        server.clear_faults();
+
+        // Each look lists once; they go on until one is answered.
+        server.inject(down.first(5));
+        let before = server.count(Operation::ListObjects);
+        let ran = wait(&sandbox, &[&args[..], &["--every", "1ms"]].concat()).ended(0);
+        let both = "manifests/sites/2026-01-15.r0.json\nmanifests/views/2026-01-15.r0.json\n";
+        assert_eq!(ran.stdout, both);
+        assert_eq!(ran.stderr.matches("looking again").count(), 1, "{ran}");
+        assert_eq!(server.count(Operation::ListObjects), before + 5 + 3);
+        server.clear_faults();
+    }
+}
+
+/// A server that takes calls and never answers must not outlast the time.
+#[test]
+fn a_silent_store_does_not_outlast_the_time() {
+    let sandbox = world(Place::s3());
+    sandbox.run(&["--date", "2026-01-15"]).succeeded();
+    let silence = Action::Before(Failure::Silence);
+    let server = sandbox.place.server();
+    server.inject(Fault::on(Operation::ListObjects, silence));
+    let args = [
+        "--date",
+        "2026-01-15",
+        "--timeout",
+        "0s",
+        "--retry-timeout",
+        "0",
+    ];
+    wait(&sandbox, &args)
+        .ended(75)
+        .complains("the store does not answer");
 }
