@@ -28,8 +28,7 @@ pub async fn register(
     destination: &Destination,
     wanted: impl Fn(&str) -> bool,
 ) -> Result<MemorySchemaProvider> {
-    let store = ObjectStoreUrl::parse(STORE).map_err(from_datafusion)?;
-    context.register_object_store(store.as_ref(), destination.object_store());
+    let store = register_store(context, destination)?;
     let schema = MemorySchemaProvider::new();
     for name in destination.folders(&layout::manifests_folder()).await? {
         let Ok(table) = name.parse::<TableName>() else {
@@ -46,6 +45,54 @@ pub async fn register(
         }
     }
     Ok(schema)
+}
+
+fn register_store(context: &SessionContext, destination: &Destination) -> Result<ObjectStoreUrl> {
+    let store = ObjectStoreUrl::parse(STORE).map_err(from_datafusion)?;
+    context.register_object_store(store.as_ref(), destination.object_store());
+    Ok(store)
+}
+
+/// One published file as a table: its columns, then those of its folders.
+pub fn file(
+    context: &SessionContext,
+    destination: &Destination,
+    manifest: &Manifest,
+    file: &DataFile,
+) -> Result<FixedTable> {
+    let store = register_store(context, destination)?;
+    let partition_fields = partition_fields(manifest);
+    let values = partition_values(file, &partition_fields)?;
+    let files = vec![(object(destination, manifest, file)?, values)];
+    Ok(table(
+        store,
+        manifest,
+        manifest.format,
+        files,
+        partition_fields,
+    ))
+}
+
+fn partition_fields(manifest: &Manifest) -> Vec<Field> {
+    let schema = manifest.partition_by.arrow();
+    let fields = schema.fields().iter();
+    fields.map(|field| field.as_ref().clone()).collect()
+}
+
+/// A table of files in one format, with the columns of `manifest`.
+fn table(
+    store: ObjectStoreUrl,
+    manifest: &Manifest,
+    format: FileFormat,
+    files: Vec<(ObjectMeta, Vec<ScalarValue>)>,
+    partition_fields: Vec<Field>,
+) -> FixedTable {
+    let format = match format {
+        FileFormat::Json => SourceFormat::Json(Compression::Gzip),
+        FileFormat::Parquet => SourceFormat::Parquet,
+    };
+    let columns = manifest.schema.arrow();
+    FixedTable::new(store, files, format, columns, partition_fields)
 }
 
 /// The manifests that make up a table now, oldest cycle first.
@@ -71,13 +118,7 @@ fn view(
     let Some(newest) = manifests.last() else {
         return Ok(None);
     };
-    let partition_fields: Vec<Field> = newest
-        .partition_by
-        .arrow()
-        .fields()
-        .iter()
-        .map(|field| field.as_ref().clone())
-        .collect();
+    let partition_fields = partition_fields(newest);
     let mut union: Option<LogicalPlanBuilder> = None;
     for format in [FileFormat::Json, FileFormat::Parquet] {
         let of_format = manifests
@@ -93,14 +134,11 @@ fn view(
         if files.is_empty() && format != newest.format {
             continue;
         }
-        let table = FixedTable::new(
+        let table = table(
             store.clone(),
+            newest,
+            format,
             files,
-            match format {
-                FileFormat::Json => SourceFormat::Json(Compression::Gzip),
-                FileFormat::Parquet => SourceFormat::Parquet,
-            },
-            newest.schema.arrow(),
             partition_fields.clone(),
         );
         let name = newest.table.as_str();

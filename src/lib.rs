@@ -28,6 +28,7 @@
 //! | [`run`] | many tables and cycles, guards, the report: joins engine and delivery | both |
 //! | [`exported`], [`query`] | published tables read back; SQL over everything | both |
 //! | [`ddl`] | the statements that let a receiver read the export (pure) | `manifest`, `definition` |
+//! | [`trace`] | why an event is in the export, or is not | `exported` |
 //! | [`verify`] | what was published, held against its manifests | `delivery` |
 //! | [`wait`] | until a cycle is published | `delivery` |
 //! | [`cli`] | one file for each command; arguments → configuration; rendering | everything |
@@ -55,5 +56,6 @@ pub mod sql_file;
 pub mod stage;
 pub mod staged;
 pub mod store;
+pub mod trace;
 pub mod verify;
 pub mod wait;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::ddl::{self, DdlArguments};
+use crate::cli::trace::{self, TraceArguments};
 use crate::cli::verify::{self, VerifyArguments};
 use crate::cli::wait::{self, WaitArguments};
 
@@ -33,6 +34,9 @@ pub enum Command {
     /// Print the statements that let a receiver read the export
     #[command(after_help = ddl::EXAMPLES)]
     Ddl(DdlArguments),
+    /// Tell why an event is in the export of a day, or is not
+    #[command(after_help = trace::EXAMPLES)]
+    Trace(TraceArguments),
 }
 
 const RUN_EXAMPLES: &str = "\

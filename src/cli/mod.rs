@@ -9,6 +9,7 @@ mod progress;
 mod query;
 mod render;
 mod run;
+mod trace;
 mod verify;
 mod wait;
 
@@ -47,5 +48,6 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode> {
         Command::Verify(verify) => verify::verify(verify).await,
         Command::Wait(wait) => wait::wait(wait).await,
         Command::Ddl(ddl) => ddl::ddl(ddl).await,
+        Command::Trace(trace) => trace::trace(trace).await,
     }
 }

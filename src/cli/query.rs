@@ -72,7 +72,11 @@ pub async fn query(arguments: QueryArguments) -> Result<ExitCode> {
     Ok(ExitCode::Done)
 }
 
-fn load(places: &PlaceArguments, from: Option<&Location>) -> Result<(Sources, Vec<Definition>)> {
+/// The sources and definitions of a folder.
+pub fn load(
+    places: &PlaceArguments,
+    from: Option<&Location>,
+) -> Result<(Sources, Vec<Definition>)> {
     let sources = Sources::load(&places.sql.join("sources"))?;
     sources.locations(from.map(Location::url))?;
     Ok((sources, definition::load(&places.sql)?))

@@ -14,6 +14,7 @@
 //! | `prune`, `bounds`, `folder_time` | which folders a query cannot need |
 //! | `frozen`, `scan_log` | what was read, on record |
 //! | `rejects` | malformed lines |
+//! | `search` | in which file and line a row is |
 //! | `json` | JSON lines to batches |
 //! | `row_filter` | the conditions of a query on the rows of a scan |
 //! | `share`, `feed` | one pass over a source for many tables |
@@ -35,6 +36,7 @@ mod rejects;
 mod row_filter;
 mod scan;
 mod scan_log;
+mod search;
 mod share;
 mod table;
 #[cfg(test)]
@@ -56,6 +58,7 @@ pub use json::Compression;
 pub use json::JsonLines;
 pub use rejects::{MaxRejects, Reject};
 pub use scan_log::{ScanLog, ScanProgress, SourceScan};
+pub use search::{Found, Position, SourceFiles, declared_name};
 pub use share::{Gathering, Offers, Passes, Seat};
 pub use table::SourceFormat;
 

@@ -15,11 +15,13 @@ use super::bounds::TimeBounds;
 use super::declare::TableSpec;
 use super::expand::{Expansion, TimePruning};
 use super::folder_time::TimeFolders;
+use super::frozen::SourceFile;
 use super::json::Compression;
 use super::location::Location;
 use super::prune::{PartitionFilters, decided_by_partitions};
 use super::scan::{Asked, Files};
 use super::scan_log::ScanLog;
+use super::search::SourceFiles;
 
 /// How the files of a table are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +68,40 @@ impl SourceTable {
             time: spec.time,
         }
     }
+
+    /// What a scan with these filters reads, to be searched.
+    pub(super) async fn searchable(
+        &self,
+        state: &dyn Session,
+        filters: &[Expr],
+    ) -> Result<SourceFiles> {
+        let files = self.list(state, filters).await?;
+        Ok(SourceFiles::new(&self.name, self.files.clone(), files))
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The files that rows passing `filters` can be in.
+    async fn list(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<SourceFile>> {
+        let partition_fields = self.files.schema.table_partition_cols();
+        let store = state.runtime_env().object_store(&self.location.store)?;
+        Expansion {
+            source: &self.name,
+            store: store.as_ref(),
+            location: &self.location,
+            partition_fields,
+            filters: &PartitionFilters::new(state, partition_fields, filters)?,
+            time: self.time.as_ref().map(|time| TimePruning {
+                folders: &time.folders,
+                slack: time.slack,
+                bounds: TimeBounds::of(filters, &time.column, &time.data_type),
+            }),
+        }
+        .files()
+        .await
+    }
 }
 
 #[async_trait]
@@ -93,22 +129,7 @@ impl TableProvider for SourceTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let partition_fields = self.files.schema.table_partition_cols();
-        let store = state.runtime_env().object_store(&self.location.store)?;
-        let files = Expansion {
-            source: &self.name,
-            store: store.as_ref(),
-            location: &self.location,
-            partition_fields,
-            filters: &PartitionFilters::new(state, partition_fields, filters)?,
-            time: self.time.as_ref().map(|time| TimePruning {
-                folders: &time.folders,
-                slack: time.slack,
-                bounds: TimeBounds::of(filters, &time.column, &time.data_type),
-            }),
-        }
-        .files()
-        .await?;
+        let files = self.list(state, filters).await?;
         let log = state.config().get_extension::<ScanLog>();
         let set_aside = log.as_ref().is_some_and(|log| log.sets_aside());
         let scan = self.files.freeze(&self.name, &files, set_aside);

@@ -17,7 +17,7 @@ const MOST_LINES: usize = 500;
 
 /// Every module in an order in which each uses only earlier ones, with the groups it may use
 /// besides its own.
-const MODULES: [(&str, &str, &[&str]); 24] = [
+const MODULES: [(&str, &str, &[&str]); 25] = [
     ("error", "plain", &[]),
     ("env", "plain", &[]),
     ("cycle", "plain", &[]),
@@ -38,6 +38,7 @@ const MODULES: [(&str, &str, &[&str]); 24] = [
     ("wait", "receiver", &["plain", "store", "delivery"]),
     ("ddl", "query", &["plain", "store", "sql"]),
     ("exported", "query", &["plain", "store", "sql", "delivery"]),
+    ("trace", "query", &["plain", "store", "sql", "delivery"]),
     ("query", "query", &["plain", "store", "sql", "delivery"]),
     ("run", "run", &["plain", "store", "sql", "delivery"]),
     (

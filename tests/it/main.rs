@@ -18,6 +18,7 @@ mod s3;
 mod s3_settings;
 mod share;
 mod support;
+mod trace;
 mod transcripts;
 mod verify;
 mod wait;

@@ -23,6 +23,7 @@ fn help() {
         ("help_run", &["run", "--help"]),
         ("help_query", &["query", "--help"]),
         ("help_ddl", &["ddl", "--help"]),
+        ("help_trace", &["trace", "--help"]),
         ("version", &["--version"]),
         ("no_arguments", &[]),
         ("missing_argument", &["run", "--from", "raw"]),
