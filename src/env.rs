@@ -1,5 +1,7 @@
 //! The clock, randomness and the process environment: nothing else in the crate reads them.
 
+use std::path::PathBuf;
+
 use chrono::{DateTime, SubsecRound, Utc};
 
 use crate::error::{Error, Result};
@@ -49,6 +51,13 @@ pub fn var(name: &str) -> Option<String> {
         reason = "the one place that reads the environment"
     )]
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Where this user's programs keep what may be lost: `$XDG_STATE_HOME/dayport`, or below `$HOME`.
+pub fn state_folder() -> Option<PathBuf> {
+    let state = var("XDG_STATE_HOME").map(PathBuf::from);
+    let state = state.or_else(|| var("HOME").map(|home| PathBuf::from(home).join(".local/state")));
+    state.map(|state| state.join("dayport"))
 }
 
 /// Twelve random hexadecimal digits.

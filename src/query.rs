@@ -6,6 +6,9 @@
 //! | `definition.<table>` | what a run of the cycle would export; also `<table>`, unless a source has that name |
 //! | `exported.<table>` | what is published, by the newest manifests |
 
+mod catalog;
+mod statements;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -14,6 +17,9 @@ use datafusion::common::{DataFusionError, TableReference};
 use datafusion::datasource::ViewTable;
 use datafusion::execution::context::SQLOptions;
 use datafusion::prelude::{DataFrame, SessionContext};
+
+pub use catalog::{Catalog, Entry, Kind};
+pub use statements::{Statements, split};
 
 use crate::cycle::Cycle;
 use crate::definition::Definition;

@@ -53,6 +53,7 @@ Exit codes: 0 done, 1 a table failed, 2 the call or a definition is wrong, 75 tr
 const QUERY_EXAMPLES: &str = "\
 Tables: each source by its name; each definition as definition.<table>, or by its name where no
 source has it, over the cycle of --date; with --to, each published table as exported.<table>.
+Without SQL on a terminal: a shell, with history and completion; \\? helps, \\d lists the tables.
 
 Examples:
   dayport query --from fixtures/raw --date 2026-01-15 pageview_events
@@ -223,9 +224,9 @@ pub enum ReportForm {
 
 #[derive(Debug, Args)]
 pub struct QueryArguments {
-    /// SQL, or the name of a table
+    /// SQL, or the name of a table [default: a shell on a terminal, else SQL from stdin]
     #[arg(value_name = "SQL|TABLE")]
-    pub query: String,
+    pub query: Option<String>,
 
     #[command(flatten)]
     pub places: PlaceArguments,

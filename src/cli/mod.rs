@@ -9,6 +9,7 @@ mod progress;
 mod query;
 mod render;
 mod run;
+mod shell;
 mod trace;
 mod verify;
 mod wait;

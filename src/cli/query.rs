@@ -1,5 +1,6 @@
 //! `dayport query`.
 
+use std::io::{self, IsTerminal};
 use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
@@ -11,13 +12,14 @@ use futures::StreamExt;
 
 use crate::cli::args::{PlaceArguments, QueryArguments, RowForm};
 use crate::cli::config;
+use crate::cli::shell::shell;
 use crate::cycle::Cycle;
 use crate::definition::{self, Definition};
 use crate::engine::Engine;
 use crate::engine_error::from_datafusion;
 use crate::env::Clock;
 use crate::error::{Error, ExitCode, Result};
-use crate::query::{Workbench, open};
+use crate::query::{Workbench, open, split};
 use crate::source::Sources;
 use crate::store::{Destination, Location};
 
@@ -58,18 +60,67 @@ pub async fn query(arguments: QueryArguments) -> Result<ExitCode> {
         cycle,
         destination: destination.as_ref(),
     };
-    let rows = open(&workbench, &arguments.query).await?;
-    let rows = match arguments.limit {
+    let printing = Printing {
+        form: arguments.output,
+        limit: arguments.limit,
+        explain: arguments.explain,
+    };
+    match &arguments.query {
+        Some(query) => run_statement(&workbench, query, printing).await?,
+        None if io::stdin().is_terminal() => shell(&workbench, printing).await?,
+        None => {
+            let text = io::read_to_string(io::stdin())
+                .map_err(|error| Error::invalid("stdin is not readable text").with_source(error))?;
+            run_script(&workbench, &text, printing).await?;
+        }
+    }
+    Ok(ExitCode::Done)
+}
+
+/// How rows are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Printing {
+    pub form: RowForm,
+    /// Rows at most.
+    pub limit: Option<usize>,
+    /// The plan instead of the rows.
+    pub explain: bool,
+}
+
+/// One statement after the other, up to the first that fails.
+async fn run_script(workbench: &Workbench<'_>, text: &str, printing: Printing) -> Result<()> {
+    let statements = split(text);
+    let last = Some(statements.open).filter(|open| !open.is_empty());
+    let statements: Vec<&str> = statements.ended.into_iter().chain(last).collect();
+    if statements.is_empty() {
+        return Err(
+            Error::invalid("there is no SQL, as an argument or on stdin")
+                .with_hint("`dayport query --help` shows examples"),
+        );
+    }
+    for statement in statements {
+        run_statement(workbench, statement, printing).await?;
+    }
+    Ok(())
+}
+
+/// Runs an SQL query, or a table given by its name, and prints its rows.
+pub async fn run_statement(
+    workbench: &Workbench<'_>,
+    statement: &str,
+    printing: Printing,
+) -> Result<()> {
+    let rows = open(workbench, statement).await?;
+    let rows = match printing.limit {
         Some(limit) => rows.limit(0, Some(limit)).map_err(from_datafusion)?,
         None => rows,
     };
-    let rows = if arguments.explain {
+    let rows = if printing.explain {
         rows.explain(false, false).map_err(from_datafusion)?
     } else {
         rows
     };
-    print_rows(rows, arguments.output).await?;
-    Ok(ExitCode::Done)
+    print_rows(rows, printing.form).await
 }
 
 /// The sources and definitions of a folder.

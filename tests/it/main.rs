@@ -17,6 +17,7 @@ mod readers;
 mod s3;
 mod s3_settings;
 mod share;
+mod shell;
 mod support;
 mod trace;
 mod transcripts;
