@@ -66,6 +66,18 @@ impl Cycle {
         self.end() <= now
     }
 
+    /// The cycle so many days earlier.
+    pub fn days_before(self, days: u32) -> Result<Self> {
+        let day = self.0.checked_sub_days(Days::new(days.into()));
+        day.and_then(Self::new)
+            .ok_or_else(|| Error::invalid(format!("{days} days before {self} there is no cycle")))
+    }
+
+    /// The next day's.
+    pub fn next(self) -> Option<Self> {
+        self.0.succ_opt().and_then(Self::new)
+    }
+
     /// All cycles from `first` to `last`, both included; empty if `last` is earlier.
     pub fn range(first: Cycle, last: Cycle) -> Vec<Cycle> {
         first

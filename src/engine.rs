@@ -26,7 +26,7 @@ use crate::encode::GzipLevel;
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
 use crate::layout::FileFormat;
-use crate::source::{Offers, ScanLog, Seat, SourceScan, Sources};
+use crate::source::{Offers, PlannedSource, ScanLog, Seat, SourceScan, Sources};
 use crate::stage::{
     Compressing, EMPTY_FILE_OPTION, Stage, StageFormats, StageSpec, WINDOW_COLUMN_OPTION, spec_of,
     staged_files,
@@ -44,6 +44,9 @@ pub struct EngineSettings {
     /// Of JSON files whose definition gives none.
     pub gzip_level: GzipLevel,
 }
+
+/// The share of the memory that one sort may keep back.
+const SORT_SHARE: usize = 128;
 
 /// A session with all sources registered.
 #[derive(Clone)]
@@ -176,19 +179,16 @@ impl Engine {
         scans: Arc<ScanLog>,
         seat: Option<Seat>,
     ) -> Result<Staged> {
-        let mut config = self.state.config().clone();
-        config = config
-            // The catalog is shared: making the default one again would empty it.
-            .with_create_default_catalog_and_schema(false)
-            .with_extension(stage)
-            .with_extension(Arc::clone(&scans));
         let offers = seat.as_ref().map(|_| Arc::new(Offers::default()));
-        if let Some(offers) = &offers {
-            config = config.with_extension(Arc::clone(offers));
-        }
-        let state = SessionStateBuilder::new_from_existing(self.state.clone())
-            .with_config(config)
-            .build();
+        let state = self.state_with(|config| {
+            let config = config
+                .with_extension(stage)
+                .with_extension(Arc::clone(&scans));
+            match &offers {
+                Some(offers) => config.with_extension(Arc::clone(offers)),
+                None => config,
+            }
+        });
         let plan = state
             .create_physical_plan(&bound.plan)
             .await
@@ -200,6 +200,29 @@ impl Engine {
         scans.check_frozen(state.runtime_env()).await?;
         let sources = scans.report(&plan);
         Ok(Staged { files, sources })
+    }
+}
+
+impl Engine {
+    /// Plans a bound definition and tells what it would read. Sources are listed, footers of
+    /// Parquet files read; no row is.
+    pub async fn look(&self, bound: &Bound) -> Result<Vec<PlannedSource>> {
+        let scans = ScanLog::new();
+        let state = self.state_with(|config| config.with_extension(Arc::clone(&scans)));
+        state
+            .create_physical_plan(&bound.plan)
+            .await
+            .map_err(from_datafusion)?;
+        scans.planned(state.runtime_env()).await
+    }
+
+    fn state_with(&self, extend: impl FnOnce(SessionConfig) -> SessionConfig) -> SessionState {
+        // The catalog is shared: making the default one again would empty it.
+        let config = self.state.config().clone();
+        let config = config.with_create_default_catalog_and_schema(false);
+        SessionStateBuilder::new_from_existing(self.state.clone())
+            .with_config(extend(config))
+            .build()
     }
 }
 
@@ -223,6 +246,9 @@ fn config(settings: EngineSettings) -> SessionConfig {
     options.execution.time_zone = Some("+00:00".to_owned());
     // Complaints name lines.
     options.sql_parser.collect_spans = true;
+    // What a sort keeps back to merge in; many sorts share a small pool.
+    options.execution.sort_spill_reservation_bytes =
+        (settings.memory_limit / SORT_SHARE).min(10 << 20);
     // Files hold plain strings: views would be copied on the way out.
     options.sql_parser.map_string_types_to_utf8view = false;
     options.execution.parquet.schema_force_view_types = false;

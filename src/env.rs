@@ -44,6 +44,11 @@ impl Clock {
     }
 }
 
+/// The real time, whatever [`Clock`] the process has: for comparing clocks between machines.
+pub fn wall_clock() -> DateTime<Utc> {
+    Clock::System.now()
+}
+
 /// An environment variable; unset, empty and non-Unicode are all `None`.
 pub fn var(name: &str) -> Option<String> {
     #[expect(

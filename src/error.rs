@@ -166,6 +166,12 @@ impl Error {
         Err(first)
     }
 
+    /// This complaint and those of the same check after it.
+    pub fn each(&self) -> Vec<&Error> {
+        let more = self.more.iter().flat_map(Error::each);
+        std::iter::once(self).chain(more).collect()
+    }
+
     /// A copy whose causes are part of its message.
     pub fn detached(&self) -> Self {
         Self {

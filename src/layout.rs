@@ -7,6 +7,7 @@
 //! <prefix>/rejects/<source>/2026-01-15/<table>.<run>.json.gz
 //! <prefix>/_dayport/log/<table>/00000000000000000001.json
 //! <prefix>/_dayport/staging/<staging>/000000000000
+//! <prefix>/_dayport/check/<check>
 //! ```
 //! Keys inside the types of this crate are relative to the prefix; [`Layout`] joins the two.
 
@@ -238,6 +239,21 @@ const INTERNAL: &str = "_dayport";
 /// The folder that holds one folder of data for each table, and nothing else, relative to the prefix.
 pub fn data_folder() -> Path {
     Path::from(DATA)
+}
+
+/// The folder that holds one folder of rejects for each source, relative to the prefix.
+pub fn rejects_folder() -> Path {
+    Path::from(REJECTS)
+}
+
+/// The folder of what is dayport's own business, relative to the prefix.
+pub fn internal_folder() -> Path {
+    Path::from(INTERNAL)
+}
+
+/// The folder that a check puts its objects into, and takes them out of, relative to the prefix.
+pub fn checks_folder() -> Path {
+    Path::from_iter([INTERNAL, "check"])
 }
 
 /// The folder of a table's data, relative to the prefix.

@@ -14,6 +14,7 @@
 //! | [`env`] | the clock, randomness and the process environment; their only readers | `error` |
 //! | [`cycle`] | windows, and which of them are due (pure) | `error` |
 //! | [`layout`] | every object key, built and parsed back (pure) | `cycle` |
+//! | [`policy`] | the rights that a run needs, as the policies that grant them (pure) | `layout` |
 //! | [`schema`] | the types of exported columns | Arrow |
 //! | [`manifest`] | the published record, versioned | `layout`, `schema` |
 //! | [`staged`] | a file that nobody can see yet, as plain data | `manifest` |
@@ -26,15 +27,19 @@
 //! | [`engine`] | the session; definition + cycle → plan → staged files | all of these |
 //! | [`delivery`] | log, commit, publish, recover; nothing of SQL | `staged`, `store` |
 //! | [`run`] | many tables and cycles, guards, the report: joins engine and delivery | both |
+//! | [`check`] | whether a run can succeed; the destination by real calls | `engine`, `store`, `policy` |
 //! | [`exported`], [`query`] | published tables read back; SQL over everything | both |
 //! | [`ddl`] | the statements that let a receiver read the export (pure) | `manifest`, `definition` |
 //! | [`trace`] | why an event is in the export, or is not | `exported` |
 //! | [`verify`] | what was published, held against its manifests | `delivery` |
 //! | [`wait`] | until a cycle is published | `delivery` |
+//! | [`status`] | a calendar of what is published, and the page that shows it | `delivery` |
+//! | [`serve`] | when to run, metrics, events, HTTP | `run`, `status` |
 //! | [`cli`] | one file for each command; arguments → configuration; rendering | everything |
 //!
 //! Imports point up this table only; `tests/it/architecture.rs` holds them to it.
 
+pub mod check;
 pub mod cli;
 pub mod cycle;
 pub mod ddl;
@@ -48,13 +53,16 @@ pub mod error;
 pub mod exported;
 pub mod layout;
 pub mod manifest;
+pub mod policy;
 pub mod query;
 pub mod run;
 pub mod schema;
+pub mod serve;
 pub mod source;
 pub mod sql_file;
 pub mod stage;
 pub mod staged;
+pub mod status;
 pub mod store;
 pub mod trace;
 pub mod verify;

@@ -4,7 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::cli::check::{self, CheckArguments};
 use crate::cli::ddl::{self, DdlArguments};
+use crate::cli::log::LogArguments;
+use crate::cli::manual::{self, CompletionsArguments, ManArguments};
+use crate::cli::plan::{self, PlanArguments};
+use crate::cli::policy::{self, PolicyArguments};
+use crate::cli::serve::{self, ServeArguments};
+use crate::cli::status::{self, StatusArguments};
 use crate::cli::trace::{self, TraceArguments};
 use crate::cli::verify::{self, VerifyArguments};
 use crate::cli::wait::{self, WaitArguments};
@@ -15,6 +22,9 @@ use crate::cli::wait::{self, WaitArguments};
 pub struct Arguments {
     #[command(subcommand)]
     pub command: Command,
+
+    #[command(flatten)]
+    pub log: LogArguments,
 }
 
 #[derive(Debug, Subcommand)]
@@ -22,9 +32,24 @@ pub enum Command {
     /// Export the cycles that are due
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunArguments),
+    /// Tell what `run` would do, and write nothing
+    #[command(after_help = plan::EXAMPLES)]
+    Plan(PlanArguments),
+    /// Find out whether a run can succeed, by trying what it does
+    #[command(after_help = check::EXAMPLES)]
+    Check(CheckArguments),
+    /// Print the policies that grant what `run` needs, for the bucket's owner
+    #[command(after_help = policy::EXAMPLES)]
+    Policy(PolicyArguments),
     /// Run SQL over sources, definitions and published tables, for debugging
     #[command(after_help = QUERY_EXAMPLES)]
     Query(QueryArguments),
+    /// Stay, and run what is due every day
+    #[command(after_help = serve::EXAMPLES)]
+    Serve(Box<ServeArguments>),
+    /// Show what is published, day by day
+    #[command(after_help = status::EXAMPLES)]
+    Status(StatusArguments),
     /// Read what was published again and hold it against the manifests
     #[command(after_help = verify::EXAMPLES)]
     Verify(VerifyArguments),
@@ -37,6 +62,12 @@ pub enum Command {
     /// Tell why an event is in the export of a day, or is not
     #[command(after_help = trace::EXAMPLES)]
     Trace(TraceArguments),
+    /// Print what a shell needs to complete the arguments
+    #[command(after_help = manual::COMPLETIONS_EXAMPLES)]
+    Completions(CompletionsArguments),
+    /// Print the manual
+    #[command(after_help = manual::MAN_EXAMPLES)]
+    Man(ManArguments),
 }
 
 const RUN_EXAMPLES: &str = "\
@@ -127,6 +158,24 @@ pub enum SseKind {
 
 #[derive(Debug, Args)]
 pub struct RunArguments {
+    #[command(flatten)]
+    pub selection: SelectionArguments,
+
+    #[command(flatten)]
+    pub job: JobArguments,
+
+    /// The form of the report
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub output: ReportForm,
+
+    /// No progress and no report, only errors
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// What is exported, from where to where, and how.
+#[derive(Debug, Args)]
+pub struct JobArguments {
     /// The tables to export [default: all definitions]
     #[arg(value_name = "TABLE")]
     pub tables: Vec<String>,
@@ -137,26 +186,6 @@ pub struct RunArguments {
     /// The destination: a folder or s3://bucket/prefix/
     #[arg(long, env = "DAYPORT_TO", value_name = "PATH|URL")]
     pub to: String,
-
-    /// One cycle, a UTC day
-    #[arg(long, value_name = "DAY", conflicts_with_all = ["since", "through"])]
-    pub date: Option<String>,
-
-    /// The first cycle of a backfill
-    #[arg(long, value_name = "DAY", requires = "through")]
-    pub since: Option<String>,
-
-    /// The last cycle of a backfill, included
-    #[arg(long, value_name = "DAY", requires = "since")]
-    pub through: Option<String>,
-
-    /// Replace cycles that are published already, as a new revision
-    #[arg(long)]
-    pub rerun: bool,
-
-    /// Cycles of one table at most, when a run catches up
-    #[arg(long, env = "DAYPORT_MAX_CYCLES", value_name = "N", conflicts_with_all = ["date", "since"])]
-    pub max_cycles: Option<usize>,
 
     /// Malformed lines that a source may have, as a number or a percentage; 0 takes none
     #[arg(
@@ -200,14 +229,30 @@ pub struct RunArguments {
 
     #[command(flatten)]
     pub s3: S3Arguments,
+}
 
-    /// The form of the report
-    #[arg(long, value_name = "FORM", default_value = "text")]
-    pub output: ReportForm,
+/// Which cycles.
+#[derive(Debug, Args)]
+pub struct SelectionArguments {
+    /// One cycle, a UTC day
+    #[arg(long, value_name = "DAY", conflicts_with_all = ["since", "through"])]
+    pub date: Option<String>,
 
-    /// No progress and no report, only errors
-    #[arg(short, long)]
-    pub quiet: bool,
+    /// The first cycle of a backfill
+    #[arg(long, value_name = "DAY", requires = "through")]
+    pub since: Option<String>,
+
+    /// The last cycle of a backfill, included
+    #[arg(long, value_name = "DAY", requires = "since")]
+    pub through: Option<String>,
+
+    /// Replace cycles that are published already, as a new revision
+    #[arg(long)]
+    pub rerun: bool,
+
+    /// Cycles of one table at most, when a run catches up
+    #[arg(long, env = "DAYPORT_MAX_CYCLES", value_name = "N", conflicts_with_all = ["date", "since"])]
+    pub max_cycles: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -271,5 +316,20 @@ mod tests {
     #[test]
     fn the_arguments_fit_together() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_each_command_has_examples_and_exit_codes() {
+        for command in Arguments::command().get_subcommands() {
+            let name = command.get_name();
+            let help = command.get_after_help().map(ToString::to_string);
+            let help = help.unwrap_or_default();
+            assert!(
+                help.contains(&format!("Examples:\n  dayport {name}")),
+                "{name}"
+            );
+            let prints = ["query", "ddl", "completions", "man"].contains(&name);
+            assert!(prints || help.contains("Exit codes:"), "{name}");
+        }
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::cli::args::{FormatKind, PlaceArguments, RunArguments, S3Arguments, SseKind};
+use crate::cli::args::{
+    FormatKind, JobArguments, PlaceArguments, S3Arguments, SelectionArguments, SseKind,
+};
 use crate::cycle::Cycle;
 use crate::encode::GzipLevel;
 use crate::engine::EngineSettings;
@@ -56,6 +58,14 @@ pub fn engine(places: &PlaceArguments) -> Result<EngineSettings> {
     })
 }
 
+/// As [`engine`], with what a run writes.
+pub fn job_engine(arguments: &JobArguments) -> Result<EngineSettings> {
+    Ok(EngineSettings {
+        gzip_level: gzip_level(arguments)?,
+        ..engine(&arguments.places)?
+    })
+}
+
 /// For the sources, which are ours: without the role and the encryption of the destination.
 pub fn source_s3(arguments: &S3Arguments) -> S3Options {
     S3Options {
@@ -85,7 +95,7 @@ pub fn s3(arguments: &S3Arguments) -> Result<S3Options> {
     })
 }
 
-pub fn selection(arguments: &RunArguments) -> Result<Selection> {
+pub fn selection(arguments: &SelectionArguments) -> Result<Selection> {
     let day = |option: &str, text: &str| -> Result<Cycle> {
         text.parse().map_err(|error: Error| error.context(option))
     };
@@ -112,19 +122,19 @@ pub fn format(kind: FormatKind) -> FileFormat {
     }
 }
 
-pub fn target_file_size(arguments: &RunArguments) -> Result<Option<u64>> {
+pub fn target_file_size(arguments: &JobArguments) -> Result<Option<u64>> {
     let text = arguments.target_file_size.as_deref();
     text.map(|text| size("--target-file-size", text, LEAST_FILE_SIZE))
         .transpose()
 }
 
-pub fn gzip_level(arguments: &RunArguments) -> Result<GzipLevel> {
+fn gzip_level(arguments: &JobArguments) -> Result<GzipLevel> {
     let level = arguments.gzip_level;
     GzipLevel::new(level)
         .ok_or_else(|| Error::invalid(format!("--gzip-level: {level} is not 1 to 12")))
 }
 
-pub fn jobs(arguments: &RunArguments) -> Result<usize> {
+pub fn jobs(arguments: &JobArguments) -> Result<usize> {
     match arguments.jobs {
         Some(0) => Err(Error::invalid("--jobs 0 would do nothing")),
         Some(jobs) => Ok(jobs),

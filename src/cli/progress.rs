@@ -37,7 +37,9 @@ impl Watch for Bars {
         scans: Arc<ScanLog>,
     ) {
         let bar = self.bars.add(ProgressBar::new(0));
-        let style = ProgressStyle::with_template("{spinner} {prefix} {bar:20} {msg}");
+        let style = ProgressStyle::with_template(
+            "{spinner} {prefix} {bar:20} {bytes} of {total_bytes}, {eta} left, {msg}",
+        );
         if let Ok(style) = style {
             bar.set_style(style);
         }
@@ -50,11 +52,11 @@ impl Watch for Bars {
                 let read = scans.progress();
                 drawn.set_length(read.bytes);
                 drawn.set_position(read.bytes_read);
-                drawn.set_message(format!(
-                    "read {} rows, staged {} rows, {}",
-                    HumanCount(read.rows_read),
-                    HumanCount(stage.progress().rows()),
-                    HumanBytes(stage.progress().bytes()),
+                drawn.set_message(rates(
+                    read.rows_read,
+                    stage.progress().rows(),
+                    stage.progress().bytes(),
+                    drawn.elapsed(),
                 ));
             }
         });
@@ -72,9 +74,38 @@ impl Watch for Bars {
     }
 }
 
+/// Rows read with their rate, and what has come out.
+fn rates(read: u64, rows: u64, bytes: u64, elapsed: Duration) -> String {
+    let per_second = read as f64 / elapsed.as_secs_f64().max(0.001);
+    format!(
+        "{} rows ({}/s), staged {} rows, {}",
+        HumanCount(read),
+        HumanCount(per_second as u64),
+        HumanCount(rows),
+        HumanBytes(bytes),
+    )
+}
+
 fn end(bar: Option<(ProgressBar, tokio::task::JoinHandle<()>)>) {
     if let Some((bar, task)) = bar {
         task.abort();
         bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_per_second() {
+        assert_eq!(
+            rates(3_000, 2_000, 1 << 20, Duration::from_secs(2)),
+            "3,000 rows (1,500/s), staged 2,000 rows, 1.00 MiB"
+        );
+        assert_eq!(
+            rates(0, 0, 0, Duration::ZERO),
+            "0 rows (0/s), staged 0 rows, 0 B"
+        );
     }
 }

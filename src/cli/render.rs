@@ -1,10 +1,29 @@
 //! What a person reads at the end of a run.
 
 use std::fmt::Write;
+use std::io::Write as _;
 
 use indicatif::{HumanBytes, HumanCount};
+use serde::Serialize;
 
+use crate::error::{Error, Result};
 use crate::run::{Outcome, Report, TableReport};
+
+/// Prints what scripts read.
+pub fn json(value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Error::internal("cannot print the report").with_source(error))?;
+    print(&(text + "\n"));
+    Ok(())
+}
+
+/// Prints on stdout. A reader that has seen enough, such as `head`, is no failure.
+pub fn print(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+}
 
 const HEADINGS: [&str; 8] = [
     "table", "mode", "cycle", "rows", "files", "bytes", "time", "result",
@@ -17,7 +36,7 @@ const RIGHT: [bool; 8] = [false, false, false, true, true, true, true, false];
 pub fn report(report: &Report) -> String {
     let mut lines = vec![HEADINGS.map(str::to_owned)];
     lines.extend(report.tables.iter().map(line));
-    let mut text = table(&lines);
+    let mut text = table(&lines, RIGHT);
     let count = |wanted: fn(&Outcome) -> bool| {
         let outcomes = report.tables.iter().map(|table| &table.outcome);
         outcomes.filter(|outcome| wanted(outcome)).count()
@@ -121,15 +140,16 @@ fn result(outcome: &Outcome) -> String {
     }
 }
 
-fn table(lines: &[[String; 8]]) -> String {
-    let widths: [usize; 8] = std::array::from_fn(|column| {
+/// Lines of cells as columns of the same width; `right` tells which have their text at the right.
+pub fn table<const N: usize>(lines: &[[String; N]], right: [bool; N]) -> String {
+    let widths: [usize; N] = std::array::from_fn(|column| {
         let widths = lines.iter().map(|line| line[column].chars().count());
         widths.max().unwrap_or(0)
     });
     let mut text = String::new();
     for line in lines {
         let mut row = String::new();
-        for ((cell, width), right) in line.iter().zip(widths).zip(RIGHT) {
+        for ((cell, width), right) in line.iter().zip(widths).zip(right) {
             let _ = if right {
                 write!(row, "{cell:>width$}  ")
             } else {

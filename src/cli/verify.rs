@@ -6,7 +6,7 @@ use clap::Args;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 
 use crate::cli::args::{ReportForm, S3Arguments};
-use crate::cli::config;
+use crate::cli::{config, render};
 use crate::cycle::Cycle;
 use crate::env;
 use crate::error::{Error, ExitCode, Result};
@@ -110,13 +110,8 @@ pub async fn verify(arguments: VerifyArguments) -> Result<ExitCode> {
     }
     if !arguments.quiet {
         match arguments.output {
-            ReportForm::Text => print!("{}", text(&report)),
-            ReportForm::Json => {
-                let text = serde_json::to_string_pretty(&report).map_err(|error| {
-                    Error::internal("cannot print the report").with_source(error)
-                })?;
-                println!("{text}");
-            }
+            ReportForm::Text => render::print(&text(&report)),
+            ReportForm::Json => render::json(&report)?,
         }
         if report.cycles == 0 {
             eprintln!("warning: no cycle of these tables and days makes up a table now");

@@ -72,6 +72,13 @@ impl History {
         }
     }
 
+    /// As it will be once a publication that is committed is finished.
+    #[must_use]
+    pub fn assuming(mut self, name: &ManifestName) -> Self {
+        self.revisions.insert(name.cycle, name.revision);
+        self
+    }
+
     /// The cycles that are published and whole.
     pub fn published(&self) -> BTreeSet<Cycle> {
         let cycles = self.revisions.keys().copied();

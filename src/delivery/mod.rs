@@ -21,4 +21,4 @@ pub use decide::{Decision, Publication, decide};
 pub use history::{History, read_manifest};
 pub use log::{Action, LogEntry, PendingUpload, newest as newest_entry};
 pub use publish::{Publish, publish};
-pub use recover::recover;
+pub use recover::{Open, State, inspect, recover};

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use object_store::path::Path;
+use tracing::info;
 
 use crate::delivery::commit::{Commit, commit};
 use crate::delivery::history::History;
@@ -14,6 +15,43 @@ use crate::store::Destination;
 /// Times that another run may be faster at voiding an entry before this one gives up.
 const ATTEMPTS: u32 = 3;
 
+/// A table as it is found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    pub history: History,
+    pub open: Open,
+}
+
+/// What the newest log entry left to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Open {
+    Nothing,
+    /// It is voided, but the run that did so may have died before it deleted these.
+    Deletes(Vec<String>),
+    /// It is committed, and its manifest is not there.
+    Publication(Box<LogEntry>),
+}
+
+/// Looks at a table; writes nothing.
+pub async fn inspect(destination: &Destination, table: &TableName) -> Result<State> {
+    let newest = log::newest(destination, table).await?;
+    let history = History::load(destination, table, newest.as_ref()).await?;
+    let open = match newest {
+        None => Open::Nothing,
+        Some(entry) => match &entry.action {
+            Action::Void { delete, .. } => Open::Deletes(delete.clone()),
+            Action::Publish { manifest, .. } => {
+                let published = history.newest_of(manifest.cycle.id);
+                match published.is_some_and(|name| name.revision >= manifest.revision) {
+                    true => Open::Nothing,
+                    false => Open::Publication(Box::new(entry)),
+                }
+            }
+        },
+    };
+    Ok(State { history, open })
+}
+
 /// Brings a table into a state without unfinished business, and tells its history.
 ///
 /// The newest log entry is finished if its manifest is missing; if its uploads cannot be completed
@@ -25,30 +63,24 @@ pub async fn recover(
     now: DateTime<Utc>,
 ) -> Result<History> {
     for _ in 0..ATTEMPTS {
-        let newest = log::newest(destination, table).await?;
-        let Some(entry) = &newest else {
-            return History::load(destination, table, None).await;
+        let State { history, open } = inspect(destination, table).await?;
+        let entry = match open {
+            Open::Nothing => return Ok(history),
+            Open::Deletes(files) => {
+                delete_files(destination, &files).await?;
+                return Ok(history);
+            }
+            Open::Publication(entry) => entry,
         };
-        match &entry.action {
-            Action::Void { delete, .. } => {
-                // The run that voided it may have died before it deleted; the names are retired.
-                delete_files(destination, delete).await?;
-                return History::load(destination, table, Some(entry)).await;
-            }
-            Action::Publish { manifest, .. } => {
-                let history = History::load(destination, table, Some(entry)).await?;
-                let published = history.newest_of(manifest.cycle.id);
-                if published.is_some_and(|name| name.revision >= manifest.revision) {
-                    return Ok(history);
-                }
-            }
-        }
-        match publish(destination, entry).await? {
+        let (cycle, of) = (entry.cycle(), &entry.run_id);
+        match publish(destination, &entry).await? {
             Publish::Published(_) => {
-                return History::load(destination, table, Some(entry)).await;
+                info!(%table, %cycle, run_id, of, "finished what an earlier run committed");
+                return History::load(destination, table, Some(&entry)).await;
             }
             Publish::Impossible { visible, lost } => {
-                let void = void(entry, &visible, &lost, run_id, now)?;
+                info!(%table, %cycle, run_id, of, "takes back what an earlier run committed");
+                let void = void(&entry, &visible, &lost, run_id, now)?;
                 match commit(destination, table, &void).await? {
                     // Its deletes are done when it is looked at as the newest entry.
                     Commit::Won | Commit::Lost { .. } => {}

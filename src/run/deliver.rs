@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use object_store::path::Path;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
 
 use crate::cycle::Cycle;
 use crate::definition::Definition;
@@ -80,10 +81,31 @@ pub async fn deliver(
         cycle,
         started,
     };
+    let (table, run_id) = (&definition.table, &context.run_id);
+    debug!(%table, %cycle, run_id, "begun");
     let outcome = match delivery.run(seat).await {
         Ok(outcome) => outcome,
         Err(error) => Outcome::failed(&error),
     };
+    match &outcome {
+        Outcome::Published {
+            revision,
+            rows,
+            files,
+            bytes,
+            ..
+        } => {
+            info!(%table, %cycle, run_id, revision, rows, files, bytes, "published");
+        }
+        Outcome::AlreadyPublished { run_id: by, .. } => {
+            debug!(%table, %cycle, run_id, by, "already published");
+        }
+        Outcome::Superseded { by } => debug!(%table, %cycle, run_id, %by, "superseded"),
+        // The report says it too, but not to whoever reads logs alone.
+        Outcome::Failed(failure) => {
+            info!(%table, %cycle, run_id, error = failure.error, "failed");
+        }
+    }
     let took = context.clock.now() - started;
     TableReport {
         table: definition.table.to_string(),
@@ -120,6 +142,9 @@ impl Delivery<'_> {
             match self.attempt(seat.take()).await? {
                 Attempt::Done(outcome) => return Ok(outcome),
                 Attempt::Overtaken { by } => {
+                    let (table, cycle) = (&self.definition.table, self.cycle);
+                    let run_id = &self.context.run_id;
+                    info!(%table, %cycle, run_id, by = by.run_id, "another run was faster");
                     overtaken_by = format!("run {} with the cycle {}", by.run_id, by.cycle());
                 }
             }
@@ -257,6 +282,9 @@ impl Delivery<'_> {
         let staging = async {
             let engine = &self.context.engine;
             let staged = engine.stage(bound, Arc::clone(stage), scans, seat).await?;
+            let (table, cycle) = (&self.definition.table, self.cycle);
+            let (run_id, files) = (&self.context.run_id, staged.files.len());
+            info!(%table, %cycle, run_id, files, "staged");
             guards::check(self.request, &staged, proposal.replaced)?;
             let rejects = self.stage_rejects(stage, &staged.sources).await?;
             let foreign = self.foreign(stage, proposal.history).await?;
@@ -307,7 +335,10 @@ impl Delivery<'_> {
     ) -> Result<Attempt> {
         let destination = &self.context.destination;
         match delivery::commit(destination, &self.definition.table, entry).await? {
-            Commit::Won => {}
+            Commit::Won => {
+                let (table, cycle, run_id) = (&self.definition.table, self.cycle, &entry.run_id);
+                info!(%table, %cycle, run_id, sequence = entry.sequence, "committed");
+            }
             Commit::Lost { winner } => {
                 stage.abort().await?;
                 return Ok(Attempt::Overtaken { by: winner });

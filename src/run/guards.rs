@@ -4,6 +4,7 @@ use crate::engine::Staged;
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
 use crate::run::Request;
+use crate::source::PlannedSource;
 
 /// Fails if what was staged must not be published.
 pub fn check(request: &Request, staged: &Staged, replaced: Option<&Manifest>) -> Result<()> {
@@ -39,10 +40,35 @@ fn check_rejects(request: &Request, staged: &Staged) -> Result<()> {
     Ok(())
 }
 
-fn check_shrink(request: &Request, rows: u64, replaced: u64) -> Result<()> {
+/// What is likely to stop a replacement, told by what would be read. Pure.
+pub fn foresee(
+    request: &Request,
+    sources: &[PlannedSource],
+    replaced: Option<&Manifest>,
+) -> Vec<String> {
+    let Some(replaced) = replaced.filter(|_| !request.allow_shrink) else {
+        return Vec::new();
+    };
+    let now: u64 = sources.iter().map(|source| source.bytes).sum();
+    let then: u64 = replaced.sources.iter().map(|source| source.bytes).sum();
+    if u128::from(now) >= least(request, then) || least(request, replaced.rows) == 0 {
+        return Vec::new();
+    }
+    vec![format!(
+        "{now} bytes of sources where the {} rows to be replaced came from {then}: \
+         --max-shrink {} may stop it",
+        replaced.rows, request.max_shrink
+    )]
+}
+
+/// What a replacement has to keep.
+fn least(request: &Request, replaced: u64) -> u128 {
     let kept = u128::from(100 - request.max_shrink.min(100));
-    let least = u128::from(replaced) * kept / 100;
-    if request.allow_shrink || u128::from(rows) >= least {
+    u128::from(replaced) * kept / 100
+}
+
+fn check_shrink(request: &Request, rows: u64, replaced: u64) -> Result<()> {
+    if request.allow_shrink || u128::from(rows) >= least(request, replaced) {
         return Ok(());
     }
     Err(Error::data(format!(

@@ -2,21 +2,23 @@
 
 mod deliver;
 mod guards;
+mod plan;
 mod proposal;
 mod report;
 mod schedule;
 
 pub use deliver::{Context, Unwatched, Watch};
-pub use report::{Outcome, Report, TableReport};
+pub use plan::{Expected, Plan, PlannedTable, Replaced, Step, plan};
+pub use report::{Failure, Outcome, Report, TableReport};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::cycle::{Cycle, SyncMode, due};
 use crate::definition::Definition;
-use crate::delivery::recover;
+use crate::delivery::{History, recover};
 use crate::error::{Error, Result};
 use crate::layout::{FileFormat, TableName};
 use crate::run::schedule::deliver_all;
@@ -99,19 +101,7 @@ pub fn pick(definitions: Vec<Definition>, tables: &[String]) -> Result<Vec<Defin
 ///
 /// An error means that nothing was attempted. What happened to each table is in the report.
 pub async fn run(context: Arc<Context>, request: Request) -> Result<Report> {
-    let started = context.clock.now();
-    let last_closed = Cycle::last_closed(started)?;
-    if let Selection::Cycles(cycles) = &request.selection
-        && let Some(open) = cycles.iter().find(|cycle| !cycle.is_closed(started))
-    {
-        return Err(Error::invalid(format!(
-            "the cycle {open} is not over: it ends {}",
-            open.end().format("%Y-%m-%d %H:%M UTC")
-        ))
-        .with_hint(format!("the last closed cycle is {last_closed}")));
-    }
-    check(&context, &request, last_closed).await?;
-    context.destination.probe().await?;
+    let (started, last_closed) = prepare(&context, &request).await?;
 
     let request = Arc::new(request);
     let (tables, passes) = deliver_all(&context, &request, last_closed).await;
@@ -127,6 +117,25 @@ pub async fn run(context: Arc<Context>, request: Request) -> Result<Report> {
         scans: passes.scans,
         passes: passes.passes,
     })
+}
+
+/// Checks everything that can be checked before any table is attempted; gives the present instant
+/// and the last closed cycle.
+async fn prepare(context: &Context, request: &Request) -> Result<(DateTime<Utc>, Cycle)> {
+    let started = context.clock.now();
+    let last_closed = Cycle::last_closed(started)?;
+    if let Selection::Cycles(cycles) = &request.selection
+        && let Some(open) = cycles.iter().find(|cycle| !cycle.is_closed(started))
+    {
+        return Err(Error::invalid(format!(
+            "the cycle {open} is not over: it ends {}",
+            open.end().format("%Y-%m-%d %H:%M UTC")
+        ))
+        .with_hint(format!("the last closed cycle is {last_closed}")));
+    }
+    check(context, request, last_closed).await?;
+    context.destination.probe().await?;
+    Ok((started, last_closed))
 }
 
 /// Binds every definition, so that all complaints come at once and before anything is attempted.
@@ -166,15 +175,28 @@ async fn cycles_of(
             let (destination, table) = (&context.destination, &definition.table);
             let now = context.clock.now();
             let history = recover(destination, table, &context.run_id, now).await?;
-            let mut cycles = due(definition.sync_mode, &history.published(), last_closed);
-            cycles.truncate(request.max_cycles.unwrap_or(usize::MAX));
-            Ok(cycles)
+            Ok(due_cycles(request, definition, &history, last_closed))
         }
-        Selection::Cycles(cycles) => Ok(match definition.sync_mode {
-            SyncMode::Incremental => cycles.clone(),
-            // The state of today is the same for all of them.
-            SyncMode::Snapshot => cycles.iter().max().copied().into_iter().collect(),
-        }),
+        Selection::Cycles(cycles) => Ok(chosen_cycles(definition, cycles)),
+    }
+}
+
+fn due_cycles(
+    request: &Request,
+    definition: &Definition,
+    history: &History,
+    last_closed: Cycle,
+) -> Vec<Cycle> {
+    let mut cycles = due(definition.sync_mode, &history.published(), last_closed);
+    cycles.truncate(request.max_cycles.unwrap_or(usize::MAX));
+    cycles
+}
+
+fn chosen_cycles(definition: &Definition, cycles: &[Cycle]) -> Vec<Cycle> {
+    match definition.sync_mode {
+        SyncMode::Incremental => cycles.to_vec(),
+        // The state of today is the same for all of them.
+        SyncMode::Snapshot => cycles.iter().max().copied().into_iter().collect(),
     }
 }
 

@@ -92,32 +92,40 @@ impl TableReport {
 
 impl Outcome {
     pub fn failed(error: &Error) -> Self {
-        Outcome::Failed(Failure {
+        Outcome::Failed(error.into())
+    }
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        Self {
             error: error.chain(),
             hint: error.hint().map(str::to_owned),
             kind: error.kind(),
-        })
+        }
+    }
+}
+
+/// What a run or a plan ends with: 0 if no table failed; 75 if every failure may pass by itself;
+/// else 1.
+pub fn exit_code<'a>(failures: impl IntoIterator<Item = &'a Failure>) -> ExitCode {
+    let kinds: Vec<ErrorKind> = failures.into_iter().map(|failure| failure.kind).collect();
+    if kinds.is_empty() {
+        ExitCode::Done
+    } else if kinds.iter().all(|kind| *kind == ErrorKind::Unavailable) {
+        ExitCode::TryAgain
+    } else {
+        ExitCode::Failed
     }
 }
 
 impl Report {
-    /// 0 if no table failed; 75 if every failure may pass by itself; else 1.
+    /// See [`exit_code`].
     pub fn exit_code(&self) -> ExitCode {
-        let kinds: Vec<ErrorKind> = self
-            .tables
-            .iter()
-            .filter_map(|table| match &table.outcome {
-                Outcome::Failed(failure) => Some(failure.kind),
-                _ => None,
-            })
-            .collect();
-        if kinds.is_empty() {
-            ExitCode::Done
-        } else if kinds.iter().all(|kind| *kind == ErrorKind::Unavailable) {
-            ExitCode::TryAgain
-        } else {
-            ExitCode::Failed
-        }
+        exit_code(self.tables.iter().filter_map(|table| match &table.outcome {
+            Outcome::Failed(failure) => Some(failure),
+            _ => None,
+        }))
     }
 }
 

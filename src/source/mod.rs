@@ -31,9 +31,11 @@ mod frozen;
 mod json;
 mod location;
 mod options;
+mod planned;
 mod prune;
 mod rejects;
 mod row_filter;
+mod sample;
 mod scan;
 mod scan_log;
 mod search;
@@ -56,7 +58,9 @@ pub use frozen::FrozenFile;
 pub use json::Compression;
 #[doc(hidden)]
 pub use json::JsonLines;
+pub use planned::PlannedSource;
 pub use rejects::{MaxRejects, Reject};
+pub use sample::{Sample, sample};
 pub use scan_log::{ScanLog, ScanProgress, SourceScan};
 pub use search::{Found, Position, SourceFiles, declared_name};
 pub use share::{Gathering, Offers, Passes, Seat};
@@ -96,12 +100,17 @@ impl Sources {
                 .with_hint("declare each source there: CREATE EXTERNAL TABLE …"));
         }
         files.sort();
-        let mut declarations = Vec::new();
+        let (mut declarations, mut complaints) = (Vec::new(), Vec::new());
         for path in files {
             let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
-            let name = source_name(&path)?;
-            declarations.push(Declaration::parse(name, path.display().to_string(), text)?);
+            let declared = source_name(&path)
+                .and_then(|name| Declaration::parse(name, path.display().to_string(), text));
+            match declared {
+                Ok(declaration) => declarations.push(declaration),
+                Err(complaint) => complaints.push(complaint),
+            }
         }
+        Error::all(complaints)?;
         Ok(Self { declarations })
     }
 
@@ -120,11 +129,16 @@ impl Sources {
     /// [`Error::invalid`] with file and line: a LOCATION that is not usable, or relative where
     /// there is no `base`.
     pub fn locations(&self, base: Option<&Url>) -> Result<Vec<Url>> {
-        let mut roots: BTreeSet<Url> = BTreeSet::new();
+        let (mut roots, mut complaints) = (BTreeSet::<Url>::new(), Vec::new());
         for (declaration, table) in self.tables() {
-            let location = resolve(declaration, table, base)?;
-            roots.insert(AsRef::<Url>::as_ref(&location.store).clone());
+            match resolve(declaration, table, base) {
+                Ok(location) => {
+                    roots.insert(AsRef::<Url>::as_ref(&location.store).clone());
+                }
+                Err(complaint) => complaints.push(complaint),
+            }
         }
+        Error::all(complaints)?;
         Ok(roots.into_iter().collect())
     }
 
@@ -135,14 +149,11 @@ impl Sources {
     /// # Errors
     /// As [`Self::locations`]; and a type, partition column, option or view that is wrong.
     pub async fn register(&self, ctx: &SessionContext, base: Option<&Url>) -> Result<()> {
+        let mut complaints = Vec::new();
         for (declaration, table) in self.tables() {
-            let location = resolve(declaration, table, base)?;
-            let spec = table.plan(&declaration.file, &ctx.state()).await?;
-            let name = declaration.name.clone();
-            let table = Arc::new(SourceTable::new(name, location, spec));
-            ctx.register_table(TableReference::bare(declaration.name.as_str()), table)
-                .map_err(|error| declaration.file.rejected(&error))?;
+            complaints.extend(register(ctx, base, declaration, table).await.err());
         }
+        Error::all(complaints)?;
         let views = self
             .declarations
             .iter()
@@ -164,6 +175,12 @@ impl Sources {
             .map(|declaration| declaration.name.as_str())
     }
 
+    /// The names of the declared tables, sorted.
+    pub fn table_names(&self) -> impl Iterator<Item = &str> {
+        self.tables()
+            .map(|(declaration, _)| declaration.name.as_str())
+    }
+
     /// The comment in front of a source's statement, where there is one.
     pub fn description(&self, name: &str) -> Option<&str> {
         let mut declarations = self.declarations.iter();
@@ -179,6 +196,21 @@ impl Sources {
                 Declared::View(_) => None,
             })
     }
+}
+
+async fn register(
+    ctx: &SessionContext,
+    base: Option<&Url>,
+    declaration: &Declaration,
+    table: &TableDeclaration,
+) -> Result<()> {
+    let location = resolve(declaration, table, base)?;
+    let spec = table.plan(&declaration.file, &ctx.state()).await?;
+    let name = declaration.name.clone();
+    let table = Arc::new(SourceTable::new(name, location, spec));
+    ctx.register_table(TableReference::bare(declaration.name.as_str()), table)
+        .map_err(|error| declaration.file.rejected(&error))?;
+    Ok(())
 }
 
 /// The stem of a file, as a source's name: `[a-z][a-z0-9_]*`.

@@ -46,6 +46,7 @@ impl Files {
         Arc::new(Scan {
             source: source.to_owned(),
             files: frozen.collect(),
+            newest: files.iter().map(|file| file.meta.last_modified).max(),
             counts: ScanCounts::default(),
             rejects: set_aside.then(Mutex::default),
             unpinned: match self.format {

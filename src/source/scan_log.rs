@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::{DateTime, Utc};
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::object_store::ObjectStoreUrl;
@@ -14,6 +15,7 @@ use object_store::{ObjectMeta, ObjectStoreExt};
 
 use super::frozen::{FrozenFile, digest};
 use super::json::BadLine;
+use super::planned::{self, PlannedSource};
 use super::rejects::{MOST_KEPT, Reject};
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
@@ -37,6 +39,8 @@ pub(super) struct ScanCounts {
 pub(super) struct Scan {
     pub(super) source: String,
     pub(super) files: Vec<FrozenFile>,
+    /// When the newest of them was written.
+    pub(super) newest: Option<DateTime<Utc>>,
     pub(super) counts: ScanCounts,
     /// The malformed lines that were set aside; `None` where the first one fails the scan.
     pub(super) rejects: Option<Mutex<Vec<Reject>>>,
@@ -210,6 +214,11 @@ impl ScanLog {
         progress
     }
 
+    /// What the scans would read of each source, sorted by name, before any of them runs.
+    pub async fn planned(&self, runtime: &RuntimeEnv) -> Result<Vec<PlannedSource>> {
+        planned::sources(&self.scans(), runtime).await
+    }
+
     pub(super) fn add(&self, scan: Arc<Scan>) {
         self.lock().push(scan);
     }
@@ -296,6 +305,7 @@ mod tests {
                     etag: None,
                 })
                 .collect(),
+            newest: None,
             counts,
             rejects: None,
             unpinned: None,

@@ -102,6 +102,11 @@ impl SourceTable {
         .files()
         .await
     }
+
+    /// The column that the folders describe, where the declaration names one.
+    pub(super) fn time_column(&self) -> Option<&str> {
+        self.time.as_ref().map(|time| time.column.as_str())
+    }
 }
 
 #[async_trait]

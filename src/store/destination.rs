@@ -47,6 +47,8 @@ impl fmt::Debug for Staging {
     }
 }
 
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// What a create-if-absent put came to.
 #[derive(Debug)]
 pub enum Created {
@@ -72,10 +74,7 @@ impl Destination {
     pub async fn open(location: &Location, options: &S3Options) -> Result<Self> {
         match location.place() {
             Place::Local(root) => {
-                let cannot = |error: Box<dyn std::error::Error + Send + Sync>| {
-                    Error::invalid(format!("cannot use `{location}` as a destination"))
-                        .with_source(error)
-                };
+                let cannot = cannot_use(location);
                 std::fs::create_dir_all(root).map_err(|error| cannot(error.into()))?;
                 let store = LocalFileSystem::new_with_prefix(root)
                     .map_err(|error| cannot(error.into()))?
@@ -91,6 +90,23 @@ impl Destination {
                 let store = Arc::new(s3::open(bucket, options).await?);
                 Ok(Self::multipart(location.to_string(), prefix.clone(), store))
             }
+        }
+    }
+
+    /// Opens a destination to look at it: a missing local folder stays missing, and is empty.
+    pub async fn look_at(location: &Location, options: &S3Options) -> Result<Self> {
+        match location.place() {
+            Place::Local(root) if !root.is_dir() => {
+                let prefix = Path::from_absolute_path(root)
+                    .map_err(|error| cannot_use(location)(error.into()))?;
+                Ok(Self {
+                    name: location.to_string(),
+                    layout: Layout::new(prefix),
+                    store: Arc::new(LocalFileSystem::new()),
+                    staging: Staging::Rename { root: root.clone() },
+                })
+            }
+            _ => Self::open(location, options).await,
         }
     }
 
@@ -330,6 +346,12 @@ impl Destination {
             let folder = layout::staging_folder(staging);
             let _ = std::fs::remove_dir_all(root.join(folder.as_ref()));
         }
+    }
+}
+
+fn cannot_use(location: &Location) -> impl Fn(Cause) -> Error {
+    move |cause| {
+        Error::invalid(format!("cannot use `{location}` as a destination")).with_source(cause)
     }
 }
 

@@ -4,6 +4,7 @@
 //! with the standard AWS credential chain, and adds the one thing the seam lacks: an upload whose
 //! completion is withheld ([`Destination`], [`Upload`]).
 
+mod bucket;
 mod credentials;
 mod destination;
 mod location;
@@ -11,6 +12,7 @@ mod s3;
 mod upload;
 mod work;
 
+pub use bucket::{Answer, Bucket};
 pub use destination::{Completion, Created, Destination};
 pub use location::{Location, Place};
 pub use s3::{AssumedRole, Encryption, S3Options};

@@ -65,8 +65,16 @@ pub struct AssumedRole {
     pub external_id: Option<String>,
 }
 
-/// Opens `bucket`. Nothing is asked of the bucket yet.
-pub async fn open(bucket: &str, options: &S3Options) -> Result<AmazonS3> {
+/// Where a bucket is, and who asks.
+pub struct Access {
+    pub region: String,
+    /// Absent for AWS itself.
+    pub endpoint: Option<String>,
+    pub credentials: Arc<ChainCredentials>,
+}
+
+/// Resolves what the AWS environment says about `bucket`.
+pub async fn access(bucket: &str, options: &S3Options) -> Result<Access> {
     let https = aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
         .build_https();
@@ -95,13 +103,27 @@ pub async fn open(bucket: &str, options: &S3Options) -> Result<AmazonS3> {
         })?,
     };
 
+    Ok(Access {
+        region,
+        endpoint,
+        credentials: Arc::new(ChainCredentials::new(provider)),
+    })
+}
+
+/// Opens `bucket`. Nothing is asked of the bucket yet.
+pub async fn open(bucket: &str, options: &S3Options) -> Result<AmazonS3> {
+    let Access {
+        region,
+        endpoint,
+        credentials,
+    } = access(bucket, options).await?;
     let allow_http = endpoint
         .as_deref()
         .is_some_and(|endpoint| endpoint.starts_with("http://"));
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(bucket)
         .with_region(region)
-        .with_credentials(Arc::new(ChainCredentials::new(provider)))
+        .with_credentials(credentials)
         .with_client_options(
             ClientOptions::new()
                 .with_allow_http(allow_http)

@@ -1,5 +1,5 @@
 //! The S3 operations on [`Memory`], in the terms of s3s; those on multipart uploads are in
-//! `multipart.rs`.
+//! `multipart.rs`, those on settings in `settings.rs`.
 
 use super::{
     headers::{Attributes, Conditions},
@@ -39,7 +39,10 @@ impl S3 for Backend {
         request: S3Request<dto::HeadBucketInput>,
     ) -> Answer<dto::HeadBucketOutput> {
         self.0.lock().bucket(&request.input.bucket)?;
-        ok(Default::default())
+        ok(dto::HeadBucketOutput {
+            bucket_region: Some(super::REGION.to_owned()),
+            ..Default::default()
+        })
     }
 
     async fn delete_bucket(
@@ -273,6 +276,27 @@ impl S3 for Backend {
             next_continuation_token: page.next,
             ..Default::default()
         })
+    }
+
+    async fn get_public_access_block(
+        &self,
+        request: S3Request<dto::GetPublicAccessBlockInput>,
+    ) -> Answer<dto::GetPublicAccessBlockOutput> {
+        self.public_access_block(&request.input.bucket)
+    }
+
+    async fn get_bucket_versioning(
+        &self,
+        request: S3Request<dto::GetBucketVersioningInput>,
+    ) -> Answer<dto::GetBucketVersioningOutput> {
+        self.versioning(&request.input.bucket)
+    }
+
+    async fn get_bucket_lifecycle_configuration(
+        &self,
+        request: S3Request<dto::GetBucketLifecycleConfigurationInput>,
+    ) -> Answer<dto::GetBucketLifecycleConfigurationOutput> {
+        self.lifecycle(&request.input.bucket)
     }
 
     async fn create_multipart_upload(

@@ -18,6 +18,8 @@ pub enum Failure {
     SlowDown,
     /// `409 ConditionalRequestConflict`.
     Conflict,
+    /// `403 AccessDenied`, as for want of a right.
+    AccessDenied,
     /// The connection is closed in good order, without an answer. To object_store 0.13 this means
     /// "the request was not sent", and it retries **every** request, also a conditional put.
     Hangup,

@@ -11,7 +11,7 @@
 //! process while the test blocks on that process, and a test may be a plain `#[test]`.
 //!
 //! Known to differ from AWS: objects are not encrypted unless the writer asks; there are no
-//! versions, tags, policies or ListObjects version 1; a concurrent write is never answered with
+//! versions, tags, policies (deny by [`Failure::AccessDenied`]) or ListObjects version 1; a concurrent write is never answered with
 //! `409` (inject that); a second CompleteMultipartUpload is always `NoSuchUpload`, where AWS may
 //! repeat its first answer for a while.
 
@@ -23,6 +23,7 @@ mod multipart;
 mod operation;
 mod selftest;
 mod server;
+mod settings;
 mod state;
 mod wire;
 
@@ -30,7 +31,7 @@ pub use fault::{Action, Failure, Fault, On};
 pub use headers::Attributes;
 pub use operation::Operation;
 pub use server::Call;
-pub use state::Object;
+pub use state::{Object, Settings};
 
 use backend::Backend;
 use bytes::Bytes;
@@ -187,6 +188,10 @@ impl TestS3 {
     /// Puts a bucket back into the state that it was saved in.
     pub fn restore(&self, bucket: &str, saved: &Saved) {
         self.with_bucket(bucket, |bucket| *bucket = saved.0.clone());
+    }
+
+    pub fn set(&self, bucket: &str, settings: Settings) {
+        self.with_bucket(bucket, |bucket| bucket.settings = settings);
     }
 
     /// Key and upload id of each unfinished multipart upload, in the order of their start.

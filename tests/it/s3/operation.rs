@@ -26,6 +26,9 @@ pub enum Operation {
     ListParts,
     CompleteMultipartUpload,
     AbortMultipartUpload,
+    GetPublicAccessBlock,
+    GetBucketVersioning,
+    GetBucketLifecycle,
     /// Anything else; most of it is answered with `NotImplemented`.
     Other,
 }
@@ -51,6 +54,9 @@ impl Operation {
             | Operation::GetObject
             | Operation::HeadObject
             | Operation::ListParts
+            | Operation::GetPublicAccessBlock
+            | Operation::GetBucketVersioning
+            | Operation::GetBucketLifecycle
             | Operation::Other => false,
         }
     }
@@ -106,6 +112,9 @@ fn bucket_operation(method: &Method, bucket: &str, query: &Query) -> Operation {
         Method::DELETE if is_plain => Operation::DeleteBucket,
         Method::GET if query.has("uploads") => Operation::ListMultipartUploads,
         Method::GET if query.has("list-type") => Operation::ListObjects,
+        Method::GET if query.has("publicAccessBlock") => Operation::GetPublicAccessBlock,
+        Method::GET if query.has("versioning") => Operation::GetBucketVersioning,
+        Method::GET if query.has("lifecycle") => Operation::GetBucketLifecycle,
         Method::POST if query.has("delete") => Operation::DeleteObjects,
         _ => Operation::Other,
     }

@@ -191,6 +191,7 @@ impl Failure {
                 S3ErrorCode::ConditionalRequestConflict,
                 "A conflicting operation occurred during the request.",
             ),
+            Failure::AccessDenied => error_response(S3ErrorCode::AccessDenied, "Access Denied"),
             Failure::Hangup => Err(Broken::Hangup),
             Failure::Reset => Err(Broken::Reset),
             Failure::Silence => std::future::pending().await,

@@ -42,7 +42,21 @@ pub struct Bucket {
     pub objects: BTreeMap<String, Object>,
     /// The unfinished ones, by upload id.
     pub uploads: BTreeMap<String, Upload>,
+    pub settings: Settings,
     uploads_started: u64,
+}
+
+/// What the owner of a bucket has set.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    pub public_access_blocked: bool,
+    /// The server overwrites in spite of `If-None-Match`, as some do.
+    pub ignores_conditions: bool,
+    pub is_versioned: bool,
+    /// Prefix and days of a rule that removes unfinished uploads.
+    pub aborts_uploads: Option<(String, i32)>,
+    /// The prefix of a rule that lets objects expire.
+    pub expires: Option<String>,
 }
 
 /// The limits of the real S3, unless a test lowers them.
@@ -119,7 +133,9 @@ impl Bucket {
     }
 
     pub fn put(&mut self, key: String, object: Object, conditions: &Conditions) -> S3Result<()> {
-        conditions.check_write(self.objects.get(&key))?;
+        if !self.settings.ignores_conditions {
+            conditions.check_write(self.objects.get(&key))?;
+        }
         self.objects.insert(key, object);
         Ok(())
     }

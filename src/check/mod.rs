@@ -1,0 +1,87 @@
+//! Whether a run can succeed: definitions, sources, and a destination that does what it must.
+//!
+//! ```text
+//! definitions ─bind→ sources ─sample→ destination ─real calls, in an order that leaves nothing→ settings
+//! ```
+//! Every answer is an [`Item`] of the list: fine, a finding, or something that could not be seen.
+
+mod calls;
+mod denial;
+mod lifecycle;
+mod list;
+mod settings;
+mod sources;
+
+pub use list::{Area, Item, List, Verdict};
+pub use sources::check_sources;
+
+use chrono::{DateTime, Utc};
+
+use crate::check::calls::Calls;
+use crate::check::settings::Settings;
+use crate::error::Result;
+use crate::policy::Grant;
+use crate::store::{Bucket, Destination, Encryption, Location, Place, S3Options};
+
+/// The destination to be checked.
+pub struct Target<'a> {
+    pub location: &'a Location,
+    pub options: &'a S3Options,
+    /// Names the objects of this check.
+    pub id: &'a str,
+    /// The real time, for the clocks to be compared.
+    pub now: DateTime<Utc>,
+}
+
+/// Checks the destination by doing what a run does.
+pub async fn check_destination(target: &Target<'_>, list: &mut List) -> Result<()> {
+    let grant = grant(target);
+    let bucket = Bucket::open(target.location, target.options).await?;
+    if let Some(bucket) = &bucket {
+        let settings = Settings {
+            bucket,
+            grant: &grant,
+            now: target.now,
+        };
+        if !settings.reach(list).await {
+            return Ok(());
+        }
+    }
+    let destination = Destination::open(target.location, target.options).await?;
+    let calls = Calls {
+        destination: &destination,
+        bucket: bucket.as_ref(),
+        grant: &grant,
+        encryption: &target.options.encryption,
+        id: target.id,
+    };
+    calls.check(list).await;
+    if let Some(bucket) = &bucket {
+        let settings = Settings {
+            bucket,
+            grant: &grant,
+            now: target.now,
+        };
+        settings.check(list).await;
+    }
+    Ok(())
+}
+
+/// The rights at issue, without a principal: who asks is for the store to know.
+fn grant(target: &Target<'_>) -> Grant {
+    let (bucket, prefix) = match target.location.place() {
+        Place::S3 { bucket, prefix } => (bucket.clone(), prefix.clone()),
+        Place::Local(_) => Default::default(),
+    };
+    Grant {
+        bucket,
+        prefix,
+        principal: None,
+        kms_key: match &target.options.encryption {
+            Encryption::Kms { key } => key.clone(),
+            Encryption::Bucket | Encryption::Aes256 => None,
+        },
+        external_id: None,
+        settings: true,
+    }
+}

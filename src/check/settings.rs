@@ -1,0 +1,220 @@
+//! What the bucket says about itself. A run needs none of it.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use http::StatusCode;
+use serde::Deserialize;
+
+use crate::check::lifecycle::Lifecycle;
+use crate::check::list::{Area, List};
+use crate::error::Result;
+use crate::layout;
+use crate::policy::{Action, Grant};
+use crate::store::{Answer, Bucket};
+
+/// S3 refuses signatures that are 15 minutes off.
+const MOST_SKEW: TimeDelta = TimeDelta::minutes(5);
+
+/// A run, and the one that finishes it if it dies, are over by then.
+const LEAST_DAYS: u32 = 2;
+
+pub struct Settings<'a> {
+    pub bucket: &'a Bucket,
+    pub grant: &'a Grant,
+    pub now: DateTime<Utc>,
+}
+
+/// What a setting came to.
+enum Seen {
+    Answer(Answer),
+    /// S3 says that it is not configured.
+    Unset,
+    Unseen(String),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+#[derive(Default)]
+struct PublicAccessBlock {
+    block_public_acls: bool,
+    ignore_public_acls: bool,
+    block_public_policy: bool,
+    restrict_public_buckets: bool,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct Versioning {
+    status: String,
+}
+
+impl Settings<'_> {
+    /// Whether the bucket is there, under this region and clock.
+    pub async fn reach(&self, list: &mut List) -> bool {
+        let area = Area::Destination;
+        let answer = match self.bucket.head().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                list.error(area, "bucket", &error);
+                return false;
+            }
+        };
+        let name = &self.bucket.name;
+        if answer.status == StatusCode::NOT_FOUND {
+            let hint = Some("is the name right?");
+            list.finding(area, "bucket", format!("there is no bucket `{name}`"), hint);
+            return false;
+        }
+        list.fine(area, "bucket", format!("`{name}` answers"));
+        let region = answer.header("x-amz-bucket-region");
+        match region {
+            Some(region) if region != self.bucket.region => {
+                let detail = format!("`{name}` is in {region}, not in {}", self.bucket.region);
+                let hint = format!("set AWS_REGION={region}");
+                list.finding(area, "region", detail, Some(&hint));
+                return false;
+            }
+            Some(region) => list.fine(area, "region", region),
+            None => list.unseen(area, "region", "the store does not tell"),
+        }
+        match answer.date() {
+            None => list.unseen(area, "clock", "the store does not tell the time"),
+            Some(theirs) => {
+                let skew = (self.now - theirs).abs();
+                let detail = format!("{} s apart", skew.num_seconds());
+                if skew > MOST_SKEW {
+                    let hint = Some("signatures expire: set this machine's clock");
+                    list.finding(area, "clock", detail, hint);
+                } else {
+                    list.fine(area, "clock", detail);
+                }
+            }
+        }
+        true
+    }
+
+    pub async fn check(&self, list: &mut List) {
+        self.public_access(list).await;
+        self.versioning(list).await;
+        self.lifecycle(list).await;
+    }
+
+    async fn public_access(&self, list: &mut List) {
+        let (area, name) = (Area::Settings, "public access block");
+        let hint = Some("block all four kinds of public access on the bucket");
+        let action = Action::GetBucketPublicAccessBlock;
+        match self.see("publicAccessBlock", action).await {
+            Seen::Unset => list.finding(area, name, "public access is not blocked", hint),
+            Seen::Unseen(detail) => list.unseen(area, name, detail),
+            Seen::Answer(answer) => {
+                match quick_xml::de::from_str::<PublicAccessBlock>(&answer.body) {
+                    Ok(block) => {
+                        let kinds = [
+                            ("BlockPublicAcls", block.block_public_acls),
+                            ("IgnorePublicAcls", block.ignore_public_acls),
+                            ("BlockPublicPolicy", block.block_public_policy),
+                            ("RestrictPublicBuckets", block.restrict_public_buckets),
+                        ];
+                        let open = kinds.iter().filter(|(_, blocked)| !blocked);
+                        let open: Vec<&str> = open.map(|(kind, _)| *kind).collect();
+                        if open.is_empty() {
+                            list.fine(area, name, "all four kinds are blocked");
+                        } else {
+                            let detail = format!("not set: {}", open.join(", "));
+                            list.finding(area, name, detail, hint);
+                        }
+                    }
+                    Err(error) => list.unseen(area, name, unreadable(&error)),
+                }
+            }
+        }
+    }
+
+    async fn versioning(&self, list: &mut List) {
+        let (area, name) = (Area::Settings, "versioning");
+        match self.see("versioning", Action::GetBucketVersioning).await {
+            Seen::Unseen(detail) => list.unseen(area, name, detail),
+            Seen::Unset => list.fine(area, name, "off"),
+            Seen::Answer(answer) => match quick_xml::de::from_str::<Versioning>(&answer.body) {
+                Ok(versioning) if versioning.status == "Enabled" => {
+                    let detail =
+                        "on: replaced files stay as old versions, which cost until they expire";
+                    list.fine(area, name, detail);
+                }
+                Ok(_) => list.fine(area, name, "off"),
+                Err(error) => list.unseen(area, name, unreadable(&error)),
+            },
+        }
+    }
+
+    async fn lifecycle(&self, list: &mut List) {
+        let (area, name) = (Area::Settings, "lifecycle");
+        let lifecycle = match self
+            .see("lifecycle", Action::GetLifecycleConfiguration)
+            .await
+        {
+            Seen::Unseen(detail) => return list.unseen(area, name, detail),
+            Seen::Unset => Lifecycle::default(),
+            Seen::Answer(answer) => match Lifecycle::parse(&answer.body) {
+                Ok(lifecycle) => lifecycle,
+                Err(error) => return list.unseen(area, name, unreadable(&error)),
+            },
+        };
+        let prefix = match self.grant.prefix.as_ref() {
+            "" => String::new(),
+            prefix => format!("{prefix}/"),
+        };
+        match lifecycle.aborts_after(&prefix) {
+            None => {
+                let hint = format!("add {}", self.grant.lifecycle()["Rules"][0]);
+                let detail = "no rule removes the unfinished uploads of runs that died";
+                list.finding(area, name, detail, Some(&hint));
+            }
+            Some(days) if days < LEAST_DAYS => {
+                let detail = format!("unfinished uploads are removed after {days} day");
+                let hint =
+                    "a committed cycle that has to be finished tomorrow would be lost: 7 days";
+                list.finding(area, name, detail, Some(hint));
+            }
+            Some(days) => {
+                list.fine(
+                    area,
+                    name,
+                    format!("unfinished uploads are removed after {days} days"),
+                );
+            }
+        }
+        for folder in [layout::internal_folder(), layout::manifests_folder()] {
+            let folder = format!("{prefix}{folder}/");
+            let expiring = lifecycle.expires(&folder);
+            if !expiring.is_empty() {
+                let detail = format!("`{folder}` expires, by {}", expiring.join(", "));
+                let hint = "without its manifests and log a day counts as never exported";
+                list.finding(area, name, detail, Some(hint));
+            }
+        }
+    }
+
+    async fn see(&self, setting: &str, action: Action) -> Seen {
+        let asked: Result<Answer> = self.bucket.setting(setting).await;
+        let answer = match asked {
+            Ok(answer) => answer,
+            Err(error) => return Seen::Unseen(error.chain()),
+        };
+        match answer.status {
+            status if status.is_success() => Seen::Answer(answer),
+            StatusCode::FORBIDDEN => Seen::Unseen(format!(
+                "{action} is not allowed; a run does not need it (`dayport policy --settings` grants it)"
+            )),
+            StatusCode::NOT_FOUND
+                if answer.code().is_some_and(|code| code.starts_with("NoSuch")) =>
+            {
+                Seen::Unset
+            }
+            status => Seen::Unseen(format!("the store answers {status}")),
+        }
+    }
+}
+
+fn unreadable(error: &quick_xml::DeError) -> String {
+    format!("the answer cannot be read: {error}")
+}

@@ -1,0 +1,110 @@
+//! `dayport policy`.
+
+use clap::{Args, ValueEnum};
+
+use crate::cli::render;
+use crate::error::{Error, ExitCode, Result};
+use crate::policy::{Form, Grant, Part, print};
+use crate::store::{Location, Place};
+
+pub const EXAMPLES: &str = "\
+For the bucket's owner. Grants what `run` does below the prefix, and no more: listing, reading and
+writing data, manifests and the log; removing data that a rerun replaces, but neither manifests nor
+log entries; TLS only. The lifecycle rule removes the unfinished uploads of runs that died.
+
+Without --external-id the bucket policy lets the principal in. With it a role of the bucket's owner
+holds the rights, and the principal assumes it: `dayport run --role-arn … --external-id …`.
+
+Examples:
+  dayport policy --to s3://bucket/prefix/ --principal arn:aws:iam::111122223333:role/export
+      everything, as JSON
+  dayport policy --to s3://bucket/prefix/ --principal arn:aws:iam::111122223333:role/export --part bucket-policy
+      a file for `aws s3api put-bucket-policy --policy file://…`
+  dayport policy --to s3://bucket/prefix/ --principal arn:aws:iam::111122223333:role/export --form terraform
+
+Exit codes: 0 done, 2 the call is wrong.";
+
+#[derive(Debug, Args)]
+pub struct PolicyArguments {
+    /// The destination: s3://bucket/prefix/
+    #[arg(long, env = "DAYPORT_TO", value_name = "URL")]
+    pub to: String,
+
+    /// Whoever runs dayport: the ARN of a role, a user or an account's root
+    #[arg(long, value_name = "ARN")]
+    pub principal: String,
+
+    /// The KMS key that the bucket's objects are encrypted with
+    #[arg(long, env = "DAYPORT_SSE_KMS_KEY", value_name = "ARN")]
+    pub kms_key: Option<String>,
+
+    /// The principal assumes a role of the bucket's owner, giving this id
+    #[arg(long, env = "DAYPORT_EXTERNAL_ID", value_name = "ID")]
+    pub external_id: Option<String>,
+
+    /// Let `dayport check` see public access block, versioning and lifecycle rules too
+    #[arg(long)]
+    pub settings: bool,
+
+    /// What to print it for
+    #[arg(long, value_name = "FORM", default_value = "json")]
+    pub form: FormKind,
+
+    /// One document alone, with --form json
+    #[arg(long, value_name = "PART", default_value = "all")]
+    pub part: PartKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FormKind {
+    Json,
+    Terraform,
+    Cloudformation,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PartKind {
+    All,
+    BucketPolicy,
+    RoleTrustPolicy,
+    RolePolicy,
+    KeyPolicyStatement,
+    Lifecycle,
+}
+
+pub fn policy(arguments: &PolicyArguments) -> Result<ExitCode> {
+    let location = Location::parse(&arguments.to)?;
+    let Place::S3 { bucket, prefix } = location.place() else {
+        return Err(Error::invalid("a folder has no policy").with_hint("give --to s3://…"));
+    };
+    let grant = Grant {
+        bucket: bucket.clone(),
+        prefix: prefix.clone(),
+        principal: Some(arguments.principal.parse()?),
+        kms_key: arguments.kms_key.clone(),
+        external_id: arguments.external_id.clone(),
+        settings: arguments.settings,
+    };
+    grant.validate()?;
+    let form = match arguments.form {
+        FormKind::Json => Form::Json,
+        FormKind::Terraform => Form::Terraform,
+        FormKind::Cloudformation => Form::CloudFormation,
+    };
+    if form != Form::Json && arguments.part != PartKind::All {
+        return Err(Error::invalid("--part is for --form json"));
+    }
+    let part = match arguments.part {
+        PartKind::All => Part::All,
+        PartKind::BucketPolicy => Part::BucketPolicy,
+        PartKind::RoleTrustPolicy => Part::RoleTrustPolicy,
+        PartKind::RolePolicy => Part::RolePolicy,
+        PartKind::KeyPolicyStatement => Part::KeyPolicyStatement,
+        PartKind::Lifecycle => Part::Lifecycle,
+    };
+    let text = print(&grant, form, part).ok_or_else(|| {
+        Error::invalid("there is no statement for a key policy").with_hint("give --kms-key")
+    })?;
+    render::print(&format!("{}\n", text.trim_end()));
+    Ok(ExitCode::Done)
+}

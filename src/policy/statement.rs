@@ -1,0 +1,47 @@
+//! One statement of a policy.
+
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
+
+use crate::policy::Action;
+
+/// One statement. Without a principal it is part of a role's own policy.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Statement {
+    pub sid: &'static str,
+    pub effect: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub principal: Option<Value>,
+    #[serde(rename = "Action", serialize_with = "names")]
+    pub actions: Vec<Action>,
+    #[serde(rename = "Resource", skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub condition: Option<Value>,
+}
+
+impl Statement {
+    /// Without the principal: what it grants, in one line.
+    pub fn line(&self) -> String {
+        let line = Statement {
+            principal: None,
+            ..self.clone()
+        };
+        json!(line).to_string()
+    }
+}
+
+/// The wish to speak about every action, which policies write as `s3:*`.
+fn names<S: Serializer>(actions: &[Action], serializer: S) -> Result<S::Ok, S::Error> {
+    match actions {
+        [] => serializer.serialize_str("s3:*"),
+        [action] => serializer.serialize_str(action.name()),
+        actions => serializer.collect_seq(actions.iter().map(|action| action.name())),
+    }
+}
+
+/// A whole policy.
+pub(super) fn document(statements: &[Statement]) -> Value {
+    json!({ "Version": "2012-10-17", "Statement": statements })
+}

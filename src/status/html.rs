@@ -1,0 +1,380 @@
+//! The state of a destination as one page: no script, no network, light and dark. Pure.
+
+use std::fmt::Write;
+
+use chrono::{DateTime, Datelike, TimeDelta, Utc};
+
+use crate::cycle::Cycle;
+use crate::status::chart::{Bar, bars};
+use crate::status::{Day, Published, Status, TableStatus};
+
+const STYLE: &str = include_str!("page.css");
+
+/// Shades of the heat-map.
+const SHADES: f64 = 5.0;
+
+/// A chart's name, its figure of a day, and how that is written.
+type Chart = (&'static str, fn(&Published) -> f64, fn(f64) -> String);
+
+/// Troubles shown.
+const MOST_TROUBLES: usize = 20;
+
+/// A calendar this long fills the page.
+const WIDE: usize = 30;
+
+/// The whole page.
+pub fn page(status: &Status) -> String {
+    let mut body = String::new();
+    let _ = write!(
+        body,
+        "<header><h1>dayport</h1><p>{} · {} to {} (UTC) · as of {}</p></header>",
+        escaped(&status.destination),
+        status.first,
+        status.last,
+        instant(status.at)
+    );
+    tiles(status, &mut body);
+    if status.tables.is_empty() {
+        body.push_str("<section><h2>Nothing is published yet</h2><p>The first run makes the first manifests.</p></section>");
+    } else {
+        heat_map(status, &mut body);
+        cards(status, &mut body);
+    }
+    troubles(status, &mut body);
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <link rel=\"icon\" href=\"data:,\"><title>dayport: {}</title><style>{STYLE}</style></head>\
+         <body><main>{body}</main></body></html>\n",
+        escaped(&status.destination)
+    )
+}
+
+fn tiles(status: &Status, body: &mut String) {
+    let missing: u64 = status.tables.iter().map(|table| table.missing).sum();
+    let days = || status.tables.iter().flat_map(|table| &table.days);
+    let unfinished = days()
+        .filter(|day| matches!(day, Day::Unfinished { .. }))
+        .count();
+    let published = days()
+        .filter(|day| matches!(day, Day::Published(_)))
+        .count();
+    let odd = status
+        .tables
+        .iter()
+        .filter(|table| {
+            table
+                .published()
+                .next_back()
+                .is_some_and(|day| day.outlier.is_some())
+        })
+        .count();
+    let newest = status.tables.iter().filter_map(|table| table.newest).max();
+    let tone = |count: u64, tone: &'static str| if count == 0 { "good" } else { tone };
+    body.push_str("<div class=\"tiles\">");
+    for (class, figure, label) in [
+        ("", status.tables.len().to_string(), "tables".to_owned()),
+        ("", published.to_string(), "cycles published".to_owned()),
+        (
+            tone(missing, "bad"),
+            missing.to_string(),
+            "cycles missing".to_owned(),
+        ),
+        (
+            tone(unfinished as u64, "warn"),
+            unfinished.to_string(),
+            "unfinished".to_owned(),
+        ),
+        (
+            tone(odd as u64, "warn"),
+            odd.to_string(),
+            "tables with an odd last day".to_owned(),
+        ),
+        (
+            "",
+            newest.map_or_else(|| "–".to_owned(), |cycle| age(status.at - cycle.end())),
+            newest.map_or_else(
+                || "no data".to_owned(),
+                |cycle| format!("since the end of <nobr>{cycle}</nobr>"),
+            ),
+        ),
+    ] {
+        let _ = write!(
+            body,
+            "<div class=\"tile {class}\"><b>{figure}</b><span>{label}</span></div>"
+        );
+    }
+    body.push_str("</div>");
+}
+
+fn heat_map(status: &Status, body: &mut String) {
+    let cycles = Cycle::range(status.first, status.last);
+    let wide = if cycles.len() >= WIDE { " wide" } else { "" };
+    let _ = write!(
+        body,
+        "<section><h2>Calendar</h2><div class=\"scroll\" tabindex=\"0\"><table class=\"calendar{wide}\"><thead><tr><th></th>"
+    );
+    body.push_str(&months(&cycles));
+    body.push_str("</tr></thead><tbody>");
+    for table in &status.tables {
+        let _ = write!(body, "<tr><th scope=\"row\">{}</th>", table.table);
+        // One odd day must not make all others pale.
+        let usual = table.published().filter(|day| day.outlier.is_none());
+        let greatest = usual.map(|day| day.rows).max().unwrap_or(0);
+        for day in &table.days {
+            body.push_str(&cell(table, day, greatest));
+        }
+        body.push_str("</tr>");
+    }
+    body.push_str("</tbody></table></div>");
+    body.push_str(LEGEND);
+    body.push_str("</section>");
+}
+
+const LEGEND: &str = "<div class=\"legend\"><span><table class=\"calendar\"><tr>\
+<td class=\"s1\"></td><td class=\"s2\"></td><td class=\"s3\"></td><td class=\"s4\"></td><td class=\"s5\"></td></tr></table>few to many rows, table by table</span>\
+<span><table class=\"calendar\"><tr><td class=\"empty\">0</td></tr></table>published, empty</span>\
+<span><table class=\"calendar\"><tr><td class=\"missing\">×</td></tr></table>missing</span>\
+<span><table class=\"calendar\"><tr><td class=\"unfinished\">…</td></tr></table>unfinished</span>\
+<span><table class=\"calendar\"><tr><td class=\"s2\">r</td></tr></table>revised</span>\
+<span><table class=\"calendar\"><tr><td class=\"s1 odd\"></td></tr></table>under half or over twice the trailing median</span></div>";
+
+/// One heading for the days of each month.
+fn months(cycles: &[Cycle]) -> String {
+    let mut headings: Vec<(String, usize)> = Vec::new();
+    for cycle in cycles {
+        let (long, short) = (cycle.start().format("%b %Y"), cycle.start().format("%b"));
+        let name = if headings.is_empty() || cycle.start().month() == 1 {
+            long.to_string()
+        } else {
+            short.to_string()
+        };
+        match headings.last_mut() {
+            Some((last, days)) if last.starts_with(&short.to_string()) => *days += 1,
+            _ => headings.push((name, 1)),
+        }
+    }
+    let cells = headings.into_iter().map(|(name, days)| {
+        // Three days are too narrow for a name.
+        let name = if days < 4 { "" } else { &name };
+        format!("<th colspan=\"{days}\"><span>{name}</span></th>")
+    });
+    cells.collect()
+}
+
+fn cell(table: &TableStatus, day: &Day, greatest: u64) -> String {
+    let (class, mark, what) = match day {
+        Day::None { .. } => (String::new(), "", "not due".to_owned()),
+        Day::Missing { .. } => ("missing".to_owned(), "×", "missing".to_owned()),
+        Day::Unfinished { run_id, .. } => (
+            "unfinished".to_owned(),
+            "…",
+            format!("committed by run {}, not finished", escaped(run_id)),
+        ),
+        Day::Published(published) => {
+            let mut class = match published.rows {
+                0 => "empty".to_owned(),
+                rows => format!("s{}", shade(rows, greatest)),
+            };
+            if published.outlier.is_some() {
+                class.push_str(" odd");
+            }
+            let mark = match (published.rows, published.revision) {
+                (_, 1..) => "r",
+                (0, _) => "0",
+                _ => "",
+            };
+            (class, mark, described(published))
+        }
+    };
+    format!(
+        "<td class=\"{class}\" title=\"{} {}: {what}\">{mark}</td>",
+        table.table,
+        day.cycle()
+    )
+}
+
+/// 1 to 5.
+fn shade(rows: u64, greatest: u64) -> u64 {
+    let share = rows as f64 / greatest.max(1) as f64;
+    (share * SHADES).ceil().clamp(1.0, SHADES) as u64
+}
+
+fn described(day: &Published) -> String {
+    let mut text = format!(
+        "{} rows, {}, {} files, {:.1} s",
+        grouped(day.rows),
+        size(day.bytes as f64),
+        day.files,
+        day.seconds
+    );
+    if day.revision > 0 {
+        let _ = write!(text, ", revision {}", day.revision);
+    }
+    if let Some(times) = day.outlier {
+        let _ = write!(text, ", {times:.2} times the trailing median");
+    }
+    if day.rejects > 0 {
+        let _ = write!(text, ", {} lines set aside", day.rejects);
+    }
+    text
+}
+
+fn cards(status: &Status, body: &mut String) {
+    body.push_str("<section><h2>Tables</h2><div class=\"cards\">");
+    for table in &status.tables {
+        card(status, table, body);
+    }
+    body.push_str("</div></section>");
+}
+
+fn card(status: &Status, table: &TableStatus, body: &mut String) {
+    let mode = table
+        .sync_mode
+        .map(|mode| mode.to_string())
+        .unwrap_or_default();
+    let missing = match table.missing {
+        0 => String::new(),
+        count => format!("<span class=\"badge bad\">{count} missing</span>"),
+    };
+    let _ = write!(
+        body,
+        "<div class=\"card\"><h3>{}<span class=\"badge\">{mode}</span>{missing}</h3>",
+        table.table
+    );
+    let mut facts = Vec::new();
+    if let Some(newest) = table.newest {
+        let late = age(status.at - newest.end());
+        facts.push(format!("newest {newest}, ended {late} ago"));
+    }
+    if let Some(median) = table.median_rows {
+        facts.push(format!("median {} rows", grouped(median)));
+    }
+    if let Some(trend) = table.trend_percent {
+        facts.push(format!("{trend:+.0} % in a week"));
+    }
+    let _ = write!(body, "<p>{}</p>", facts.join(" · "));
+    let charts: [Chart; 3] = [
+        ("rows", |day| day.rows as f64, |rows| grouped(rows as u64)),
+        ("bytes", |day| day.bytes as f64, size),
+        (
+            "seconds to commit",
+            |day| day.seconds,
+            |seconds| format!("{seconds:.1} s"),
+        ),
+    ];
+    for (label, figure, shown) in charts {
+        let each = table.days.iter().map(|day| match day {
+            Day::Published(published) => Bar {
+                value: Some(figure(published)),
+                title: format!("{}: {}", published.cycle, shown(figure(published))),
+                is_odd: label == "rows" && published.outlier.is_some(),
+            },
+            _ => Bar {
+                value: None,
+                title: String::new(),
+                is_odd: false,
+            },
+        });
+        let each: Vec<Bar> = each.collect();
+        let greatest = each.iter().filter_map(|bar| bar.value).fold(0.0, f64::max);
+        body.push_str(&bars(label, &format!("up to {}", shown(greatest)), &each));
+    }
+    let _ = write!(
+        body,
+        "<div class=\"axis\"><span>{}</span><span>{}</span></div></div>",
+        status.first, status.last
+    );
+}
+
+fn troubles(status: &Status, body: &mut String) {
+    body.push_str("<section><h2>Last troubles</h2>");
+    if status.troubles.is_empty() {
+        body.push_str("<p>None.</p>");
+    } else {
+        body.push_str("<ul class=\"troubles\">");
+        for trouble in status.troubles.iter().take(MOST_TROUBLES) {
+            let cycle = trouble.cycle.map(|cycle| format!(" {cycle}"));
+            let _ = write!(
+                body,
+                "<li><time>{}</time><b>{}{}</b> {}</li>",
+                instant(trouble.at),
+                escaped(&trouble.table),
+                cycle.unwrap_or_default(),
+                escaped(&trouble.text)
+            );
+        }
+        body.push_str("</ul>");
+    }
+    body.push_str("</section>");
+}
+
+fn instant(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+/// In days or hours, whichever is meant.
+pub fn age(age: TimeDelta) -> String {
+    match (age.num_days(), age.num_hours()) {
+        (days @ 2.., _) => format!("{days} days"),
+        (_, hours @ 2..) => format!("{hours} hours"),
+        _ => format!("{} min", age.num_minutes().max(0)),
+    }
+}
+
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn size(bytes: f64) -> String {
+    let mut size = bytes;
+    for unit in ["B", "KiB", "MiB", "GiB"] {
+        if size < 1024.0 {
+            let digits = usize::from(unit != "B" && size < 100.0);
+            return format!("{size:.digits$} {unit}");
+        }
+        size /= 1024.0;
+    }
+    format!("{size:.1} TiB")
+}
+
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_others_stays_text() {
+        assert_eq!(escaped("<a b=\"&\">"), "&lt;a b=&quot;&amp;&quot;&gt;");
+    }
+
+    #[test]
+    fn figures_are_readable() {
+        assert_eq!(grouped(1_234_567), "1,234,567");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(size(1536.0), "1.5 KiB");
+        assert_eq!(size(5.0), "5 B");
+        assert_eq!((shade(1, 100), shade(100, 100), shade(21, 100)), (1, 5, 2));
+    }
+}

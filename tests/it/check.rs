@@ -1,0 +1,252 @@
+//! `dayport check`: findings, and nothing left behind.
+
+use serde_json::Value;
+
+use crate::s3::{Action, Failure, Fault, Operation, Settings, TestS3};
+use crate::support::{BUCKET, Place, Ran, Sandbox, in_both_places};
+use crate::world::{set_sites, world};
+
+in_both_places!(
+    a_place_that_will_do_is_left_as_it_was,
+    definitions_and_sources_are_found_wrong_all_at_once,
+    late_and_malformed_sources_are_findings,
+);
+
+fn check(sandbox: &Sandbox, args: &[&str]) -> Ran {
+    let to = sandbox.place.url();
+    let fixed = ["check", "--from", "raw", "--to", &to];
+    sandbox.dayport(&[&fixed, args].concat())
+}
+
+/// Name and verdict of each item.
+fn verdicts(ran: &Ran) -> Vec<String> {
+    let report = ran.report();
+    let items = report["items"].as_array().expect("items");
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    items
+        .iter()
+        .map(|item| format!("{}: {}", text(&item["name"]), text(&item["verdict"])))
+        .collect()
+}
+
+fn findings(ran: &Ran) -> Vec<Value> {
+    let report = ran.report();
+    let items = report["items"].as_array().expect("items").clone();
+    items
+        .into_iter()
+        .filter(|item| item["verdict"] == "finding")
+        .collect()
+}
+
+/// As its owner should set it up.
+fn set_up(server: &TestS3) {
+    let settings = Settings {
+        public_access_blocked: true,
+        aborts_uploads: Some(("acme/dayport/".to_owned(), 7)),
+        ..Settings::default()
+    };
+    server.set(BUCKET, settings);
+}
+
+fn ready(place: Place) -> Sandbox {
+    if let Place::S3(server) = &place {
+        set_up(server);
+    }
+    let mut sandbox = world(place);
+    sandbox.set_env("DAYPORT_RETRY_TIMEOUT", "1");
+    sandbox
+}
+
+const JSON: [&str; 2] = ["--output", "json"];
+
+fn a_place_that_will_do_is_left_as_it_was(place: Place) {
+    let sandbox = ready(place);
+    let ran = check(&sandbox, &JSON).succeeded();
+    let is_s3 = matches!(sandbox.place, Place::S3(_));
+    let both = ["definitions", "sites", "views"];
+    let reach: &[&str] = if is_s3 {
+        &["bucket", "region", "clock"]
+    } else {
+        &[]
+    };
+    let calls = ["list", "delete", "put", "create-if-absent", "read back"];
+    let encryption: &[&str] = if is_s3 { &["encryption"] } else { &[] };
+    let more = ["multipart", "abort", "clean up"];
+    let settings: &[&str] = match is_s3 {
+        true => &["public access block", "versioning", "lifecycle"],
+        false => &[],
+    };
+    let all = [&both[..], reach, &calls, encryption, &more, settings].concat();
+    let fine: Vec<String> = all.iter().map(|name| format!("{name}: fine")).collect();
+    assert_eq!(verdicts(&ran), fine);
+    assert_eq!(sandbox.place.keys(), Vec::<String>::new());
+    if let Place::S3(server) = &sandbox.place {
+        assert_eq!(server.uploads(BUCKET), []);
+        assert_eq!(server.count(Operation::CompleteMultipartUpload), 2);
+    }
+
+    sandbox.run(&["--date", "2026-01-16"]).succeeded();
+    let before = sandbox.place.contents();
+    check(&sandbox, &[]).succeeded().says("0 findings");
+    assert_eq!(sandbox.place.contents(), before);
+}
+
+fn definitions_and_sources_are_found_wrong_all_at_once(place: Place) {
+    let sandbox = ready(place);
+    sandbox.write("sql/sites.sql", "COPY (SELECT nme FROM sites) TO 'sites'");
+    sandbox.write("sql/views.sql", "COPY (SELECT idd FROM views) TO 'views'");
+    let ran = check(&sandbox, &[]).ended(1);
+    ran.says("sql/sites.sql:1: ")
+        .says("sql/views.sql:1: ")
+        .says("2 findings")
+        .says("put");
+
+    sandbox.write("sql/views.sql", "COPY (SELECT id FROM views) TO 'pages'");
+    sandbox.write("sql/sources/more.sql", "CREATE EXTERNAL TABLE more (id");
+    let ran = check(&sandbox, &[]).ended(1);
+    ran.says("COPY goes TO 'pages'")
+        .says("sql/sources/more.sql:1")
+        .says("2 findings");
+    check(&sandbox, &["--jobs", "x"]).ended(2);
+}
+
+fn late_and_malformed_sources_are_findings(place: Place) {
+    let sandbox = ready(place);
+    sandbox.write("raw/sites/sites.json", "{\"id\":1}\n{\"id\":\"one\"}\n");
+    let ran = check(&sandbox, &[]).ended(1);
+    ran.says("1 of 2 lines do not fit the declaration")
+        .says("sites.json` line 2");
+    set_sites(&sandbox, 2);
+    sandbox.write(
+        "sql/sources/views.sql",
+        "CREATE EXTERNAL TABLE views (
+           id BIGINT NOT NULL, time TIMESTAMP(6) WITH TIME ZONE NOT NULL,
+           received TIMESTAMP(6) WITH TIME ZONE NOT NULL, note VARCHAR, date DATE
+         ) STORED AS JSON PARTITIONED BY (date) LOCATION 'views/' OPTIONS ('time_column' 'time')",
+    );
+    check(&sandbox, &[])
+        .succeeded()
+        .says("1 files, ")
+        .says(" for 2026-01-16");
+    sandbox.remove("raw/views/date=2026-01-16/views.json");
+    check(&sandbox, &[])
+        .ended(1)
+        .says("there is no file for 2026-01-16");
+}
+
+/// With any one right denied, the check names its action and the statement that grants it.
+#[test]
+fn a_missing_right_is_named_with_its_statement() {
+    for (operation, action, sid) in [
+        (Operation::ListObjects, "s3:ListBucket", "DayportList"),
+        (Operation::DeleteObjects, "s3:DeleteObject", "DayportRemove"),
+        (
+            Operation::AbortMultipartUpload,
+            "s3:AbortMultipartUpload",
+            "DayportRemove",
+        ),
+        (Operation::PutObject, "s3:PutObject", "DayportWrite"),
+        (
+            Operation::CreateMultipartUpload,
+            "s3:PutObject",
+            "DayportWrite",
+        ),
+        (Operation::GetObject, "s3:GetObject", "DayportRead"),
+    ] {
+        let sandbox = ready(Place::s3());
+        let server = sandbox.place.server();
+        server.inject(Fault::on(operation, Action::Before(Failure::AccessDenied)));
+        let ran = check(&sandbox, &JSON).ended(1);
+        let findings = findings(&ran);
+        assert!(!findings.is_empty(), "{ran}");
+        for finding in &findings {
+            assert_eq!(finding["permission"], action, "{finding}");
+            let policy = finding["policy"].as_str().expect("a statement");
+            assert!(policy.contains(sid) && policy.contains(action), "{policy}");
+        }
+        assert_eq!(sandbox.place.keys(), Vec::<String>::new(), "{operation:?}");
+        assert_eq!(server.uploads(BUCKET), [], "{operation:?}");
+    }
+}
+
+#[test]
+fn a_store_that_ignores_conditions_is_refused() {
+    let sandbox = ready(Place::s3());
+    let settings = Settings {
+        ignores_conditions: true,
+        public_access_blocked: true,
+        aborts_uploads: Some((String::new(), 7)),
+        ..Settings::default()
+    };
+    sandbox.place.server().set(BUCKET, settings);
+    let ran = check(&sandbox, &JSON).ended(1);
+    let findings = findings(&ran);
+    assert_eq!(findings.len(), 1, "{ran}");
+    assert_eq!(findings[0]["name"], "create-if-absent");
+    assert_eq!(sandbox.place.keys(), Vec::<String>::new());
+}
+
+#[test]
+fn the_settings_of_the_bucket_are_judged() {
+    let sandbox = ready(Place::s3());
+    let server = sandbox.place.server();
+    server.set(BUCKET, Settings::default());
+    let ran = check(&sandbox, &[]).ended(1);
+    ran.says("public access is not blocked")
+        .says("no rule removes the unfinished uploads")
+        .says("\"DaysAfterInitiation\":7")
+        .says("2 findings");
+
+    let settings = Settings {
+        public_access_blocked: true,
+        is_versioned: true,
+        aborts_uploads: Some(("acme/".to_owned(), 1)),
+        expires: Some("acme/dayport/manifests/".to_owned()),
+        ..Settings::default()
+    };
+    sandbox.place.server().set(BUCKET, settings);
+    let ran = check(&sandbox, &[]).ended(1);
+    ran.says("on: replaced files stay as old versions")
+        .says("removed after 1 day")
+        .says("`acme/dayport/manifests/` expires, by old")
+        .says("2 findings");
+
+    // Rights that a run does not need are not asked for.
+    for operation in [
+        Operation::HeadBucket,
+        Operation::GetPublicAccessBlock,
+        Operation::GetBucketVersioning,
+        Operation::GetBucketLifecycle,
+    ] {
+        let denied = Fault::on(operation, Action::Before(Failure::AccessDenied));
+        sandbox.place.server().inject(denied);
+    }
+    let ran = check(&sandbox, &[]).ended(0);
+    ran.says("s3:GetLifecycleConfiguration is not allowed; a run does not need it")
+        .says("4 could not be seen");
+}
+
+#[test]
+fn encryption_region_and_bucket_are_held_against_the_arguments() {
+    let mut sandbox = ready(Place::s3());
+    check(&sandbox, &["--sse", "aes256"])
+        .succeeded()
+        .says("AES256");
+    let key = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd";
+    let kms = ["--sse", "kms", "--sse-kms-key", key];
+    check(&sandbox, &kms)
+        .succeeded()
+        .says("aws:kms with arn:aws:kms");
+
+    let to = ["check", "--from", "raw", "--to", "s3://nowhere/x/"];
+    sandbox
+        .dayport(&to)
+        .ended(1)
+        .says("there is no bucket `nowhere`");
+    sandbox.set_env("AWS_REGION", "us-east-2");
+    let ran = check(&sandbox, &[]).ended(1);
+    ran.says("is in eu-west-1, not in us-east-2")
+        .says("set AWS_REGION=eu-west-1");
+    sandbox.set_env("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
+    check(&sandbox, &[]).ended(1).says("does not answer");
+}

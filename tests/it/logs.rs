@@ -1,0 +1,105 @@
+//! Logs: milestones with table, cycle and run id; never a secret.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::s3::{ACCESS_KEY_ID, Action, Failure, Fault, Operation, SECRET_ACCESS_KEY};
+use crate::support::Place;
+use crate::world::world;
+
+#[test]
+fn each_milestone_is_a_line_that_machines_read() {
+    let sandbox = world(Place::s3());
+    let args = [
+        "--date",
+        "2026-01-15",
+        "-v",
+        "--log-format",
+        "json",
+        "--output",
+        "json",
+    ];
+    let ran = sandbox.run(&args).ended(0);
+    let run_id = ran.report()["run_id"].clone();
+    let mut milestones: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for line in ran.stderr.lines() {
+        let event: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+        let text = |key: &str| {
+            event[key]
+                .as_str()
+                .unwrap_or_else(|| panic!("{key}: {line}"))
+                .to_owned()
+        };
+        assert_eq!(
+            (text("level").as_str(), text("cycle").as_str()),
+            ("INFO", "2026-01-15")
+        );
+        assert_eq!(event["run_id"], run_id);
+        milestones
+            .entry(text("table"))
+            .or_default()
+            .push(text("message"));
+    }
+    let each = ["staged", "committed", "published"]
+        .map(str::to_owned)
+        .to_vec();
+    let both = ["sites", "views"].map(|table| (table.to_owned(), each.clone()));
+    assert_eq!(milestones, BTreeMap::from(both));
+
+    let text = sandbox
+        .run(&["--date", "2026-01-14", "views", "-v"])
+        .ended(0);
+    text.complains("INFO published table=views cycle=2026-01-14 run_id=");
+    sandbox.run(&["--date", "2026-01-16"]).succeeded();
+    let wrong = ["--log-format", "xml"];
+    sandbox.run(&wrong).ended(2);
+}
+
+/// With everything logged, retries and a refusal included.
+#[test]
+fn no_log_holds_a_secret_or_a_signature() {
+    let sandbox = world(Place::s3());
+    let server = sandbox.place.server();
+    let slow = Fault::on(Operation::UploadPart, Action::Before(Failure::SlowDown));
+    server.inject(slow.first(1));
+    let lost = Fault::on(Operation::PutObject, Action::After(Failure::Hangup));
+    server.inject(lost.key("_dayport/log/").first(1));
+    let mut logs = Vec::new();
+    for form in ["text", "json"] {
+        let day = if form == "text" {
+            "2026-01-14"
+        } else {
+            "2026-01-15"
+        };
+        logs.push(
+            sandbox
+                .run(&["--date", day, "-vvv", "--log-format", form])
+                .ended(0),
+        );
+    }
+    let denied = Fault::on(Operation::UploadPart, Action::Before(Failure::AccessDenied));
+    server.inject(denied);
+    logs.push(sandbox.run(&["--date", "2026-01-16", "-vvv"]).ended(1));
+    let to = sandbox.place.url();
+    logs.push(
+        sandbox
+            .dayport(&["check", "--from", "raw", "--to", &to, "-vvv"])
+            .ended(1),
+    );
+    assert!(logs[0].stderr.contains("DEBUG begun"), "{}", logs[0]);
+    for log in logs {
+        for secret in [
+            SECRET_ACCESS_KEY,
+            ACCESS_KEY_ID,
+            "Signature",
+            "Authorization",
+            "authorization",
+            "X-Amz-",
+            "x-amz-",
+        ] {
+            let holds = log.stderr.contains(secret) || log.stdout.contains(secret);
+            assert!(!holds, "`{secret}` in\n{log}");
+        }
+    }
+}

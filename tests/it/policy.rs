@@ -1,0 +1,129 @@
+//! `dayport policy`: what is printed. That it suffices, and no more, is tested in `enforced.rs`.
+
+use serde_json::{Value, json};
+
+use crate::support::{Place, Ran, Sandbox};
+
+const TO: &str = "s3://exports/acme/dayport/";
+const PRINCIPAL: &str = "arn:aws:iam::111122223333:role/export";
+const KEY: &str = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd";
+
+fn policy(args: &[&str]) -> Ran {
+    let sandbox = Sandbox::empty(Place::local());
+    let fixed = ["policy", "--to", TO, "--principal", PRINCIPAL];
+    sandbox.dayport(&[&fixed, args].concat())
+}
+
+fn sids(policy: &Value) -> Vec<&str> {
+    let statements = policy["Statement"].as_array().expect("statements");
+    statements
+        .iter()
+        .map(|statement| statement["Sid"].as_str().expect("a name"))
+        .collect()
+}
+
+#[test]
+fn a_principal_is_let_in_by_the_bucket_or_by_a_role() {
+    let direct = policy(&[]).succeeded().report();
+    let all = [
+        "DayportTlsOnly",
+        "DayportList",
+        "DayportRead",
+        "DayportWrite",
+        "DayportRemove",
+    ];
+    assert_eq!(sids(&direct["bucket_policy"]), all);
+    for statement in direct["bucket_policy"]["Statement"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .skip(1)
+    {
+        assert_eq!(statement["Principal"], json!({ "AWS": PRINCIPAL }));
+    }
+
+    let assumed = policy(&["--external-id", "acme-7", "--kms-key", KEY])
+        .succeeded()
+        .report();
+    assert_eq!(sids(&assumed["bucket_policy"]), ["DayportTlsOnly"]);
+    assert_eq!(
+        sids(&assumed["role_policy"]),
+        [
+            "DayportList",
+            "DayportRead",
+            "DayportWrite",
+            "DayportRemove",
+            "DayportEncrypt"
+        ]
+    );
+    let trust = &assumed["role_trust_policy"]["Statement"][0];
+    assert_eq!(trust["Principal"], json!({ "AWS": PRINCIPAL }));
+    assert_eq!(
+        trust["Condition"]["StringEquals"]["sts:ExternalId"],
+        "acme-7"
+    );
+    let encrypt = &assumed["role_policy"]["Statement"][4];
+    assert_eq!(encrypt["Resource"], json!([KEY]));
+}
+
+#[test]
+fn each_form_holds_the_same_policy() {
+    let args = ["--external-id", "acme-7", "--kms-key", KEY];
+    let json = policy(&args).succeeded().report();
+    let with = |more: &[&str]| policy(&[&args[..], more].concat()).succeeded();
+    for (part, member) in [
+        ("bucket-policy", "bucket_policy"),
+        ("role-trust-policy", "role_trust_policy"),
+        ("role-policy", "role_policy"),
+        ("key-policy-statement", "key_policy_statement"),
+        ("lifecycle", "lifecycle"),
+    ] {
+        assert_eq!(with(&["--part", part]).report(), json[member], "{part}");
+    }
+
+    let template = with(&["--form", "cloudformation"]).report();
+    let resources = &template["Resources"];
+    let properties = |name: &str| resources[name]["Properties"].clone();
+    assert_eq!(
+        properties("DayportBucketPolicy")["PolicyDocument"],
+        json["bucket_policy"]
+    );
+    let role = properties("DayportRole");
+    assert_eq!(role["AssumeRolePolicyDocument"], json["role_trust_policy"]);
+    assert_eq!(role["Policies"][0]["PolicyDocument"], json["role_policy"]);
+
+    let terraform = with(&["--form", "terraform"]).stdout;
+    let documents: Vec<Value> = terraform
+        .split("<<-JSON\n")
+        .skip(1)
+        .map(|rest| {
+            let document = rest.split("\n  JSON\n").next().unwrap_or_default();
+            serde_json::from_str(document).expect("a document")
+        })
+        .collect();
+    let expected = ["bucket_policy", "role_trust_policy", "role_policy"];
+    assert_eq!(documents, expected.map(|member| json[member].clone()));
+    assert!(
+        terraform.contains("prefix = \"acme/dayport/\""),
+        "{terraform}"
+    );
+}
+
+#[test]
+fn wrong_calls_are_refused() {
+    let sandbox = Sandbox::empty(Place::local());
+    let folder = ["policy", "--to", "out", "--principal", PRINCIPAL];
+    sandbox
+        .dayport(&folder)
+        .ended(2)
+        .complains("a folder has no policy");
+    let name = ["policy", "--to", TO, "--principal", "export"];
+    sandbox.dayport(&name).ended(2).hints("arn:aws:iam::");
+    policy(&["--kms-key", "alias/x"])
+        .ended(2)
+        .complains("`alias/x` is not the ARN of a KMS key");
+    policy(&["--part", "key-policy-statement"])
+        .ended(2)
+        .hints("--kms-key");
+    policy(&["--part", "lifecycle", "--form", "terraform"]).ended(2);
+}

@@ -1,0 +1,341 @@
+//! `dayport serve`: rounds, metrics, health, events, and a stop in good order.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::mpsc;
+
+use serde_json::Value;
+
+use crate::s3::{Action, Failure, Fault, Operation};
+use crate::support::{Place, Sandbox, check_published, in_both_places};
+use crate::world::{set_views, view, world};
+
+in_both_places!(
+    what_is_due_is_published_and_told,
+    failures_are_told_once_and_tried_again,
+);
+
+/// A serving process; its log is read line by line.
+struct Serving {
+    child: Child,
+    log: BufReader<ChildStderr>,
+    address: String,
+    /// All of the log that was read.
+    seen: String,
+}
+
+impl Serving {
+    fn start(sandbox: &Sandbox, args: &[&str]) -> Serving {
+        let to = sandbox.place.url();
+        let fixed = [
+            "serve",
+            "--from",
+            "raw",
+            "--to",
+            &to,
+            "--listen",
+            "127.0.0.1:0",
+            "--log-format",
+            "json",
+        ];
+        let mut child = sandbox
+            .command(&[&fixed, args].concat())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("start dayport");
+        let log = BufReader::new(child.stderr.take().expect("a pipe"));
+        let mut serving = Serving {
+            child,
+            log,
+            address: String::new(),
+            seen: String::new(),
+        };
+        let listening = serving.until("listening");
+        let address = listening["address"].as_str().expect("an address");
+        serving.address = address.trim_start_matches("http://").to_owned();
+        serving
+    }
+
+    /// Reads the log up to the next line with this message.
+    fn until(&mut self, message: &str) -> Value {
+        loop {
+            let mut line = String::new();
+            let read = self.log.read_line(&mut line).expect("UTF-8");
+            assert!(read > 0, "no `{message}` in\n{}", self.seen);
+            self.seen.push_str(&line);
+            let event: Value = serde_json::from_str(&line).unwrap_or_default();
+            if event["message"] == message {
+                return event;
+            }
+        }
+    }
+
+    /// Status line and body.
+    fn get(&self, path: &str) -> (String, String) {
+        let mut stream = TcpStream::connect(&self.address).expect("connect");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("ask");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        let status = head.lines().next().unwrap_or_default();
+        (status.to_owned(), body.to_owned())
+    }
+
+    fn metric(&self, name: &str) -> Option<f64> {
+        let (_, text) = self.get("/metrics");
+        let line = text
+            .lines()
+            .find(|line| line.split(' ').next() == Some(name))?;
+        line.rsplit(' ').next()?.parse().ok()
+    }
+
+    /// SIGTERM, and the exit code.
+    fn stop(mut self) -> (Option<i32>, String) {
+        self.terminate();
+        let status = self.child.wait().expect("an end");
+        self.log.read_to_string(&mut self.seen).expect("UTF-8");
+        (status.code(), std::mem::take(&mut self.seen))
+    }
+
+    fn terminate(&self) {
+        let killed = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status();
+        assert!(killed.expect("run kill").success());
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Takes events, after a first 503.
+struct Receiver {
+    url: String,
+    events: mpsc::Receiver<Value>,
+}
+
+impl Receiver {
+    fn start() -> Receiver {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind to loopback");
+        let url = format!("http://{}/hook", listener.local_addr().expect("an address"));
+        let (sender, events) = mpsc::channel();
+        std::thread::spawn(move || {
+            for (number, stream) in listener.incoming().enumerate() {
+                let mut stream = stream.expect("a connection");
+                let event = read_event(&stream);
+                let status = if number == 0 { "503 Busy" } else { "204 Taken" };
+                let answer =
+                    format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                stream.write_all(answer.as_bytes()).expect("answer");
+                if number > 0 && sender.send(event).is_err() {
+                    return;
+                }
+            }
+        });
+        Receiver { url, events }
+    }
+
+    fn next(&self) -> Value {
+        let limit = std::time::Duration::from_secs(120);
+        self.events.recv_timeout(limit).expect("an event")
+    }
+}
+
+fn read_event(stream: &TcpStream) -> Value {
+    let mut reader = BufReader::new(stream);
+    let (mut length, mut kind) = (0, String::new());
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).expect("a header");
+        let line = line.trim().to_ascii_lowercase();
+        match line.split_once(": ") {
+            Some(("content-length", value)) => length = value.parse().expect("a length"),
+            Some(("content-type", value)) => value.clone_into(&mut kind),
+            _ if line.is_empty() => break,
+            _ => {}
+        }
+    }
+    assert_eq!(kind, "application/cloudevents+json; charset=utf-8");
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).expect("a body");
+    serde_json::from_slice(&body).expect("JSON")
+}
+
+fn what_is_due_is_published_and_told(place: Place) {
+    let sandbox = world(place);
+    sandbox.run(&["--date", "2026-01-14"]).succeeded();
+    let receiver = Receiver::start();
+    let mut serving = Serving::start(&sandbox, &["--at", "03:00", "--notify", &receiver.url]);
+    let resting = serving.until("resting");
+    assert_eq!(resting["all_well"], true);
+    assert_eq!(resting["next"], "2026-01-18T03:00:00Z");
+    let mut subjects: Vec<String> = (0..3)
+        .map(|_| {
+            let event = receiver.next();
+            assert_eq!(
+                (&event["type"], &event["specversion"]),
+                (&"dayport.cycle.published".into(), &"1.0".into())
+            );
+            event["subject"].as_str().expect("a subject").to_owned()
+        })
+        .collect();
+    subjects.sort();
+    assert_eq!(
+        subjects,
+        ["sites/2026-01-16", "views/2026-01-15", "views/2026-01-16"]
+    );
+
+    assert_eq!(
+        serving.metric("dayport_rows_total{table=\"views\"}"),
+        Some(2.0)
+    );
+    assert_eq!(
+        serving.metric("dayport_files_total{table=\"sites\"}"),
+        Some(1.0)
+    );
+    assert_eq!(
+        serving.metric("dayport_overdue_seconds{table=\"views\"}"),
+        Some(0.0)
+    );
+    assert_eq!(
+        serving.metric("dayport_failures_total{table=\"views\"}"),
+        Some(0.0)
+    );
+    let committed = serving.metric("dayport_last_success_timestamp_seconds{table=\"views\"}");
+    assert_eq!(committed, Some(1_768_618_800.0));
+    assert!(
+        serving
+            .get("/metrics")
+            .1
+            .contains("dayport_build_info{version=")
+    );
+    for (path, status) in [
+        ("/healthz", "HTTP/1.1 200 OK"),
+        ("/readyz", "HTTP/1.1 200 OK"),
+        ("/nothing", "HTTP/1.1 404 Not Found"),
+    ] {
+        assert_eq!(serving.get(path).0, status, "{path}");
+    }
+    let (_, page) = serving.get("/");
+    assert!(page.contains("views 2026-01-15: 1 rows"), "{page}");
+    let (code, log) = serving.stop();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("\"message\":\"stopped\""), "{log}");
+    check_published(&sandbox.place);
+}
+
+fn failures_are_told_once_and_tried_again(place: Place) {
+    let mut sandbox = world(place);
+    sandbox.run(&["--date", "2026-01-15"]).succeeded();
+    sandbox.write("raw/views/date=2026-01-16/views.json", "not JSON\n");
+    // Eight hours after the run was due.
+    sandbox.set_clock("2026-01-17T11:00:00Z");
+    let receiver = Receiver::start();
+    let args = [
+        "--every",
+        "1h",
+        "--backoff",
+        "50ms",
+        "--notify",
+        &receiver.url,
+        "--late-after",
+        "2h",
+    ];
+    let mut serving = Serving::start(&sandbox, &[&args[..], &["views"]].concat());
+    assert_eq!(serving.until("resting")["all_well"], false);
+    assert_eq!(serving.get("/readyz").0, "HTTP/1.1 503 Service Unavailable");
+    serving.until("resting");
+    let kinds = [receiver.next(), receiver.next()].map(|event| event["type"].clone());
+    assert_eq!(kinds, ["dayport.cycle.failed", "dayport.cycle.late"]);
+    assert_eq!(
+        serving.metric("dayport_overdue_seconds{table=\"views\"}"),
+        Some(39_600.0)
+    );
+    let (_, page) = serving.get("/");
+    assert!(page.contains("malformed"), "{page}");
+
+    set_views(&sandbox, 16, &[view(16, 16)]);
+    while serving.until("resting")["all_well"] != true {}
+    let event = receiver.next();
+    assert_eq!(event["type"], "dayport.cycle.published");
+    assert_eq!(event["subject"], "views/2026-01-16");
+    assert_eq!(serving.get("/readyz").0, "HTTP/1.1 200 OK");
+    assert!(serving.metric("dayport_retries_total") >= Some(2.0));
+    assert_eq!(serving.stop().0, Some(0));
+    check_published(&sandbox.place);
+}
+
+/// A stop while files are staged: they are given up, and nothing is left.
+#[test]
+fn a_stop_gives_up_what_is_staged() {
+    let sandbox = world(Place::s3());
+    let server = sandbox.place.server();
+    let silent = Fault::on(Operation::UploadPart, Action::Before(Failure::Silence));
+    server.inject(silent);
+    let serving = Serving::start(&sandbox, &["--grace", "100s"]);
+    // The parts of both tables are under way.
+    let limit = std::time::Duration::from_secs(120);
+    assert!(server.wait_for_faults(2, limit), "no upload");
+    let (code, log) = serving.stop();
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(sandbox.place.keys(), Vec::<String>::new());
+    assert_eq!(server.uploads(crate::support::BUCKET), []);
+}
+
+/// Two servers of one destination: each cycle has one publisher.
+#[test]
+fn two_servers_publish_each_cycle_once() {
+    let sandbox = world(Place::s3());
+    sandbox.run(&["--date", "2026-01-13"]).succeeded();
+    let mut both = [(); 2].map(|()| Serving::start(&sandbox, &[]));
+    for serving in &mut both {
+        while serving.until("resting")["all_well"] != true {}
+    }
+    let count = |name: &str| -> f64 {
+        let each = both.iter().filter_map(|serving| serving.metric(name));
+        each.sum()
+    };
+    assert_eq!(
+        count("dayport_cycles_published_total{table=\"views\"}"),
+        3.0
+    );
+    assert_eq!(
+        count("dayport_cycles_published_total{table=\"sites\"}"),
+        1.0
+    );
+    for serving in both {
+        assert_eq!(serving.stop().0, Some(0));
+    }
+    check_published(&sandbox.place);
+}
+
+#[test]
+fn wrong_calls_end_at_once() {
+    let sandbox = world(Place::local());
+    let to = sandbox.place.url();
+    let serve = |args: &[&str]| {
+        let fixed = [
+            "serve",
+            "--from",
+            "raw",
+            "--to",
+            &to,
+            "--listen",
+            "127.0.0.1:0",
+        ];
+        sandbox.dayport(&[&fixed, args].concat()).ended(2)
+    };
+    serve(&["--at", "3am"]).hints("03:00");
+    serve(&["--every", "0s"]);
+    serve(&["--notify", "example.com"]).hints("CloudEvents");
+    serve(&["--at", "03:00", "--every", "1h"]);
+    sandbox.write("sql/views.sql", "COPY (SELECT idd FROM views");
+    serve(&[]).complains("sql/views.sql:1");
+}
