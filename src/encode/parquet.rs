@@ -1,4 +1,4 @@
-//! Parquet: row groups of about 128 MiB or 1 M rows, statistics a page, 3-level lists.
+//! Parquet: row groups of about 64 MiB or 1 M rows, statistics a page, 3-level lists.
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema, SchemaRef};

@@ -37,7 +37,7 @@ pub const WINDOW_COLUMN_OPTION: &str = "dayport.window_column";
 pub const EMPTY_FILE_OPTION: &str = "dayport.empty_file";
 
 /// About the size of a row group, in bytes and rows: whichever comes first.
-const ROW_GROUP_BYTES: usize = 128 << 20;
+const ROW_GROUP_BYTES: usize = 64 << 20;
 const ROW_GROUP_ROWS: usize = 1 << 20;
 
 /// The formats of an export.

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::compute;
 use datafusion::arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
-use datafusion::execution::memory_pool::MemoryReservation;
+use datafusion::execution::memory_pool::{MemoryLimit, MemoryPool, MemoryReservation};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
@@ -24,12 +24,33 @@ use crate::store::Upload;
 /// Blocks of one file that are compressed, or wait to be appended, at once.
 const MOST_BLOCKS: usize = 8;
 
+/// Open files grow until this share of the memory pool is taken.
+const PRESSURE_SHARE: usize = 2;
+
+/// The memory that open files share with the query and its sorts.
+#[derive(Debug)]
+pub struct SharedPool {
+    pub pool: Arc<dyn MemoryPool>,
+}
+
+impl SharedPool {
+    /// Whether so much is taken that row groups have to end before they are full: else a sort that
+    /// spills would find no room to merge in.
+    fn is_pressed(&self) -> bool {
+        match self.pool.memory_limit() {
+            MemoryLimit::Finite(bytes) => self.pool.reserved() > bytes / PRESSURE_SHARE,
+            MemoryLimit::Infinite | MemoryLimit::Unknown => false,
+        }
+    }
+}
+
 /// What all partitions of a table share.
 #[derive(Debug)]
 pub struct ShardSettings {
     pub stage: Arc<Stage>,
     pub encoding: Encoding,
     pub schema: SchemaRef,
+    pub pool: SharedPool,
     /// The window column's place in `schema`.
     pub window_column: Option<usize>,
     pub compressing: Compressing,
@@ -113,7 +134,8 @@ impl OpenShard {
         let stage = Arc::clone(&self.sink.settings.stage);
         stage.progress().rows.fetch_add(rows, Ordering::Relaxed);
 
-        if memory.try_resize(self.encoder.memory()).is_err() {
+        let pool = &self.sink.settings.pool;
+        if memory.try_resize(self.encoder.memory()).is_err() || pool.is_pressed() {
             self.encoder.relieve()?;
             self.compress().await?;
             self.blocks_in(0).await?;

@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::layout::Partition;
 use crate::schema::ExportSchema;
 use crate::stage::overflow::Overflow;
-use crate::stage::shard::{Compressing, ShardSettings, write_partition};
+use crate::stage::shard::{Compressing, ShardSettings, SharedPool, write_partition};
 use crate::stage::split::{Splitter, columns_named};
 use crate::stage::{Stage, StageSpec};
 use crate::staged::StagedFile;
@@ -68,6 +68,8 @@ struct OpenPartition {
     rows: mpsc::Sender<RecordBatch>,
     /// Rows of late partitions come one by one: they wait here for each other.
     few: Vec<RecordBatch>,
+    /// Unless they are more than a file is to hold.
+    file_size: u64,
     task: SpawnedTask<Result<Vec<StagedFile>>>,
 }
 
@@ -78,7 +80,12 @@ impl OpenPartition {
         }
         self.few.push(batch);
         let rows: usize = self.few.iter().map(RecordBatch::num_rows).sum();
-        match rows >= FEW_ROWS {
+        let bytes: usize = self
+            .few
+            .iter()
+            .map(RecordBatch::get_array_memory_size)
+            .sum();
+        match rows >= FEW_ROWS || bytes as u64 >= self.file_size {
             true => self.send_few().await,
             false => Ok(()),
         }
@@ -150,6 +157,9 @@ impl Writer {
                 stage,
                 encoding: spec.encoding.clone(),
                 schema,
+                pool: SharedPool {
+                    pool: Arc::clone(context.memory_pool()),
+                },
                 window_column,
                 compressing,
             }),
@@ -219,6 +229,10 @@ impl Writer {
         let memory = MemoryConsumer::new(format!("file of {partition}"))
             .register(self.context.memory_pool());
         let token = self.settings.stage.token()?;
+        let file_size = self
+            .settings
+            .stage
+            .target_file_size(self.settings.encoding.format());
         let writing = write_partition(
             Arc::clone(&self.settings),
             partition,
@@ -234,6 +248,7 @@ impl Writer {
         Ok(OpenPartition {
             rows,
             few: Vec::new(),
+            file_size,
             task,
         })
     }

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Read};
 use bytes::Bytes;
 
 /// A chunk is cut at the last line end before it grows beyond this. One line may be longer.
-pub(super) const CHUNK_BYTES: usize = 4 << 20;
+pub(super) const CHUNK_BYTES: usize = 2 << 20;
 
 /// The longest line that is read, without its newline.
 pub(super) const LONGEST_LINE: usize = 64 << 20;

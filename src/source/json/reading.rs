@@ -29,7 +29,7 @@ const PIECES_AHEAD: usize = 2;
 /// Files that are opened before the one being inflated is done.
 const FILES_AHEAD: usize = 1;
 /// The share of the memory pool that whole files may be inflated into, over all tasks.
-const INFLATING_SHARE: usize = 4;
+const INFLATING_SHARE: usize = 8;
 /// The share of the memory pool that one chunk may be.
 const CHUNK_SHARE: usize = 256;
 const LEAST_CHUNK: usize = 256 << 10;
