@@ -23,6 +23,10 @@ const LEAF_MEMORY: usize = 48 * 1024;
 /// Fewer rows are not worth being encoded on several cores.
 const ROWS_TO_SHARE: usize = 1024;
 
+/// Fewer cores are kept busy by the files that are open side by side: handing columns around would
+/// only cost (6 % of the CPU time of job A of `benches/peers` on two cores).
+const CORES_TO_SHARE: usize = 3;
+
 pub struct ParquetEncoder {
     schema: SchemaRef,
     file: SerializedFileWriter<Vec<u8>>,
@@ -48,7 +52,7 @@ impl RowGroup {
         for (field, column) in schema.fields().iter().zip(batch.columns()) {
             leaves.extend(compute_leaves(field, column)?);
         }
-        if batch.num_rows() < ROWS_TO_SHARE || rayon::current_num_threads() == 1 {
+        if batch.num_rows() < ROWS_TO_SHARE || rayon::current_num_threads() < CORES_TO_SHARE {
             let mut pairs = self.columns.iter_mut().zip(&leaves);
             return pairs.try_for_each(|(column, leaf)| column.write(leaf));
         }
@@ -168,7 +172,7 @@ impl ParquetEncoder {
             return Ok(());
         };
         let close = |columns: Vec<ArrowColumnWriter>| -> parquet::errors::Result<Vec<_>> {
-            if open.rows < ROWS_TO_SHARE {
+            if open.rows < ROWS_TO_SHARE || rayon::current_num_threads() < CORES_TO_SHARE {
                 return columns.into_iter().map(ArrowColumnWriter::close).collect();
             }
             let columns = columns.into_par_iter();

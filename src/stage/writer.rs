@@ -37,6 +37,9 @@ const CONCURRENT_TAIL: usize = 8;
 /// Fewer rows are not sent to a file by themselves.
 const FEW_ROWS: usize = 256;
 
+/// Files that are to be smaller than this may end after any row.
+const SMALL_FILE: u64 = 1 << 20;
+
 /// Batches on their way to one file.
 const QUEUED_BATCHES: usize = 2;
 
@@ -68,24 +71,19 @@ struct OpenPartition {
     rows: mpsc::Sender<RecordBatch>,
     /// Rows of late partitions come one by one: they wait here for each other.
     few: Vec<RecordBatch>,
-    /// Unless they are more than a file is to hold.
-    file_size: u64,
+    few_rows: usize,
+    most_waiting: usize,
     task: SpawnedTask<Result<Vec<StagedFile>>>,
 }
 
 impl OpenPartition {
     async fn send(&mut self, batch: RecordBatch) -> Result<()> {
-        if self.few.is_empty() && batch.num_rows() >= FEW_ROWS {
+        if self.few.is_empty() && batch.num_rows() >= self.most_waiting {
             return self.send_now(batch).await;
         }
+        self.few_rows += batch.num_rows();
         self.few.push(batch);
-        let rows: usize = self.few.iter().map(RecordBatch::num_rows).sum();
-        let bytes: usize = self
-            .few
-            .iter()
-            .map(RecordBatch::get_array_memory_size)
-            .sum();
-        match rows >= FEW_ROWS || bytes as u64 >= self.file_size {
+        match self.few_rows >= self.most_waiting {
             true => self.send_few().await,
             false => Ok(()),
         }
@@ -93,6 +91,7 @@ impl OpenPartition {
 
     async fn send_few(&mut self) -> Result<()> {
         let few = std::mem::take(&mut self.few);
+        self.few_rows = 0;
         let Some(first) = few.first() else {
             return Ok(());
         };
@@ -233,6 +232,7 @@ impl Writer {
             .settings
             .stage
             .target_file_size(self.settings.encoding.format());
+        let most_waiting = if file_size < SMALL_FILE { 1 } else { FEW_ROWS };
         let writing = write_partition(
             Arc::clone(&self.settings),
             partition,
@@ -248,7 +248,8 @@ impl Writer {
         Ok(OpenPartition {
             rows,
             few: Vec::new(),
-            file_size,
+            few_rows: 0,
+            most_waiting,
             task,
         })
     }

@@ -1,6 +1,6 @@
 //! Bytes cut into chunks of whole lines.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, Read};
 
 use bytes::Bytes;
 
@@ -68,11 +68,13 @@ impl Chunk {
 fn raw_lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
-        let start = rest;
-        // On a slice this cannot fail; it searches much faster than a loop over bytes.
-        let length = rest.skip_until(b'\n').ok().filter(|length| *length > 0)?;
-        let line = &start[..length];
-        Some(line.strip_suffix(b"\n").unwrap_or(line))
+        if rest.is_empty() {
+            return None;
+        }
+        let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+        let line = rest.get(..end)?;
+        rest = rest.get(end + 1..).unwrap_or_default();
+        Some(line)
     })
 }
 
