@@ -5,6 +5,7 @@
 //! ```text
 //! sql/pageview_events.sql ─definition→ Definition ─engine (+ source)→ plan ending in StageExec
 //!    inside StageExec: RecordBatch ─split→ (Partition, rows) ─encode→ bytes, digest ─upload→ withheld upload
+//!    below it: one pass over a source ─share→ the rows of each table of the cycle that reads it
 //! ─run→ staged-file rows ─delivery→ recover → decide → commit (one put) → publish → manifest ─run→ report
 //! ```
 //!
@@ -22,7 +23,7 @@
 //! | [`store`] | folders and S3; uploads with withheld completion | `object_store` |
 //! | [`sql_file`], [`engine_error`] | complaints with file and line, across the border with DataFusion | DataFusion |
 //! | [`definition`] | `sql/<table>.sql` | `sql_file` |
-//! | [`source`] | `sql/sources/*.sql` as tables; frozen lists; JSON lines; rejects | DataFusion |
+//! | [`source`] | `sql/sources/*.sql` as tables; frozen lists; JSON lines; rejects; shared passes | DataFusion |
 //! | [`stage`] | the operator that a `COPY` plans into | DataFusion, `encode`, `store` |
 //! | [`engine`] | the session; definition + cycle → plan → staged files | all of these |
 //! | [`delivery`] | log, commit, publish, recover; nothing of SQL | `staged`, `store` |

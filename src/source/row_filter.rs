@@ -12,8 +12,9 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_expr::{PhysicalExpr, split_conjunction};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter_pushdown::{
-    ChildPushdownResult, FilterPushdownPhase, PushedDown,
+    ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation, PushedDown,
 };
 use datafusion::physical_plan::metrics::Count;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -29,25 +30,27 @@ pub(super) struct RowFilter {
 }
 
 impl RowFilter {
-    /// What the operator above asks for, and the filter that does it besides `self`. Filters that
-    /// change while the query runs are not taken.
-    pub(super) fn taking(
+    /// Takes over what the operator above asks for: `with` makes the scan that does it besides what
+    /// `self` does. Filters that change while the query runs are not taken.
+    pub(super) fn take_over(
         &self,
         phase: FilterPushdownPhase,
         asked: &ChildPushdownResult,
-    ) -> (Vec<PushedDown>, Option<Self>) {
-        let answer = match phase {
-            FilterPushdownPhase::Pre if !asked.parent_filters.is_empty() => PushedDown::Yes,
-            _ => return (vec![PushedDown::No; asked.parent_filters.len()], None),
-        };
+        with: impl FnOnce(Self) -> Arc<dyn ExecutionPlan>,
+    ) -> FilterPushdownPropagation<Arc<dyn ExecutionPlan>> {
+        let filters = &asked.parent_filters;
+        let answers = |answer| vec![answer; filters.len()];
+        if filters.is_empty() || !matches!(phase, FilterPushdownPhase::Pre) {
+            let declined = answers(PushedDown::No);
+            return FilterPushdownPropagation::with_parent_pushdown_result(declined);
+        }
         let mut conditions = self.conditions.clone();
-        for asked in &asked.parent_filters {
+        for asked in filters {
             conditions.extend(split_conjunction(&asked.filter).into_iter().cloned());
         }
-        (
-            vec![answer; asked.parent_filters.len()],
-            Some(Self { conditions }),
-        )
+        let taken = answers(PushedDown::Yes);
+        FilterPushdownPropagation::with_parent_pushdown_result(taken)
+            .with_updated_node(with(Self { conditions }))
     }
 
     /// The rows of `batches` that meet the conditions, in batches that are not tiny; without

@@ -72,6 +72,7 @@ struct OpenPartition {
     /// Rows of late partitions come one by one: they wait here for each other.
     few: Vec<RecordBatch>,
     few_rows: usize,
+    /// As many rows do not wait any more.
     most_waiting: usize,
     task: SpawnedTask<Result<Vec<StagedFile>>>,
 }

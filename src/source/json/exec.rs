@@ -149,12 +149,9 @@ impl ExecutionPlan for JsonLinesExec {
         asked: ChildPushdownResult,
         _: &ConfigOptions,
     ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
-        let (answers, filter) = self.filter.taking(phase, &asked);
-        let propagation = FilterPushdownPropagation::with_parent_pushdown_result(answers);
-        Ok(match filter {
-            Some(filter) => propagation.with_updated_node(self.with_filter(filter)),
-            None => propagation,
-        })
+        Ok(self
+            .filter
+            .take_over(phase, &asked, |filter| self.with_filter(filter)))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
