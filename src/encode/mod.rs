@@ -4,7 +4,6 @@ mod gzip;
 mod json;
 mod parquet;
 
-use ::parquet::file::properties::WriterProperties;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
@@ -17,6 +16,7 @@ use crate::layout::FileFormat;
 
 pub use gzip::{Block, Gzip, GzipLevel, Member};
 pub use json::{LineWriter, Text};
+pub use parquet::ParquetSettings;
 
 /// A row group smaller than this is not worth ending to relieve memory, in bytes.
 const LEAST_ROW_GROUP: usize = 1 << 20;
@@ -26,7 +26,7 @@ const LEAST_ROW_GROUP: usize = 1 << 20;
 pub enum Encoding {
     /// One JSON object a line, gzip.
     Json(Gzip),
-    Parquet(Box<WriterProperties>),
+    Parquet(Box<ParquetSettings>),
 }
 
 impl Encoding {
@@ -41,7 +41,7 @@ impl Encoding {
     pub fn compression(&self) -> String {
         match self {
             Encoding::Json(_) => "gzip".to_owned(),
-            Encoding::Parquet(properties) => parquet::compression(properties),
+            Encoding::Parquet(settings) => parquet::compression(&settings.properties),
         }
     }
 
@@ -75,8 +75,8 @@ impl Encoder {
     pub fn new(encoding: &Encoding, schema: &SchemaRef) -> Result<Self> {
         Ok(match encoding {
             Encoding::Json(gzip) => Encoder::Json(Box::new(JsonEncoder::new(gzip, schema))),
-            Encoding::Parquet(properties) => {
-                Encoder::Parquet(Box::new(ParquetEncoder::new(schema, properties)?))
+            Encoding::Parquet(settings) => {
+                Encoder::Parquet(Box::new(ParquetEncoder::new(schema, settings)))
             }
         })
     }

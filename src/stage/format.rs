@@ -23,7 +23,7 @@ use datafusion::physical_expr::LexRequirement;
 use datafusion::physical_plan::ExecutionPlan;
 use object_store::{ObjectMeta, ObjectStore};
 
-use crate::encode::{Encoding, Gzip, GzipLevel};
+use crate::encode::{Encoding, Gzip, GzipLevel, ParquetSettings};
 use crate::error::Error;
 use crate::layout::FileFormat;
 use crate::schema::{ColumnType, ExportSchema};
@@ -103,7 +103,13 @@ impl FileFormatFactory for StageFormatFactory {
                     return Err(Error::internal("the Parquet format is not Parquet").into());
                 };
                 let properties = writer_properties(parquet.options(), &options)?;
-                (Encoding::Parquet(Box::new(properties)), stock)
+                let settings = ParquetSettings {
+                    properties,
+                    choose_dictionaries: !options
+                        .keys()
+                        .any(|key| key.starts_with("format.dictionary_enabled")),
+                };
+                (Encoding::Parquet(Box::new(settings)), stock)
             }
         };
         Ok(Arc::new(StageFormat {

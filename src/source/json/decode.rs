@@ -33,6 +33,8 @@ impl BadLine {
 /// The rows of a chunk, and what is no row.
 #[derive(Debug, Default)]
 pub(super) struct Decoded {
+    /// How many lines there were, each a row or bad.
+    pub(super) lines: usize,
     pub(super) batches: Vec<RecordBatch>,
     pub(super) bad: Vec<BadLine>,
 }
@@ -120,6 +122,7 @@ impl LineDecoder {
                 unusual.push((lines, line));
             }
             lines += 1;
+            decoded.lines += 1;
             if lines == self.batch_size {
                 self.finish(lines, &unusual, &mut decoded)?;
                 unusual.clear();

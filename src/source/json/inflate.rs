@@ -11,6 +11,9 @@ use libdeflate_sys as ffi;
 /// The least that a gzip member takes: header and trailer (RFC 1952).
 const LEAST_MEMBER: usize = 18;
 
+/// A buffer that is too small makes room for files so many times larger than the one at hand.
+const GROWTH: usize = 2;
+
 /// Deflate cannot do better than this.
 const MOST_RATIO: u64 = 1032;
 
@@ -41,11 +44,15 @@ impl Inflater {
         Ok(Self { decompressor })
     }
 
-    /// Inflates all members of `stored` to the end of `text`, within its capacity. `false` if the
-    /// data is damaged, cut off, or does not fit: whoever streams it finds out what is wrong.
-    pub(super) fn gzip(&mut self, mut stored: &[u8], text: &mut Vec<u8>) -> bool {
+    /// Inflates all members of `stored` into `text`, up to `most` bytes within its capacity.
+    /// `false` if the data is damaged, cut off, or does not fit: whoever streams it finds out what
+    /// is wrong.
+    pub(super) fn gzip(&mut self, mut stored: &[u8], text: &mut Vec<u8>, most: usize) -> bool {
         while !stored.is_empty() {
+            let left = most.saturating_sub(text.len());
             let room = text.spare_capacity_mut();
+            let fitting = room.len().min(left);
+            let room = &mut room[..fitting];
             let (mut read, mut written) = (0, 0);
             // SAFETY: both buffers are valid for the lengths given with them, the outputs are
             // valid pointers, and the decompressor is exclusively ours.
@@ -132,7 +139,7 @@ impl Buffer {
             }
         };
         buffer.clear();
-        let needed = buffer.capacity().max(capacity) + beside;
+        let needed = capacity + beside;
         if state
             .memory
             .try_resize(needed.max(state.memory.size()))
@@ -142,7 +149,8 @@ impl Buffer {
             return None;
         }
         if buffer.capacity() < capacity {
-            buffer = Vec::with_capacity(capacity);
+            // Memory that is not written to costs nothing; growing with each file, the most.
+            buffer = Vec::with_capacity(self.most.min(capacity.saturating_mul(GROWTH)));
         }
         Some(buffer)
     }
@@ -213,7 +221,7 @@ mod tests {
 
     fn inflate(stored: &[u8], capacity: usize) -> Option<Vec<u8>> {
         let mut text = Vec::with_capacity(capacity);
-        let whole = Inflater::new().unwrap().gzip(stored, &mut text);
+        let whole = Inflater::new().unwrap().gzip(stored, &mut text, capacity);
         whole.then_some(text)
     }
 

@@ -106,6 +106,7 @@ impl Cutter {
         }
         self.stored.clear();
         let mut in_memory = std::mem::take(&mut self.stored);
+        in_memory.reserve(usize::try_from(size).unwrap_or(0));
         let read = stored.read_to_end(&mut in_memory);
         read.map_err(|error| read_error(&source.key, error))?;
         let sent = match self.inflate_whole(&in_memory) {
@@ -118,8 +119,9 @@ impl Cutter {
 
     /// The whole text of a gzip file, if there is room for it and nothing wrong with it.
     fn inflate_whole(&mut self, stored: &[u8]) -> Option<bytes::Bytes> {
-        let mut text = self.buffer.take(inflated_size(stored)?, stored.len())?;
-        if self.inflater.gzip(stored, &mut text) {
+        let size = inflated_size(stored)?;
+        let mut text = self.buffer.take(size, stored.len())?;
+        if self.inflater.gzip(stored, &mut text, size) {
             return Some(self.buffer.lend(text));
         }
         self.buffer.give_back(text);

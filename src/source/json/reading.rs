@@ -161,7 +161,7 @@ impl Decoding {
         };
         let decoded = self.decoder.decode_and_set_aside(chunk)?;
         let rows: usize = decoded.batches.iter().map(RecordBatch::num_rows).sum();
-        let lines = chunk.lines().count();
+        let lines = decoded.lines;
         if rows + decoded.bad.len() != lines {
             let (key, bad) = (&source.key, decoded.bad.len());
             return Err(Error::internal(format!(
