@@ -4,11 +4,13 @@ use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::BodyExt;
 use object_store::aws::{AwsAuthorizer, AwsCredential};
-use object_store::client::{HttpClient, HttpConnector, HttpRequestBody, ReqwestConnector};
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpRequestBody, ReqwestConnector,
+};
 use object_store::{Certificate, ClientOptions};
 use url::form_urlencoded;
 
-use super::server::Server;
+use super::server::{PATIENCE, Server};
 
 pub(super) const REGION: &str = "us-east-1";
 pub(super) const ACCOUNT: &str = "000000000000";
@@ -31,7 +33,12 @@ impl Account {
     /// `None` where there is no ministack.
     pub(super) fn open(tls: bool) -> Option<Account> {
         let server = Server::ministack(tls)?;
-        let mut options = ClientOptions::new().with_allow_http(true);
+        let mut options = ClientOptions::new()
+            .with_allow_http(true)
+            .with_connect_timeout(PATIENCE)
+            .with_timeout(PATIENCE)
+            // A connection that the server has closed in the meantime would fail a call.
+            .with_pool_max_idle_per_host(0);
         let mut scheme = "http";
         if tls {
             let authority = std::fs::read(server.authority()).expect("a certificate");
@@ -51,13 +58,19 @@ impl Account {
             id: "test".to_owned(),
             secret: "test".to_owned(),
         };
-        Some(Account {
+        let mut account = Account {
             server,
             client,
             endpoint,
             runtime,
             root,
-        })
+        };
+        // It is up when it answers a signed call.
+        let answer = account.send(&account.root, "s3", Method::GET, "/", Bytes::new());
+        if !matches!(answer, Ok((200, _))) {
+            panic!("{answer:?}\n{}", account.server.obituary());
+        }
+        Some(account)
     }
 
     pub(super) fn endpoint(&self) -> &str {
@@ -73,11 +86,23 @@ impl Account {
         target: &str,
         body: impl Into<Bytes>,
     ) -> (u16, String) {
+        let answer = self.send(key, service, method, target, body.into());
+        answer.expect("an answer")
+    }
+
+    fn send(
+        &self,
+        key: &Key,
+        service: &str,
+        method: Method,
+        target: &str,
+        body: Bytes,
+    ) -> Result<(u16, String), HttpError> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{target}", self.endpoint))
             .header("content-type", "application/x-www-form-urlencoded")
-            .body(HttpRequestBody::from(body.into()))
+            .body(HttpRequestBody::from(body))
             .expect("a request");
         let credential = AwsCredential {
             key_id: key.id.clone(),
@@ -86,13 +111,10 @@ impl Account {
         };
         AwsAuthorizer::new(&credential, service, REGION).authorize(&mut request, None);
         self.runtime.block_on(async {
-            let answer = self.client.execute(request).await.expect("an answer");
+            let answer = self.client.execute(request).await?;
             let status = answer.status().as_u16();
-            let body = answer.into_body().collect().await.expect("a body");
-            (
-                status,
-                String::from_utf8_lossy(&body.to_bytes()).into_owned(),
-            )
+            let body = answer.into_body().collect().await?.to_bytes();
+            Ok((status, String::from_utf8_lossy(&body).into_owned()))
         })
     }
 

@@ -1,15 +1,22 @@
 //! Servers of others, started for the tests: ministack, which enforces policies, over TLS; rclone.
 
 use std::fs::File;
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Child, Command};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
-/// The path of the `ministack` executable; `rclone` lies beside it.
+/// The path of the `ministack` executable; `python` and `rclone` lie beside it.
 const MINISTACK: &str = "DAYPORT_MINISTACK";
+
+/// How long an answer may take on a slow machine, the first one included.
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
+
+const LOG: &str = "log";
 
 /// A server that ends when it is dropped.
 pub(super) struct Server {
@@ -34,21 +41,23 @@ pub(super) fn executable(name: &str) -> Option<PathBuf> {
 impl Server {
     /// With policies enforced, over TLS under a certificate of its own, or without.
     pub(super) fn ministack(tls: bool) -> Option<Server> {
-        let program = executable("ministack")?;
+        executable("ministack")?;
+        let python = executable("python")?;
         let folder = TempDir::new().expect("a temporary folder");
-        let port = free_port();
-        let mut command = Command::new(program);
+        let (listener, port) = listen();
+        let mut command = Command::new(python);
+        // Not by `ministack` itself: that one closes its port for a moment if another one beside
+        // it is first to take port 443, too.
         command
+            .args(["-m", "hypercorn", "ministack.app:app", "--bind", "fd://0"])
+            .args(["--workers", "0", "--keep-alive", "75"])
             .env("AUTH", "true")
-            .env("BIND_HOST", "127.0.0.1")
             .env("SERVICES", "s3,iam,sts,kms")
-            .env("GATEWAY_PORT", port.to_string());
+            .env("GATEWAY_PORT", port.to_string())
+            .stdin(OwnedFd::from(listener));
         if tls {
             certify(folder.path());
-            command
-                .env("USE_SSL", "1")
-                .env("MINISTACK_SSL_CERT", folder.path().join("server.pem"))
-                .env("MINISTACK_SSL_KEY", folder.path().join("server.key"));
+            command.args(["--certfile", "server.pem", "--keyfile", "server.key"]);
         }
         Some(Server::start(command, port, folder))
     }
@@ -58,42 +67,56 @@ impl Server {
         let program = executable("rclone")?;
         let folder = TempDir::new().expect("a temporary folder");
         std::fs::create_dir_all(folder.path().join("data/exports")).expect("make a folder");
-        let port = free_port();
-        let mut command = Command::new(program);
+        let (listener, port) = listen();
+        let mut command = Command::new("sh");
+        // As systemd hands over a socket.
         command
-            .args(["serve", "s3", "--auth-key", "key,secret", "--addr"])
-            .arg(format!("127.0.0.1:{port}"))
-            .arg(folder.path().join("data"));
-        Some(Server::start(command, port, folder))
+            .args([
+                "-c",
+                "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\" 3<&0 </dev/null",
+            ])
+            .arg("sh")
+            .arg(program)
+            .args(["serve", "s3", "--auth-key", "key,secret"])
+            .arg(folder.path().join("data"))
+            .stdin(OwnedFd::from(listener));
+        let mut server = Server::start(command, port, folder);
+        if let Err(error) = server.answers_unsigned() {
+            panic!("it does not start: {error}\n{}", server.obituary());
+        }
+        Some(server)
     }
 
+    /// Its listening socket is its stdin. So its port cannot become another's before it takes it,
+    /// and calls wait in the socket until it does.
     fn start(mut command: Command, port: u16, folder: TempDir) -> Server {
-        let log = File::create(folder.path().join("log")).expect("a log");
+        let log = File::create(folder.path().join(LOG)).expect("a log");
         let copy = log.try_clone().expect("a second handle");
         command
             .env("HOME", folder.path())
             .current_dir(folder.path())
-            .stdin(Stdio::null())
             .stdout(log)
             .stderr(copy);
         let child = command.spawn().expect("start a server");
-        let server = Server {
+        Server {
             child,
             port,
             folder,
-        };
-        server.wait_until_it_listens();
-        server
+        }
     }
 
-    fn wait_until_it_listens(&self) {
-        let started = Instant::now();
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
-            let log = || std::fs::read_to_string(self.folder.path().join("log"));
-            let limit = Duration::from_secs(120);
-            assert!(started.elapsed() < limit, "it does not start:\n{:?}", log());
-            std::thread::yield_now();
-        }
+    fn answers_unsigned(&self) -> std::io::Result<()> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n")?;
+        stream.read_exact(&mut [0; 12])
+    }
+
+    /// Whether it has ended, and what it said.
+    pub(super) fn obituary(&mut self) -> String {
+        let ended = self.child.try_wait().expect("ask for a child");
+        let log = std::fs::read_to_string(self.folder.path().join(LOG)).expect("a log");
+        format!("ended: {ended:?}\n{log}")
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -118,9 +141,11 @@ impl Drop for Server {
     }
 }
 
-fn free_port() -> u16 {
+/// A socket that listens on a free port of 127.0.0.1.
+fn listen() -> (TcpListener, u16) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind to loopback");
-    listener.local_addr().expect("an address").port()
+    let port = listener.local_addr().expect("an address").port();
+    (listener, port)
 }
 
 /// An authority, and a certificate for 127.0.0.1 that it signed.
