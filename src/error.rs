@@ -114,7 +114,7 @@ impl Error {
             ),
             Store::Unauthenticated { .. } => (
                 ErrorKind::Invalid,
-                Some("the store does not accept these credentials"),
+                Some("check the credentials, and the trust policy of a role"),
             ),
             Store::NotFound { .. } => (ErrorKind::Invalid, None),
             Store::Generic { source, .. } if refuses(source.as_ref()) => (

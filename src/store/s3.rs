@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aws_config::BehaviorVersion;
 use aws_config::sts::AssumeRoleProvider;
+use aws_config::timeout::TimeoutConfig;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
@@ -13,6 +14,9 @@ use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 use crate::env;
 use crate::error::{Error, Result};
 use crate::store::credentials::ChainCredentials;
+
+/// How long opening a connection may take.
+const CONNECT: Duration = Duration::from_secs(10);
 
 /// Settings of a bucket beyond what the AWS environment tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +84,8 @@ pub async fn access(bucket: &str, options: &S3Options) -> Result<Access> {
         .build_https();
     let chain = aws_config::defaults(BehaviorVersion::latest())
         .http_client(https)
+        // The SDK's own 3.1 s are little for a handshake with a machine at its limit.
+        .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).build())
         .load()
         .await;
 
@@ -106,7 +112,7 @@ pub async fn access(bucket: &str, options: &S3Options) -> Result<Access> {
     Ok(Access {
         region,
         endpoint,
-        credentials: Arc::new(ChainCredentials::new(provider)),
+        credentials: Arc::new(ChainCredentials::new(provider, options.retry_timeout)),
     })
 }
 
@@ -129,7 +135,7 @@ pub async fn open(bucket: &str, options: &S3Options) -> Result<AmazonS3> {
                 .with_allow_http(allow_http)
                 // A part on a slow line may take minutes; a stalled one is caught by the retry.
                 .with_timeout(Duration::from_secs(300))
-                .with_connect_timeout(Duration::from_secs(10)),
+                .with_connect_timeout(CONNECT),
         )
         .with_retry(retry(options.retry_timeout));
     if let Some(endpoint) = endpoint {

@@ -286,7 +286,7 @@ fn a_role_is_assumed_with_its_external_id_alone() {
         let role = ["--role-arn", &arn, "--external-id", id];
         dayport(&sandbox, "run", &[&day[..], &role].concat())
     };
-    assumed("acme-8").ended(2);
+    assumed("acme-8").ended(2).complains("AccessDenied");
     assumed("acme-7").succeeded().says("2 published");
 }
 

@@ -1,6 +1,7 @@
 //! What must go wrong goes wrong with a clear word, the right exit code, and nothing published.
 
 mod arguments;
+mod credentials;
 mod data;
 mod definitions;
 mod stores;

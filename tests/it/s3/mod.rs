@@ -25,6 +25,7 @@ mod selftest;
 mod server;
 mod settings;
 mod state;
+mod sts;
 mod wire;
 
 pub use fault::{Action, Failure, Fault, On};

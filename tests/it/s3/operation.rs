@@ -29,6 +29,8 @@ pub enum Operation {
     GetPublicAccessBlock,
     GetBucketVersioning,
     GetBucketLifecycle,
+    /// Of the security token service, at the same address.
+    AssumeRole,
     /// Anything else; most of it is answered with `NotImplemented`.
     Other,
 }
@@ -57,6 +59,7 @@ impl Operation {
             | Operation::GetPublicAccessBlock
             | Operation::GetBucketVersioning
             | Operation::GetBucketLifecycle
+            | Operation::AssumeRole
             | Operation::Other => false,
         }
     }
@@ -103,7 +106,10 @@ impl Target {
 
 fn bucket_operation(method: &Method, bucket: &str, query: &Query) -> Operation {
     if bucket.is_empty() {
-        return Operation::Other;
+        return match *method {
+            Method::POST => Operation::AssumeRole,
+            _ => Operation::Other,
+        };
     }
     let is_plain = query.0.is_empty();
     match *method {
