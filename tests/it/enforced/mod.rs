@@ -24,7 +24,6 @@ fn exporter(account: &Account, key: &Key) -> Sandbox {
     sandbox.set_env("AWS_ACCESS_KEY_ID", &key.id);
     sandbox.set_env("AWS_SECRET_ACCESS_KEY", &key.secret);
     sandbox.set_env("AWS_REGION", REGION);
-    sandbox.set_env("DAYPORT_RETRY_TIMEOUT", "5");
     let authority = account.server.authority();
     if authority.is_file() {
         sandbox.set_env("SSL_CERT_FILE", &authority.display().to_string());

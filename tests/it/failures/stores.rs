@@ -1,18 +1,12 @@
 //! Stores that refuse, or are not there.
 
-use std::net::{Ipv4Addr, TcpListener};
-
 use super::{one_day_published, run_without_effect, without_effect};
 use crate::s3::{Action, Failure, Fault, On, Operation};
 use crate::support::{Place, Sandbox};
 
-/// The address of a port of this machine on which nobody listens.
-fn nobody() -> String {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind to loopback");
-    let address = listener.local_addr().expect("an address");
-    drop(listener);
-    format!("http://{address}")
-}
+/// A port of this machine on which nobody listens: that of a protocol nobody speaks, and none that
+/// another test may be given.
+const NOBODY: &str = "http://127.0.0.1:1";
 
 #[test]
 fn refused_credentials_are_wrong_configuration() {
@@ -64,7 +58,7 @@ fn a_missing_bucket_of_the_sources_fails_the_tables() {
 #[test]
 fn an_unreachable_destination_asks_for_another_try() {
     let mut sandbox = one_day_published(Place::s3());
-    sandbox.set_env("AWS_ENDPOINT_URL", &nobody());
+    sandbox.set_env("AWS_ENDPOINT_URL", NOBODY);
     sandbox.set_env("DAYPORT_RETRY_TIMEOUT", "1");
     let ran = run_without_effect(&sandbox, &[]).ended(75);
     ran.complains("s3://exports/acme/dayport")
@@ -75,7 +69,7 @@ fn an_unreachable_destination_asks_for_another_try() {
 fn an_unreachable_source_asks_for_another_try() {
     let mut sandbox = one_day_published(Place::local());
     for (name, value) in [
-        ("AWS_ENDPOINT_URL", nobody().as_str()),
+        ("AWS_ENDPOINT_URL", NOBODY),
         ("DAYPORT_RETRY_TIMEOUT", "1"),
         ("AWS_ACCESS_KEY_ID", "id"),
         ("AWS_SECRET_ACCESS_KEY", "secret"),
