@@ -100,7 +100,10 @@ impl Settings<'_> {
 
     async fn public_access(&self, list: &mut List) {
         let (area, name) = (Area::Settings, "public access block");
-        let hint = Some("block all four kinds of public access on the bucket");
+        let hint = Some(
+            "block all four kinds of public access on the bucket; on Ceph not BlockPublicAcls, \
+             with which 16.2 refuses every put",
+        );
         let action = Action::GetBucketPublicAccessBlock;
         match self.see("publicAccessBlock", action).await {
             Seen::Unset => list.finding(area, name, "public access is not blocked", hint),
@@ -118,6 +121,10 @@ impl Settings<'_> {
                         let open: Vec<&str> = open.map(|(kind, _)| *kind).collect();
                         if open.is_empty() {
                             list.fine(area, name, "all four kinds are blocked");
+                        } else if open == ["BlockPublicAcls"] && is_of_ceph(&answer) {
+                            let detail =
+                                "all but BlockPublicAcls, with which Ceph refuses every put";
+                            list.fine(area, name, detail);
                         } else {
                             let detail = format!("not set: {}", open.join(", "));
                             list.finding(area, name, detail, hint);
@@ -213,6 +220,12 @@ impl Settings<'_> {
             status => Seen::Unseen(format!("the store answers {status}")),
         }
     }
+}
+
+/// Its request ids are like `tx00000e224355ee5ca82e9-006b0371ba-1012-default`.
+fn is_of_ceph(answer: &Answer) -> bool {
+    let id = answer.header("x-amz-request-id");
+    id.is_some_and(|id| id.starts_with("tx0") && id.split('-').count() >= 4)
 }
 
 fn unreadable(error: &quick_xml::DeError) -> String {

@@ -30,7 +30,8 @@ pub struct PolicyArguments {
     #[arg(long, env = "DAYPORT_TO", value_name = "URL")]
     pub to: String,
 
-    /// Whoever runs dayport: the ARN of a role, a user or an account's root
+    /// Whoever runs dayport: the ARN of a role, a user or an account's root; on Ceph
+    /// arn:aws:iam:::user/NAME
     #[arg(long, value_name = "ARN")]
     pub principal: String,
 

@@ -9,13 +9,20 @@ use crate::error::{Error, Result};
 use crate::layout;
 use crate::policy::{Action, Statement};
 
-/// An IAM role, user or account by its ARN: `arn:aws:iam::111122223333:role/export`.
+/// An IAM role, user or account by its ARN: `arn:aws:iam::111122223333:role/export`; or a user of
+/// Ceph, where a tenant, often none, stands in place of the account: `arn:aws:iam:::user/export`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal(String);
 
 impl Principal {
     pub fn arn(&self) -> &str {
         &self.0
+    }
+
+    /// AWS has no account that is not a number.
+    fn is_of_ceph(&self) -> bool {
+        let account = self.0.split(':').nth(4);
+        account.is_some_and(|account| !is_account(account))
     }
 
     /// `aws`, `aws-cn` or `aws-us-gov`.
@@ -42,6 +49,11 @@ impl FromStr for Principal {
             {
                 Ok(Self(text.to_owned()))
             }
+            ["arn", "aws", "iam", "", tenant, name]
+                if is_tenant(tenant) && name.starts_with("user/") && is_identity(name) =>
+            {
+                Ok(Self(text.to_owned()))
+            }
             _ => wrong(hint),
         }
     }
@@ -49,6 +61,15 @@ impl FromStr for Principal {
 
 fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A number would be an account with too few digits or too many.
+fn is_tenant(text: &str) -> bool {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_name = text
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    text.is_empty() || (is_name && !is_number)
 }
 
 fn is_identity(text: &str) -> bool {
@@ -213,7 +234,12 @@ impl Grant {
         let listed =
             [&data, &manifests, &internal].map(|folder| format!("{}/*", self.key(folder.as_ref())));
         // Manifests and the log are immutable: nothing may delete them.
-        let deleted = [data, rejects, layout::checks_folder()];
+        let mut deleted = folders(&[data, rejects, layout::checks_folder()]);
+        if self.principal.as_ref().is_some_and(Principal::is_of_ceph) {
+            // For DeleteObjects Ceph also asks for the right on the bucket; each key is asked for
+            // all the same.
+            deleted.push(self.bucket_arn());
+        }
         let mut rights = vec![
             Statement {
                 actions: vec![Action::ListBucket],
@@ -233,7 +259,7 @@ impl Grant {
             },
             Statement {
                 actions: vec![Action::AbortMultipartUpload, Action::DeleteObject],
-                resources: folders(&deleted),
+                resources: deleted,
                 ..allow("DayportRemove")
             },
         ];
@@ -354,12 +380,30 @@ mod tests {
         assert!(!of("manifests") && !of("/log"));
     }
 
+    /// Measured on radosgw 16.2: with this the keys outside stay refused.
+    #[test]
+    fn ceph_is_granted_deletion_on_the_bucket_too() {
+        let remove = |principal: &str| {
+            let grant = Grant {
+                principal: Some(principal.parse().unwrap()),
+                ..grant("p")
+            };
+            grant.granting(Action::DeleteObject).resources
+        };
+        let bucket = "arn:aws:s3:::exports".to_owned();
+        assert!(remove("arn:aws:iam:::user/export").contains(&bucket));
+        assert!(!remove("arn:aws:iam::111122223333:user/export").contains(&bucket));
+    }
+
     #[test]
     fn principals_keys_and_external_ids_are_checked() {
         for wrong in [
             "",
             "export",
             "arn:aws:iam::1111:role/x",
+            "arn:aws:iam::1111:user/x",
+            "arn:aws:iam:::role/x",
+            "arn:aws:iam::a-b:user/x",
             "arn:aws:iam::111122223333:role/",
             "arn:aws:iam::111122223333:role/x\"",
             "arn:aws:s3:::bucket",
@@ -370,6 +414,8 @@ mod tests {
         for right in [
             "arn:aws:iam::111122223333:root",
             "arn:aws-us-gov:iam::111122223333:user/team/x",
+            "arn:aws:iam:::user/export",
+            "arn:aws:iam::tenant1:user/export",
         ] {
             assert!(right.parse::<Principal>().is_ok(), "{right}");
         }
