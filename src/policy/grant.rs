@@ -231,8 +231,11 @@ impl Grant {
             rejects.clone(),
             internal.clone(),
         ];
-        let listed =
-            [&data, &manifests, &internal].map(|folder| format!("{}/*", self.key(folder.as_ref())));
+        // Also where single objects are asked for: S3 hides it from others that one is missing.
+        let listed = everywhere
+            .iter()
+            .map(|folder| format!("{}/*", self.key(folder.as_ref())));
+        let listed: Vec<String> = listed.collect();
         // Manifests and the log are immutable: nothing may delete them.
         let mut deleted = folders(&[data, rejects, layout::checks_folder()]);
         if self.principal.as_ref().is_some_and(Principal::is_of_ceph) {
@@ -364,6 +367,7 @@ mod tests {
             json!([
                 "acme/dayport/data/*",
                 "acme/dayport/manifests/*",
+                "acme/dayport/rejects/*",
                 "acme/dayport/_dayport/*"
             ])
         );

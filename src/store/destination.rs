@@ -214,7 +214,7 @@ impl Destination {
         };
         match answer {
             Ok(bytes) => Ok(Some(bytes)),
-            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(error) if self.is_missing(path, &error).await => Ok(None),
             Err(error) => Err(self.error("read", path, error)),
         }
     }
@@ -223,9 +223,38 @@ impl Destination {
     pub async fn head(&self, path: &Path) -> Result<Option<ObjectMeta>> {
         match self.store.head(&self.absolute(path)).await {
             Ok(meta) => Ok(Some(meta)),
-            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(error) if self.is_missing(path, &error).await => Ok(None),
             Err(error) => Err(self.error("look at", path, error)),
         }
+    }
+
+    /// Whether a request failed because there is no such object.
+    ///
+    /// To whoever may list under a condition only (our policy's prefixes) S3 and Ceph answer 403
+    /// for what is not there: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html>.
+    /// A listing tells it from a refusal.
+    async fn is_missing(&self, path: &Path, error: &StoreError) -> bool {
+        match error {
+            StoreError::NotFound { .. } => return true,
+            StoreError::PermissionDenied { .. } => {}
+            _ => return false,
+        }
+        let key = self.absolute(path);
+        let (mut folder, mut before) = (key.to_string(), key.to_string());
+        folder.truncate(folder.rfind('/').unwrap_or(0));
+        before.pop();
+        let (Ok(folder), Ok(before)) = (Path::parse(folder), Path::parse(before)) else {
+            return false;
+        };
+        let mut listing = self.store.list_with_offset(Some(&folder), &before);
+        while let Some(listed) = listing.next().await {
+            match listed {
+                Ok(listed) if listed.location < key => {}
+                Ok(listed) => return listed.location != key,
+                Err(_) => return false,
+            }
+        }
+        true
     }
 
     /// Puts an object if there is none.

@@ -4,6 +4,7 @@ mod arguments;
 mod credentials;
 mod data;
 mod definitions;
+mod hidden;
 mod stores;
 
 use crate::support::{Place, Ran, Sandbox, check_published};

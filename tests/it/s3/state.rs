@@ -53,6 +53,8 @@ pub struct Settings {
     /// The server overwrites in spite of `If-None-Match`, as some do.
     pub ignores_conditions: bool,
     pub is_versioned: bool,
+    /// What is not there is answered with `403`, as to whoever may list under a condition only.
+    pub hides_missing: bool,
     /// Prefix and days of a rule that removes unfinished uploads.
     pub aborts_uploads: Option<(String, i32)>,
     /// The prefix of a rule that lets objects expire.
@@ -129,7 +131,12 @@ impl Part {
 
 impl Bucket {
     pub fn object(&self, key: &str) -> S3Result<&Object> {
-        self.objects.get(key).ok_or_else(|| s3_error!(NoSuchKey))
+        self.objects
+            .get(key)
+            .ok_or_else(|| match self.settings.hides_missing {
+                true => s3_error!(AccessDenied),
+                false => s3_error!(NoSuchKey),
+            })
     }
 
     pub fn put(&mut self, key: String, object: Object, conditions: &Conditions) -> S3Result<()> {
