@@ -4,9 +4,12 @@
 //! not put there.
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use object_store::path::Path;
+use tokio_util::sync::CancellationToken;
 
 use crate::check::denial::denied;
+use crate::check::leftovers::is_leftover;
 use crate::check::list::{Area, List};
 use crate::error::Error;
 use crate::layout;
@@ -27,6 +30,8 @@ pub struct Calls<'a> {
     pub grant: &'a Grant,
     pub encryption: &'a Encryption,
     pub id: &'a str,
+    pub began: DateTime<Utc>,
+    pub stop: &'a CancellationToken,
 }
 
 impl Calls<'_> {
@@ -43,8 +48,15 @@ impl Calls<'_> {
             );
             return;
         }
-        self.create(list).await;
-        if aborts {
+        self.sweep(list).await;
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => {}
+            () = self.create(list) => {}
+        }
+        if self.stop.is_cancelled() {
+            list.unseen(AREA, "the rest", "not tried: interrupted");
+        } else if aborts {
             self.multipart(list).await;
         } else {
             list.unseen(AREA, "multipart", "not tried: its parts would stay behind");
@@ -98,6 +110,27 @@ impl Calls<'_> {
                 self.failed(list, "delete", Action::DeleteObject, &error);
                 false
             }
+        }
+    }
+
+    /// Takes away what checks left behind that were killed.
+    async fn sweep(&self, list: &mut List) {
+        // Whether it may be listed is said already.
+        let there = self.destination.list(&layout::checks_folder()).await;
+        let there = there.unwrap_or_default().into_iter();
+        let leftovers: Vec<Path> = there
+            .map(|object| object.location)
+            .filter(|path| is_leftover(path, self.began))
+            .collect();
+        if leftovers.is_empty() {
+            return;
+        }
+        match self.destination.delete(&leftovers).await {
+            Ok(()) => {
+                let detail = format!("{} of checks that were killed: removed", leftovers.len());
+                list.fine(AREA, "leftovers", detail);
+            }
+            Err(error) => self.failed(list, "leftovers", Action::DeleteObject, &error),
         }
     }
 

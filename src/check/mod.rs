@@ -7,6 +7,7 @@
 
 mod calls;
 mod denial;
+mod leftovers;
 mod lifecycle;
 mod list;
 mod settings;
@@ -16,6 +17,7 @@ pub use list::{Area, Item, List, Verdict};
 pub use sources::check_sources;
 
 use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
 
 use crate::check::calls::Calls;
 use crate::check::settings::Settings;
@@ -29,8 +31,12 @@ pub struct Target<'a> {
     pub options: &'a S3Options,
     /// Names the objects of this check.
     pub id: &'a str,
+    /// When this check began, by the clock that its id is of.
+    pub began: DateTime<Utc>,
     /// The real time, for the clocks to be compared.
     pub now: DateTime<Utc>,
+    /// When it is set, what is there is taken away, and nothing more is tried.
+    pub stop: &'a CancellationToken,
 }
 
 /// Checks the destination by doing what a run does.
@@ -54,11 +60,13 @@ pub async fn check_destination(target: &Target<'_>, list: &mut List) -> Result<(
         grant: &grant,
         encryption: &target.options.encryption,
         id: target.id,
+        began: target.began,
+        stop: target.stop,
     };
     calls.check(list).await;
-    if let Some(bucket) = &bucket {
+    if let Some(bucket) = bucket.filter(|_| !target.stop.is_cancelled()) {
         let settings = Settings {
-            bucket,
+            bucket: &bucket,
             grant: &grant,
             now: target.now,
         };

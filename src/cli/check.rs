@@ -3,17 +3,19 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use clap::Args;
 
 use crate::check::{Area, List, Target, Verdict, check_destination, check_sources};
 use crate::cli::args::{JobArguments, ReportForm};
 use crate::cli::job::{self, run_id};
+use crate::cli::run::stop_on_signal;
 use crate::cli::{config, render};
 use crate::cycle::Cycle;
 use crate::definition::{self, Definition};
 use crate::engine::Engine;
 use crate::env::{self, Clock};
-use crate::error::{ExitCode, Result};
+use crate::error::{Error, ExitCode, Result};
 use crate::run::pick;
 use crate::source::Sources;
 use crate::store::{Location, S3Options};
@@ -31,7 +33,7 @@ Examples:
       before the first run
   dayport check --from s3://raw/ --to s3://bucket/prefix/ --sse kms --output json
 
-Exit codes: 0 a run can succeed, 1 there are findings, 2 the call is wrong.";
+Exit codes: 0 a run can succeed, 1 there are findings, 2 the call is wrong, 75 interrupted.";
 
 #[derive(Debug, Args)]
 pub struct CheckArguments {
@@ -54,25 +56,19 @@ pub async fn check(arguments: CheckArguments) -> Result<ExitCode> {
     };
     let last_closed = Cycle::last_closed(clock.now())?;
     let mut list = List::default();
-    if let Some((definitions, sources, engine)) = local(job, &mut list).await? {
-        bind(job, &engine, &definitions, last_closed, &mut list).await?;
-        let max_rejects = job::max_rejects(job)?;
-        let names = sources.table_names();
-        check_sources(
-            &engine,
-            names,
-            last_closed,
-            clock.now(),
-            max_rejects,
-            &mut list,
-        )
-        .await;
+    let stop = stop_on_signal("what the check has put there is taken away");
+    tokio::select! {
+        () = stop.cancelled() => return Err(interrupted()),
+        checked = check_local(job, last_closed, clock.now(), &mut list) => checked?,
     }
+    let began = clock.now();
     let target = Target {
         location: &location,
         options: &s3,
-        id: &run_id(clock.now()),
+        id: &run_id(began),
+        began,
         now: env::wall_clock(),
+        stop: &stop,
     };
     if let Err(error) = check_destination(&target, &mut list).await {
         list.error(Area::Destination, "open", &error);
@@ -81,7 +77,31 @@ pub async fn check(arguments: CheckArguments) -> Result<ExitCode> {
         ReportForm::Text => render::print(&text(&list)),
         ReportForm::Json => render::json(&list)?,
     }
+    if stop.is_cancelled() {
+        return Err(interrupted());
+    }
     Ok(list.exit_code())
+}
+
+fn interrupted() -> Error {
+    Error::unavailable("interrupted before the end of the list")
+}
+
+/// Definitions and sources.
+async fn check_local(
+    job: &JobArguments,
+    last_closed: Cycle,
+    now: DateTime<Utc>,
+    list: &mut List,
+) -> Result<()> {
+    let Some((definitions, sources, engine)) = local(job, list).await? else {
+        return Ok(());
+    };
+    bind(job, &engine, &definitions, last_closed, list).await?;
+    let max_rejects = job::max_rejects(job)?;
+    let names = sources.table_names();
+    check_sources(&engine, names, last_closed, now, max_rejects, list).await;
+    Ok(())
 }
 
 /// What can be told without asking anybody: definitions and declarations of sources.

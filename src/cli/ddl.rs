@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use clap::{Args, ValueEnum};
 
 use crate::cli::args::{FormatKind, PlaceArguments, S3Arguments};
-use crate::cli::config;
 use crate::cli::verify::is_there;
+use crate::cli::{config, render};
 use crate::cycle::Cycle;
 use crate::ddl::{Dialect, Table, script};
 use crate::definition::{self, Definition};
@@ -96,7 +96,7 @@ pub async fn ddl(arguments: DdlArguments) -> Result<ExitCode> {
     }
     check_found(&arguments, &location, &tables)?;
     let tables: Vec<Table> = tables.into_values().collect();
-    print!("{}", script(dialect, &location, &tables)?);
+    render::print(&script(dialect, &location, &tables)?);
     Ok(ExitCode::Done)
 }
 

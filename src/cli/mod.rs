@@ -2,6 +2,9 @@
 //!
 //! Results go to stdout; progress, errors and hints to stderr.
 
+// These panic when nobody reads: `render::print` does not.
+#![deny(clippy::print_stdout)]
+
 mod args;
 mod check;
 mod config;

@@ -11,8 +11,8 @@ use datafusion::prelude::DataFrame;
 use futures::StreamExt;
 
 use crate::cli::args::{PlaceArguments, QueryArguments, RowForm};
-use crate::cli::config;
 use crate::cli::shell::shell;
+use crate::cli::{config, render};
 use crate::cycle::Cycle;
 use crate::definition::{self, Definition};
 use crate::engine::Engine;
@@ -143,16 +143,16 @@ async fn print_rows(rows: DataFrame, form: RowForm) -> Result<()> {
             batches.push(RecordBatch::new_empty(schema));
         }
         let count: usize = batches.iter().map(RecordBatch::num_rows).sum();
-        println!("{}", pretty_format_batches(&batches).map_err(unprintable)?);
+        let table = pretty_format_batches(&batches).map_err(unprintable)?;
+        render::print(&format!("{table}\n"));
         eprintln!("{count} row{}", if count == 1 { "" } else { "s" });
         return Ok(());
     }
     let schema = Arc::clone(rows.schema().inner());
     let mut stream = rows.execute_stream().await.map_err(from_datafusion)?;
-    let mut csv = CsvWriter::new()
-        .with_header(true)
-        .build(std::io::stdout().lock());
-    let mut json = LineDelimitedWriter::new(std::io::stdout());
+    let stdout = render::Rows::default();
+    let mut csv = CsvWriter::new().with_header(true).build(stdout.clone());
+    let mut json = LineDelimitedWriter::new(stdout.clone());
     if form == RowForm::Csv {
         // The header, even if there are no rows.
         csv.write(&RecordBatch::new_empty(schema))
@@ -164,6 +164,9 @@ async fn print_rows(rows: DataFrame, form: RowForm) -> Result<()> {
             RowForm::Csv => csv.write(&batch).map_err(unprintable)?,
             RowForm::Json => json.write(&batch).map_err(unprintable)?,
             RowForm::Table => {}
+        }
+        if stdout.is_closed() {
+            break;
         }
     }
     Ok(())

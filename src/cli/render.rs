@@ -1,7 +1,9 @@
 //! What a person reads at the end of a run.
 
 use std::fmt::Write;
-use std::io::Write as _;
+use std::io::{self, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
@@ -23,6 +25,39 @@ pub fn print(text: &str) {
     let _ = stdout
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush());
+}
+
+/// Stdout, for rows that are not all there yet: tells when its reader has gone.
+#[derive(Debug, Clone, Default)]
+pub struct Rows {
+    is_closed: Arc<AtomicBool>,
+}
+
+impl Rows {
+    /// Whether nobody reads any more: what was written since is dropped.
+    pub fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Relaxed)
+    }
+
+    fn unless_closed<T>(&self, result: io::Result<T>, dropped: T) -> io::Result<T> {
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.is_closed.store(true, Ordering::Relaxed);
+                Ok(dropped)
+            }
+            result => result,
+        }
+    }
+}
+
+impl io::Write for Rows {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.unless_closed(io::stdout().write(text), text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.unless_closed(io::stdout().flush(), ())
+    }
 }
 
 const HEADINGS: [&str; 8] = [

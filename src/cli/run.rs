@@ -18,7 +18,7 @@ pub async fn run(arguments: RunArguments) -> Result<ExitCode> {
         Box::new(Bars::new())
     };
     let job = Job::open(&arguments.job, &arguments.selection, To::Write).await?;
-    let (context, request) = job.with(watch, stop_on_signal());
+    let (context, request) = job.with(watch, stop_on_signal(STOPPING));
     let report = run_tables(Arc::new(context), request).await?;
     if !arguments.quiet {
         match arguments.output {
@@ -30,13 +30,17 @@ pub async fn run(arguments: RunArguments) -> Result<ExitCode> {
     Ok(report.exit_code())
 }
 
-/// Set by the first Ctrl-C or SIGTERM; the second one ends the process as usual.
-pub fn stop_on_signal() -> CancellationToken {
+/// What happens to a run that is interrupted.
+pub const STOPPING: &str = "staged files are given up, a commit under way is finished";
+
+/// Set by the first Ctrl-C or SIGTERM, which says what happens now; the second one ends the process
+/// as usual.
+pub fn stop_on_signal(stopping: &'static str) -> CancellationToken {
     let stop = CancellationToken::new();
     let stopped = stop.clone();
     tokio::spawn(async move {
         if wait_for_signal().await.is_ok() {
-            eprintln!("stopping: staged files are given up, a commit under way is finished");
+            eprintln!("stopping: {stopping}");
             stopped.cancel();
             if wait_for_signal().await.is_ok() {
                 std::process::exit(130);

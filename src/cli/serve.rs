@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 
 use crate::cli::args::{JobArguments, SelectionArguments};
 use crate::cli::job::{Job, To};
-use crate::cli::run::stop_on_signal;
+use crate::cli::run::{STOPPING, stop_on_signal};
 use crate::cycle::Cycle;
 use crate::env::Clock;
 use crate::error::{Error, ExitCode, Result};
@@ -116,7 +116,7 @@ pub async fn serve(arguments: ServeArguments) -> Result<ExitCode> {
 
     let state = Arc::new(Mutex::new(State::new(schedule)));
     let http = tokio::spawn(listen(listener, Arc::clone(&state), clock));
-    let stop = stop_on_signal();
+    let stop = stop_on_signal(STOPPING);
     let (events, queue) = mpsc::unbounded_channel();
     let posting = tokio::spawn(post(notifier, queue, Arc::clone(&state)));
     let grace = arguments.grace;

@@ -7,9 +7,9 @@ use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 
 use crate::cli::args::{PlaceArguments, ReportForm, S3Arguments};
-use crate::cli::config;
 use crate::cli::query::load;
 use crate::cli::verify::{day, is_there, tables};
+use crate::cli::{config, render};
 use crate::definition::Definition;
 use crate::engine::Engine;
 use crate::error::{Error, ExitCode, Result};
@@ -119,11 +119,11 @@ pub async fn trace(arguments: TraceArguments) -> Result<ExitCode> {
         eprintln!("warning: not searched: {failure}");
     }
     match arguments.output {
-        ReportForm::Text => print!("{}", text(&report)),
+        ReportForm::Text => render::print(&text(&report)),
         ReportForm::Json => {
             let text = serde_json::to_string_pretty(&report)
                 .map_err(|error| Error::internal("cannot print the report").with_source(error))?;
-            println!("{text}");
+            render::print(&format!("{text}\n"));
         }
     }
     if report.is_found() {

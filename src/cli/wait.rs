@@ -10,8 +10,8 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use crate::cli::args::S3Arguments;
-use crate::cli::config;
 use crate::cli::verify::{day, is_there, tables};
+use crate::cli::{config, render};
 use crate::error::{Error, ExitCode, Result};
 use crate::layout::TableName;
 use crate::store::{Destination, Location, S3Options};
@@ -104,7 +104,7 @@ pub async fn wait(arguments: WaitArguments) -> Result<ExitCode> {
     match waited? {
         Waited::Published(manifests) => {
             for manifest in manifests {
-                println!("{}", manifest.path());
+                render::print(&format!("{}\n", manifest.path()));
             }
             Ok(ExitCode::Done)
         }

@@ -1,5 +1,8 @@
 //! `dayport check`: findings, and nothing left behind.
 
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::s3::{Action, Failure, Fault, Operation, Settings, TestS3};
@@ -10,6 +13,7 @@ in_both_places!(
     a_place_that_will_do_is_left_as_it_was,
     definitions_and_sources_are_found_wrong_all_at_once,
     late_and_malformed_sources_are_findings,
+    leftovers_of_killed_checks_are_removed,
 );
 
 fn check(sandbox: &Sandbox, args: &[&str]) -> Ran {
@@ -132,6 +136,55 @@ fn late_and_malformed_sources_are_findings(place: Place) {
     check(&sandbox, &[])
         .ended(1)
         .says("there is no file for 2026-01-16");
+}
+
+fn leftovers_of_killed_checks_are_removed(place: Place) {
+    let mut sandbox = ready(place);
+    let object = "_dayport/check/20260117T030000Z-0123456789ab";
+    let foreign = "_dayport/check/readme";
+    for key in [object, &format!("{object}-multipart"), foreign] {
+        sandbox.place.put(key, "dayport check");
+    }
+    sandbox.set_clock("2026-01-17T03:59:00Z");
+    check(&sandbox, &[]).succeeded();
+    assert_eq!(sandbox.place.keys().len(), 3);
+    sandbox.set_clock("2026-01-17T04:01:00Z");
+    check(&sandbox, &[])
+        .succeeded()
+        .says("2 of checks that were killed: removed");
+    assert_eq!(sandbox.place.keys(), [foreign]);
+}
+
+/// Ctrl-C while its object is there.
+#[test]
+fn an_interrupted_check_leaves_nothing_behind() {
+    let sandbox = ready(Place::s3());
+    let server = sandbox.place.server();
+    let silent = Action::Before(Failure::Silence);
+    server.inject(Fault::on(Operation::GetObject, silent));
+    let to = sandbox.place.url();
+    let child = sandbox
+        .command(&["check", "--from", "raw", "--to", &to])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("start dayport");
+    assert!(
+        server.wait_for_faults(1, Duration::from_secs(120)),
+        "nothing is read back"
+    );
+    assert_eq!(sandbox.place.keys().len(), 1);
+    let id = child.id().to_string();
+    let interrupted = Command::new("kill").args(["-TERM", &id]).status();
+    assert!(interrupted.expect("run kill").success());
+    let output = child.wait_with_output().expect("an end");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(75), "{stdout}{stderr}");
+    assert!(stdout.contains("not tried: interrupted"), "{stdout}");
+    assert!(stderr.contains("taken away"), "{stderr}");
+    assert_eq!(sandbox.place.keys(), Vec::<String>::new());
+    assert_eq!(server.count(Operation::CreateMultipartUpload), 0);
 }
 
 /// With any one right denied, the check names its action and the statement that grants it.

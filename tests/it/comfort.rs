@@ -1,6 +1,6 @@
 //! Completions, the manual, and an interrupted run.
 
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::s3::{Action, Failure, Fault, Operation};
@@ -46,17 +46,36 @@ fn the_manual_has_a_page_for_each_command() {
 /// A reader that has seen enough is no failure.
 #[test]
 fn a_closed_pipe_is_no_failure() {
-    let sandbox = Sandbox::empty(Place::local());
-    let mut child = sandbox
-        .command(&["completions", "bash"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("start dayport");
-    drop(child.stdout.take());
-    let output = child.wait_with_output().expect("an end");
-    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
-    assert_eq!(output.status.code(), Some(0));
+    let sandbox = world(Place::local());
+    let day = ["--date", "2026-01-15"];
+    sandbox.run(&day).succeeded();
+    let to = sandbox.place.url();
+    let many = "SELECT * FROM range(1000000)";
+    let query = |rest: &[&'static str]| [&["query", "--from", "raw"], rest].concat();
+    for args in [
+        vec!["completions", "bash"],
+        query(&["views"]),
+        query(&["--output", "csv", many]),
+        query(&["--output", "json", many]),
+        vec!["wait", "--to", &to, "--date", "2026-01-15"],
+        vec!["ddl", "--to", &to, "--dialect", "duckdb"],
+        vec!["plan", "--from", "raw", "--to", &to],
+        vec!["status", "--to", &to],
+    ] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let output = sandbox
+            .command(&args)
+            .stdout(writer)
+            .stderr(Stdio::piped())
+            .spawn()
+            .and_then(Child::wait_with_output)
+            .expect("an end");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!said.contains("panicked"), "{args:?}: {said}");
+        assert!(!said.contains("error"), "{args:?}: {said}");
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {said}");
+    }
 }
 
 /// Ctrl-C while one table is staged and the other is published: the uploads are given up, and the

@@ -9,6 +9,7 @@ use rustyline::error::ReadlineError;
 
 use crate::cli::args::RowForm;
 use crate::cli::query::{Printing, run_statement};
+use crate::cli::render;
 use crate::error::{Error, Result};
 use crate::query::{Catalog, Workbench, split};
 use editor::Editor;
@@ -40,7 +41,10 @@ pub async fn shell(workbench: &Workbench<'_>, printing: Printing) -> Result<()> 
     // From its first use on, Ctrl-C does not end the process.
     let _ = futures::poll!(pin!(tokio::signal::ctrl_c()));
     if printing.form == RowForm::Table {
-        println!("dayport {}; \\? for help", env!("CARGO_PKG_VERSION"));
+        render::print(&format!(
+            "dayport {}; \\? for help\n",
+            env!("CARGO_PKG_VERSION")
+        ));
     }
     loop {
         let text = match tokio::task::block_in_place(|| editor.read()) {
@@ -52,15 +56,15 @@ pub async fn shell(workbench: &Workbench<'_>, printing: Printing) -> Result<()> 
             }
         };
         match command(&text) {
-            Command::List => print!("{}", describe::list(&Catalog::load(workbench).await?)),
+            Command::List => render::print(&describe::list(&Catalog::load(workbench).await?)),
             Command::Describe(name) => {
                 let catalog = Catalog::load(workbench).await?;
                 match describe::table(&catalog, name) {
-                    Some(text) => print!("{text}"),
+                    Some(text) => render::print(&text),
                     None => eprintln!("error: there is no table `{name}`\nhint: \\d lists them"),
                 }
             }
-            Command::Help => println!("{HELP}"),
+            Command::Help => render::print(&format!("{HELP}\n")),
             Command::Quit => return Ok(()),
             Command::Unknown(word) => {
                 eprintln!("error: `{word}` is no command\nhint: \\? for help")
