@@ -3,6 +3,8 @@
 //! Only dayport's own lines and those of the S3 client: what others log may hold what nobody is to
 //! see.
 
+use std::io;
+
 use clap::{Args, ValueEnum};
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
@@ -11,6 +13,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{fmt, registry};
 
+use crate::cli::progress::aside;
 use crate::env;
 
 /// How much is said on stderr, and how.
@@ -55,7 +58,7 @@ pub fn start(arguments: &LogArguments, least: Level) {
     let targets = Targets::new()
         .with_target("dayport", level)
         .with_target("object_store", client);
-    let lines = fmt::layer().with_writer(std::io::stderr).with_timer(Wall);
+    let lines = fmt::layer().with_writer(|| Lines).with_timer(Wall);
     // A second start is one of a test in the same process: the first one stays.
     let _ = match arguments.log_format {
         LogForm::Json => {
@@ -68,6 +71,19 @@ pub fn start(arguments: &LogArguments, least: Level) {
             registry().with(targets).with(lines).try_init()
         }
     };
+}
+
+/// Stderr, each line beside the progress bars.
+struct Lines;
+
+impl io::Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        aside(|| io::stderr().write(line))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }
 
 /// The real time: a log tells when something happened.

@@ -1,7 +1,7 @@
 //! Progress bars on a terminal, nothing elsewhere.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount, MultiProgress, ProgressBar, ProgressStyle};
@@ -12,20 +12,18 @@ use crate::run::{TableReport, Watch};
 use crate::source::ScanLog;
 use crate::stage::Stage;
 
-/// One bar for each table at work.
-pub struct Bars {
-    bars: MultiProgress,
-    running: Mutex<HashMap<String, (ProgressBar, tokio::task::JoinHandle<()>)>>,
+/// Where bars are drawn: stderr; hidden unless that is a terminal.
+static SCREEN: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// Writes to stderr beside the bars, which would leave pieces of themselves otherwise.
+pub fn aside<T>(write: impl FnOnce() -> T) -> T {
+    SCREEN.suspend(write)
 }
 
-impl Bars {
-    /// Draws on stderr; hidden unless that is a terminal.
-    pub fn new() -> Self {
-        Self {
-            bars: MultiProgress::new(),
-            running: Mutex::default(),
-        }
-    }
+/// One bar for each table at work.
+#[derive(Default)]
+pub struct Bars {
+    running: Mutex<HashMap<String, (ProgressBar, tokio::task::JoinHandle<()>)>>,
 }
 
 impl Watch for Bars {
@@ -36,9 +34,10 @@ impl Watch for Bars {
         stage: Arc<Stage>,
         scans: Arc<ScanLog>,
     ) {
-        let bar = self.bars.add(ProgressBar::new(0));
+        let bar = SCREEN.add(ProgressBar::new(0));
         let style = ProgressStyle::with_template(
-            "{spinner} {prefix} {bar:20} {bytes} of {total_bytes}, {eta} left, {msg}",
+            // What a narrow terminal has no room for is cut off at the end.
+            "{spinner} {prefix} {bar:12} {percent:>3}% {eta:>4} left  {wide_msg}",
         );
         if let Ok(style) = style {
             bar.set_style(style);
@@ -52,11 +51,15 @@ impl Watch for Bars {
                 let read = scans.progress();
                 drawn.set_length(read.bytes);
                 drawn.set_position(read.bytes_read);
-                drawn.set_message(rates(
-                    read.rows_read,
-                    stage.progress().rows(),
-                    stage.progress().bytes(),
-                    drawn.elapsed(),
+                let source = format!(
+                    "{} of {}",
+                    HumanBytes(read.bytes_read),
+                    HumanBytes(read.bytes)
+                );
+                drawn.set_message(format!(
+                    "{}, {source}, {}",
+                    rate(read.rows_read, drawn.elapsed()),
+                    staged(stage.progress().rows(), stage.progress().bytes()),
                 ));
             }
         });
@@ -74,16 +77,14 @@ impl Watch for Bars {
     }
 }
 
-/// Rows read with their rate, and what has come out.
-fn rates(read: u64, rows: u64, bytes: u64, elapsed: Duration) -> String {
-    let per_second = read as f64 / elapsed.as_secs_f64().max(0.001);
-    format!(
-        "{} rows ({}/s), staged {} rows, {}",
-        HumanCount(read),
-        HumanCount(per_second as u64),
-        HumanCount(rows),
-        HumanBytes(bytes),
-    )
+fn rate(rows: u64, elapsed: Duration) -> String {
+    let per_second = rows as f64 / elapsed.as_secs_f64().max(0.001);
+    format!("{} rows/s", HumanCount(per_second as u64))
+}
+
+/// What has come out.
+fn staged(rows: u64, bytes: u64) -> String {
+    format!("{} rows, {} staged", HumanCount(rows), HumanBytes(bytes))
 }
 
 fn end(bar: Option<(ProgressBar, tokio::task::JoinHandle<()>)>) {
@@ -99,13 +100,8 @@ mod tests {
 
     #[test]
     fn rates_are_per_second() {
-        assert_eq!(
-            rates(3_000, 2_000, 1 << 20, Duration::from_secs(2)),
-            "3,000 rows (1,500/s), staged 2,000 rows, 1.00 MiB"
-        );
-        assert_eq!(
-            rates(0, 0, 0, Duration::ZERO),
-            "0 rows (0/s), staged 0 rows, 0 B"
-        );
+        assert_eq!(rate(3_000, Duration::from_secs(2)), "1,500 rows/s");
+        assert_eq!(rate(0, Duration::ZERO), "0 rows/s");
+        assert_eq!(staged(2_000, 1 << 20), "2,000 rows, 1.00 MiB staged");
     }
 }

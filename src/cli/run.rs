@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::args::{ReportForm, RunArguments};
 use crate::cli::job::{Job, To};
-use crate::cli::progress::Bars;
+use crate::cli::progress::{Bars, aside};
 use crate::cli::render;
 use crate::error::{ExitCode, Result};
 use crate::run::{Unwatched, Watch, run as run_tables};
@@ -15,7 +15,7 @@ pub async fn run(arguments: RunArguments) -> Result<ExitCode> {
     let watch: Box<dyn Watch> = if arguments.quiet {
         Box::new(Unwatched)
     } else {
-        Box::new(Bars::new())
+        Box::new(Bars::default())
     };
     let job = Job::open(&arguments.job, &arguments.selection, To::Write).await?;
     let (context, request) = job.with(watch, stop_on_signal(STOPPING));
@@ -40,7 +40,7 @@ pub fn stop_on_signal(stopping: &'static str) -> CancellationToken {
     let stopped = stop.clone();
     tokio::spawn(async move {
         if wait_for_signal().await.is_ok() {
-            eprintln!("stopping: {stopping}");
+            aside(|| eprintln!("stopping: {stopping}"));
             stopped.cancel();
             if wait_for_signal().await.is_ok() {
                 std::process::exit(130);

@@ -28,7 +28,8 @@ use crate::store::Destination;
 pub const EXAMPLES: &str = "\
 Runs what is due at once and then at each time, as `run` does: what was missed is caught up, a
 failed cycle is tried again after 1, 2, 4 … 60 minutes. Several may serve one destination: each
-commit has one winner. SIGTERM and Ctrl-C give up what is staged and finish what is committed.
+commit has one winner. Give the second one a later --at: it steps in if the first has not published,
+and else finds nothing due. SIGTERM and Ctrl-C give up what is staged and finish what is committed.
 
 HTTP: / the status page, /metrics for Prometheus, /healthz, /readyz (the last round succeeded).
 Events: CloudEvents 1.0 as JSON, dayport.cycle.published, .failed and .late, posted with retries.
