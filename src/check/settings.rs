@@ -47,6 +47,27 @@ struct Versioning {
     status: String,
 }
 
+impl PublicAccessBlock {
+    /// What is fine, or else what is not.
+    fn judge(&self, is_of_ceph: bool) -> Result<&'static str, String> {
+        let kinds = [
+            ("BlockPublicAcls", self.block_public_acls),
+            ("IgnorePublicAcls", self.ignore_public_acls),
+            ("BlockPublicPolicy", self.block_public_policy),
+            ("RestrictPublicBuckets", self.restrict_public_buckets),
+        ];
+        let open = kinds.iter().filter(|(_, blocked)| !blocked);
+        let open: Vec<&str> = open.map(|(kind, _)| *kind).collect();
+        match open.as_slice() {
+            [] => Ok("all four kinds are blocked"),
+            ["BlockPublicAcls"] if is_of_ceph => {
+                Ok("all but BlockPublicAcls, with which Ceph refuses every put")
+            }
+            open => Err(format!("not set: {}", open.join(", "))),
+        }
+    }
+}
+
 impl Settings<'_> {
     /// Whether the bucket is there, under this region and clock.
     pub async fn reach(&self, list: &mut List) -> bool {
@@ -110,26 +131,10 @@ impl Settings<'_> {
             Seen::Unseen(detail) => list.unseen(area, name, detail),
             Seen::Answer(answer) => {
                 match quick_xml::de::from_str::<PublicAccessBlock>(&answer.body) {
-                    Ok(block) => {
-                        let kinds = [
-                            ("BlockPublicAcls", block.block_public_acls),
-                            ("IgnorePublicAcls", block.ignore_public_acls),
-                            ("BlockPublicPolicy", block.block_public_policy),
-                            ("RestrictPublicBuckets", block.restrict_public_buckets),
-                        ];
-                        let open = kinds.iter().filter(|(_, blocked)| !blocked);
-                        let open: Vec<&str> = open.map(|(kind, _)| *kind).collect();
-                        if open.is_empty() {
-                            list.fine(area, name, "all four kinds are blocked");
-                        } else if open == ["BlockPublicAcls"] && is_of_ceph(&answer) {
-                            let detail =
-                                "all but BlockPublicAcls, with which Ceph refuses every put";
-                            list.fine(area, name, detail);
-                        } else {
-                            let detail = format!("not set: {}", open.join(", "));
-                            list.finding(area, name, detail, hint);
-                        }
-                    }
+                    Ok(block) => match block.judge(is_of_ceph(&answer)) {
+                        Ok(fine) => list.fine(area, name, fine),
+                        Err(detail) => list.finding(area, name, detail, hint),
+                    },
                     Err(error) => list.unseen(area, name, unreadable(&error)),
                 }
             }
@@ -230,4 +235,47 @@ fn is_of_ceph(answer: &Answer) -> bool {
 
 fn unreadable(error: &quick_xml::DeError) -> String {
     format!("the answer cannot be read: {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+
+    #[test]
+    fn ceph_is_told_by_its_request_ids() {
+        let is_of_ceph = |id: &'static str| {
+            is_of_ceph(&Answer {
+                status: StatusCode::OK,
+                headers: HeaderMap::from_iter([(
+                    "x-amz-request-id".parse().unwrap(),
+                    id.parse().unwrap(),
+                )]),
+                body: String::new(),
+            })
+        };
+        assert!(is_of_ceph(
+            "tx00000e224355ee5ca82e9-006b0371ba-1012-default"
+        ));
+        assert!(!is_of_ceph("TX234S0F24A06C7D"));
+        assert!(!is_of_ceph("0a49ce4060975eac"));
+    }
+
+    #[test]
+    fn what_ceph_cannot_bear_need_not_be_blocked_there() {
+        let mut block = PublicAccessBlock {
+            block_public_acls: false,
+            ignore_public_acls: true,
+            block_public_policy: true,
+            restrict_public_buckets: true,
+        };
+        assert!(block.judge(true).is_ok());
+        assert_eq!(block.judge(false).unwrap_err(), "not set: BlockPublicAcls");
+        block.ignore_public_acls = false;
+        assert!(block.judge(true).is_err());
+        block.block_public_acls = true;
+        block.ignore_public_acls = true;
+        assert!(block.judge(false).is_ok());
+    }
 }
