@@ -1,6 +1,7 @@
 //! A batch by Hive partition.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
@@ -15,6 +16,61 @@ use crate::layout::Partition;
 
 /// How much of a row is quoted in a message, in characters.
 const QUOTED_ROW: usize = 300;
+
+/// The rows of one partition in a batch.
+#[derive(Debug)]
+pub struct Group {
+    pub partition: Partition,
+    pub rows: Rows,
+}
+
+/// Some rows of a batch, by their places.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// One after the other.
+    Run(Range<usize>),
+    /// Ascending.
+    Scattered(Vec<u32>),
+}
+
+impl From<Vec<u32>> for Rows {
+    fn from(ascending: Vec<u32>) -> Self {
+        match (ascending.first(), ascending.last()) {
+            (Some(first), Some(last)) if (last - first) as usize + 1 == ascending.len() => {
+                Rows::Run(*first as usize..*last as usize + 1)
+            }
+            _ => Rows::Scattered(ascending),
+        }
+    }
+}
+
+impl Rows {
+    /// Adds the places to `all`.
+    pub fn add_to(&self, all: &mut Vec<u32>) {
+        match self {
+            Rows::Run(run) => all.extend(run.clone().map(|row| row as u32)),
+            Rows::Scattered(places) => all.extend(places),
+        }
+    }
+
+    /// The rows themselves. What is not most of the batch is a copy, and does not keep the batch in
+    /// memory.
+    pub fn of(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        match self {
+            Rows::Run(run) if run.len() * 2 >= batch.num_rows() => {
+                Ok(batch.slice(run.start, run.len()))
+            }
+            Rows::Run(run) => taken(batch, run.clone().map(|row| row as u32).collect()),
+            Rows::Scattered(places) => taken(batch, places.clone()),
+        }
+    }
+}
+
+/// A copy of the rows at `places`.
+pub fn taken(batch: &RecordBatch, places: Vec<u32>) -> Result<RecordBatch> {
+    take_record_batch(batch, &UInt32Array::from(places))
+        .map_err(|error| Error::internal("cannot split rows by partition").with_source(error))
+}
 
 /// Splits batches whose partition columns stand in columns of their own.
 #[derive(Debug)]
@@ -41,19 +97,19 @@ impl Splitter {
         })
     }
 
-    /// The rows of `batch` by partition, in the order of first appearance and else as they stood.
-    /// `values` are the partition columns of the same rows.
-    pub fn split(
-        &self,
-        batch: &RecordBatch,
-        values: &[ArrayRef],
-    ) -> Result<Vec<(Partition, RecordBatch)>> {
+    /// The rows of `batch` by partition, in the order of first appearance; those of a group in the
+    /// order they stand in. `values` are the partition columns of the same rows.
+    pub fn groups(&self, batch: &RecordBatch, values: &[ArrayRef]) -> Result<Vec<Group>> {
         if self.columns.is_empty() {
-            return Ok(vec![(Partition::default(), batch.clone())]);
+            return Ok(vec![Group {
+                partition: Partition::default(),
+                rows: Rows::Run(0..batch.num_rows()),
+            }]);
         }
         self.refuse_nulls(batch, values)?;
-        let failed = |error| Error::internal("cannot split rows by partition").with_source(error);
-        let rows = self.converter.convert_columns(values).map_err(failed)?;
+        let rows = self.converter.convert_columns(values).map_err(|error| {
+            Error::internal("cannot split rows by partition").with_source(error)
+        })?;
 
         let mut group_of: HashMap<Row<'_>, usize> = HashMap::new();
         let mut groups: Vec<Vec<u32>> = Vec::new();
@@ -69,20 +125,12 @@ impl Splitter {
             groups[group].push(index);
             previous = Some((row, group));
         }
-
-        let whole = groups.len() == 1;
-        groups
-            .into_iter()
-            .map(|indices| {
-                let partition = self.partition(values, indices[0] as usize)?;
-                let rows = if whole {
-                    batch.clone()
-                } else {
-                    take_record_batch(batch, &UInt32Array::from(indices)).map_err(failed)?
-                };
-                Ok((partition, rows))
-            })
-            .collect()
+        let named = groups.into_iter().map(|indices| {
+            let partition = self.partition(values, indices[0] as usize)?;
+            let rows = Rows::from(indices);
+            Ok(Group { partition, rows })
+        });
+        named.collect()
     }
 
     fn partition(&self, values: &[ArrayRef], row: usize) -> Result<Partition> {
@@ -201,14 +249,14 @@ mod tests {
             Arc::new(StringArray::from(sites)),
         ];
         let splitter = Splitter::new(&columns, &schema)?;
-        let parts = splitter.split(&batch, &values)?;
-        Ok(parts
-            .into_iter()
-            .map(|(partition, rows)| {
-                let ids = rows.column(0).as_any().downcast_ref::<Int32Array>();
-                (partition.to_string(), ids.unwrap().values().to_vec())
-            })
-            .collect())
+        let ids = |group: Group| {
+            let rows = group.rows.of(&batch)?;
+            let ids = rows.column(0).as_any().downcast_ref::<Int32Array>();
+            let ids = ids.unwrap().values().to_vec();
+            Ok((group.partition.to_string(), ids))
+        };
+        let groups = splitter.groups(&batch, &values)?;
+        groups.into_iter().map(ids).collect()
     }
 
     #[test]
@@ -225,6 +273,16 @@ mod tests {
                 ("day=12/site=a%2Fb".to_owned(), vec![2])
             ]
         );
+    }
+
+    #[test]
+    fn rows_that_stand_together_are_a_run() {
+        assert_eq!(Rows::from(vec![4, 5, 6]), Rows::Run(4..7));
+        assert_eq!(Rows::from(vec![4, 6]), Rows::Scattered(vec![4, 6]));
+        let mut all = Vec::new();
+        Rows::from(vec![4, 6]).add_to(&mut all);
+        Rows::from(vec![1, 2]).add_to(&mut all);
+        assert_eq!(all, [4, 6, 1, 2]);
     }
 
     #[test]
@@ -257,7 +315,7 @@ mod tests {
             RecordBatch::try_from_iter([("id", Arc::new(Int32Array::from(vec![1])) as ArrayRef)])
                 .unwrap();
         let values: ArrayRef = Arc::new(Date32Array::from(vec![20_468]));
-        let parts = splitter.split(&batch, &[values]).unwrap();
-        assert_eq!(parts[0].0.to_string(), "t=2026-01-15");
+        let groups = splitter.groups(&batch, &[values]).unwrap();
+        assert_eq!(groups[0].partition.to_string(), "t=2026-01-15");
     }
 }

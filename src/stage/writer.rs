@@ -24,7 +24,7 @@ use crate::layout::Partition;
 use crate::schema::ExportSchema;
 use crate::stage::overflow::Overflow;
 use crate::stage::shard::{Compressing, ShardSettings, SharedPool, write_partition};
-use crate::stage::split::{Splitter, columns_named};
+use crate::stage::split::{Group, Splitter, columns_named, taken};
 use crate::stage::{Stage, StageSpec};
 use crate::staged::StagedFile;
 
@@ -183,16 +183,38 @@ impl Writer {
         columns.extend(columns_named(batch, &self.partition_columns)?);
         let combined = RecordBatch::try_new(Arc::clone(&self.combined), columns)
             .map_err(|error| Error::internal("cannot combine columns").with_source(error))?;
-        for (partition, rows) in self.split(&combined)? {
-            self.route(partition, &rows).await?;
+        let mut late = Vec::new();
+        for group in self.groups(&combined)? {
+            if self.has_file(&group.partition)? {
+                let rows = self.data(&group.rows.of(&combined)?)?;
+                if let Some(open) = self.open.get_mut(&group.partition) {
+                    open.send(rows).await?;
+                }
+            } else {
+                group.rows.add_to(&mut late);
+            }
         }
-        Ok(())
+        if late.is_empty() {
+            return Ok(());
+        }
+        // All late partitions together: the sort pays for each batch, however small.
+        late.sort_unstable();
+        let late = taken(&combined, late)?;
+        let overflow = match &mut self.overflow {
+            Some(overflow) => overflow,
+            None => self.overflow.insert(Overflow::new(
+                &self.combined,
+                self.data_columns.len(),
+                &self.context,
+            )?),
+        };
+        overflow.write(&late).await
     }
 
-    fn split(&self, combined: &RecordBatch) -> Result<Vec<(Partition, RecordBatch)>> {
+    fn groups(&self, combined: &RecordBatch) -> Result<Vec<Group>> {
         let first = self.data_columns.len();
         let values = &combined.columns()[first..first + self.partition_columns.len()];
-        self.splitter.split(combined, values)
+        self.splitter.groups(combined, values)
     }
 
     /// The columns inside the files.
@@ -202,26 +224,17 @@ impl Writer {
             .map_err(|error| Error::internal("cannot take columns apart").with_source(error))
     }
 
-    async fn route(&mut self, partition: Partition, combined: &RecordBatch) -> Result<()> {
-        let rows = self.data(combined)?;
-        if let Some(open) = self.open.get_mut(&partition) {
-            return open.send(rows).await;
+    /// Whether the partition has an open file; it gets one if one more may be open.
+    fn has_file(&mut self, partition: &Partition) -> Result<bool> {
+        if self.open.contains_key(partition) {
+            return Ok(true);
         }
-        if self.overflow.is_none() && self.open.len() < self.most_open {
-            let mut opened = self.open_partition(partition.clone(), false)?;
-            let sent = opened.send(rows).await;
-            self.open.insert(partition, opened);
-            return sent;
+        if self.overflow.is_some() || self.open.len() >= self.most_open {
+            return Ok(false);
         }
-        let overflow = match &mut self.overflow {
-            Some(overflow) => overflow,
-            None => self.overflow.insert(Overflow::new(
-                &self.combined,
-                self.data_columns.len(),
-                &self.context,
-            )?),
-        };
-        overflow.write(combined).await
+        let opened = self.open_partition(partition.clone(), false)?;
+        self.open.insert(partition.clone(), opened);
+        Ok(true)
     }
 
     fn open_partition(&self, partition: Partition, even_if_empty: bool) -> Result<OpenPartition> {
@@ -290,7 +303,7 @@ impl Writer {
         let mut ending = JoinSet::new();
         while let Some(batch) = sorted.next().await {
             let batch = batch.map_err(from_datafusion)?;
-            for (partition, combined) in self.split(&batch)? {
+            for Group { partition, rows } in self.groups(&batch)? {
                 let mut open = match current.take() {
                     Some((same, open)) if same == partition => open,
                     ended => {
@@ -303,7 +316,7 @@ impl Writer {
                         self.open_partition(partition.clone(), false)?
                     }
                 };
-                open.send(self.data(&combined)?).await?;
+                open.send(self.data(&rows.of(&batch)?)?).await?;
                 current = Some((partition, open));
             }
         }
