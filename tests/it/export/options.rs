@@ -1,7 +1,9 @@
 //! What a definition says about its format goes before `--format`.
 
 use parquet::basic::Compression;
+use parquet::file::properties::ReaderProperties;
 use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::serialized_reader::ReadOptionsBuilder;
 
 use crate::support::{Place, Sandbox, check_published, in_both_places, rows};
 use crate::world::world;
@@ -44,6 +46,25 @@ fn a_definition_can_pin_its_format_and_its_options(place: Place) {
     let recorded = |table: &str| published[table][0]["compression"].clone();
     assert_eq!(recorded("as_parquet"), "zstd");
     assert_eq!(recorded("as_json"), "gzip");
+}
+
+/// A receiver who looks up one id reads few row groups.
+#[test]
+fn a_definition_can_ask_for_a_bloom_filter() {
+    let sandbox = world(Place::local());
+    let options = "'bloom_filter_enabled::id' 'true', 'dictionary_enabled::id' 'true'";
+    let text = format!("COPY (SELECT id, name FROM sites) TO 'sites' OPTIONS ({options})");
+    sandbox.write("sql/sites.sql", text);
+    let day = ["--date", "2026-01-15", "sites"];
+    sandbox.run(&day).succeeded();
+    let keys = sandbox.place.keys_below("data/sites/");
+    let file = sandbox.place.read(&keys[0]);
+    let properties = ReaderProperties::builder().set_read_bloom_filter(true);
+    let options = ReadOptionsBuilder::new().with_reader_properties(properties.build());
+    let file = SerializedFileReader::new_with_options(file, options.build()).expect("Parquet");
+    let group = file.get_row_group(0).expect("a row group");
+    assert!(group.get_column_bloom_filter(0).is_some());
+    assert!(group.get_column_bloom_filter(1).is_none());
 }
 
 fn compression(sandbox: &Sandbox, table: &str) -> Compression {
