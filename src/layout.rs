@@ -354,6 +354,12 @@ pub fn staging_file(staging: &str, index: u64) -> Path {
     staging_folder(staging).join(format!("{index:012}"))
 }
 
+/// As [`staging_file`], for one of several processes that write to one staging: `attempt` tells them
+/// apart.
+pub fn attempt_file(staging: &str, attempt: &str, index: u64) -> Path {
+    staging_folder(staging).join(format!("{attempt}-{index:012}"))
+}
+
 /// The folder of [`staging_file`], relative to the prefix.
 pub fn staging_folder(staging: &str) -> Path {
     stagings_folder().join(staging)

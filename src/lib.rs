@@ -54,6 +54,7 @@ pub mod error;
 pub mod exported;
 pub mod layout;
 pub mod manifest;
+pub mod ordinal;
 pub mod policy;
 pub mod query;
 pub mod run;

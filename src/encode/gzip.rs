@@ -12,7 +12,10 @@ use crate::error::{Error, Result};
 
 /// 1 is the fastest, 12 the smallest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GzipLevel(CompressionLvl);
+pub struct GzipLevel {
+    number: u8,
+    level: CompressionLvl,
+}
 
 impl GzipLevel {
     pub const RANGE: std::ops::RangeInclusive<u8> = 1..=12;
@@ -20,16 +23,27 @@ impl GzipLevel {
     /// `None` if there is no such level.
     pub fn new(level: u8) -> Option<Self> {
         let known = Self::RANGE.contains(&level);
-        let level = CompressionLvl::new(i32::from(level)).ok();
-        level.filter(|_| known).map(Self)
+        let number = level;
+        let level = CompressionLvl::new(i32::from(number)).ok();
+        level
+            .filter(|_| known)
+            .map(|level| Self { number, level })
+    }
+
+    /// The inverse of [`GzipLevel::new`].
+    pub fn number(self) -> u8 {
+        self.number
     }
 }
 
 impl Default for GzipLevel {
     /// The fastest level whose files are at most 5 % larger than those of `gzip -6`.
     fn default() -> Self {
-        const LEVEL: i32 = 4;
-        Self(CompressionLvl::new(LEVEL).unwrap_or_default())
+        const LEVEL: u8 = 4;
+        Self {
+            number: LEVEL,
+            level: CompressionLvl::new(i32::from(LEVEL)).unwrap_or_default(),
+        }
     }
 }
 
@@ -62,12 +76,16 @@ impl Gzip {
         }
     }
 
+    pub fn level(&self) -> GzipLevel {
+        self.level
+    }
+
     /// One whole member.
     pub fn compress(&self, bytes: &[u8]) -> Result<Vec<u8>> {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let reused = idle().pop();
         let mut at_work = reused.unwrap_or_else(|| Idle {
-            compressor: Compressor::new(self.level.0),
+            compressor: Compressor::new(self.level.level),
             written: Vec::new(),
         });
         let most = at_work.compressor.gzip_compress_bound(bytes.len());

@@ -1,16 +1,16 @@
 //! The door: file formats whose writer is [`StageExec`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::Session;
-use datafusion::common::config::TableParquetOptions;
+use datafusion::common::config::{ConfigFileType, TableOptions, TableParquetOptions};
 use datafusion::common::{GetExt, Result, Statistics};
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::file_format::json::JsonFormatFactory;
-use datafusion::datasource::file_format::parquet::{ParquetFormat, ParquetFormatFactory};
+use datafusion::datasource::file_format::parquet::ParquetFormatFactory;
 use datafusion::datasource::file_format::{
     FileFormat as StockFormat, FileFormatFactory, file_type_to_format,
 };
@@ -22,12 +22,13 @@ use datafusion::parquet::file::properties::{WriterProperties, WriterPropertiesBu
 use datafusion::physical_expr::LexRequirement;
 use datafusion::physical_plan::ExecutionPlan;
 use object_store::{ObjectMeta, ObjectStore};
+use serde::{Deserialize, Serialize};
 
 use crate::encode::{Encoding, Gzip, GzipLevel, ParquetSettings};
 use crate::error::Error;
 use crate::layout::FileFormat;
 use crate::schema::{ColumnType, ExportSchema};
-use crate::stage::exec::{StageExec, StageSpec};
+use crate::stage::exec::{StageExec, StageSpec, Writers};
 use crate::stage::split::Splitter;
 
 /// Set by the engine, never by a user: the column that the window selects by.
@@ -88,32 +89,18 @@ impl FileFormatFactory for StageFormatFactory {
         let mut options = options.clone();
         let window_column = options.remove(WINDOW_COLUMN_OPTION);
         let empty_file = options.remove(EMPTY_FILE_OPTION).as_deref() == Some("true");
-        let (encoding, stock) = match self.format {
-            FileFormat::Json => {
-                let encoding = JsonOptions::parse(&options, &self.gzip)?;
-                (encoding, self.stock.create(state, &HashMap::new())?)
-            }
-            FileFormat::Parquet => {
-                refuse_foreign(&options)?;
-                options
-                    .entry("format.compression".to_owned())
-                    .or_insert_with(|| "snappy".to_owned());
-                let stock = self.stock.create(state, &options)?;
-                let Some(parquet) = stock.downcast_ref::<ParquetFormat>() else {
-                    return Err(Error::internal("the Parquet format is not Parquet").into());
-                };
-                let properties = writer_properties(parquet.options(), &options)?;
-                let settings = ParquetSettings {
-                    properties,
-                    choose_dictionaries: !options
-                        .keys()
-                        .any(|key| key.starts_with("format.dictionary_enabled")),
-                };
-                (Encoding::Parquet(Box::new(settings)), stock)
-            }
+        let defaults = state.default_table_options();
+        let encoding = encoding(self.format, &mut options, &self.gzip, defaults)?;
+        let stock_options = match self.format {
+            FileFormat::Json => HashMap::new(),
+            FileFormat::Parquet => options.clone(),
         };
         Ok(Arc::new(StageFormat {
-            stock,
+            stock: self.stock.create(state, &stock_options)?,
+            recipe: EncodingRecipe {
+                format: self.format,
+                options: options.into_iter().collect(),
+            },
             encoding,
             window_column,
             empty_file,
@@ -125,11 +112,61 @@ impl FileFormatFactory for StageFormatFactory {
     }
 }
 
+/// Checks and completes `options`, so that they say all there is to say about the files.
+fn encoding(
+    format: FileFormat,
+    options: &mut HashMap<String, String>,
+    gzip: &Gzip,
+    mut defaults: TableOptions,
+) -> Result<Encoding> {
+    match format {
+        FileFormat::Json => {
+            let gzip = JsonOptions::parse(options, gzip)?;
+            let level = gzip.level().number().to_string();
+            options.insert("format.compression_level".to_owned(), level);
+            Ok(Encoding::Json(gzip))
+        }
+        FileFormat::Parquet => {
+            refuse_foreign(options)?;
+            options
+                .entry("format.compression".to_owned())
+                .or_insert_with(|| "snappy".to_owned());
+            defaults.set_config_format(ConfigFileType::PARQUET);
+            defaults.alter_with_string_hash_map(options)?;
+            let properties = writer_properties(&defaults.parquet, options)?;
+            let settings = ParquetSettings {
+                properties,
+                choose_dictionaries: !options
+                    .keys()
+                    .any(|key| key.starts_with("format.dictionary_enabled")),
+            };
+            Ok(Encoding::Parquet(Box::new(settings)))
+        }
+    }
+}
+
+/// What an [`Encoding`] is made of, as plain data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EncodingRecipe {
+    format: FileFormat,
+    /// All that `OPTIONS` say, with the defaults that are ours.
+    options: BTreeMap<String, String>,
+}
+
+impl EncodingRecipe {
+    /// The encoding, where the session's options for tables are `defaults`.
+    pub fn encoding(&self, defaults: TableOptions) -> Result<Encoding> {
+        let mut options = self.options.clone().into_iter().collect();
+        let gzip = Gzip::new(GzipLevel::default());
+        encoding(self.format, &mut options, &gzip, defaults)
+    }
+}
+
 /// What `OPTIONS` may say about JSON files.
 struct JsonOptions;
 
 impl JsonOptions {
-    fn parse(options: &HashMap<String, String>, default: &Gzip) -> Result<Encoding, Error> {
+    fn parse(options: &HashMap<String, String>, default: &Gzip) -> Result<Gzip, Error> {
         let mut gzip = default.clone();
         for (key, value) in options {
             match key.as_str() {
@@ -154,7 +191,7 @@ impl JsonOptions {
                 }
             }
         }
-        Ok(Encoding::Json(gzip))
+        Ok(gzip)
     }
 }
 
@@ -186,6 +223,7 @@ fn writer_properties(
 #[derive(Debug)]
 struct StageFormat {
     stock: Arc<dyn StockFormat>,
+    recipe: EncodingRecipe,
     encoding: Encoding,
     window_column: Option<String>,
     empty_file: bool,
@@ -212,6 +250,7 @@ impl StageFormat {
         });
         Ok(StageSpec {
             encoding: self.encoding.clone(),
+            recipe: self.recipe.clone(),
             schema,
             partition_by: partition_by.to_vec(),
             partition_columns: ExportSchema::of(outside)?,
@@ -274,7 +313,7 @@ impl StockFormat for StageFormat {
     async fn create_writer_physical_plan(
         &self,
         input: Arc<dyn ExecutionPlan>,
-        _: &dyn Session,
+        state: &dyn Session,
         sink: FileSinkConfig,
         order: Option<LexRequirement>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
@@ -284,7 +323,9 @@ impl StockFormat for StageFormat {
             .map(|(name, _)| name.clone())
             .collect();
         let spec = self.spec(&partition_by, &sink.output_schema)?;
-        Ok(Arc::new(StageExec::new(input, spec, order)))
+        let writers = state.config().get_extension::<Writers>();
+        let writers = writers.map_or(Writers::One, |writers| *writers);
+        Ok(Arc::new(StageExec::new(input, spec, order, writers)))
     }
 
     fn file_source(&self, schema: TableSchema) -> Arc<dyn FileSource> {

@@ -8,18 +8,22 @@
 //! into [`StageExec`]. What the plan says (columns, encoding) is in [`StageSpec`]; what the run says
 //! (where to, under which names) is in [`Stage`], an extension of the session that executes it.
 
+mod elsewhere;
 mod exec;
 mod format;
 mod numbers;
+mod order;
 mod overflow;
 mod rows;
 mod shard;
 mod split;
 mod writer;
 
-pub use exec::{StageExec, StageSpec};
+pub use elsewhere::StageTask;
+pub use exec::{StageExec, StageSpec, Writers};
 pub use format::{EMPTY_FILE_OPTION, StageFormats, WINDOW_COLUMN_OPTION, spec_of};
-pub use numbers::Numbering;
+pub use numbers::{Lane, Numbering};
+pub use order::{Destinations, StageOrder};
 pub use rows::staged_files;
 pub use shard::Compressing;
 
@@ -28,16 +32,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 
 use crate::error::{Error, Result};
 use crate::layout::{self, FileFormat, Partition, Shard, TableName};
 use crate::stage::numbers::Numbers;
-use crate::staged::UploadToken;
+use crate::staged::{StagedFile, UploadToken};
 use crate::store::{Destination, Started, Token, Upload, Work};
 
 /// The smallest part of an upload, in bytes; S3 asks for 5 MiB.
 const LEAST_PART: u64 = 8 << 20;
+
+/// Partitions looked into at once.
+const CONCURRENT_LOOKS: usize = 32;
 
 /// S3 takes 10,000 parts; a file may end above its target by one batch.
 const MOST_PARTS: u64 = 8_000;
@@ -53,6 +61,8 @@ pub struct Stage {
     tables: usize,
     /// Shards end soon after this many bytes; `None` leaves it to the format.
     target_file_size: Option<u64>,
+    /// Tells apart those who write to one staging; `None` for the run itself.
+    attempt: Option<String>,
     numbers: Numbers,
     begun: Arc<Mutex<Vec<Started>>>,
     /// Everything that may still speak to the store: an abort waits for it. `None` once the stage is
@@ -96,12 +106,49 @@ impl Stage {
             staging,
             tables,
             target_file_size,
-            numbers: Numbers::new(numbering),
+            attempt: None,
+            numbers: Numbers::new(numbering, Lane::ONLY),
             begun: Arc::default(),
             work: Mutex::new(Some(Work::new())),
             files: AtomicU64::new(0),
             progress: Progress::default(),
         }
+    }
+
+    /// As one of several writers of the same files.
+    #[must_use]
+    fn in_lane(mut self, lane: Lane) -> Self {
+        self.numbers = Numbers::new(self.numbers.numbering().clone(), lane);
+        self
+    }
+
+    /// Takes over files that were staged elsewhere, to be given up with this stage, and looks at
+    /// what lies beside them.
+    pub async fn adopt(&self, files: &[StagedFile]) -> Result<()> {
+        let started = files.iter().map(|file| Started {
+            path: file.shard.path(),
+            token: file.token.clone(),
+        });
+        self.begun
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(started);
+        for file in files {
+            self.progress.rows.fetch_add(file.rows, Ordering::Relaxed);
+            self.progress.bytes.fetch_add(file.bytes, Ordering::Relaxed);
+        }
+        let partitions: BTreeSet<&Partition> =
+            files.iter().map(|file| &file.shard.partition).collect();
+        futures::stream::iter(partitions)
+            .map(|partition| async move {
+                let seen = self
+                    .numbers
+                    .look_into(&self.destination, &self.table, partition);
+                seen.await.map(|_| ())
+            })
+            .buffer_unordered(CONCURRENT_LOOKS)
+            .try_collect()
+            .await
     }
 
     pub fn progress(&self) -> &Progress {
@@ -149,7 +196,10 @@ impl Stage {
 
     async fn upload(&self, path: &Path) -> Result<Upload> {
         let index = self.files.fetch_add(1, Ordering::Relaxed);
-        let staged = layout::staging_file(&self.staging, index);
+        let staged = match &self.attempt {
+            None => layout::staging_file(&self.staging, index),
+            Some(attempt) => layout::attempt_file(&self.staging, attempt, index),
+        };
         let (destination, path) = (self.destination.clone(), path.clone());
         let (begun, token) = (Arc::clone(&self.begun), self.token()?);
         // In a task of its own: an upload whose beginning is interrupted must be known all the same.
@@ -197,9 +247,12 @@ impl Stage {
         first_error
     }
 
-    /// Removes the staging folder, which is empty once everything is published.
+    /// Removes the staging folder, which is empty once everything is published. Those who write to it
+    /// beside others leave it to the run.
     pub fn discard(&self) {
-        self.destination.discard_staging(&self.staging);
+        if self.attempt.is_none() {
+            self.destination.discard_staging(&self.staging);
+        }
     }
 }
 

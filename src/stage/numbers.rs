@@ -21,10 +21,41 @@ pub struct Numbering {
     pub retired: BTreeMap<Partition, u64>,
 }
 
+impl Numbering {
+    /// For writers who do not ask each other: no name is taken over, and numbers begin after all of
+    /// them.
+    pub fn afresh(&self) -> Self {
+        let mut retired = self.retired.clone();
+        for shard in &self.replaced {
+            let greatest = retired.entry(shard.partition.clone()).or_default();
+            *greatest = shard.number.max(*greatest);
+        }
+        Self {
+            replaced: BTreeSet::new(),
+            retired,
+        }
+    }
+}
+
+/// Which of `count` writers this is: they number side by side, `index`, `index + count`, …, without
+/// asking each other. Whoever wins the commit was alone since its listing, so all of its writers
+/// count from the same number; if not, two names are equal and the run fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lane {
+    pub index: u64,
+    pub count: u64,
+}
+
+impl Lane {
+    /// There are no other writers.
+    pub const ONLY: Self = Self { index: 0, count: 1 };
+}
+
 /// Hands out numbers, each once.
 #[derive(Debug)]
 pub struct Numbers {
     numbering: Numbering,
+    lane: Lane,
     partitions: Mutex<HashMap<Partition, Arc<tokio::sync::Mutex<Option<Free>>>>>,
     /// Objects in the partitions that the manifest to be replaced does not name.
     others: Mutex<BTreeSet<Path>>,
@@ -35,12 +66,14 @@ pub struct Numbers {
 struct Free {
     reusable: VecDeque<u64>,
     next: u64,
+    step: u64,
 }
 
 impl Free {
     /// `present` are the shards that a listing of the partition shows.
     fn new(
         numbering: &Numbering,
+        lane: Lane,
         partition: &Partition,
         format: FileFormat,
         present: &BTreeSet<Shard>,
@@ -73,24 +106,34 @@ impl Free {
             .chain(retired)
             .max()
             .map_or(0, |greatest| greatest + 1);
-        Self { reusable, next }
+        let step = lane.count.max(1);
+        Self {
+            reusable,
+            next: next + lane.index,
+            step,
+        }
     }
 
     fn take(&mut self) -> u64 {
         self.reusable.pop_front().unwrap_or_else(|| {
-            self.next += 1;
-            self.next - 1
+            self.next += self.step;
+            self.next - self.step
         })
     }
 }
 
 impl Numbers {
-    pub fn new(numbering: Numbering) -> Self {
+    pub fn new(numbering: Numbering, lane: Lane) -> Self {
         Self {
             numbering,
+            lane,
             partitions: Mutex::default(),
             others: Mutex::default(),
         }
+    }
+
+    pub fn numbering(&self) -> &Numbering {
+        &self.numbering
     }
 
     /// The objects that were seen beside those to be replaced: of other cycles, or foreign.
@@ -120,6 +163,24 @@ impl Numbers {
         if let Some(free) = slot.as_mut() {
             return Ok(free.take());
         }
+        let present = self.look_into(destination, table, partition).await?;
+        let free = slot.insert(Free::new(
+            &self.numbering,
+            self.lane,
+            partition,
+            format,
+            &present,
+        ));
+        Ok(free.take())
+    }
+
+    /// The shards in a partition; whatever else is there is one of the others.
+    pub async fn look_into(
+        &self,
+        destination: &Destination,
+        table: &TableName,
+        partition: &Partition,
+    ) -> Result<BTreeSet<Shard>> {
         let folder = layout::partition_folder(table, partition);
         let objects = destination.list(&folder).await?;
         let mut present = BTreeSet::new();
@@ -138,8 +199,7 @@ impl Numbers {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .extend(others);
-        let free = slot.insert(Free::new(&self.numbering, partition, format, &present));
-        Ok(free.take())
+        Ok(present)
     }
 }
 
@@ -162,7 +222,7 @@ mod tests {
         format: FileFormat,
         present: &BTreeSet<Shard>,
     ) -> [u64; 4] {
-        let mut free = Free::new(numbering, &Partition::default(), format, present);
+        let mut free = Free::new(numbering, Lane::ONLY, &Partition::default(), format, present);
         std::array::from_fn(|_| free.take())
     }
 
@@ -186,6 +246,24 @@ mod tests {
         let present = shards(&[0, 1, 3, 5], FileFormat::Parquet);
         let numbers = first_four(&numbering, FileFormat::Parquet, &present);
         assert_eq!(numbers, [1, 3, 6, 7]);
+    }
+
+    #[test]
+    fn writers_side_by_side_never_take_the_same_number() {
+        let numbering = Numbering {
+            replaced: shards(&[0, 3], FileFormat::Parquet),
+            retired: BTreeMap::from([(Partition::default(), 1)]),
+        };
+        let afresh = numbering.afresh();
+        let present = shards(&[0, 3, 4], FileFormat::Parquet);
+        let mut taken = Vec::new();
+        for index in 0..3 {
+            let lane = Lane { index, count: 3 };
+            let partition = Partition::default();
+            let mut free = Free::new(&afresh, lane, &partition, FileFormat::Parquet, &present);
+            taken.extend([free.take(), free.take()]);
+        }
+        assert_eq!(taken, [5, 8, 6, 9, 7, 10]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::{BackoffConfig, ClientOptions, RetryConfig};
+use serde::{Deserialize, Serialize};
 
 use crate::env;
 use crate::error::{Error, Result};
@@ -19,7 +20,7 @@ use crate::store::credentials::ChainCredentials;
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// Settings of a bucket beyond what the AWS environment tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct S3Options {
     /// Sent with every object written.
     pub encryption: Encryption,
@@ -40,7 +41,8 @@ impl Default for S3Options {
 }
 
 /// Server-side encryption.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Encryption {
     /// What the bucket does by default.
     #[default]
@@ -63,7 +65,7 @@ impl Encryption {
 }
 
 /// A role and the external id its owner asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AssumedRole {
     pub arn: String,
     pub external_id: Option<String>,
