@@ -3,6 +3,9 @@
 //! DataFusion parses, binds, plans and runs the whole `COPY`; this file puts in the sources, the
 //! stage and the window.
 
+#[cfg(feature = "cluster")]
+mod distributed;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -34,6 +37,9 @@ use crate::stage::{
 use crate::staged::StagedFile;
 use crate::store::{self, Location, S3Options};
 
+#[cfg(feature = "cluster")]
+pub use distributed::Distribution;
+
 /// What a machine gives to the queries and their files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EngineSettings {
@@ -52,6 +58,8 @@ const SORT_SHARE: usize = 128;
 #[derive(Clone)]
 pub struct Engine {
     state: SessionState,
+    #[cfg(feature = "cluster")]
+    distribution: Option<Arc<Distribution>>,
 }
 
 /// A definition bound to a cycle and checked, but not yet planned: no source has been looked at.
@@ -97,7 +105,19 @@ impl Engine {
         sources.register(&context, base).await?;
         Ok(Self {
             state: context.state(),
+            #[cfg(feature = "cluster")]
+            distribution: None,
         })
+    }
+
+    /// The same engine, whose definitions are staged by a cluster.
+    #[cfg(feature = "cluster")]
+    #[must_use]
+    pub fn distributed(self, distribution: Distribution) -> Self {
+        Self {
+            distribution: Some(Arc::new(distribution)),
+            ..self
+        }
     }
 
     /// The session, for queries beyond the definitions.
@@ -179,6 +199,12 @@ impl Engine {
         scans: Arc<ScanLog>,
         seat: Option<Seat>,
     ) -> Result<Staged> {
+        #[cfg(feature = "cluster")]
+        if let Some(distribution) = &self.distribution {
+            // Its tables are on their way to machines that share no reading.
+            drop(seat);
+            return distribution.stage(self, bound, &stage, &scans).await;
+        }
         let offers = seat.as_ref().map(|_| Arc::new(Offers::default()));
         let state = self.state_with(|config| {
             let config = config

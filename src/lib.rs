@@ -6,6 +6,7 @@
 //! sql/pageview_events.sql ─definition→ Definition ─engine (+ source)→ plan ending in StageExec
 //!    inside StageExec: RecordBatch ─split→ (Partition, rows) ─encode→ bytes, digest ─upload→ withheld upload
 //!    below it: one pass over a source ─share→ the rows of each table of the cycle that reads it
+//!    or, on a cluster: plan ─codec→ scheduler, executors ─→ the same rows of staged files
 //! ─run→ staged-file rows ─delivery→ recover → decide → commit (one put) → publish → manifest ─run→ report
 //! ```
 //!
@@ -21,10 +22,12 @@
 //! | [`staged`] | a file that nobody can see yet, as plain data | `manifest` |
 //! | [`encode`] | rows to bytes: JSON lines, Parquet | Arrow |
 //! | [`store`] | folders and S3; uploads with withheld completion | `object_store` |
+//! | [`task`] | what an operator knows of the task that it runs in | DataFusion |
 //! | [`sql_file`], [`engine_error`] | complaints with file and line, across the border with DataFusion | DataFusion |
 //! | [`definition`] | `sql/<table>.sql` | `sql_file` |
 //! | [`source`] | `sql/sources/*.sql` as tables; frozen lists; JSON lines; rejects; shared passes | DataFusion |
 //! | [`stage`] | the operator that a `COPY` plans into | DataFusion, `encode`, `store` |
+//! | `cluster` | plans run by an Apache Ballista cluster; its scheduler and executors (feature `cluster`) | `source`, `stage` |
 //! | [`engine`] | the session; definition + cycle → plan → staged files | all of these |
 //! | [`delivery`] | log, commit, publish, recover; nothing of SQL | `staged`, `store` |
 //! | [`run`] | many tables and cycles, guards, the report: joins engine and delivery | both |
@@ -42,6 +45,8 @@
 
 pub mod check;
 pub mod cli;
+#[cfg(feature = "cluster")]
+pub mod cluster;
 pub mod cycle;
 pub mod ddl;
 pub mod definition;
@@ -54,7 +59,6 @@ pub mod error;
 pub mod exported;
 pub mod layout;
 pub mod manifest;
-pub mod ordinal;
 pub mod policy;
 pub mod query;
 pub mod run;
@@ -66,6 +70,7 @@ pub mod stage;
 pub mod staged;
 pub mod status;
 pub mod store;
+pub mod task;
 pub mod trace;
 pub mod verify;
 pub mod wait;

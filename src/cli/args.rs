@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::check::{self, CheckArguments};
+use crate::cli::cluster::{self, ClusterArguments, OnCluster};
 use crate::cli::ddl::{self, DdlArguments};
 use crate::cli::log::LogArguments;
 use crate::cli::manual::{self, CompletionsArguments, ManArguments};
@@ -62,6 +63,9 @@ pub enum Command {
     /// Tell why an event is in the export of a day, or is not
     #[command(after_help = trace::EXAMPLES)]
     Trace(TraceArguments),
+    /// Run the scheduler or an executor of a cluster, for `run --cluster`
+    #[command(after_help = cluster::EXAMPLES)]
+    Cluster(ClusterArguments),
     /// Print what a shell needs to complete the arguments
     #[command(after_help = manual::COMPLETIONS_EXAMPLES)]
     Completions(CompletionsArguments),
@@ -163,6 +167,9 @@ pub struct RunArguments {
 
     #[command(flatten)]
     pub job: JobArguments,
+
+    #[command(flatten)]
+    pub on: OnCluster,
 
     /// The form of the report
     #[arg(long, value_name = "FORM", default_value = "text")]

@@ -16,10 +16,10 @@ use crate::run::{self, Selection};
 use crate::store::{AssumedRole, Encryption, Location, S3Options};
 
 /// The default memory limit is at most this, in bytes.
-const MOST_DEFAULT_MEMORY: u64 = 4 << 30;
+pub const MOST_DEFAULT_MEMORY: u64 = 4 << 30;
 
 /// Below this nothing useful fits, in bytes.
-const LEAST_MEMORY: u64 = 64 << 20;
+pub const LEAST_MEMORY: u64 = 64 << 20;
 
 /// Tables at work at once, unless it is said: more share a pass, fewer have more memory each.
 const DEFAULT_JOBS: usize = 32;
@@ -143,7 +143,7 @@ pub fn jobs(arguments: &JobArguments) -> Result<usize> {
 }
 
 /// Parses `512MiB`, `4GiB`, `1000000`; binary units only.
-fn size(option: &str, text: &str, least: u64) -> Result<u64> {
+pub fn size(option: &str, text: &str, least: u64) -> Result<u64> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit: Option<u64> = match &text[digits.len()..] {
         "" | "B" => Some(1),

@@ -1,7 +1,7 @@
 //! Logs, on stderr: text for people, JSON for machines.
 //!
-//! Only dayport's own lines and those of the S3 client: what others log may hold what nobody is to
-//! see.
+//! Only dayport's own lines, those of the S3 client, and the troubles of a cluster's parts: what
+//! others log may hold what nobody is to see.
 
 use std::io;
 
@@ -57,7 +57,10 @@ pub fn start(arguments: &LogArguments, least: Level) {
     };
     let targets = Targets::new()
         .with_target("dayport", level)
-        .with_target("object_store", client);
+        .with_target("object_store", client)
+        .with_target("ballista_core", client)
+        .with_target("ballista_executor", client)
+        .with_target("ballista_scheduler", client);
     let lines = fmt::layer().with_writer(|| Lines).with_timer(Wall);
     // A second start is one of a test in the same process: the first one stays.
     let _ = match arguments.log_format {

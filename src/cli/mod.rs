@@ -7,6 +7,7 @@
 
 mod args;
 mod check;
+mod cluster;
 mod config;
 mod ddl;
 mod job;
@@ -61,7 +62,7 @@ pub async fn main() -> ExitCode {
 fn least(command: &Command) -> Level {
     match command {
         Command::Run(run) if run.quiet => Level::ERROR,
-        Command::Serve(_) => Level::INFO,
+        Command::Serve(_) | Command::Cluster(_) => Level::INFO,
         _ => Level::WARN,
     }
 }
@@ -71,6 +72,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode> {
         Command::Run(run) => run::run(run).await,
         Command::Plan(plan) => plan::plan(plan).await,
         Command::Check(arguments) => check::check(arguments).await,
+        Command::Cluster(arguments) => cluster::cluster(arguments).await,
         Command::Completions(arguments) => Ok(manual::completions(&arguments)),
         Command::Man(arguments) => manual::man(&arguments),
         Command::Policy(arguments) => policy::policy(&arguments),

@@ -1,15 +1,20 @@
 //! `dayport run`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::args::{ReportForm, RunArguments};
+use crate::cli::cluster;
 use crate::cli::job::{Job, To};
 use crate::cli::progress::{Bars, aside};
 use crate::cli::render;
 use crate::error::{ExitCode, Result};
 use crate::run::{Unwatched, Watch, run as run_tables};
+
+/// For what a cluster is still told when a run is over.
+const LAST_CALLS: Duration = Duration::from_secs(5);
 
 pub async fn run(arguments: RunArguments) -> Result<ExitCode> {
     let watch: Box<dyn Watch> = if arguments.quiet {
@@ -17,9 +22,20 @@ pub async fn run(arguments: RunArguments) -> Result<ExitCode> {
     } else {
         Box::new(Bars::default())
     };
-    let job = Job::open(&arguments.job, &arguments.selection, To::Write).await?;
+    let mut job = Job::open(&arguments.job, &arguments.selection, To::Write).await?;
+    let mut calls = None;
+    if let Some(address) = &arguments.on.cluster {
+        let (distributed, work) = cluster::distribute(job, address, &arguments).await?;
+        job = distributed;
+        calls = Some(work);
+    }
     let (context, request) = job.with(watch, stop_on_signal(STOPPING));
-    let report = run_tables(Arc::new(context), request).await?;
+    let report = run_tables(Arc::new(context), request).await;
+    if let Some(calls) = calls {
+        // A cluster that does not answer is not waited for.
+        let _ = tokio::time::timeout(LAST_CALLS, calls.ended()).await;
+    }
+    let report = report?;
     if !arguments.quiet {
         match arguments.output {
             ReportForm::Text => render::print(&render::report(&report)),

@@ -25,9 +25,7 @@ impl GzipLevel {
         let known = Self::RANGE.contains(&level);
         let number = level;
         let level = CompressionLvl::new(i32::from(number)).ok();
-        level
-            .filter(|_| known)
-            .map(|level| Self { number, level })
+        level.filter(|_| known).map(|level| Self { number, level })
     }
 
     /// The inverse of [`GzipLevel::new`].

@@ -1,6 +1,6 @@
 //! The log entry that publishes what was staged.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
@@ -9,7 +9,7 @@ use crate::cycle::SyncMode;
 use crate::delivery::{Action, History, LogEntry, PendingUpload, Publication};
 use crate::engine::Staged;
 use crate::error::{Error, Result};
-use crate::manifest::{DefinitionRecord, Manifest, RejectsFile, SourceRecord, VERSION};
+use crate::manifest::{DataFile, DefinitionRecord, Manifest, RejectsFile, SourceRecord, VERSION};
 use crate::run::deliver::Delivery;
 use crate::source::SourceScan;
 use crate::stage::StageSpec;
@@ -69,9 +69,13 @@ impl Proposal<'_> {
 
     fn uploads(&self, files: &[StagedFile], rejects: &[StagedRejects]) -> Vec<PendingUpload> {
         let old_files = self.replaced.map_or(&[][..], |manifest| &manifest.files);
+        let old_files: HashMap<&str, &DataFile> = old_files
+            .iter()
+            .map(|file| (file.path.as_str(), file))
+            .collect();
         let shards = files.iter().map(|file| {
             let path = file.shard.path().to_string();
-            let old = old_files.iter().find(|old| old.path == path);
+            let old = old_files.get(path.as_str());
             PendingUpload {
                 bytes: file.bytes,
                 token: file.token.clone(),

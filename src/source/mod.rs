@@ -18,10 +18,12 @@
 //! | `json` | JSON lines to batches |
 //! | `row_filter` | the conditions of a query on the rows of a scan |
 //! | `share`, `feed` | one pass over a source for many tables |
+//! | `elsewhere` | scans in tasks of other machines |
 //! | `views` | views over sources |
 
 mod bounds;
 mod declare;
+mod elsewhere;
 mod expand;
 mod feed;
 mod fixed;
@@ -53,6 +55,7 @@ use datafusion::common::TableReference;
 use datafusion::prelude::SessionContext;
 use url::Url;
 
+pub use elsewhere::{CountedExec, JsonTask, JsonTaskExec, Tally, distribute, written};
 pub use fixed::FixedTable;
 pub use frozen::FrozenFile;
 pub use json::Compression;

@@ -30,6 +30,14 @@ pub(super) struct RowFilter {
 }
 
 impl RowFilter {
+    pub(super) fn of(conditions: Vec<Arc<dyn PhysicalExpr>>) -> Self {
+        Self { conditions }
+    }
+
+    pub(super) fn conditions(&self) -> &[Arc<dyn PhysicalExpr>] {
+        &self.conditions
+    }
+
     /// Takes over what the operator above asks for: `with` makes the scan that does it besides what
     /// `self` does. Filters that change while the query runs are not taken.
     pub(super) fn take_over(

@@ -7,14 +7,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
+use datafusion::execution::TaskContext;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectMeta, ObjectStoreExt};
 
+use super::elsewhere::{self, Tally};
 use super::frozen::{FrozenFile, digest};
-use super::json::BadLine;
+use super::json::{BadLine, JsonLinesExec};
 use super::planned::{self, PlannedSource};
 use super::rejects::{MOST_KEPT, Reject};
 use crate::engine_error::from_datafusion;
@@ -219,11 +221,26 @@ impl ScanLog {
         planned::sources(&self.scans(), runtime).await
     }
 
+    /// Enters what tasks on other machines counted of the scans of `plan`, the plan that was
+    /// distributed, and the malformed lines that they set aside. `context` reads the sources.
+    ///
+    /// # Errors
+    /// Where a count is missing; nothing that was read may be lost.
+    pub async fn settle(
+        &self,
+        plan: &Arc<dyn ExecutionPlan>,
+        tally: &Tally,
+        context: &Arc<TaskContext>,
+    ) -> Result<()> {
+        tally.settle(self, &parts(plan, self))?;
+        elsewhere::collect(plan, self, tally, context).await
+    }
+
     pub(super) fn add(&self, scan: Arc<Scan>) {
         self.lock().push(scan);
     }
 
-    fn scans(&self) -> Vec<Arc<Scan>> {
+    pub(super) fn scans(&self) -> Vec<Arc<Scan>> {
         self.lock().clone()
     }
 
@@ -266,6 +283,22 @@ fn source_scan(name: &str, scans: &[&Arc<Scan>], parquet_rows: &[(Arc<Scan>, u64
     }
 }
 
+/// In how many parts a plan does each of the scans that `log` knows, by their places.
+fn parts(plan: &Arc<dyn ExecutionPlan>, log: &ScanLog) -> Vec<(usize, usize)> {
+    let json = plan.downcast_ref::<JsonLinesExec>();
+    let scan = json.map(|exec| Arc::clone(exec.scan()));
+    let mut all = Vec::new();
+    if let Some(scan) = scan.or_else(|| parquet_scan(plan)) {
+        let parts = plan.properties().output_partitioning().partition_count();
+        let scans = log.scans();
+        let place = scans.iter().position(|logged| Arc::ptr_eq(logged, &scan));
+        all.extend(place.map(|place| (place, parts)));
+    }
+    let below = plan.children().into_iter();
+    all.extend(below.flat_map(|child| parts(child, log)));
+    all
+}
+
 /// The rows that each of our Parquet scans put out in the plan that ran.
 fn collect_parquet_rows(plan: &Arc<dyn ExecutionPlan>, rows: &mut Vec<(Arc<Scan>, u64)>) {
     if let Some(scan) = parquet_scan(plan) {
@@ -277,12 +310,27 @@ fn collect_parquet_rows(plan: &Arc<dyn ExecutionPlan>, rows: &mut Vec<(Arc<Scan>
     }
 }
 
-fn parquet_scan(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<Scan>> {
+pub(super) fn parquet_scan(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<Scan>> {
     let exec = plan.downcast_ref::<DataSourceExec>()?;
     let config = exec.data_source().downcast_ref::<FileScanConfig>()?;
     let mut files = config.file_groups.iter().flat_map(|group| group.files());
     let mark = files.find_map(|file| file.extension::<ScanMark>())?;
     Some(Arc::clone(&mark.0))
+}
+
+#[cfg(test)]
+impl Scan {
+    /// A scan of no files.
+    pub(super) fn nothing(source: &str) -> Arc<Self> {
+        Arc::new(Self {
+            source: source.to_owned(),
+            files: Vec::new(),
+            newest: None,
+            counts: ScanCounts::default(),
+            rejects: None,
+            unpinned: None,
+        })
+    }
 }
 
 #[cfg(test)]

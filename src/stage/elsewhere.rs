@@ -9,13 +9,13 @@ use datafusion::physical_plan::ExecutionPlan;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::ordinal::{ordinal, ordinals};
 use crate::schema::ExportSchema;
+use crate::stage::Stage;
 use crate::stage::exec::{StageExec, StageSpec};
 use crate::stage::format::EncodingRecipe;
 use crate::stage::numbers::Lane;
 use crate::stage::order::{Destinations, GiveUp, StageOrder};
-use crate::stage::Stage;
+use crate::task::{ordinal, ordinals};
 
 /// What such a writer is told with the plan, since no session comes with it.
 #[derive(Debug, Clone)]
@@ -106,7 +106,9 @@ impl StageExec {
             return internal_err!("StageExec on another machine has two inputs");
         };
         let config = context.session_config().options();
-        let spec = task.spec.spec(TableOptions::default_from_session_config(config))?;
+        let spec = task
+            .spec
+            .spec(TableOptions::default_from_session_config(config))?;
         let elsewhere = Elsewhere {
             order: Arc::new(task.order),
             writers: task.writers,
@@ -114,6 +116,13 @@ impl StageExec {
         };
         Ok(Self::with_parts(Arc::clone(input), spec, elsewhere))
     }
+}
+
+/// A writer at work.
+pub(super) struct Began {
+    pub(super) writer: u64,
+    /// Unless it comes to its end.
+    pub(super) give_up: GiveUp,
 }
 
 impl Elsewhere {
@@ -129,14 +138,12 @@ impl Elsewhere {
         &self,
         partition: usize,
         context: &Arc<TaskContext>,
-    ) -> Result<(Arc<Stage>, GiveUp)> {
-        let index = ordinal(&self.ordinals, partition, context).await?;
+    ) -> Result<(Arc<Stage>, Began)> {
+        let index = ordinal(&self.ordinals, partition)?;
         if index >= self.writers {
-            return Err(Error::internal(format!(
-                "writer {index} of {} writers",
-                self.writers
-            ))
-            .into());
+            return Err(
+                Error::internal(format!("writer {index} of {} writers", self.writers)).into(),
+            );
         }
         let lane = Lane {
             index,
@@ -145,6 +152,10 @@ impl Elsewhere {
         let shared = context.session_config().get_extension::<Destinations>();
         let destinations = shared.unwrap_or_default();
         let stage = Stage::elsewhere(&self.order, lane, &destinations).await?;
-        Ok((Arc::clone(&stage), GiveUp::unless_kept(stage)))
+        let began = Began {
+            writer: index,
+            give_up: GiveUp::unless_kept(Arc::clone(&stage)),
+        };
+        Ok((stage, began))
     }
 }

@@ -3,27 +3,31 @@
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::Result;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::col;
 use datafusion::physical_expr::{
     Distribution, EquivalenceProperties, LexRequirement, OrderingRequirements, PhysicalExpr,
 };
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, Partitioning,
     PlanProperties, ReplaceChildrenOptions,
 };
-use futures::StreamExt;
+use futures::{StreamExt, TryFutureExt};
 
 use crate::encode::Encoding;
+use crate::engine_error::for_elsewhere;
 use crate::error::Error;
 use crate::schema::ExportSchema;
+use crate::source::written;
 use crate::stage::elsewhere::Elsewhere;
 use crate::stage::format::EncodingRecipe;
 use crate::stage::writer::Writer;
 use crate::stage::{Stage, rows};
+use crate::task::TaskEnd;
 
 /// What the plan says about the files.
 #[derive(Debug, Clone)]
@@ -66,6 +70,7 @@ pub struct StageExec {
     writers: Writers,
     elsewhere: Option<Elsewhere>,
     properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
 }
 
 impl StageExec {
@@ -82,6 +87,7 @@ impl StageExec {
             order,
             writers,
             elsewhere: None,
+            metrics: ExecutionPlanMetricsSet::new(),
         }
     }
 
@@ -109,10 +115,7 @@ impl StageExec {
         &self.spec
     }
 
-    fn with_inputs(
-        &self,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
+    fn with_inputs(&self, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         let mut children = children.into_iter();
         let elsewhere = self.elsewhere.as_ref();
         Ok(match (children.next(), children.next(), elsewhere) {
@@ -180,10 +183,9 @@ impl ExecutionPlan for StageExec {
         let of_input = match self.writers {
             Writers::One => Distribution::SinglePartition,
             Writers::EachTask => Distribution::UnspecifiedDistribution,
-            Writers::ByPartition => self.partition_columns().map_or(
-                Distribution::SinglePartition,
-                Distribution::HashPartitioned,
-            ),
+            Writers::ByPartition => self
+                .partition_columns()
+                .map_or(Distribution::SinglePartition, Distribution::KeyPartitioned),
         };
         let ordinals = self.elsewhere.iter();
         let ordinals = ordinals.map(|_| Distribution::UnspecifiedDistribution);
@@ -227,6 +229,12 @@ impl ExecutionPlan for StageExec {
         Ok(TreeNodeRecursion::Continue)
     }
 
+    fn metrics(&self) -> Option<MetricsSet> {
+        // What is written here, whoever runs the plan sees by itself.
+        let elsewhere = self.elsewhere.as_ref();
+        elsewhere.map(|_| self.metrics.clone_inner())
+    }
+
     fn execute(
         &self,
         partition: usize,
@@ -234,14 +242,17 @@ impl ExecutionPlan for StageExec {
     ) -> Result<SendableRecordBatchStream> {
         let mut input = self.input.execute(partition, Arc::clone(&context))?;
         let (mut spec, elsewhere) = (self.spec.clone(), self.elsewhere.clone());
+        let is_elsewhere = elsewhere.is_some();
+        let metrics = self.metrics.clone();
+        let end = TaskEnd::of(&context);
         let written = async move {
-            let (stage, give_up) = match elsewhere {
+            let (stage, began) = match elsewhere {
                 None => (stage_of_session(&context)?, None),
                 Some(elsewhere) => {
                     // Of several writers without rows, each would make one.
                     spec.empty_file = false;
-                    let (stage, give_up) = elsewhere.stage(partition, &context).await?;
-                    (stage, Some(give_up))
+                    let (stage, began) = elsewhere.stage(partition, &context).await?;
+                    (stage, Some(began))
                 }
             };
             let mut writer = Writer::new(&spec, &input.schema(), stage, context)?;
@@ -249,11 +260,19 @@ impl ExecutionPlan for StageExec {
                 writer.write(&batch?).await?;
             }
             let files = writer.finish().await?;
-            if let Some(give_up) = give_up {
-                give_up.keep();
+            if let Some(began) = began {
+                let rows: u64 = files.iter().map(|file| file.rows).sum();
+                let count = written(began.writer, &metrics, partition);
+                count.add(usize::try_from(rows).unwrap_or(usize::MAX));
+                began.give_up.keep();
             }
             Ok(rows::batch(&files)?)
         };
+        let written = async move { end.unless_ended(written).await };
+        let written = written.map_err(move |error| match is_elsewhere {
+            true => for_elsewhere(error),
+            false => error,
+        });
         Ok(Box::pin(RecordBatchStreamAdapter::new(
             rows::schema(),
             futures::stream::once(written),

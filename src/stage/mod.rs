@@ -137,18 +137,25 @@ impl Stage {
             self.progress.rows.fetch_add(file.rows, Ordering::Relaxed);
             self.progress.bytes.fetch_add(file.bytes, Ordering::Relaxed);
         }
-        let partitions: BTreeSet<&Partition> =
-            files.iter().map(|file| &file.shard.partition).collect();
+        let partitions: BTreeSet<Partition> = files
+            .iter()
+            .map(|file| file.shard.partition.clone())
+            .collect();
         futures::stream::iter(partitions)
             .map(|partition| async move {
                 let seen = self
                     .numbers
-                    .look_into(&self.destination, &self.table, partition);
+                    .look_into(&self.destination, &self.table, &partition);
                 seen.await.map(|_| ())
             })
             .buffer_unordered(CONCURRENT_LOOKS)
             .try_collect()
             .await
+    }
+
+    /// Unique to this table, cycle and run.
+    pub fn name(&self) -> &str {
+        &self.staging
     }
 
     pub fn progress(&self) -> &Progress {

@@ -222,7 +222,13 @@ mod tests {
         format: FileFormat,
         present: &BTreeSet<Shard>,
     ) -> [u64; 4] {
-        let mut free = Free::new(numbering, Lane::ONLY, &Partition::default(), format, present);
+        let mut free = Free::new(
+            numbering,
+            Lane::ONLY,
+            &Partition::default(),
+            format,
+            present,
+        );
         std::array::from_fn(|_| free.take())
     }
 

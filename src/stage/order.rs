@@ -9,8 +9,8 @@ use tokio::sync::Mutex;
 use crate::env;
 use crate::error::Result;
 use crate::layout::{Partition, TableName};
-use crate::stage::numbers::{Lane, Numbering};
 use crate::stage::Stage;
+use crate::stage::numbers::{Lane, Numbering};
 use crate::store::{Destination, Location, S3Options};
 
 /// Where to, under which names. No credentials: each machine has its own.

@@ -17,7 +17,7 @@ const MOST_LINES: usize = 500;
 
 /// Every module in an order in which each uses only earlier ones, with the groups it may use
 /// besides its own.
-const MODULES: [(&str, &str, &[&str]); 29] = [
+const MODULES: [(&str, &str, &[&str]); 31] = [
     ("error", "plain", &[]),
     ("env", "plain", &[]),
     ("cycle", "plain", &[]),
@@ -29,10 +29,12 @@ const MODULES: [(&str, &str, &[&str]); 29] = [
     ("encode", "plain", &[]),
     ("store", "store", &["plain"]),
     ("engine_error", "sql", &["plain", "store"]),
+    ("task", "sql", &["plain", "store"]),
     ("sql_file", "sql", &["plain", "store"]),
     ("definition", "sql", &["plain", "store"]),
     ("source", "sql", &["plain", "store"]),
     ("stage", "sql", &["plain", "store"]),
+    ("cluster", "sql", &["plain", "store"]),
     ("engine", "sql", &["plain", "store"]),
     ("delivery", "delivery", &["plain", "store"]),
     ("verify", "receiver", &["plain", "store", "delivery"]),

@@ -3,6 +3,8 @@
 mod architecture;
 mod boundaries;
 mod check;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod comfort;
 mod crash;
 mod definitions;

@@ -11,6 +11,8 @@ use datafusion::datasource::table_schema::TableSchema;
 #[derive(Debug, Clone)]
 pub(in super::super) struct Columns {
     output: SchemaRef,
+    /// Over the columns of the files, then those of the folders.
+    projection: Vec<usize>,
     /// The file's columns that are needed, by their places in the file's schema, in the order of
     /// [`Self::decoded`].
     needed: Vec<usize>,
@@ -46,6 +48,7 @@ impl Columns {
         }
         Ok(Self {
             output,
+            projection: projection.to_vec(),
             decoded: decoded(schema, &needed),
             needed,
             origins,
@@ -54,6 +57,10 @@ impl Columns {
 
     pub(in super::super) fn output(&self) -> &SchemaRef {
         &self.output
+    }
+
+    pub(in super::super) fn projection(&self) -> &[usize] {
+        &self.projection
     }
 
     pub(super) fn decoded(&self) -> &SchemaRef {

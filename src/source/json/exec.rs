@@ -69,19 +69,24 @@ impl JsonLinesExec {
         }
     }
 
-    fn read_alone(&self, files: &[SourceFile], context: &TaskContext) -> Result<Intake> {
-        let (feeds, intake) = feeds(1);
-        let files = files.iter().map(|file| SharedFile {
-            file: file.clone(),
-            readers: vec![0],
-        });
-        let readers = feeds.into_iter().map(|feed| Reader {
-            columns: self.columns.clone(),
-            scan: Arc::clone(&self.scan),
-            feed,
-        });
-        read(&self.settings, files.collect(), readers.collect(), context)?;
-        Ok(intake)
+    pub(in super::super) fn groups(&self) -> &[Vec<SourceFile>] {
+        &self.groups
+    }
+
+    pub(in super::super) fn settings(&self) -> &ReadSettings {
+        &self.settings
+    }
+
+    pub(in super::super) fn columns(&self) -> &Columns {
+        &self.columns
+    }
+
+    pub(in super::super) fn scan(&self) -> &Arc<Scan> {
+        &self.scan
+    }
+
+    pub(in super::super) fn filter(&self) -> &RowFilter {
+        &self.filter
     }
 
     fn with_filter(&self, filter: RowFilter) -> Arc<dyn ExecutionPlan> {
@@ -91,6 +96,28 @@ impl JsonLinesExec {
             ..self.clone()
         })
     }
+}
+
+/// Starts a reading of `files` for one scan alone.
+pub(in super::super) fn read_files(
+    settings: &ReadSettings,
+    columns: &Columns,
+    scan: Arc<Scan>,
+    files: impl IntoIterator<Item = SourceFile>,
+    context: &TaskContext,
+) -> Result<Intake> {
+    let (feeds, intake) = feeds(1);
+    let files = files.into_iter().map(|file| SharedFile {
+        file,
+        readers: vec![0],
+    });
+    let readers = feeds.into_iter().map(|feed| Reader {
+        columns: columns.clone(),
+        scan: Arc::clone(&scan),
+        feed,
+    });
+    read(settings, files.collect(), readers.collect(), context)?;
+    Ok(intake)
 }
 
 impl DisplayAs for JsonLinesExec {
@@ -172,7 +199,11 @@ impl ExecutionPlan for JsonLinesExec {
         let place = self.offer.as_ref();
         let batches = match place.and_then(|offer| offer.enter(partition, self.groups.len())) {
             Some(entry) => entry.stream(&context, schema)?,
-            None => self.read_alone(files, &context)?.stream(schema),
+            None => {
+                let scan = Arc::clone(&self.scan);
+                let files = files.iter().cloned();
+                read_files(&self.settings, &self.columns, scan, files, &context)?.stream(schema)
+            }
         };
         Ok(self.filter.stream(batches, rows))
     }

@@ -32,6 +32,6 @@ pub use bench::JsonLines;
 pub(super) use columns::Columns;
 pub use compression::Compression;
 pub(super) use decode::BadLine;
-pub(super) use exec::JsonLinesExec;
+pub(super) use exec::{JsonLinesExec, read_files};
 pub(super) use find::{FoundLine, decode_line, find_lines};
 pub(super) use reading::{ReadSettings, Reader, SharedFile, read};

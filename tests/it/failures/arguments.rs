@@ -108,3 +108,25 @@ fn a_destination_that_is_a_file_is_refused() {
         .complains("cannot use")
         .complains("as a destination");
 }
+
+#[cfg(not(feature = "cluster"))]
+#[test]
+fn a_build_without_clusters_says_so() {
+    let sandbox = crate::world::world(Place::local());
+    for args in [
+        &["cluster", "scheduler"][..],
+        &[
+            "run",
+            "--from",
+            "raw",
+            "--to",
+            "out",
+            "--cluster",
+            "df://a:1",
+        ],
+    ] {
+        let ran = sandbox.dayport(args).ended(2);
+        ran.complains("was built without clusters")
+            .hints("--features cluster");
+    }
+}

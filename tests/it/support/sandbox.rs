@@ -97,6 +97,12 @@ impl Sandbox {
         self.dayport(&[&places, args].concat())
     }
 
+    /// `dayport run` on a cluster, as [`Sandbox::run`].
+    #[cfg(feature = "cluster")]
+    pub(crate) fn run_on(&self, cluster: &str, args: &[&str]) -> Ran {
+        self.run(&[&["--cluster", cluster], args].concat())
+    }
+
     /// `dayport query --from raw` and these arguments.
     pub(crate) fn query(&self, args: &[&str]) -> Ran {
         self.dayport(&[&["query", "--from", "raw"], args].concat())

@@ -1,0 +1,79 @@
+//! The object stores of an executor: opened when a plan names them, as the driver opens them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use datafusion::common::{DataFusionError, Result};
+use datafusion::execution::object_store::ObjectStoreRegistry;
+use object_store::ObjectStore;
+use tokio::runtime::Handle;
+use url::{Position, Url};
+
+use crate::error::Error;
+use crate::store::{self, Location, S3Options};
+
+/// One client for each bucket.
+#[derive(Debug)]
+pub struct Stores {
+    s3: S3Options,
+    /// Where clients do their work.
+    runtime: Handle,
+    open: Mutex<HashMap<String, Arc<dyn ObjectStore>>>,
+}
+
+impl Stores {
+    /// Sources are read with `s3`. Must be called inside a runtime.
+    pub fn new(s3: S3Options) -> Self {
+        Self {
+            s3,
+            runtime: Handle::current(),
+            open: Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<dyn ObjectStore>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opening asks the credential chain, which is not done in a moment: it is done in a thread of
+    /// its own, since this one may be one of the runtime's.
+    fn open(&self, url: &Url) -> Result<Arc<dyn ObjectStore>, Error> {
+        let location = Location::parse(url.as_str())?;
+        let (runtime, s3) = (self.runtime.clone(), self.s3.clone());
+        let opening = std::thread::spawn(move || {
+            runtime.block_on(async { store::open_source(&location, &s3).await })
+        });
+        opening
+            .join()
+            .map_err(|_| Error::internal("the opening of a store broke off"))?
+    }
+}
+
+fn root(url: &Url) -> String {
+    url[..Position::BeforePath].to_owned()
+}
+
+impl ObjectStoreRegistry for Stores {
+    fn register_store(
+        &self,
+        url: &Url,
+        store: Arc<dyn ObjectStore>,
+    ) -> Option<Arc<dyn ObjectStore>> {
+        self.lock().insert(root(url), store)
+    }
+
+    fn deregister_store(&self, url: &Url) -> Result<Arc<dyn ObjectStore>> {
+        let store = self.lock().remove(&root(url));
+        store.ok_or_else(|| DataFusionError::Internal(format!("no store is open for {url}")))
+    }
+
+    fn get_store(&self, url: &Url) -> Result<Arc<dyn ObjectStore>> {
+        let mut open = self.lock();
+        if let Some(store) = open.get(&root(url)) {
+            return Ok(Arc::clone(store));
+        }
+        let store = self.open(url)?;
+        open.insert(root(url), Arc::clone(&store));
+        Ok(store)
+    }
+}
