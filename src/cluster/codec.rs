@@ -16,7 +16,7 @@ use prost::Message;
 
 use crate::error::Error;
 use crate::source::{CountedExec, JsonTask, JsonTaskExec};
-use crate::stage::{StageExec, StageTask};
+use crate::stage::{GatherExec, StageExec, StageTask};
 
 /// In front of what is ours. The number is of the format: machines of one cluster have one version.
 const MAGIC: &[u8] = b"dayport1";
@@ -30,7 +30,7 @@ pub struct PlanCodec {
 /// One of our operators without its inputs.
 #[derive(Clone, PartialEq, Message)]
 struct Node {
-    #[prost(oneof = "Operator", tags = "1, 2, 3")]
+    #[prost(oneof = "Operator", tags = "1, 2, 3, 4")]
     operator: Option<Operator>,
 }
 
@@ -44,6 +44,9 @@ enum Operator {
     /// The scan's place in the log.
     #[prost(uint64, tag = "3")]
     Counted(u64),
+    /// A `StageTask` as JSON.
+    #[prost(string, tag = "4")]
+    Gather(String),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -75,6 +78,15 @@ impl PhysicalExtensionCodec for PlanCodec {
             Operator::Stage(task) => {
                 let task: StageTask = from_json(&task)?;
                 Ok(Arc::new(StageExec::of_task(task, inputs, context)?))
+            }
+            Operator::Gather(task) => {
+                let [input] = inputs else {
+                    return internal_err!("GatherExec has one input");
+                };
+                Ok(Arc::new(GatherExec::new(
+                    Arc::clone(input),
+                    from_json(&task)?,
+                )))
             }
             Operator::Counted(scan) => {
                 let [input, ordinals] = inputs else {
@@ -127,6 +139,8 @@ impl PhysicalExtensionCodec for PlanCodec {
                 folders: Some((&folders).try_into()?),
                 conditions: conditions.collect::<Result<_>>()?,
             })
+        } else if let Some(gather) = node.downcast_ref::<GatherExec>() {
+            Operator::Gather(to_json(gather.task())?)
         } else if let Some(counted) = node.downcast_ref::<CountedExec>() {
             Operator::Counted(counted.scan() as u64)
         } else {

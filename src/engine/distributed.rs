@@ -13,7 +13,7 @@ use crate::engine::{Bound, Engine, Staged, run};
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
 use crate::source::{ScanLog, distribute};
-use crate::stage::{Stage, StageExec, StageSpec, Writers, staged_files};
+use crate::stage::{GatherExec, Stage, StageExec, StageSpec, Writers, staged_files};
 use crate::staged::StagedFile;
 use crate::store::{Location, S3Options};
 
@@ -58,19 +58,23 @@ impl Distribution {
         let Some(exec) = distributed.downcast_ref::<StageExec>() else {
             return Err(Error::internal("a COPY that does not end in StageExec"));
         };
-        let writers = exec.properties().output_partitioning().partition_count();
+        let mut writers = exec.properties().output_partitioning().partition_count() as u64;
         let order = stage.order(&self.to, &self.s3);
         let exec = exec.for_elsewhere(order).map_err(from_datafusion)?;
-        let mut plan_of_tasks: Arc<dyn ExecutionPlan> = Arc::new(exec);
+        let task = exec.task().filter(|task| task.is_gathered());
+        let mut tasks: Arc<dyn ExecutionPlan> = Arc::new(exec);
         if writers > 1 {
             // Ballista does a task again whose rows are lost before a later task has them; the rows
             // of a plan's last tasks it does not miss.
-            plan_of_tasks = Arc::new(CoalescePartitionsExec::new(plan_of_tasks));
+            tasks = Arc::new(CoalescePartitionsExec::new(tasks));
         }
-
+        if let Some(task) = task {
+            tasks = Arc::new(GatherExec::new(tasks, task));
+            writers += 1;
+        }
         let outcome = self
             .cluster
-            .run(plan_of_tasks, state.config(), stage.name())
+            .run(tasks, state.config(), stage.name())
             .await?;
         let mut files: Vec<StagedFile> = Vec::new();
         for batch in &outcome.batches {
@@ -78,7 +82,7 @@ impl Distribution {
         }
         stage.adopt(&files).await?;
         let rows = files.iter().map(|file| file.rows).sum();
-        outcome.tally.check_written(writers as u64, rows)?;
+        outcome.tally.check_written(writers, rows)?;
         scans
             .settle(&plan, &outcome.tally, &state.task_ctx())
             .await?;

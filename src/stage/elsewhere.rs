@@ -21,8 +21,10 @@ use crate::task::{ordinal, ordinals};
 #[derive(Debug, Clone)]
 pub struct Elsewhere {
     order: Arc<StageOrder>,
-    /// Writers of the whole plan.
+    /// Writers of the whole plan, the gathering one counted.
     writers: u64,
+    /// Whether there is one that gathers what the others hand on.
+    pub(super) gathered: bool,
     /// Which of them each partition is.
     pub(super) ordinals: Arc<dyn ExecutionPlan>,
 }
@@ -33,6 +35,31 @@ pub struct StageTask {
     spec: PlainSpec,
     order: StageOrder,
     writers: u64,
+    gathered: bool,
+}
+
+impl StageTask {
+    /// Whether a writer gathers what the others hand on.
+    pub fn is_gathered(&self) -> bool {
+        self.gathered
+    }
+
+    pub(super) fn spec(&self, context: &TaskContext) -> Result<StageSpec> {
+        let config = context.session_config().options();
+        let spec = self.spec.clone();
+        let mut spec = spec.spec(TableOptions::default_from_session_config(config))?;
+        // Of several writers without rows, each would make one.
+        spec.empty_file = false;
+        Ok(spec)
+    }
+
+    /// The stage of the writer that gathers.
+    pub(super) async fn gathering(
+        &self,
+        context: &Arc<TaskContext>,
+    ) -> Result<(Arc<Stage>, Began)> {
+        begin(&self.order, self.writers - 1, self.writers, context).await
+    }
 }
 
 /// A [`StageSpec`] as plain data.
@@ -75,12 +102,16 @@ impl PlainSpec {
 
 impl StageExec {
     /// The same operator for tasks on other machines: each partition of the input is a writer.
+    /// Where there are several, they hand on what is little to one that gathers it, unless the
+    /// query asks for an order.
     pub fn for_elsewhere(&self, order: StageOrder) -> Result<Self> {
         let input = Arc::clone(self.input());
         let count = input.properties().output_partitioning().partition_count();
+        let gathered = count > 1 && !self.is_ordered();
         let elsewhere = Elsewhere {
             order: Arc::new(order),
-            writers: count as u64,
+            writers: count as u64 + u64::from(gathered),
+            gathered,
             ordinals: ordinals(count)?,
         };
         Ok(Self::with_parts(input, self.spec().clone(), elsewhere))
@@ -93,6 +124,7 @@ impl StageExec {
             spec: self.spec().into(),
             order: elsewhere.order.as_ref().clone(),
             writers: elsewhere.writers,
+            gathered: elsewhere.gathered,
         })
     }
 
@@ -105,13 +137,11 @@ impl StageExec {
         let [input, ordinals] = inputs else {
             return internal_err!("StageExec on another machine has two inputs");
         };
-        let config = context.session_config().options();
-        let spec = task
-            .spec
-            .spec(TableOptions::default_from_session_config(config))?;
+        let spec = task.spec(context)?;
         let elsewhere = Elsewhere {
             order: Arc::new(task.order),
             writers: task.writers,
+            gathered: task.gathered,
             ordinals: Arc::clone(ordinals),
         };
         Ok(Self::with_parts(Arc::clone(input), spec, elsewhere))
@@ -140,22 +170,29 @@ impl Elsewhere {
         context: &Arc<TaskContext>,
     ) -> Result<(Arc<Stage>, Began)> {
         let index = ordinal(&self.ordinals, partition)?;
-        if index >= self.writers {
-            return Err(
-                Error::internal(format!("writer {index} of {} writers", self.writers)).into(),
-            );
-        }
-        let lane = Lane {
-            index,
-            count: self.writers,
-        };
-        let shared = context.session_config().get_extension::<Destinations>();
-        let destinations = shared.unwrap_or_default();
-        let stage = Stage::elsewhere(&self.order, lane, &destinations).await?;
-        let began = Began {
-            writer: index,
-            give_up: GiveUp::unless_kept(Arc::clone(&stage)),
-        };
-        Ok((stage, began))
+        begin(&self.order, index, self.writers, context).await
     }
+}
+
+/// Begins as writer `index` of so many.
+async fn begin(
+    order: &StageOrder,
+    index: u64,
+    writers: u64,
+    context: &Arc<TaskContext>,
+) -> Result<(Arc<Stage>, Began)> {
+    if index >= writers {
+        return Err(Error::internal(format!("writer {index} of {writers} writers")).into());
+    }
+    let lane = Lane {
+        index,
+        count: writers,
+    };
+    let shared = context.session_config().get_extension::<Destinations>();
+    let stage = Stage::elsewhere(order, lane, &shared.unwrap_or_default()).await?;
+    let began = Began {
+        writer: index,
+        give_up: GiveUp::unless_kept(Arc::clone(&stage)),
+    };
+    Ok((stage, began))
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use datafusion::arrow::compute::concat_batches;
 use datafusion::common::Result;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -25,7 +26,7 @@ use crate::schema::ExportSchema;
 use crate::source::written;
 use crate::stage::elsewhere::Elsewhere;
 use crate::stage::format::EncodingRecipe;
-use crate::stage::writer::Writer;
+use crate::stage::writer::{Writer, Written};
 use crate::stage::{Stage, rows};
 use crate::task::TaskEnd;
 
@@ -101,6 +102,10 @@ impl StageExec {
             elsewhere: Some(elsewhere),
             ..Self::new(input, spec, None, Writers::EachTask)
         }
+    }
+
+    pub(super) fn is_ordered(&self) -> bool {
+        self.order.is_some()
     }
 
     pub(super) fn input(&self) -> &Arc<dyn ExecutionPlan> {
@@ -241,32 +246,41 @@ impl ExecutionPlan for StageExec {
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         let mut input = self.input.execute(partition, Arc::clone(&context))?;
-        let (mut spec, elsewhere) = (self.spec.clone(), self.elsewhere.clone());
+        let (spec, elsewhere) = (self.spec.clone(), self.elsewhere.clone());
         let is_elsewhere = elsewhere.is_some();
+        let is_gathered = elsewhere
+            .as_ref()
+            .is_some_and(|elsewhere| elsewhere.gathered);
         let metrics = self.metrics.clone();
         let end = TaskEnd::of(&context);
         let written = async move {
             let (stage, began) = match elsewhere {
                 None => (stage_of_session(&context)?, None),
                 Some(elsewhere) => {
-                    // Of several writers without rows, each would make one.
-                    spec.empty_file = false;
                     let (stage, began) = elsewhere.stage(partition, &context).await?;
                     (stage, Some(began))
                 }
             };
             let mut writer = Writer::new(&spec, &input.schema(), stage, context)?;
+            if is_gathered {
+                writer = writer.handing_on();
+            }
             while let Some(batch) = input.next().await {
                 writer.write(&batch?).await?;
             }
-            let files = writer.finish().await?;
+            let Written { files, handed_on } = writer.finish().await?;
             if let Some(began) = began {
                 let rows: u64 = files.iter().map(|file| file.rows).sum();
                 let count = written(began.writer, &metrics, partition);
                 count.add(usize::try_from(rows).unwrap_or(usize::MAX));
                 began.give_up.keep();
             }
-            Ok(rows::batch(&files)?)
+            let files = rows::batch(&files)?;
+            let handed_on = rows::handing_on(&handed_on)?;
+            Ok(concat_batches(
+                &rows::schema(),
+                std::iter::once(&files).chain(&handed_on),
+            )?)
         };
         let written = async move { end.unless_ended(written).await };
         let written = written.map_err(move |error| match is_elsewhere {

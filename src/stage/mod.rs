@@ -10,7 +10,9 @@
 
 mod elsewhere;
 mod exec;
+mod few;
 mod format;
+mod gather;
 mod numbers;
 mod order;
 mod overflow;
@@ -22,6 +24,7 @@ mod writer;
 pub use elsewhere::StageTask;
 pub use exec::{StageExec, StageSpec, Writers};
 pub use format::{EMPTY_FILE_OPTION, StageFormats, WINDOW_COLUMN_OPTION, spec_of};
+pub use gather::GatherExec;
 pub use numbers::{Lane, Numbering};
 pub use order::{Destinations, StageOrder};
 pub use rows::staged_files;

@@ -4,11 +4,15 @@ use std::sync::Arc;
 
 use chrono::DateTime;
 use datafusion::arrow::array::{
-    Array, AsArray, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array,
+    Array, ArrayRef, AsArray, BinaryArray, RecordBatch, StringArray, TimestampMicrosecondArray,
+    UInt64Array,
 };
+use datafusion::arrow::compute::{filter_record_batch, is_null};
 use datafusion::arrow::datatypes::{
     DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType, UInt64Type,
 };
+use datafusion::arrow::ipc::reader::StreamReader;
+use datafusion::arrow::ipc::writer::StreamWriter;
 use object_store::path::Path;
 
 use crate::error::{Error, Result};
@@ -27,6 +31,9 @@ pub fn schema() -> SchemaRef {
         Field::new("window_max", instant(), true),
         // An `UploadToken` as JSON: only delivery looks inside.
         Field::new("token", DataType::Utf8, false),
+        // In a row of its own, whose other columns say nothing: rows that a writer hands on to
+        // another, as an Arrow stream.
+        Field::new("handed_on", DataType::Binary, true),
     ]))
 }
 
@@ -63,9 +70,60 @@ pub fn batch(files: &[StagedFile]) -> Result<RecordBatch> {
             Arc::new(instants(least)),
             Arc::new(instants(greatest)),
             Arc::new(StringArray::from_iter_values(tokens)),
+            Arc::new(BinaryArray::from_iter(files.iter().map(|_| None::<&[u8]>))),
         ],
     )
     .map_err(|error| Error::internal("cannot write the staged files as rows").with_source(error))
+}
+
+/// A row that carries rows to another writer.
+pub fn handing_on(rows: &[RecordBatch]) -> Result<Option<RecordBatch>> {
+    let Some(first) = rows.first() else {
+        return Ok(None);
+    };
+    let failed = |error| Error::internal("cannot hand rows on").with_source(error);
+    let mut stream = Vec::new();
+    let mut writer = StreamWriter::try_new(&mut stream, first.schema_ref()).map_err(failed)?;
+    for batch in rows {
+        writer.write(batch).map_err(failed)?;
+    }
+    writer.finish().map_err(failed)?;
+    drop(writer);
+    let instants = || TimestampMicrosecondArray::from(vec![None]).with_timezone("UTC");
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from(vec![""])),
+        Arc::new(UInt64Array::from(vec![0])),
+        Arc::new(UInt64Array::from(vec![0])),
+        Arc::new(StringArray::from(vec![""])),
+        Arc::new(instants()),
+        Arc::new(instants()),
+        Arc::new(StringArray::from(vec![""])),
+        Arc::new(BinaryArray::from_vec(vec![&stream])),
+    ];
+    RecordBatch::try_new(schema(), columns)
+        .map(Some)
+        .map_err(failed)
+}
+
+/// The staged files of some rows, and the rows that are handed on.
+pub fn take_apart(batch: &RecordBatch) -> Result<(Vec<StagedFile>, Vec<RecordBatch>)> {
+    let foreign = || Error::internal("these rows are not staged files");
+    let streams = batch
+        .columns()
+        .last()
+        .and_then(|column| column.as_binary_opt::<i32>());
+    let streams = streams.ok_or_else(foreign)?;
+    let failed = |error| foreign().with_source(error);
+    let mut handed_on = Vec::new();
+    for stream in streams.iter().flatten() {
+        let reader = StreamReader::try_new(stream, None).map_err(failed)?;
+        for rows in reader {
+            handed_on.push(rows.map_err(failed)?);
+        }
+    }
+    let is_file = is_null(streams).map_err(failed)?;
+    let files = filter_record_batch(batch, &is_file).map_err(failed)?;
+    Ok((staged_files(&files)?, handed_on))
 }
 
 /// The inverse of [`batch`].
@@ -105,6 +163,8 @@ pub fn staged_files(batch: &RecordBatch) -> Result<Vec<StagedFile>> {
 
 #[cfg(test)]
 mod tests {
+    use datafusion::arrow::compute::concat_batches;
+
     use super::*;
     use crate::layout::{FileFormat, Partition};
 
@@ -142,6 +202,13 @@ mod tests {
                 },
             ),
         ];
-        assert_eq!(staged_files(&batch(&files).unwrap()).unwrap(), files);
+        let rows = batch(&files).unwrap();
+        assert_eq!(staged_files(&rows).unwrap(), files);
+
+        // Some are handed on as they are.
+        let with_rows = handing_on(std::slice::from_ref(&rows)).unwrap().unwrap();
+        assert!(staged_files(&with_rows).is_err());
+        let all = concat_batches(&schema(), [&rows, &with_rows]).unwrap();
+        assert_eq!(take_apart(&all).unwrap(), (files, vec![rows]));
     }
 }

@@ -22,6 +22,7 @@ use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
 use crate::layout::Partition;
 use crate::schema::ExportSchema;
+use crate::stage::few::Few;
 use crate::stage::overflow::Overflow;
 use crate::stage::shard::{Compressing, ShardSettings, SharedPool, write_partition};
 use crate::stage::split::{Group, Splitter, columns_named, taken};
@@ -47,6 +48,13 @@ const QUEUED_BATCHES: usize = 2;
 /// query and the sort.
 const OPENING_SHARE: usize = 4;
 
+/// What a writer has come to.
+pub struct Written {
+    pub files: Vec<StagedFile>,
+    /// Rows of partitions that have few, with their partition columns.
+    pub handed_on: Vec<RecordBatch>,
+}
+
 /// Writes the rows of one input partition of the plan.
 pub struct Writer {
     data_columns: Vec<String>,
@@ -62,6 +70,8 @@ pub struct Writer {
     /// Once it is there, every new partition goes into it.
     overflow: Option<Overflow>,
     empty_file: bool,
+    /// Where rows of partitions that have few are handed on.
+    few: Option<Few>,
     /// Rows taken, to be held against what the files have.
     rows: u64,
 }
@@ -167,8 +177,17 @@ impl Writer {
             open: HashMap::new(),
             overflow: None,
             empty_file: spec.empty_file,
+            few: None,
             rows: 0,
         })
+    }
+
+    /// Rows of partitions that have few are not written but handed on.
+    #[must_use]
+    pub fn handing_on(mut self) -> Self {
+        let format = self.settings.encoding.format();
+        self.few = Some(Few::new(self.settings.stage.target_file_size(format)));
+        self
     }
 
     /// Takes a batch of the query.
@@ -185,7 +204,13 @@ impl Writer {
             .map_err(|error| Error::internal("cannot combine columns").with_source(error))?;
         let mut late = Vec::new();
         for group in self.groups(&combined)? {
-            if self.has_file(&group.partition)? {
+            if self.few.is_some() && !self.open.contains_key(&group.partition) {
+                // Copied: what waits must not keep the whole batch.
+                let mut places = Vec::new();
+                group.rows.add_to(&mut places);
+                let rows = taken(&combined, places)?;
+                self.write_or_wait(group.partition, rows).await?;
+            } else if self.has_file(&group.partition)? {
                 let rows = self.data(&group.rows.of(&combined)?)?;
                 if let Some(open) = self.open.get_mut(&group.partition) {
                     open.send(rows).await?;
@@ -200,15 +225,7 @@ impl Writer {
         // All late partitions together: the sort pays for each batch, however small.
         late.sort_unstable();
         let late = taken(&combined, late)?;
-        let overflow = match &mut self.overflow {
-            Some(overflow) => overflow,
-            None => self.overflow.insert(Overflow::new(
-                &self.combined,
-                self.data_columns.len(),
-                &self.context,
-            )?),
-        };
-        overflow.write(&late).await
+        self.overflow()?.write(&late).await
     }
 
     fn groups(&self, combined: &RecordBatch) -> Result<Vec<Group>> {
@@ -222,6 +239,40 @@ impl Writer {
         let columns = combined.columns()[..self.data_columns.len()].to_vec();
         RecordBatch::try_new(Arc::clone(&self.settings.schema), columns)
             .map_err(|error| Error::internal("cannot take columns apart").with_source(error))
+    }
+
+    /// Writes rows of one partition, or has them wait for more.
+    async fn write_or_wait(&mut self, partition: Partition, rows: RecordBatch) -> Result<()> {
+        let Some(few) = &mut self.few else {
+            return self.write_now(&partition, &rows).await;
+        };
+        if let Some((partition, waited)) = few.add(partition, rows) {
+            for rows in &waited {
+                self.write_now(&partition, rows).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn write_now(&mut self, partition: &Partition, combined: &RecordBatch) -> Result<()> {
+        if !self.has_file(partition)? {
+            return self.overflow()?.write(combined).await;
+        }
+        let rows = self.data(combined)?;
+        match self.open.get_mut(partition) {
+            Some(open) => open.send(rows).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Where rows of late partitions go.
+    fn overflow(&mut self) -> Result<&mut Overflow> {
+        if self.overflow.is_none() {
+            let first = self.data_columns.len();
+            self.overflow = Some(Overflow::new(&self.combined, first, &self.context)?);
+        }
+        let overflow = self.overflow.as_mut();
+        overflow.ok_or_else(|| Error::internal("late rows have nowhere to go"))
     }
 
     /// Whether the partition has an open file; it gets one if one more may be open.
@@ -269,7 +320,7 @@ impl Writer {
     }
 
     /// Ends all files. Nothing of them is visible.
-    pub async fn finish(mut self) -> Result<Vec<StagedFile>> {
+    pub async fn finish(mut self) -> Result<Written> {
         let mut open: Vec<OpenPartition> = std::mem::take(&mut self.open).into_values().collect();
         if open.is_empty() && self.empty_file {
             open.push(self.open_partition(Partition::default(), true)?);
@@ -286,14 +337,16 @@ impl Writer {
             files.extend(self.write_overflow(overflow).await?);
         }
         files.sort_by(|a, b| a.shard.cmp(&b.shard));
+        let handed_on = self.few.take().map(Few::rest).unwrap_or_default();
         let encoded: u64 = files.iter().map(|file| file.rows).sum();
-        if encoded != self.rows {
+        let rest: u64 = handed_on.iter().map(|batch| batch.num_rows() as u64).sum();
+        if encoded + rest != self.rows {
             return Err(Error::internal(format!(
-                "the query gave {} rows, the files have {encoded}",
+                "the query gave {} rows, the files have {encoded}, and {rest} are handed on",
                 self.rows
             )));
         }
-        Ok(files)
+        Ok(Written { files, handed_on })
     }
 
     async fn write_overflow(&mut self, overflow: Overflow) -> Result<Vec<StagedFile>> {

@@ -15,8 +15,8 @@ use crate::support::{
 use crate::world::{set_views, view, world};
 use processes::Cluster;
 
-/// So small that the events of a day are several tasks.
-const TASK_SIZE: [&str; 2] = ["--task-size", "100KiB"];
+/// So small that the events of a day are several tasks, and those of a task not few.
+const TASK_SIZE: [&str; 4] = ["--task-size", "100KiB", "--target-file-size", "1MiB"];
 
 const DAY: [&str; 2] = ["--date", "2026-01-15"];
 
@@ -129,6 +129,7 @@ fn one_two_and_three_executors_give_the_rows_of_one_machine(place: Place) {
         assert_eq!(sources(&sandbox.place), read, "{executors} executors");
         let files = files(&sandbox.place);
         assert_eq!(files["pageview_events"], 6, "one for each task");
+        assert_eq!(files["slotclicked_events"], 1, "few rows are gathered");
         // An aggregate of much is little: again one file for each partition.
         let counted = expected.keys().filter(|key| key.starts_with("counts "));
         assert_eq!(files["counts"], counted.count());
@@ -263,7 +264,9 @@ fn names_of_writers_side_by_side_are_never_used_again(place: Place) {
         sandbox.write(&file, gzip(&format!("{}\n", received(id))));
     }
     let cluster = Cluster::start(&sandbox, 2);
-    let args = [&DAY[..], &["views", "--task-size", "1", "--rerun"]].concat();
+    // No row is few where files are so small.
+    let small = ["--task-size", "1", "--target-file-size", "1KiB"];
+    let args = [&DAY[..], &["views", "--rerun"], &small].concat();
     let mut seen: Vec<String> = Vec::new();
     for _ in 0..2 {
         sandbox.run_on(&cluster.url, &args).succeeded();
