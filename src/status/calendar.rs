@@ -97,7 +97,8 @@ impl TableStatus {
 
 /// The days from `first` to `last` of one table.
 pub fn calendar(found: &Found, first: Cycle, last: Cycle) -> TableStatus {
-    let sync_mode = found.manifests.last().map(|manifest| manifest.sync_mode);
+    let newest = found.newest.as_ref();
+    let sync_mode = newest.map(|manifest| manifest.sync_mode);
     let mut earlier: Vec<u64> = Vec::new();
     let mut days = Vec::new();
     for cycle in Cycle::range(first, last) {
@@ -120,7 +121,6 @@ pub fn calendar(found: &Found, first: Cycle, last: Cycle) -> TableStatus {
         };
         days.push(day);
     }
-    let newest = found.manifests.last();
     let trailing = &earlier[earlier.len().saturating_sub(TRAILING)..];
     TableStatus {
         table: found.table.clone(),
@@ -151,7 +151,7 @@ fn is_due(found: &Found, sync_mode: Option<SyncMode>, cycle: Cycle, last: Cycle)
         // Nothing is caught up but the last day.
         Some(SyncMode::Snapshot) => cycle == last && newest < last,
         Some(SyncMode::Incremental) => cycle > first,
-        // All of it is older than the calendar.
+        // All that was published is taken back.
         None => cycle > newest && cycle == last,
     }
 }

@@ -58,6 +58,8 @@ pub struct Found {
     pub table: TableName,
     /// The newest revision of each cycle in the calendar, oldest first.
     pub manifests: Vec<Manifest>,
+    /// The newest of all, even if it is older than the calendar.
+    pub newest: Option<Manifest>,
     /// The first and the last cycle that were ever published.
     pub ever: Option<(Cycle, Cycle)>,
     /// Cycles before the calendar that are due.
@@ -129,6 +131,13 @@ async fn find(
         .buffered(CONCURRENT_READS)
         .try_collect()
         .await?;
+    let older = history.current().last().filter(|_| manifests.is_empty());
+    let newest = match older {
+        Some(name) if !history.memory.damaged.contains(&name.cycle) => {
+            Some(delivery::read_manifest(destination, &name).await?)
+        }
+        _ => manifests.last().cloned(),
+    };
     let mut troubles: Vec<Trouble> = manifests.iter().flat_map(set_aside).collect();
     let unfinished = match open {
         Open::Publication(entry) => {
@@ -149,6 +158,7 @@ async fn find(
     let cycles: Vec<Cycle> = history.current().map(|name| name.cycle).collect();
     Ok(Found {
         manifests,
+        newest,
         ever: cycles.first().copied().zip(cycles.last().copied()),
         damaged: history.memory.damaged.iter().copied().collect(),
         unfinished,

@@ -73,6 +73,10 @@ fn every_day_has_its_state(place: Place) {
     sandbox.set_clock("2026-01-16T03:00:00Z");
     let earlier = status(&sandbox, &["--days", "2"]).succeeded();
     earlier.says("views  !#").says("1 cycles missing");
+    // All that is published is older than the calendar.
+    sandbox.set_clock("2026-02-20T03:00:00Z");
+    let later = status(&sandbox, &["--days", "3"]).succeeded();
+    later.says("views  !!!").says("sites  ..!");
 }
 
 fn an_odd_day_is_held_against_those_before(place: Place) {
