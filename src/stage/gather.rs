@@ -3,11 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use datafusion::arrow::array::RecordBatch;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{Distribution, EquivalenceProperties, PhysicalExpr};
-use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, Partitioning,
@@ -19,8 +20,8 @@ use crate::engine_error::for_elsewhere;
 use crate::source::written;
 use crate::stage::elsewhere::{Began, StageTask};
 use crate::stage::exec::StageSpec;
-use crate::stage::rows;
 use crate::stage::writer::Writer;
+use crate::stage::{Stage, rows};
 use crate::task::TaskEnd;
 
 /// Takes the rows of staged files from all writers of a plan, and what they handed on; yields the
@@ -139,11 +140,11 @@ impl ExecutionPlan for GatherExec {
 async fn gather(
     mut input: SendableRecordBatchStream,
     spec: &StageSpec,
-    stage: Arc<crate::stage::Stage>,
+    stage: Arc<Stage>,
     began: Began,
     context: &Arc<TaskContext>,
-    count: impl FnOnce(u64) -> datafusion::physical_plan::metrics::Count,
-) -> Result<datafusion::arrow::array::RecordBatch> {
+    count: impl FnOnce(u64) -> Count,
+) -> Result<RecordBatch> {
     let mut files = Vec::new();
     let mut writer: Option<Writer> = None;
     while let Some(batch) = input.try_next().await? {

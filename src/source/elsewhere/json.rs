@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
 use datafusion::datasource::table_schema::TableSchema;
@@ -170,7 +171,7 @@ impl JsonTaskExec {
 
 impl JsonTask {
     /// The columns that come out, before any filter.
-    pub fn output(&self, schema: &TableSchema) -> Result<datafusion::arrow::datatypes::SchemaRef> {
+    pub fn output(&self, schema: &TableSchema) -> Result<SchemaRef> {
         Ok(Arc::clone(Columns::new(schema, &self.projection)?.output()))
     }
 }

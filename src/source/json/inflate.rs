@@ -220,7 +220,8 @@ mod tests {
     }
 
     fn inflate(stored: &[u8], capacity: usize) -> Option<Vec<u8>> {
-        let mut text = Vec::with_capacity(capacity);
+        // The buffer may be larger than what may be written.
+        let mut text = Vec::with_capacity(2 * capacity);
         let whole = Inflater::new().unwrap().gzip(stored, &mut text, capacity);
         whole.then_some(text)
     }
@@ -281,6 +282,19 @@ mod tests {
         assert_eq!(slice, "ext");
         drop(slice);
         assert_eq!(waiting.join().unwrap(), Some((address.addr(), 0)));
+    }
+
+    #[test]
+    fn a_file_that_is_a_little_larger_fits_into_the_same_buffer() {
+        let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(3000));
+        let buffer = Buffer::new(2000, MemoryConsumer::new("test").register(&pool));
+        let taken = buffer.take(600, 0).unwrap();
+        let address = taken.as_ptr();
+        assert_eq!(pool.reserved(), 600);
+        buffer.give_back(taken);
+        let again = buffer.take(1000, 0).unwrap();
+        assert_eq!(again.as_ptr(), address);
+        assert_eq!(pool.reserved(), 1000);
     }
 
     #[test]

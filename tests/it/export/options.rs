@@ -67,6 +67,25 @@ fn a_definition_can_ask_for_a_bloom_filter() {
     assert!(group.get_column_bloom_filter(1).is_none());
 }
 
+/// Ids stand in the file as they are, unless the definition says otherwise.
+#[test]
+fn a_definition_decides_about_dictionaries_where_it_says_so() {
+    let sandbox = world(Place::local());
+    let sites = (100..500).map(|id| format!("{{\"id\":{id},\"name\":\"same\"}}\n"));
+    sandbox.write("raw/sites/more.json", sites.collect::<String>());
+    for (rest, of_id) in [("", false), ("OPTIONS ('dictionary_enabled' 'true')", true)] {
+        let text = format!("COPY (SELECT id, name FROM sites) TO 'sites' {rest}");
+        sandbox.write("sql/sites.sql", text);
+        let day = ["--date", "2026-01-15", "--rerun", "sites"];
+        sandbox.run(&day).succeeded();
+        let keys = sandbox.place.keys_below("data/sites/");
+        let file = SerializedFileReader::new(sandbox.place.read(&keys[0])).expect("Parquet");
+        let group = file.metadata().row_group(0);
+        let dictionaries = [0, 1].map(|n| group.column(n).dictionary_page_offset().is_some());
+        assert_eq!(dictionaries, [of_id, true], "{rest}");
+    }
+}
+
 fn compression(sandbox: &Sandbox, table: &str) -> Compression {
     let keys = sandbox.place.keys_below(&format!("data/{table}/"));
     let file = SerializedFileReader::new(sandbox.place.read(&keys[0])).expect("a Parquet file");
