@@ -100,6 +100,7 @@ impl TableProvider for FixedTable {
         let scan = self.files.freeze("", &files, false);
         let asked = Asked {
             projection,
+            leaves: None,
             filters,
             limit,
         };

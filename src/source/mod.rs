@@ -14,8 +14,9 @@
 //! | `prune`, `bounds`, `folder_time` | which folders a query cannot need |
 //! | `frozen`, `scan_log` | what was read, on record |
 //! | `rejects` | malformed lines |
-//! | `search` | in which file and line a row is |
+//! | `search`, `reads` | in which file and line a row is, and what a query reads of it |
 //! | `json` | JSON lines to batches |
+//! | `usage`, `leaves` | which parts of a query's columns are used, and so decoded |
 //! | `row_filter` | the conditions of a query on the rows of a scan |
 //! | `share`, `feed` | one pass over a source for many tables |
 //! | `elsewhere` | scans in tasks of other machines |
@@ -31,10 +32,12 @@ mod folder;
 mod folder_time;
 mod frozen;
 mod json;
+mod leaves;
 mod location;
 mod options;
 mod planned;
 mod prune;
+mod reads;
 mod rejects;
 mod row_filter;
 mod sample;
@@ -45,6 +48,7 @@ mod share;
 mod table;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod views;
 
 use std::collections::BTreeSet;
@@ -62,6 +66,7 @@ pub use json::Compression;
 #[doc(hidden)]
 pub use json::JsonLines;
 pub use planned::PlannedSource;
+pub use reads::Reads;
 pub use rejects::{MaxRejects, Reject};
 pub use sample::{Sample, sample};
 pub use scan_log::{ScanLog, ScanProgress, SourceScan};
@@ -73,6 +78,7 @@ use crate::error::{Error, Result};
 use declare::{Declaration, Declared, TableDeclaration};
 use location::Location;
 use table::SourceTable;
+use usage::UsedLeaves;
 use views::View;
 
 /// Every declared source, sorted by name. Names are unique, since they are file names.
@@ -147,7 +153,8 @@ impl Sources {
 
     /// Registers the tables, then the views, in the session's default catalog and schema.
     ///
-    /// Nothing is listed or read before a query is planned.
+    /// Nothing is listed or read before a query is planned. The session's optimizer gets a rule
+    /// that has to stay its last.
     ///
     /// # Errors
     /// As [`Self::locations`]; and a type, partition column, option or view that is wrong.
@@ -168,6 +175,7 @@ impl Sources {
                 }),
                 Declared::Table(_) => None,
             });
+        ctx.add_optimizer_rule(Arc::new(UsedLeaves));
         views::register(ctx, views.collect()).await
     }
 

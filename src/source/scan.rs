@@ -95,7 +95,7 @@ impl Files {
         let groups = spread(files.clone(), tasks);
         match self.format {
             SourceFormat::Json(compression) => {
-                let columns = Columns::new(&self.schema, &self.projection(&asked))?;
+                let columns = Columns::new(&self.schema, &self.projection(&asked), asked.leaves)?;
                 let settings = ReadSettings {
                     store: self.store.clone(),
                     compression,
@@ -105,7 +105,7 @@ impl Files {
                 let offer = offers.is_some().then(|| {
                     offer(How::Json {
                         settings: settings.clone(),
-                        columns: columns.clone(),
+                        columns: Box::new(columns.clone()),
                     })
                 });
                 Ok(Arc::new(JsonLinesExec::new(
@@ -176,6 +176,9 @@ impl Files {
 pub(super) struct Asked<'a> {
     /// The columns of the files, then those of the folders; `None` is all.
     pub(super) projection: Option<&'a Vec<usize>>,
+    /// One flag for each leaf of the files' columns: those that are not used may be NULL; `None`
+    /// is all.
+    pub(super) leaves: Option<&'a [bool]>,
     /// Rows that fail them are not needed, but may come.
     pub(super) filters: &'a [Expr],
     pub(super) limit: Option<usize>,

@@ -17,8 +17,9 @@ use serde::Serialize;
 
 use super::FixedTable;
 use super::frozen::{SourceFile, digest};
-use super::json::{Compression, FoundLine, decode_line, find_lines};
+use super::json::{Columns, Compression, FoundLine, LineSchema, decode_line, find_lines};
 use super::location::key_url;
+use super::reads::Reads;
 use super::scan::Files;
 use super::table::{SourceFormat, SourceTable};
 use crate::engine_error::from_datafusion;
@@ -204,7 +205,7 @@ impl SourceFiles {
                 .map(|field| field.as_ref().clone())
                 .collect(),
         ));
-        let is_wanted = ident(wanted.column.field(0).name()).eq(lit(value.clone()));
+        let is_wanted = ident(wanted.column.schema().field(0).name()).eq(lit(value.clone()));
         let rows = context.read_table(Arc::<FixedTable>::clone(&table));
         let rows = rows.and_then(|rows| rows.filter(is_wanted.clone()));
         let rows = rows.map_err(from_datafusion)?.collect().await;
@@ -256,7 +257,7 @@ impl SourceFiles {
 /// What is searched for.
 #[derive(Debug, Clone)]
 struct Wanted {
-    column: SchemaRef,
+    column: LineSchema,
     /// `None` where the text is no value of the column.
     value: Option<ScalarValue>,
     text: Finder<'static>,
@@ -271,7 +272,7 @@ impl Wanted {
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':'));
         Self {
-            column: Arc::new(Schema::new(vec![field.clone()])),
+            column: LineSchema::all(Arc::new(Schema::new(vec![field.clone()]))),
             is_plain: is_plain && field.data_type().is_string(),
             text: Finder::new(text).into_owned(),
             value,
@@ -284,7 +285,7 @@ impl Wanted {
         if self.is_plain && !is_mentioned {
             return false;
         }
-        match decode_line(Arc::clone(&self.column), line) {
+        match decode_line(&self.column, line) {
             Err(_) => is_mentioned,
             Ok(row) => {
                 let value = ScalarValue::try_from_array(row.column(0), 0);
@@ -295,19 +296,21 @@ impl Wanted {
 }
 
 impl Found {
-    /// The row as a scan of these columns of the table reads it; the others are NULL. `Err` is why
-    /// the line is malformed.
-    pub fn row(&self, columns: Option<&[usize]>) -> Result<RecordBatch, String> {
+    /// The row as scans read it that read `reads` of the table; all else is NULL. `Err` is why the
+    /// line is malformed.
+    pub fn row(&self, reads: Option<&Reads>) -> Result<RecordBatch, String> {
         let schema = self.table.schema.table_schema();
         let inside = self.table.schema.file_schema().fields().len();
-        let is_read = |index: usize| columns.is_none_or(|columns| columns.contains(&index));
+        let is_read = |index: usize| reads.is_none_or(|reads| reads.has(index));
         let line = match &self.content {
             Content::Row(row) => return Ok(row.clone()),
             Content::Line(line) => line,
         };
         let read: Vec<usize> = (0..inside).filter(|index| is_read(*index)).collect();
-        let projected = schema.project(&read).map_err(|error| error.to_string())?;
-        let decoded = decode_line(Arc::new(projected), line)?;
+        let leaves = reads.map(Reads::leaves);
+        let columns = Columns::new(&self.table.schema, &read, leaves);
+        let columns = columns.map_err(|error| error.to_string())?;
+        let decoded = decode_line(columns.decoded(), line)?;
 
         let mut decoded = decoded.columns().iter();
         let mut values: Vec<ArrayRef> = Vec::new();

@@ -17,6 +17,7 @@ use super::expand::{Expansion, TimePruning};
 use super::folder_time::TimeFolders;
 use super::frozen::SourceFile;
 use super::json::Compression;
+use super::leaves::count_all;
 use super::location::Location;
 use super::prune::{PartitionFilters, decided_by_partitions};
 use super::scan::{Asked, Files};
@@ -44,12 +45,14 @@ pub(super) struct TimeRule {
 }
 
 /// A declared source: folders that are listed anew for every scan.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct SourceTable {
     name: String,
     location: Location,
     files: Files,
     time: Option<TimeRule>,
+    /// One flag for each leaf of the files' columns: those that are not used may be NULL.
+    leaves: Option<Vec<bool>>,
 }
 
 impl SourceTable {
@@ -66,7 +69,28 @@ impl SourceTable {
             },
             location,
             time: spec.time,
+            leaves: None,
         }
+    }
+
+    /// The same table, for a scan that uses only some leaves of its columns; `None` is all. Those
+    /// of the folders may follow.
+    pub(super) fn with_leaves(&self, leaves: Option<Vec<bool>>) -> Self {
+        let in_files = count_all(self.files.schema.file_schema().fields());
+        let leaves = leaves.and_then(|leaves| leaves.get(..in_files).map(<[bool]>::to_vec));
+        Self {
+            leaves,
+            ..self.clone()
+        }
+    }
+
+    pub(super) fn leaves(&self) -> Option<&[bool]> {
+        self.leaves.as_deref()
+    }
+
+    /// The columns that are in the files.
+    pub(super) fn file_schema(&self) -> &SchemaRef {
+        self.files.schema.file_schema()
     }
 
     /// What a scan with these filters reads, to be searched.
@@ -143,6 +167,7 @@ impl TableProvider for SourceTable {
         }
         let asked = Asked {
             projection,
+            leaves: self.leaves(),
             filters,
             limit,
         };

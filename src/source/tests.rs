@@ -4,6 +4,7 @@ mod declaring;
 mod parquet;
 mod pruning;
 mod reading;
+mod usage;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -73,9 +73,7 @@ pub async fn explain(
     scanned: &Scanned<'_>,
     found: &Found,
 ) -> Result<Explained> {
-    let columns = scanned.columns.get(&found.source);
-    let columns: Option<Vec<usize>> = columns.map(|columns| columns.iter().copied().collect());
-    let row = match found.row(columns.as_deref()) {
+    let row = match found.row(scanned.reads.get(&found.source)) {
         Ok(row) => row,
         Err(reason) => return Ok(Explained::rejected(reason)),
     };

@@ -15,7 +15,7 @@ use super::report::Searched;
 use crate::definition::Definition;
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, ErrorKind, Result};
-use crate::source::{Found, SourceFiles, declared_name};
+use crate::source::{Found, Reads, SourceFiles, declared_name};
 
 /// A definition and what it reads in the cycle.
 pub struct Scanned<'a> {
@@ -25,8 +25,8 @@ pub struct Scanned<'a> {
     /// As it would run: filters are as near to the scans as they can be.
     pub optimized: LogicalPlan,
     pub scans: Vec<SourceFiles>,
-    /// The columns that it reads of each source; all where there is no entry.
-    pub columns: BTreeMap<String, BTreeSet<usize>>,
+    /// What it reads of each source; all where there is no entry.
+    pub reads: BTreeMap<String, Reads>,
     /// Whether any of its sources has the column.
     pub has_column: bool,
     /// Source and URL of every file.
@@ -99,7 +99,7 @@ impl Sources {
             plan,
             optimized: optimized.clone(),
             scans: Vec::new(),
-            columns: BTreeMap::new(),
+            reads: BTreeMap::new(),
             has_column: false,
             files: BTreeSet::new(),
         };
@@ -111,9 +111,13 @@ impl Sources {
                 continue;
             };
             scanned.has_column = true;
-            if let Some(columns) = &scan.projection {
-                let known = scanned.columns.entry(name.to_owned()).or_default();
-                known.extend(columns);
+            if let Some(reads) = Reads::of(&scan) {
+                match scanned.reads.get_mut(name) {
+                    Some(known) => known.merge(&reads),
+                    None => {
+                        scanned.reads.insert(name.to_owned(), reads);
+                    }
+                }
             }
             let filters = unnormalize_cols(scan.filters);
             match SourceFiles::of(table.as_ref(), &context.state(), &filters).await {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, internal_err};
+use datafusion::common::{Result, internal_err, project_schema};
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -44,6 +44,8 @@ pub struct JsonTask {
     compression: Compression,
     /// Over the columns of the files, then those of the folders.
     projection: Vec<usize>,
+    /// One flag for each leaf of the columns of the files; all are used where there are none.
+    leaves: Option<Vec<bool>>,
     /// Whether malformed lines fail the scan.
     set_aside: bool,
 }
@@ -94,6 +96,7 @@ impl JsonLinesExec {
             store: settings.store.as_str().to_owned(),
             compression: settings.compression,
             projection: self.columns().projection().to_vec(),
+            leaves: self.columns().leaves().map(<[bool]>::to_vec),
             set_aside: self.scan().rejects.is_some(),
         };
         JsonTaskExec::new(
@@ -113,7 +116,7 @@ impl JsonTaskExec {
         conditions: Vec<Arc<dyn PhysicalExpr>>,
         lists: Arc<dyn ExecutionPlan>,
     ) -> Result<Self> {
-        let columns = Columns::new(&schema, &task.projection)?;
+        let columns = Columns::new(&schema, &task.projection, task.leaves.as_deref())?;
         let parts = lists.properties().output_partitioning().partition_count();
         let properties = PlanProperties::new(
             EquivalenceProperties::new(Arc::clone(columns.output())),
@@ -172,7 +175,7 @@ impl JsonTaskExec {
 impl JsonTask {
     /// The columns that come out, before any filter.
     pub fn output(&self, schema: &TableSchema) -> Result<SchemaRef> {
-        Ok(Arc::clone(Columns::new(schema, &self.projection)?.output()))
+        project_schema(schema.table_schema(), Some(&self.projection))
     }
 }
 
@@ -182,9 +185,10 @@ impl DisplayAs for JsonTaskExec {
         let names: Vec<&str> = fields.map(|field| field.name().as_str()).collect();
         write!(
             f,
-            "JsonTaskExec: source={}, columns=[{}]{}",
+            "JsonTaskExec: source={}, columns=[{}]{}{}",
             self.task.source,
             names.join(", "),
+            self.columns.decoded(),
             self.filter
         )
     }

@@ -1,11 +1,16 @@
 //! From decoded columns to those of a scan.
 
+use std::fmt;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::arrow::error::ArrowError;
 use datafusion::common::{Result, ScalarValue, internal_err, project_schema};
 use datafusion::datasource::table_schema::TableSchema;
+
+use super::super::leaves::{count_all, places};
+use super::decode::LineDecoder;
 
 /// Where each column of a scan's output comes from.
 #[derive(Debug, Clone)]
@@ -16,9 +21,34 @@ pub(in super::super) struct Columns {
     /// The file's columns that are needed, by their places in the file's schema, in the order of
     /// [`Self::decoded`].
     needed: Vec<usize>,
-    /// The columns that are decoded from the lines.
-    decoded: SchemaRef,
+    /// Which leaves of the file's columns are used; `None` is all of those needed.
+    leaves: Option<Vec<bool>>,
+    /// What is decoded from the lines.
+    decoded: LineSchema,
     origins: Vec<Origin>,
+}
+
+/// What of a line is decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) struct LineSchema {
+    schema: SchemaRef,
+    /// One flag for each of its leaves: those that are not decoded are NULL. `None` is all.
+    leaves: Option<Vec<bool>>,
+}
+
+/// What is decoded for several scans together.
+pub(super) struct Union {
+    pub(super) decoded: LineSchema,
+    /// One for each of the scans.
+    pub(super) shares: Vec<Share>,
+}
+
+/// What one of the scans has of it.
+pub(super) struct Share {
+    /// Where its decoded columns stand among those of all.
+    pub(super) places: Vec<usize>,
+    /// Nothing is decoded that it does not need.
+    pub(super) is_all: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -30,13 +60,24 @@ enum Origin {
 }
 
 impl Columns {
-    /// `projection` is over the columns of the files, then those of the folders.
+    /// `projection` is over the columns of the files, then those of the folders; `leaves` has one
+    /// flag for each leaf of the files' columns. Leaves that are not used may be NULL.
     ///
     /// # Errors
-    /// Where a column does not exist.
-    pub(in super::super) fn new(schema: &TableSchema, projection: &[usize]) -> Result<Self> {
+    /// Where a column does not exist, or there are not as many flags as leaves.
+    pub(in super::super) fn new(
+        schema: &TableSchema,
+        projection: &[usize],
+        leaves: Option<&[bool]>,
+    ) -> Result<Self> {
         let output = project_schema(schema.table_schema(), Some(&projection.to_vec()))?;
-        let in_files = schema.file_schema().fields().len();
+        let file_fields = schema.file_schema().fields();
+        if let Some(leaves) = leaves
+            && leaves.len() != count_all(file_fields)
+        {
+            return internal_err!("{} flags for the leaves of a source", leaves.len());
+        }
+        let in_files = file_fields.len();
         let (mut needed, mut origins) = (Vec::new(), Vec::new());
         for column in projection {
             if *column < in_files {
@@ -46,10 +87,12 @@ impl Columns {
                 origins.push(Origin::Folder(*column - in_files));
             }
         }
+        let decoded = LineSchema::new(schema, &needed, leaves);
         Ok(Self {
             output,
             projection: projection.to_vec(),
-            decoded: decoded(schema, &needed),
+            leaves: decoded.leaves.as_ref().and(leaves).map(<[bool]>::to_vec),
+            decoded,
             needed,
             origins,
         })
@@ -63,25 +106,30 @@ impl Columns {
         &self.projection
     }
 
-    pub(super) fn decoded(&self) -> &SchemaRef {
+    /// Which leaves of the files' columns are used; `None` is all of those in the projection.
+    pub(in super::super) fn leaves(&self) -> Option<&[bool]> {
+        self.leaves.as_deref()
+    }
+
+    pub(in super::super) fn decoded(&self) -> &LineSchema {
         &self.decoded
     }
 
-    /// The schema that holds what each of `all` needs, and for each of them the place of its
-    /// decoded columns in it.
-    pub(super) fn union(schema: &TableSchema, all: &[&Columns]) -> (SchemaRef, Vec<Vec<usize>>) {
-        let mut union: Vec<usize> = all
-            .iter()
-            .flat_map(|columns| columns.needed.clone())
-            .collect();
-        union.sort_unstable();
-        union.dedup();
-        let places = all.iter().map(|columns| {
-            let place = |column: &usize| union.partition_point(|other| other < column);
-            columns.needed.iter().map(place).collect()
+    /// What holds all that each of `all` needs.
+    pub(super) fn union(schema: &TableSchema, all: &[&Columns]) -> Union {
+        let decoded = decoded_for(schema, all);
+        let needed = needed_by(all);
+        let shares = all.iter().map(|columns| {
+            let place = |column: &usize| needed.partition_point(|other| other < column);
+            Share {
+                places: columns.needed.iter().map(place).collect(),
+                is_all: decoded_for(schema, &[columns]) == decoded,
+            }
         });
-        let places = places.collect();
-        (decoded(schema, &union), places)
+        Union {
+            shares: shares.collect(),
+            decoded,
+        }
     }
 
     /// Adds the folder's values to decoded rows.
@@ -109,10 +157,172 @@ impl Columns {
     }
 }
 
-fn decoded(schema: &TableSchema, columns: &[usize]) -> SchemaRef {
+impl LineSchema {
+    /// Of these columns of the files the leaves that are flagged.
+    fn new(schema: &TableSchema, columns: &[usize], leaves: Option<&[bool]>) -> Self {
+        let all: Vec<_> = places(schema.file_schema().fields(), 0).collect();
+        let columns = columns.iter().filter_map(|column| all.get(*column));
+        let (mut fields, mut flags) = (Vec::new(), Vec::new());
+        for (field, place) in columns {
+            fields.push(Arc::clone(field));
+            let of_field = leaves.and_then(|leaves| leaves.get(place.clone()));
+            flags.extend(of_field.unwrap_or_default());
+        }
+        Self {
+            schema: Arc::new(Schema::new(fields)),
+            leaves: flags.contains(&false).then_some(flags),
+        }
+    }
+
+    /// All of these columns.
+    pub(in super::super) fn all(schema: SchemaRef) -> Self {
+        Self {
+            schema,
+            leaves: None,
+        }
+    }
+
+    pub(in super::super) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// # Errors
+    /// Where a type cannot be read from JSON.
+    pub(super) fn decoder(&self, batch_size: usize) -> Result<LineDecoder, ArrowError> {
+        let schema = Arc::clone(&self.schema);
+        LineDecoder::new(schema, batch_size, self.leaves.as_deref())
+    }
+}
+
+/// How many leaves are decoded, where that is not all.
+impl fmt::Display for LineSchema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(leaves) = &self.leaves else {
+            return Ok(());
+        };
+        let used = leaves.iter().filter(|is_used| **is_used).count();
+        write!(f, ", leaves={used} of {}", leaves.len())
+    }
+}
+
+/// The columns of the files that any of `all` needs, in their order.
+fn needed_by(all: &[&Columns]) -> Vec<usize> {
+    let needed = all.iter().flat_map(|columns| &columns.needed);
+    let mut needed: Vec<usize> = needed.copied().collect();
+    needed.sort_unstable();
+    needed.dedup();
+    needed
+}
+
+/// Of each column, the leaves that any of those use that need it.
+fn decoded_for(schema: &TableSchema, all: &[&Columns]) -> LineSchema {
     let fields = schema.file_schema().fields();
-    let fields = columns
-        .iter()
-        .filter_map(|column| fields.get(*column).cloned());
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    let mut leaves = vec![false; count_all(fields)];
+    for columns in all {
+        for (column, (_, place)) in places(fields, 0).enumerate() {
+            if !columns.needed.contains(&column) {
+                continue;
+            }
+            let own = columns
+                .leaves
+                .as_ref()
+                .and_then(|own| own.get(place.clone()));
+            let any = leaves.get_mut(place).into_iter().flatten();
+            for (n, any) in any.enumerate() {
+                *any |= own
+                    .and_then(|own| own.get(n))
+                    .is_none_or(|is_used| *is_used);
+            }
+        }
+    }
+    LineSchema::new(schema, &needed_by(all), Some(&leaves))
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::arrow::datatypes::{DataType, Field, Fields};
+
+    use super::*;
+
+    /// `a`, `p` of `x`, `y` and `q` of `z`, then `b`.
+    fn schema() -> TableSchema {
+        let number = |name: &str| Field::new(name, DataType::Int64, true);
+        let object = |name: &str, members: Vec<Field>| {
+            Field::new(name, DataType::Struct(Fields::from(members)), true)
+        };
+        let p = object(
+            "p",
+            vec![number("x"), number("y"), object("q", vec![number("z")])],
+        );
+        let fields = vec![number("a"), p, number("b")];
+        TableSchema::builder(Arc::new(Schema::new(fields))).build()
+    }
+
+    /// `leaves` as text: `1` is used.
+    fn columns(projection: &[usize], leaves: &str) -> Columns {
+        let leaves: Vec<bool> = leaves.chars().map(|leaf| leaf == '1').collect();
+        Columns::new(&schema(), projection, Some(&leaves)).unwrap()
+    }
+
+    fn flags(decoded: &LineSchema) -> Option<String> {
+        let flags = decoded.leaves.as_ref()?.iter();
+        Some(flags.map(|leaf| if *leaf { '1' } else { '0' }).collect())
+    }
+
+    #[test]
+    fn leaves_of_columns_that_are_not_needed_do_not_count() {
+        let schema = schema();
+        assert_eq!(
+            flags(columns(&[1], "00101").decoded()),
+            Some("010".to_owned())
+        );
+        assert_eq!(
+            columns(&[1], "00101").decoded().to_string(),
+            ", leaves=1 of 3"
+        );
+        assert_eq!(
+            flags(columns(&[2, 1], "01011").decoded()),
+            Some("1101".to_owned())
+        );
+        // All of what is needed: none is left out.
+        let all = columns(&[1], "01110");
+        assert_eq!((flags(all.decoded()), all.leaves()), (None, None));
+        assert_eq!(all.decoded().to_string(), "");
+        assert!(Columns::new(&schema, &[1], Some(&[true; 4])).is_err());
+        assert!(Columns::new(&schema, &[3], None).is_err());
+    }
+
+    #[test]
+    fn a_union_has_what_any_uses_of_a_column_it_needs() {
+        let schema = schema();
+        let url = columns(&[0, 1], "11000");
+        let kind = columns(&[1], "10101");
+        let union = Columns::union(&schema, &[&url, &kind]);
+        assert_eq!(union.decoded.schema().fields().len(), 2);
+        // The `a` of the second is of no column that it needs.
+        assert_eq!(flags(&union.decoded), Some("1110".to_owned()));
+        let places: Vec<_> = union
+            .shares
+            .iter()
+            .map(|share| share.places.clone())
+            .collect();
+        assert_eq!(places, [vec![0, 1], vec![1]]);
+        assert!(union.shares.iter().all(|share| !share.is_all));
+
+        // The same columns, but not the same leaves.
+        let other = columns(&[0, 1], "10010");
+        let union = Columns::union(&schema, &[&url, &other]);
+        assert_eq!(flags(&union.decoded), Some("1101".to_owned()));
+        assert!(union.shares.iter().all(|share| !share.is_all));
+
+        let whole = Columns::new(&schema, &[1, 0], None).unwrap();
+        let union = Columns::union(&schema, &[&url, &whole]);
+        assert_eq!(flags(&union.decoded), None);
+        let is_all: Vec<bool> = union.shares.iter().map(|share| share.is_all).collect();
+        assert_eq!(is_all, [false, true]);
+
+        let alone = Columns::union(&schema, &[&url]);
+        assert_eq!(flags(&alone.decoded), Some("1100".to_owned()));
+        assert!(alone.shares.iter().all(|share| share.is_all));
+    }
 }

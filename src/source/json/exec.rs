@@ -127,9 +127,10 @@ impl DisplayAs for JsonLinesExec {
         let names: Vec<&str> = fields.map(|field| field.name().as_str()).collect();
         write!(
             f,
-            "JsonLinesExec: source={}, files={files}, columns=[{}]{}",
+            "JsonLinesExec: source={}, files={files}, columns=[{}]{}{}",
             self.scan.source,
             names.join(", "),
+            self.columns.decoded(),
             self.filter
         )
     }

@@ -3,10 +3,9 @@
 use std::io;
 
 use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::SchemaRef;
 
+use super::columns::LineSchema;
 use super::compression::Compression;
-use super::decode::LineDecoder;
 use super::lines::{CHUNK_BYTES, Line, LineSplitter, Piece};
 
 /// A line of a file, whether it holds a row or not.
@@ -42,9 +41,12 @@ pub(in super::super) fn find_lines(
     Ok(found)
 }
 
-/// The row of a line as a scan of these columns reads it, or why it is set aside.
-pub(in super::super) fn decode_line(schema: SchemaRef, text: &[u8]) -> Result<RecordBatch, String> {
-    let mut decoder = LineDecoder::new(schema, 1, None).map_err(|error| error.to_string())?;
+/// The row of a line as a scan reads it that decodes `schema`, or why it is set aside.
+pub(in super::super) fn decode_line(
+    schema: &LineSchema,
+    text: &[u8],
+) -> Result<RecordBatch, String> {
+    let mut decoder = schema.decoder(1).map_err(|error| error.to_string())?;
     let line = Line {
         number: 1,
         offset: 0,

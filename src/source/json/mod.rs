@@ -29,7 +29,7 @@ mod tests;
 mod wanted;
 
 pub use bench::JsonLines;
-pub(super) use columns::Columns;
+pub(super) use columns::{Columns, LineSchema};
 pub use compression::Compression;
 pub(super) use decode::BadLine;
 pub(super) use exec::{JsonLinesExec, read_files};

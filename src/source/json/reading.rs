@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::TaskContext;
@@ -15,7 +14,7 @@ use tokio::sync::mpsc;
 use super::super::feed::{Feed, fail_all};
 use super::super::frozen::SourceFile;
 use super::super::scan_log::Scan;
-use super::columns::Columns;
+use super::columns::{Columns, Share};
 use super::compression::Compression;
 use super::decode::{BadLine, LineDecoder};
 use super::fetch::fetch;
@@ -78,17 +77,15 @@ pub(in super::super) fn read(
     };
     let batch_size = context.session_config().batch_size();
     let columns: Vec<&Columns> = readers.iter().map(|reader| &reader.columns).collect();
-    let (union, places) = Columns::union(&settings.schema, &columns);
+    let union = Columns::union(&settings.schema, &columns);
     let decoding = Decoding {
-        union_width: union.fields().len(),
-        decoder: LineDecoder::new(union, batch_size, None)?,
-        batch_size,
+        decoder: union.decoded.decoder(batch_size)?,
         readers: readers
             .into_iter()
-            .zip(places)
-            .map(|(reader, places)| DecodingReader {
+            .zip(union.shares)
+            .map(|(reader, share)| DecodingReader {
                 reader,
-                places,
+                share,
                 gone: false,
             })
             .collect(),
@@ -112,17 +109,14 @@ pub(in super::super) fn read(
 
 /// The decoding task.
 struct Decoding {
-    /// Of the columns that any reader needs.
+    /// Of what any reader needs.
     decoder: LineDecoder,
-    union_width: usize,
-    batch_size: usize,
     readers: Vec<DecodingReader>,
 }
 
 struct DecodingReader {
     reader: Reader,
-    /// Where its decoded columns stand among those of all readers.
-    places: Vec<usize>,
+    share: Share,
     /// It takes no more, because it ended or failed.
     gone: bool,
 }
@@ -170,11 +164,10 @@ impl Decoding {
             .into());
         }
         for place in &source.readers {
-            let settings = (self.union_width, self.batch_size);
             if let Some(reader) = self.readers.get_mut(*place)
                 && !reader.gone
             {
-                let rows = reader.rows(source, chunk, &decoded.batches, &decoded.bad, settings);
+                let rows = reader.rows(source, chunk, &decoded.batches, &decoded.bad);
                 reader.send(rows).await;
             }
         }
@@ -200,29 +193,27 @@ impl Decoding {
 }
 
 impl DecodingReader {
-    /// What this reader gets of a chunk. A line that is bad for the columns of all readers may be
-    /// a row of this one's.
+    /// What this reader gets of a chunk. A line that is bad for what all readers need may be a row
+    /// for this one.
     fn rows(
         &self,
         source: &PieceSource,
         chunk: &Chunk,
         batches: &[RecordBatch],
         bad: &[BadLine],
-        (union_width, batch_size): (usize, usize),
     ) -> Result<Vec<RecordBatch>> {
         let Reader { columns, scan, .. } = &self.reader;
         let mut rows = Vec::with_capacity(batches.len());
         for batch in batches {
-            rows.push(batch.project(&self.places)?);
+            rows.push(batch.project(&self.share.places)?);
         }
-        if self.places.len() == union_width {
-            // It needs all columns, so that what is bad is bad for it.
+        if self.share.is_all {
+            // What is bad is bad for it.
             for bad in bad {
                 scan.bad_line(&source.key, bad.clone())?;
             }
         } else if !bad.is_empty() {
-            let schema = SchemaRef::clone(columns.decoded());
-            let mut own = LineDecoder::new(schema, batch_size, None)?;
+            let mut own = columns.decoded().decoder(1)?;
             for bad in bad {
                 let Some(line) = chunk.line(bad.line) else {
                     return Err(Error::internal("a bad line is not in its chunk").into());

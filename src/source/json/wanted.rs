@@ -9,6 +9,8 @@ use datafusion::arrow::array::{
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 
+use super::super::leaves::{count, count_all};
+
 /// What is decoded of a field. The rest of it is NULL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Wanted {
@@ -29,8 +31,7 @@ impl Wanted {
     /// # Errors
     /// Where there are not as many flags as leaves.
     pub(super) fn new(schema: &Schema, leaves: &[bool]) -> Result<Self, ArrowError> {
-        let there = schema.fields().iter().map(|field| count(field.data_type()));
-        let there: usize = there.sum();
+        let there = count_all(schema.fields());
         if there != leaves.len() {
             return Err(ArrowError::InvalidArgumentError(format!(
                 "{} flags for the {there} leaves of a schema",
@@ -187,19 +188,5 @@ fn of_type(data_type: &DataType, nullable: bool, leaves: &mut dyn Iterator<Item 
                 Wanted::Nothing
             }
         }
-    }
-}
-
-/// The number of leaves, as Parquet counts them.
-fn count(data_type: &DataType) -> usize {
-    match data_type {
-        DataType::Struct(fields) => fields.iter().map(|field| count(field.data_type())).sum(),
-        DataType::List(element)
-        | DataType::LargeList(element)
-        | DataType::ListView(element)
-        | DataType::LargeListView(element)
-        | DataType::FixedSizeList(element, _)
-        | DataType::Map(element, _) => count(element.data_type()),
-        _ => 1,
     }
 }

@@ -50,7 +50,7 @@ pub(in super::super) struct Offer {
 pub(in super::super) enum How {
     Json {
         settings: ReadSettings,
-        columns: Columns,
+        columns: Box<Columns>,
     },
     Parquet {
         /// DataFusion's scan of the same files, of all columns.

@@ -172,7 +172,7 @@ fn json(settings: &ReadSettings, offers: &[&Arc<Offer>]) -> Option<Formed> {
         let (feeds, intake) = feeds(groups.len());
         intakes.push(intake);
         members.push(JsonMember {
-            columns: columns.clone(),
+            columns: Columns::clone(columns),
             scan: Arc::clone(&offer.scan),
             feeds,
         });

@@ -1,6 +1,6 @@
 //! Columns that nobody reads.
 
-use datafusion::arrow::array::{ArrayRef, new_null_array};
+use datafusion::arrow::array::{ArrayRef, new_empty_array, new_null_array};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::error::ArrowError;
 
@@ -10,12 +10,15 @@ use super::skip::skip_value;
 /// A column whose values must be JSON, and which is NULL.
 pub(super) struct Unwanted {
     data_type: DataType,
+    /// The longest array so far: the others are the beginning of it.
+    nulls: ArrayRef,
 }
 
 impl Unwanted {
     pub(super) fn new(data_type: &DataType) -> Self {
         Self {
             data_type: data_type.clone(),
+            nulls: new_empty_array(data_type),
         }
     }
 }
@@ -38,6 +41,9 @@ impl Column for Unwanted {
     fn truncate(&mut self, _: usize) {}
 
     fn finish(&mut self, rows: usize) -> Result<ArrayRef, ArrowError> {
-        Ok(new_null_array(&self.data_type, rows))
+        if self.nulls.len() < rows {
+            self.nulls = new_null_array(&self.data_type, rows);
+        }
+        Ok(self.nulls.slice(0, rows))
     }
 }
