@@ -1,6 +1,7 @@
 //! Sources end to end: declarations and raw files in a temporary folder, queried by DataFusion.
 
 mod declaring;
+mod distributed;
 mod parquet;
 mod pruning;
 mod reading;

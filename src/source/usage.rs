@@ -288,12 +288,6 @@ impl Part<'_> {
 fn add(expression: &Expr, inputs: &mut [Input<'_>]) -> Option<()> {
     let mut is_known = true;
     let visited = expression.apply(|inner| {
-        // Whether there is an object is decoded where none of its leaves is.
-        if let Expr::IsNull(of) | Expr::IsNotNull(of) = inner
-            && is_struct(of, inputs)
-        {
-            return Ok(TreeNodeRecursion::Jump);
-        }
         let mut is_found = false;
         for input in &mut *inputs {
             for part in input.parts(inner) {
@@ -324,15 +318,4 @@ fn add_column(expression: &Expr, output: &Output<'_>, inputs: &mut [Input<'_>]) 
         return Some(());
     }
     add(expression, inputs)
-}
-
-fn is_struct(expression: &Expr, inputs: &[Input<'_>]) -> bool {
-    let parts: Vec<_> = inputs
-        .iter()
-        .flat_map(|input| input.parts(expression))
-        .collect();
-    !parts.is_empty()
-        && parts
-            .iter()
-            .all(|part| matches!(part.data_type, DataType::Struct(_)))
 }

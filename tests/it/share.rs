@@ -7,7 +7,7 @@ use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
 
-use crate::support::{Place, Ran, Sandbox, check_published, gzip, lines, rows};
+use crate::support::{Place, Ran, Sandbox, check_published, decode, gzip, lines, rows};
 use crate::world::{incompressible, set_views, view, world};
 
 /// More than all the batches that may wait between a reading and its plans.
@@ -261,6 +261,68 @@ fn a_line_is_malformed_only_for_those_who_read_what_is_wrong_in_it() {
     let published = check_published(&sandbox.place);
     let rejected = |table: &str| published[table][0]["sources"][0]["rows_rejected"].clone();
     assert_eq!((rejected("ids"), rejected("notes")), (json!(1), json!(2)));
+}
+
+/// The same of the leaves of one column, alone and together.
+#[test]
+fn a_line_is_malformed_only_for_those_who_use_the_leaf_that_is_wrong() {
+    let sandbox = Sandbox::empty(Place::local());
+    let source =
+        "CREATE EXTERNAL TABLE one (id BIGINT, p STRUCT<url VARCHAR, n BIGINT, o STRUCT<x INT>>)
+        STORED AS JSON LOCATION 'one/'";
+    sandbox.write("sql/sources/one.sql", source);
+    let text = [
+        r#"{"id":1,"p":{"url":"a","n":1,"o":{"x":1}}}"#,
+        r#"{"id":2,"p":{"url":"b","n":"many","o":{"x":2}}}"#,
+        r#"{"id":3,"p":{"url":3,"n":3,"o":[]}}"#,
+        r#"{"id":4,"p":{"url":"d","n":4,"o":7},}"#,
+        r#"{"id":5,"p":"#,
+    ];
+    sandbox.write("raw/one/0.json", text.join("\n"));
+    let tables = [
+        ("urls", "SELECT id, p['url'] AS url FROM one", vec![1, 2, 4]),
+        ("numbers", "SELECT id, p['n'] AS n FROM one", vec![1, 3, 4]),
+        (
+            "asked",
+            "SELECT id FROM one WHERE p['o']['x'] > 0",
+            vec![1, 2],
+        ),
+        ("whole", "SELECT id, p FROM one", vec![1]),
+        ("ids", "SELECT id FROM one", vec![1, 2, 3, 4]),
+    ];
+    for (table, query, _) in &tables {
+        define(&sandbox, table, query);
+    }
+    let lenient = [&ARGS[..], &["--max-rejects", "9"]].concat();
+    let seen = |table: &str| {
+        let mut ids: Vec<Value> = rows(&sandbox.place, table)
+            .into_iter()
+            .map(|row| row["id"].clone())
+            .collect();
+        ids.sort_by_key(Value::as_u64);
+        let rejects = &check_published(&sandbox.place)[table][0]["rejects"][0];
+        let path = rejects["path"].as_str().expect("a path");
+        let lines = decode(path, &sandbox.place.read(path)).into_iter();
+        let lines: Vec<Value> = lines
+            .map(|line| json!([line["line"], line["reason"]]))
+            .collect();
+        (ids, lines)
+    };
+    assert_eq!(
+        passes(&sandbox.run(&lenient).ended(0)),
+        (json!(5), json!(1))
+    );
+    let mut together = Vec::new();
+    for (table, _, ids) in &tables {
+        let of_table = seen(table);
+        assert_eq!(&of_table.0, ids, "{table}");
+        together.push(of_table);
+    }
+    for ((table, _, _), together) in tables.iter().zip(together) {
+        let rerun = [&lenient[..], &["--rerun", table]].concat();
+        assert_eq!(passes(&sandbox.run(&rerun).ended(0)), (json!(1), json!(1)));
+        assert_eq!(seen(table), together, "{table}");
+    }
 }
 
 /// A snapshot reads all days, an incremental table its own: each gets its files from one pass.

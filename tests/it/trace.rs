@@ -18,12 +18,13 @@ const DAY: &str = "2026-01-15";
 
 const EVENTS: &str = "CREATE EXTERNAL TABLE events (
     event_id VARCHAR NOT NULL, name VARCHAR NOT NULL, n BIGINT, unread BIGINT,
+    page STRUCT<url VARCHAR, title VARCHAR>,
     received TIMESTAMP(6) WITH TIME ZONE NOT NULL, time TIMESTAMP(6) WITH TIME ZONE NOT NULL, date DATE
   ) STORED AS JSON PARTITIONED BY (date) LOCATION 'events/'";
 
 /// Partitioned by the day of the event, and bound to the day of receipt.
 const CLICKS: &str = "COPY (
-    SELECT event_id, received, n, date_part('day', time) AS day
+    SELECT event_id, received, n, page['url'] AS url, date_part('day', time) AS day
     FROM events
     WHERE name = 'click' AND n % 10 < 5 AND received >= $window_start AND received < $window_end
   ) TO 'clicks' PARTITIONED BY (day)";
@@ -66,10 +67,14 @@ fn exported(place: Place) -> Sandbox {
         event("null", "click", Value::Null, 5),
         event("bad", "click", json!("many"), 5),
     ]);
-    // JSON may be written in more than one way, and columns that no query reads may be anything.
+    // JSON may be written in more than one way, and columns and leaves that no query reads may be
+    // anything.
     let text = text + &lines([event("a/b", "click", json!(14), 5)]).replace("a/b", "a\\/b");
     let unread = event("unread", "click", json!(10), 5);
-    let text = text + &unread.to_string().replace('}', ",\"unread\":\"x\"}");
+    let text = text
+        + &unread
+            .to_string()
+            .replace('}', ",\"unread\":\"x\",\"page\":{\"title\":0}}");
     sandbox.place.put(&raw_file(), gzip(&text));
     let (from, to) = (from(&sandbox), sandbox.place.url());
     let run = ["run", "--from", &from, "--to", &to, "--date", DAY];

@@ -63,9 +63,9 @@ impl LineDecoder {
     /// A decoder of batches of at most `batch_size` rows.
     ///
     /// `wanted` has one flag for each leaf of `schema`, depth first, as Parquet counts leaves.
-    /// Leaves that are not wanted must be JSON and are NULL, but those that are not nullable are
-    /// decoded all the same. Objects and lists of objects are there even if none of their leaves is
-    /// wanted. `None`: all are wanted.
+    /// Leaves that are not wanted must be JSON and are NULL, and so are objects and lists of objects
+    /// none of whose leaves is wanted. What is not nullable is decoded all the same. `None`: all are
+    /// wanted.
     ///
     /// # Errors
     /// Where a type of `schema` cannot be read from JSON, or `wanted` has another number of leaves.

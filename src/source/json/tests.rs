@@ -274,7 +274,7 @@ fn leaves_that_nobody_wants_are_null() {
     // Required leaves are there whatever the flags say.
     for (leaves, same) in [
         ([true; 6], line),
-        ([false; 6], r#"{"id":"x","o":{},"l":[{"b":2},null]}"#),
+        ([false; 6], r#"{"id":"x","l":[{"b":2},null]}"#),
         (
             [false, true, false, true, false, false],
             r#"{"id":"x","o":{"a":"y"},"l":[{"a":"z","b":2},null]}"#,
@@ -293,7 +293,8 @@ fn leaves_that_nobody_wants_are_null() {
     for wrong in [
         r#"{"id":"x","n":["#,
         r#"{"id":"x","n":[01x]}"#,
-        r#"{"id":"x","o":[]}"#,
+        r#"{"id":"x","o":[}"#,
+        r#"{"id":"x","l":{}}"#,
         r#"{"n":[1]}"#,
     ] {
         let mut decoder = LineDecoder::new(Arc::clone(&schema), 9, Some(&[false; 6])).unwrap();
@@ -301,8 +302,17 @@ fn leaves_that_nobody_wants_are_null() {
         assert!(decoder.decode(&text).is_err(), "{wrong}");
     }
     // Of another type than the schema says, but nobody looks.
-    let unread = decoded(&schema, &[false; 6], r#"{"id":"x","o":{"a":7},"n":"none"}"#);
-    let expected = by_arrow(&schema, br#"{"id":"x","o":{}}"#).unwrap();
+    let no_row = by_arrow(&schema, br#"{"id":"x"}"#).unwrap();
+    for unread in [
+        r#"{"id":"x","o":{"a":7},"n":"none"}"#,
+        r#"{"id":"x","o":[{}],"n":{}}"#,
+        r#"{"id":"x","o":7,}"#,
+    ] {
+        assert_eq!(decoded(&schema, &[false; 6], unread), no_row, "{unread}");
+    }
+    let only_a = [false, true, false, false, false, false];
+    let unread = decoded(&schema, &only_a, r#"{"id":"x","o":{"a":"y","b":[]}}"#);
+    let expected = by_arrow(&schema, br#"{"id":"x","o":{"a":"y"}}"#).unwrap();
     assert_eq!(unread, expected);
     assert!(LineDecoder::new(schema, 9, Some(&[true; 5])).is_err());
 }

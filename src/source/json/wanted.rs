@@ -25,8 +25,9 @@ pub(super) enum Wanted {
 impl Wanted {
     /// What is decoded of `schema`: one flag for each of its leaves, depth first.
     ///
-    /// A list of other than objects is one leaf with its elements. Fields that must have a value
-    /// are decoded whether or not they are wanted.
+    /// A list of other than objects is one leaf with its elements. Of an object without a wanted
+    /// leaf nothing is decoded. Fields that must have a value are decoded whether or not they are
+    /// wanted.
     ///
     /// # Errors
     /// Where there are not as many flags as leaves.
@@ -38,7 +39,11 @@ impl Wanted {
                 leaves.len()
             )));
         }
-        Ok(of_fields(schema.fields(), &mut leaves.iter().copied()))
+        Ok(of_fields(
+            schema.fields(),
+            false,
+            &mut leaves.iter().copied(),
+        ))
     }
 
     /// What is decoded of the `n`th member of an object.
@@ -158,12 +163,16 @@ impl Wanted {
     }
 }
 
-fn of_fields(fields: &Fields, leaves: &mut impl Iterator<Item = bool>) -> Wanted {
+/// `nullable`: of the object.
+fn of_fields(fields: &Fields, nullable: bool, leaves: &mut impl Iterator<Item = bool>) -> Wanted {
     let members = fields.iter();
     let members = members.map(|field| of_type(field.data_type(), field.is_nullable(), leaves));
     let members: Vec<Wanted> = members.collect();
     if members.iter().all(|member| *member == Wanted::Whole) {
         return Wanted::Whole;
+    }
+    if nullable && members.iter().all(|member| *member == Wanted::Nothing) {
+        return Wanted::Nothing;
     }
     Wanted::Object(members)
 }
@@ -171,7 +180,7 @@ fn of_fields(fields: &Fields, leaves: &mut impl Iterator<Item = bool>) -> Wanted
 /// `nullable`: of the field, not of its elements.
 fn of_type(data_type: &DataType, nullable: bool, leaves: &mut dyn Iterator<Item = bool>) -> Wanted {
     match data_type {
-        DataType::Struct(fields) => of_fields(fields, &mut &mut *leaves),
+        DataType::Struct(fields) => of_fields(fields, nullable, &mut &mut *leaves),
         DataType::List(element) | DataType::LargeList(element) => {
             match of_type(element.data_type(), nullable, leaves) {
                 elements @ (Wanted::Whole | Wanted::Nothing) => elements,

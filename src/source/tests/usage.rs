@@ -141,15 +141,15 @@ const QUERIES: [(&str, &[&str]); 38] = [
         "SELECT id FROM events WHERE p['type'] = 'k1' AND p['url'] LIKE 'u%' AND date > '2026-01-01'",
         &["id p.type p.url"],
     ),
-    // Whether there is an object is not one of its leaves.
-    ("SELECT id FROM events WHERE p IS NOT NULL", &["id"]),
+    // Whether there is an object is a question about all of it.
+    ("SELECT id FROM events WHERE p IS NOT NULL", &["id ALL"]),
     (
         "SELECT CASE WHEN p['client'] IS NOT NULL THEN named_struct('u', p['url']) END FROM events",
-        &["p.url"],
+        &["p.url p.client.domain p.client.title"],
     ),
     (
         "SELECT id, p['client'] IS NULL AS gone FROM events",
-        &["id"],
+        &["id p.client.domain p.client.title"],
     ),
     (
         "SELECT id FROM events WHERE p['labels'] IS NOT NULL",
@@ -233,7 +233,7 @@ const QUERIES: [(&str, &[&str]); 38] = [
     ),
     (
         "SELECT a.p['tags'] FROM events a FULL JOIN events b ON a.id = b.id WHERE b.p IS NOT NULL OR a.n = 1",
-        &["id n p.tags", "id"],
+        &["id n p.tags", "id ALL"],
     ),
     (
         "SELECT id, (SELECT max(b.p['url']) FROM events b WHERE b.n = a.n) AS most FROM events a",
@@ -379,17 +379,19 @@ async fn a_leaf_that_is_not_used_may_be_anything() {
                 r#"{"url":"u","type":7,"client":{"domain":[],"title":"t"}}"#,
             ),
             row("b", r#"{"url":"v","tags":{},"labels":[{"score":"high"}]}"#),
+            // Nor are objects, where none of their members is used.
+            row("c", r#"{"url":"w","client":[],"labels":"none"}"#),
         ]
         .concat(),
     );
     let rows = async |sql| world.query(sql).await.unwrap().rows();
     assert_eq!(
         rows("SELECT id, p['url'] FROM events").await,
-        ["a|u", "b|v"]
+        ["a|u", "b|v", "c|w"]
     );
     assert_eq!(
-        rows("SELECT p['client']['title'] FROM events WHERE p['client'] IS NOT NULL").await,
-        ["t"]
+        rows("SELECT id FROM events WHERE p['url'] > 'u' ORDER BY id DESC").await,
+        ["b", "c"]
     );
     for (sql, reason) in [
         ("SELECT p FROM events", "line 1: field `p.type`"),
@@ -400,6 +402,10 @@ async fn a_leaf_that_is_not_used_may_be_anything() {
         (
             "SELECT p['client'] FROM events",
             "line 1: field `p.client.domain`",
+        ),
+        (
+            "SELECT p['client']['title'] FROM events",
+            "line 3: field `p.client`",
         ),
         (
             "SELECT p['labels'][1]['label'] FROM events",

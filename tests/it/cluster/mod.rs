@@ -55,6 +55,7 @@ in_both_places!(
     rows_of_parquet_are_the_same_and_counted,
     a_malformed_line_in_a_task_names_its_file_and_line,
     malformed_lines_of_tasks_are_on_record,
+    tasks_do_not_look_at_leaves_that_no_query_uses,
     names_of_writers_side_by_side_are_never_used_again,
     a_snapshot_without_rows_is_one_empty_file,
 );
@@ -255,6 +256,41 @@ fn malformed_lines_of_tasks_are_on_record(place: Place) {
     let lines = decode(path, &sandbox.place.read(path));
     let numbers: Vec<&Value> = lines.iter().map(|line| &line["line"]).collect();
     assert_eq!(numbers, [2, 4]);
+}
+
+fn tasks_do_not_look_at_leaves_that_no_query_uses(place: Place) {
+    let sandbox = Sandbox::empty(place);
+    sandbox.write(
+        "sql/sources/views.sql",
+        "CREATE EXTERNAL TABLE views (id BIGINT, page STRUCT<url VARCHAR, title VARCHAR>)
+         STORED AS JSON LOCATION 'views/'",
+    );
+    sandbox.write(
+        "sql/urls.sql",
+        "COPY (SELECT id, page['url'] AS url FROM views WHERE id > 0) TO 'urls'",
+    );
+    sandbox.write(
+        "sql/titles.sql",
+        "COPY (SELECT page['title'] AS title FROM views) TO 'titles'",
+    );
+    let text =
+        "{\"id\":1,\"page\":{\"url\":\"a\",\"title\":7}}\n{\"id\":2,\"page\":{\"url\":\"b\"}}\n";
+    sandbox.write("raw/views/a.json.gz", gzip(text));
+    let cluster = Cluster::start(&sandbox, 1);
+    let strict = [&DAY[..], &["urls", "titles", "--max-rejects", "0"]].concat();
+    let ran = sandbox.run_on(&cluster.url, &strict).ended(1);
+    ran.complains("line 1: field `page.title`");
+    let urls = [json!({"id": 1, "url": "a"}), json!({"id": 2, "url": "b"})];
+    assert_eq!(sorted(rows(&sandbox.place, "urls")), urls);
+    // Nor does the driver, which reads malformed lines once more to put them on record.
+    let lenient = [&DAY[..], &["titles", "--max-rejects", "1"]].concat();
+    sandbox.run_on(&cluster.url, &lenient).ended(0);
+    let published = check_published(&sandbox.place);
+    let rejected = |table: &str| &published[table][0]["sources"][0]["rows_rejected"];
+    assert_eq!(
+        (rejected("urls"), rejected("titles")),
+        (&json!(0), &json!(1))
+    );
 }
 
 fn names_of_writers_side_by_side_are_never_used_again(place: Place) {
