@@ -7,7 +7,7 @@ CREATE EXTERNAL TABLE events (
   view_id      VARCHAR,
   session_id   VARCHAR,
   segments     BIGINT[],                              -- cohort codes; a code means something only within its workspace
-  -- The union of the properties of every event type in every workspace. A leaf that is not listed is not read.
+  -- The union of the properties of every event type in every workspace. A leaf that is not listed, or that no table uses, is not read.
   properties   STRUCT<
     client STRUCT<
       domain     VARCHAR,

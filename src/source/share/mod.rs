@@ -4,7 +4,7 @@
 //! table ─Seat→ plan, whose scans make Offers ─┐
 //! table ─Seat→ plan …                         ├→ Gathering: all have come or left → Passes are formed
 //! table ─Seat→ nothing to do, or failed ──────┘
-//!    pass: files ─read once, the columns of all→ batches ─Feed→ each plan takes its own columns
+//!    pass: files ─read once, what any of them uses→ batches ─Feed→ each plan takes its own columns
 //! ```
 //! Batches are handed on without copies, and at the pace of the slowest plan, so that memory stays
 //! bounded. A plan has a place in one pass at most, and in that with one of its scans: two scans of
