@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use datafusion::arrow::compute::{and, concat_batches, filter_record_batch, prep_null_mask_filter};
-use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_expr::{PhysicalExpr, split_conjunction};
@@ -19,6 +18,8 @@ use datafusion::physical_plan::filter_pushdown::{
 use datafusion::physical_plan::metrics::Count;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, TryStreamExt};
+
+use super::json::Wanted;
 
 /// Batches with fewer rows wait for more.
 const FEW_ROWS: usize = 1024;
@@ -63,9 +64,12 @@ impl RowFilter {
 
     /// The rows of `batches` that meet the conditions, in batches that are not tiny; without
     /// conditions, the batches as they are. `rows` counts them.
+    ///
+    /// Where only a part of the rows is `used`, no more is copied: the rest is NULL.
     pub(super) fn stream(
         &self,
         batches: SendableRecordBatchStream,
+        used: Option<Arc<Wanted>>,
         rows: Count,
     ) -> SendableRecordBatchStream {
         let schema = batches.schema();
@@ -75,6 +79,7 @@ impl RowFilter {
         }
         let filtering = Filtering {
             filter: self.clone(),
+            used,
             batches,
             few: Vec::new(),
         };
@@ -95,7 +100,8 @@ impl RowFilter {
         Box::pin(RecordBatchStreamAdapter::new(schema, filtered))
     }
 
-    fn apply(&self, batch: RecordBatch) -> Result<RecordBatch> {
+    /// What is `used` of the rows that meet the conditions.
+    fn apply(&self, batch: RecordBatch, used: Option<&Wanted>) -> Result<RecordBatch> {
         let mut mask: Option<BooleanArray> = None;
         for condition in &self.conditions {
             let value = condition.evaluate(&batch)?.into_array(batch.num_rows())?;
@@ -112,6 +118,10 @@ impl RowFilter {
             }
             mask = Some(all);
         }
+        let batch = match used {
+            Some(used) => used.prune_rows(&batch)?,
+            None => batch,
+        };
         match mask {
             Some(mask) if mask.has_false() => Ok(filter_record_batch(&batch, &mask)?),
             _ => Ok(batch),
@@ -131,44 +141,60 @@ impl fmt::Display for RowFilter {
 
 struct Filtering {
     filter: RowFilter,
+    used: Option<Arc<Wanted>>,
     batches: SendableRecordBatchStream,
-    /// Batches that are too small to go alone.
+    /// What is used of batches that are too small to go alone.
     few: Vec<RecordBatch>,
 }
 
 impl Filtering {
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         while let Some(batch) = self.batches.next().await {
-            let batch = self.filter.apply(batch?)?;
+            let batch = self.filter.apply(batch?, self.used.as_deref())?;
             if self.few.is_empty() && batch.num_rows() >= FEW_ROWS {
-                return Ok(Some(batch));
+                return self.whole(batch).map(Some);
             }
             if batch.num_rows() > 0 {
                 self.few.push(batch);
             }
             if self.few.iter().map(RecordBatch::num_rows).sum::<usize>() >= FEW_ROWS {
-                return self.together(&self.batches.schema()).map(Some);
+                return self.together().map(Some);
             }
         }
         match self.few.is_empty() {
             true => Ok(None),
-            false => self.together(&self.batches.schema()).map(Some),
+            false => self.together().map(Some),
         }
     }
 
-    fn together(&mut self, schema: &SchemaRef) -> Result<RecordBatch> {
+    fn together(&mut self) -> Result<RecordBatch> {
         let few = std::mem::take(&mut self.few);
-        Ok(concat_batches(schema, &few)?)
+        let schema = match few.first() {
+            Some(batch) => batch.schema(),
+            None => self.batches.schema(),
+        };
+        self.whole(concat_batches(&schema, &few)?)
+    }
+
+    /// With NULL for what is not used.
+    fn whole(&self, batch: RecordBatch) -> Result<RecordBatch> {
+        match &self.used {
+            Some(used) => Ok(used.restore(&self.batches.schema(), batch)?),
+            None => Ok(batch),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use datafusion::arrow::array::{ArrayRef, Int64Array};
-    use datafusion::arrow::datatypes::Int64Type;
+    use datafusion::arrow::array::{ArrayRef, Int64Array, StructArray};
+    use datafusion::arrow::buffer::NullBuffer;
+    use datafusion::arrow::datatypes::{DataType, Field, Fields, Int64Type, Schema, SchemaRef};
+    use datafusion::datasource::table_schema::TableSchema;
     use datafusion::logical_expr::Operator;
     use datafusion::physical_expr::expressions::{binary, col, lit};
 
+    use super::super::json::Columns;
     use super::*;
 
     fn batch(numbers: impl IntoIterator<Item = Option<i64>>) -> RecordBatch {
@@ -192,7 +218,7 @@ mod tests {
         let stream = Box::pin(RecordBatchStreamAdapter::new(schema, stream));
         let rows = Count::new();
         let batches: Vec<RecordBatch> = filter
-            .stream(stream, rows.clone())
+            .stream(stream, None, rows.clone())
             .try_collect()
             .await
             .unwrap();
@@ -236,5 +262,46 @@ mod tests {
             filtered(vec![large], &[(Operator::GtEq, 0)]).await[0].len(),
             5000
         );
+    }
+
+    /// `n` from `start` on, and `p` of `a` and `b`, both `n`; every third `p` is NULL.
+    fn with_object(schema: &SchemaRef, start: i64, rows: i64) -> RecordBatch {
+        let n: ArrayRef = Arc::new(Int64Array::from_iter_values(start..start + rows));
+        let DataType::Struct(members) = schema.field(1).data_type() else {
+            panic!("no object");
+        };
+        let nulls: NullBuffer = (start..start + rows).map(|n| n % 3 != 0).collect();
+        let values = vec![Arc::clone(&n), Arc::clone(&n)];
+        let p = StructArray::new(members.clone(), values, Some(nulls));
+        RecordBatch::try_new(Arc::clone(schema), vec![n, Arc::new(p)]).unwrap()
+    }
+
+    #[tokio::test]
+    async fn only_what_is_used_of_the_rows_is_kept() {
+        let number = |name: &str| Field::new(name, DataType::Int64, true);
+        let members = Fields::from(vec![number("a"), number("b")]);
+        let p = Field::new("p", DataType::Struct(members), true);
+        let schema = Arc::new(Schema::new(vec![number("n"), p]));
+        let table = TableSchema::builder(Arc::clone(&schema)).build();
+        let used = Columns::new(&table, &[0, 1], Some(&[true, true, false]));
+        // Small batches that wait for each other, then a large one of which all rows are kept.
+        let batches = [(0, 40), (40, 900), (940, 200), (1140, 3000)];
+        let batches = batches.map(|(start, rows)| Ok(with_object(&schema, start, rows)));
+        let stream = futures::stream::iter(batches);
+        let stream = Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&schema), stream));
+        let filtered: Vec<RecordBatch> = filter(&schema, &[(Operator::GtEq, 30)])
+            .stream(stream, used.unwrap().used(), Count::new())
+            .try_collect()
+            .await
+            .unwrap();
+        let sizes: Vec<usize> = filtered.iter().map(RecordBatch::num_rows).collect();
+        assert_eq!(sizes, [1110, 3000]);
+        let rows = concat_batches(&schema, &filtered).unwrap();
+        let all = with_object(&schema, 30, 4110);
+        assert_eq!(rows.column(0), all.column(0));
+        let (p, all) = (rows.column(1).as_struct(), all.column(1).as_struct());
+        assert_eq!(p.nulls(), all.nulls());
+        assert_eq!(p.column(0), all.column(0));
+        assert_eq!(p.column(1).null_count(), 4110);
     }
 }

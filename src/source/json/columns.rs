@@ -9,8 +9,9 @@ use datafusion::arrow::error::ArrowError;
 use datafusion::common::{Result, ScalarValue, internal_err, project_schema};
 use datafusion::datasource::table_schema::TableSchema;
 
-use super::super::leaves::{count_all, places};
+use super::super::leaves::{count, count_all, places};
 use super::decode::LineDecoder;
+use super::wanted::Wanted;
 
 /// Where each column of a scan's output comes from.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub(in super::super) struct Columns {
     /// What is decoded from the lines.
     decoded: LineSchema,
     origins: Vec<Origin>,
+    /// What of the output is used, where that is not all.
+    used: Option<Arc<Wanted>>,
 }
 
 /// What of a line is decoded.
@@ -88,7 +91,12 @@ impl Columns {
             }
         }
         let decoded = LineSchema::new(schema, &needed, leaves);
+        let used = match &decoded.leaves {
+            Some(leaves) => Some(Arc::new(used(&output, &origins, &decoded.schema, leaves)?)),
+            None => None,
+        };
         Ok(Self {
+            used,
             output,
             projection: projection.to_vec(),
             leaves: decoded.leaves.as_ref().and(leaves).map(<[bool]>::to_vec),
@@ -113,6 +121,12 @@ impl Columns {
 
     pub(in super::super) fn decoded(&self) -> &LineSchema {
         &self.decoded
+    }
+
+    /// What of the output is used, where that is not all. The rest may have values, where they were
+    /// decoded for others.
+    pub(in super::super) fn used(&self) -> Option<Arc<Wanted>> {
+        self.used.clone()
     }
 
     /// What holds all that each of `all` needs.
@@ -203,6 +217,31 @@ impl fmt::Display for LineSchema {
         let used = leaves.iter().filter(|is_used| **is_used).count();
         write!(f, ", leaves={used} of {}", leaves.len())
     }
+}
+
+/// What of `output` is used, by the `leaves` of its columns that are `decoded`.
+fn used(
+    output: &Schema,
+    origins: &[Origin],
+    decoded: &Schema,
+    leaves: &[bool],
+) -> Result<Wanted, ArrowError> {
+    let decoded: Vec<_> = places(decoded.fields(), 0).collect();
+    let mut flags = Vec::new();
+    for (origin, field) in origins.iter().zip(output.fields()) {
+        match *origin {
+            Origin::Line(column) => {
+                let place = decoded.get(column).map(|(_, place)| place.clone());
+                flags.extend(
+                    place
+                        .and_then(|place| leaves.get(place))
+                        .unwrap_or_default(),
+                );
+            }
+            Origin::Folder(_) => flags.resize(flags.len() + count(field.data_type()), true),
+        }
+    }
+    Wanted::new(output, &flags)
 }
 
 /// The columns of the files that any of `all` needs, in their order.

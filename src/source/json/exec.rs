@@ -206,6 +206,6 @@ impl ExecutionPlan for JsonLinesExec {
                 read_files(&self.settings, &self.columns, scan, files, &context)?.stream(schema)
             }
         };
-        Ok(self.filter.stream(batches, rows))
+        Ok(self.filter.stream(batches, self.columns.used(), rows))
     }
 }

@@ -35,3 +35,4 @@ pub(super) use decode::BadLine;
 pub(super) use exec::{JsonLinesExec, read_files};
 pub(super) use find::{FoundLine, decode_line, find_lines};
 pub(super) use reading::{ReadSettings, Reader, SharedFile, read};
+pub(super) use wanted::Wanted;

@@ -337,6 +337,15 @@ fn both_decoders_leave_out_the_same() {
             actual,
             [concat_batches(&schema, &expected.batches).unwrap()]
         );
+        // And so does who leaves out of rows what was decoded for others.
+        let mut decoder = LineDecoder::new(Arc::clone(&schema), 60, None).unwrap();
+        let wanted = Wanted::new(&schema, &leaves).unwrap();
+        let left_out = decoder.decode(&lines).unwrap().into_iter().map(|all| {
+            let pruned = wanted.prune_rows(&all).unwrap();
+            assert_eq!(pruned.schema(), wanted.prune(&schema));
+            wanted.restore(&schema, pruned).unwrap()
+        });
+        assert_eq!(left_out.collect::<Vec<_>>(), actual);
     }
 }
 

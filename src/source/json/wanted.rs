@@ -1,4 +1,4 @@
-//! Which leaves of a schema are decoded.
+//! Which leaves of a schema are decoded, or kept of what was decoded for others.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::super::leaves::{count, count_all};
 
 /// What is decoded of a field. The rest of it is NULL.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(in super::super) enum Wanted {
     Whole,
     Nothing,
     /// Whether there is an object, and of its members what they say.
@@ -88,11 +88,64 @@ impl Wanted {
         Arc::new(Field::clone(field).with_data_type(data_type))
     }
 
+    /// Rows of the schema as rows of the pruned one. No value is copied.
+    ///
+    /// # Errors
+    /// Where `batch` is not of the schema.
+    pub(in super::super) fn prune_rows(
+        &self,
+        batch: &RecordBatch,
+    ) -> Result<RecordBatch, ArrowError> {
+        let columns = self.prune_members(batch.columns())?;
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        RecordBatch::try_new_with_options(self.prune(batch.schema_ref()), columns, &options)
+    }
+
+    fn prune_members(&self, columns: &[ArrayRef]) -> Result<Vec<ArrayRef>, ArrowError> {
+        let kept = columns.iter().enumerate().filter_map(|(n, column)| {
+            let wanted = self.member(n);
+            (*wanted != Self::Nothing).then(|| wanted.prune_column(column))
+        });
+        kept.collect()
+    }
+
+    fn prune_column(&self, column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+        if *self == Self::Whole {
+            return Ok(Arc::clone(column));
+        }
+        match column.data_type() {
+            DataType::Struct(fields) => {
+                let objects = column.as_struct();
+                let (fields, rows) = (self.prune_fields(fields), objects.len());
+                let members = self.prune_members(objects.columns())?;
+                let nulls = objects.nulls().cloned();
+                let objects = StructArray::try_new_with_length(fields, members, nulls, rows)?;
+                Ok(Arc::new(objects))
+            }
+            DataType::List(element) => self.prune_list(element, column.as_list::<i32>()),
+            DataType::LargeList(element) => self.prune_list(element, column.as_list::<i64>()),
+            _ => Ok(Arc::clone(column)),
+        }
+    }
+
+    fn prune_list<O: OffsetSizeTrait>(
+        &self,
+        element: &FieldRef,
+        lists: &GenericListArray<O>,
+    ) -> Result<ArrayRef, ArrowError> {
+        let wanted = self.elements();
+        let elements = wanted.prune_column(lists.values())?;
+        let (offsets, nulls) = (lists.offsets().clone(), lists.nulls().cloned());
+        let element = wanted.prune_field(element);
+        let lists = GenericListArray::try_new(element, offsets, elements, nulls)?;
+        Ok(Arc::new(lists))
+    }
+
     /// Rows of the pruned schema as rows of `schema`.
     ///
     /// # Errors
     /// Where `batch` is not of the pruned schema.
-    pub(super) fn restore(
+    pub(in super::super) fn restore(
         &self,
         schema: &SchemaRef,
         batch: RecordBatch,

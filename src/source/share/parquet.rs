@@ -149,6 +149,6 @@ impl ExecutionPlan for SharedParquetExec {
             None => self.input.execute(partition, context)?,
         };
         let rows = MetricBuilder::new(&self.metrics).output_rows(partition);
-        Ok(self.filter.stream(batches, rows))
+        Ok(self.filter.stream(batches, None, rows))
     }
 }
