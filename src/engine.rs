@@ -31,8 +31,8 @@ use crate::error::{Error, Result};
 use crate::layout::FileFormat;
 use crate::source::{Offers, PlannedSource, ScanLog, Seat, SourceScan, Sources};
 use crate::stage::{
-    Compressing, EMPTY_FILE_OPTION, Stage, StageFormats, StageSpec, WINDOW_COLUMN_OPTION, spec_of,
-    staged_files,
+    Compressing, EMPTY_FILE_OPTION, Stage, StageFormats, StageSpec, WINDOW_COLUMN_OPTION,
+    keep_partitions_apart, spec_of, staged_files,
 };
 use crate::staged::StagedFile;
 use crate::store::{self, Location, S3Options};
@@ -218,6 +218,7 @@ impl Engine {
         let plan = state
             .create_physical_plan(&bound.plan)
             .await
+            .and_then(keep_partitions_apart)
             .map_err(from_datafusion)?;
         if let (Some(seat), Some(offers)) = (seat, offers) {
             seat.come(&offers).await;

@@ -17,11 +17,12 @@
 //! | `search`, `reads` | in which file and line a row is, and what a query reads of it |
 //! | `json` | JSON lines to batches |
 //! | `usage`, `leaves` | which parts of a query's columns are used, and so decoded |
-//! | `row_filter` | the conditions of a query on the rows of a scan |
+//! | `row_filter`, `kept`, `apart` | the conditions of a query on the rows of a scan; rows of one file together |
 //! | `share`, `feed` | one pass over a source for many tables |
 //! | `elsewhere` | scans in tasks of other machines |
 //! | `views` | views over sources |
 
+mod apart;
 mod bounds;
 mod declare;
 mod elsewhere;
@@ -32,6 +33,7 @@ mod folder;
 mod folder_time;
 mod frozen;
 mod json;
+mod kept;
 mod leaves;
 mod location;
 mod options;
@@ -59,6 +61,7 @@ use datafusion::common::TableReference;
 use datafusion::prelude::SessionContext;
 use url::Url;
 
+pub use apart::keep_apart;
 pub use elsewhere::{CountedExec, JsonTask, JsonTaskExec, Tally, distribute, written};
 pub use fixed::FixedTable;
 pub use frozen::FrozenFile;

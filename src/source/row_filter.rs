@@ -2,12 +2,17 @@
 //!
 //! DataFusion's own operator would do it, but copies every column of a batch for each condition
 //! after the first, and again to make larger batches.
+//!
+//! Rows that will be written into one file can be kept apart from the others, see [`Apart`].
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
-use datafusion::arrow::compute::{and, concat_batches, filter_record_batch, prep_null_mask_filter};
+use datafusion::arrow::buffer::BooleanBuffer;
+use datafusion::arrow::compute::{and, concat_batches, prep_null_mask_filter, take_record_batch};
+use datafusion::arrow::row::OwnedRow;
 use datafusion::common::Result;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_expr::{PhysicalExpr, split_conjunction};
@@ -19,7 +24,9 @@ use datafusion::physical_plan::metrics::Count;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, TryStreamExt};
 
+use super::apart::{Apart, Parted};
 use super::json::Wanted;
+use super::kept::filtered;
 
 /// Batches with fewer rows wait for more.
 const FEW_ROWS: usize = 1024;
@@ -28,11 +35,24 @@ const FEW_ROWS: usize = 1024;
 #[derive(Debug, Clone, Default)]
 pub(super) struct RowFilter {
     conditions: Vec<Arc<dyn PhysicalExpr>>,
+    /// Rows for which all of these have one value belong together.
+    apart_by: Vec<Arc<dyn PhysicalExpr>>,
 }
 
 impl RowFilter {
     pub(super) fn of(conditions: Vec<Arc<dyn PhysicalExpr>>) -> Self {
-        Self { conditions }
+        Self {
+            conditions,
+            apart_by: Vec::new(),
+        }
+    }
+
+    /// The same filter, which hands on the rows that belong together apart from the others.
+    pub(super) fn apart_by(&self, expressions: Vec<Arc<dyn PhysicalExpr>>) -> Self {
+        Self {
+            conditions: self.conditions.clone(),
+            apart_by: expressions,
+        }
     }
 
     pub(super) fn conditions(&self) -> &[Arc<dyn PhysicalExpr>] {
@@ -58,30 +78,45 @@ impl RowFilter {
             conditions.extend(split_conjunction(&asked.filter).into_iter().cloned());
         }
         let taken = answers(PushedDown::Yes);
+        let filter = Self {
+            conditions,
+            apart_by: self.apart_by.clone(),
+        };
         FilterPushdownPropagation::with_parent_pushdown_result(taken)
-            .with_updated_node(with(Self { conditions }))
+            .with_updated_node(with(filter))
     }
 
     /// The rows of `batches` that meet the conditions, in batches that are not tiny; without
     /// conditions, the batches as they are. `rows` counts them.
     ///
     /// Where only a part of the rows is `used`, no more is copied: the rest is NULL.
+    ///
+    /// # Errors
+    /// Where the values that tell which rows belong together cannot be compared.
     pub(super) fn stream(
         &self,
         batches: SendableRecordBatchStream,
         used: Option<Arc<Wanted>>,
         rows: Count,
-    ) -> SendableRecordBatchStream {
+    ) -> Result<SendableRecordBatchStream> {
         let schema = batches.schema();
-        if self.conditions.is_empty() {
+        if self.conditions.is_empty() && self.apart_by.is_empty() {
             let counted = batches.inspect_ok(move |batch| rows.add(batch.num_rows()));
-            return Box::pin(RecordBatchStreamAdapter::new(schema, counted));
+            return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, counted)));
         }
+        let apart = match self.apart_by.is_empty() {
+            true => None,
+            false => Some(Apart::new(&self.apart_by, &schema)?),
+        };
         let filtering = Filtering {
             filter: self.clone(),
+            apart,
             used,
             batches,
-            few: Vec::new(),
+            together: None,
+            most: Few::default(),
+            others: Few::default(),
+            ready: VecDeque::new(),
         };
         let filtered = futures::stream::unfold(Some(filtering), move |filtering| {
             let rows = rows.clone();
@@ -97,35 +132,29 @@ impl RowFilter {
                 }
             }
         });
-        Box::pin(RecordBatchStreamAdapter::new(schema, filtered))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, filtered)))
     }
 
-    /// What is `used` of the rows that meet the conditions.
-    fn apply(&self, batch: RecordBatch, used: Option<&Wanted>) -> Result<RecordBatch> {
-        let mut mask: Option<BooleanArray> = None;
+    /// Which rows meet the conditions; none of them is NULL.
+    fn kept(&self, batch: &RecordBatch) -> Result<BooleanArray> {
+        let mut kept: Option<BooleanArray> = None;
         for condition in &self.conditions {
-            let value = condition.evaluate(&batch)?.into_array(batch.num_rows())?;
+            let value = condition.evaluate(batch)?.into_array(batch.num_rows())?;
             let value = match value.as_boolean() {
                 values if values.null_count() > 0 => prep_null_mask_filter(values),
                 values => values.clone(),
             };
-            let all = match mask {
+            let all = match kept {
                 Some(earlier) => and(&earlier, &value)?,
                 None => value,
             };
             if !all.has_true() {
-                return Ok(batch.slice(0, 0));
+                return Ok(all);
             }
-            mask = Some(all);
+            kept = Some(all);
         }
-        let batch = match used {
-            Some(used) => used.prune_rows(&batch)?,
-            None => batch,
-        };
-        match mask {
-            Some(mask) if mask.has_false() => Ok(filter_record_batch(&batch, &mask)?),
-            _ => Ok(batch),
-        }
+        let all = || BooleanArray::new(BooleanBuffer::new_set(batch.num_rows()), None);
+        Ok(kept.unwrap_or_else(all))
     }
 }
 
@@ -135,45 +164,39 @@ impl fmt::Display for RowFilter {
             let between = if number == 0 { ", predicate=" } else { " AND " };
             write!(f, "{between}{condition}")?;
         }
+        for (number, expression) in self.apart_by.iter().enumerate() {
+            let between = if number == 0 { ", apart_by=" } else { ", " };
+            write!(f, "{between}{expression}")?;
+        }
         Ok(())
     }
 }
 
 struct Filtering {
     filter: RowFilter,
+    apart: Option<Apart>,
     used: Option<Arc<Wanted>>,
     batches: SendableRecordBatchStream,
-    /// What is used of batches that are too small to go alone.
-    few: Vec<RecordBatch>,
+    /// What the rows of `most` have in common.
+    together: Option<OwnedRow>,
+    most: Few,
+    others: Few,
+    /// What is used of batches that are handed on next.
+    ready: VecDeque<RecordBatch>,
 }
 
 impl Filtering {
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
-        while let Some(batch) = self.batches.next().await {
-            let batch = self.filter.apply(batch?, self.used.as_deref())?;
-            if self.few.is_empty() && batch.num_rows() >= FEW_ROWS {
+        loop {
+            if let Some(batch) = self.ready.pop_front() {
                 return self.whole(batch).map(Some);
             }
-            if batch.num_rows() > 0 {
-                self.few.push(batch);
-            }
-            if self.few.iter().map(RecordBatch::num_rows).sum::<usize>() >= FEW_ROWS {
-                return self.together().map(Some);
+            match self.batches.next().await {
+                Some(batch) => self.take(batch?)?,
+                None if self.most.rows + self.others.rows > 0 => self.hand_on()?,
+                None => return Ok(None),
             }
         }
-        match self.few.is_empty() {
-            true => Ok(None),
-            false => self.together().map(Some),
-        }
-    }
-
-    fn together(&mut self) -> Result<RecordBatch> {
-        let few = std::mem::take(&mut self.few);
-        let schema = match few.first() {
-            Some(batch) => batch.schema(),
-            None => self.batches.schema(),
-        };
-        self.whole(concat_batches(&schema, &few)?)
     }
 
     /// With NULL for what is not used.
@@ -181,6 +204,84 @@ impl Filtering {
         match &self.used {
             Some(used) => Ok(used.restore(&self.batches.schema(), batch)?),
             None => Ok(batch),
+        }
+    }
+
+    fn take(&mut self, batch: RecordBatch) -> Result<()> {
+        let kept = self.filter.kept(&batch)?;
+        if !kept.has_true() {
+            return Ok(());
+        }
+        let parted = match &self.apart {
+            Some(apart) => apart.part(&batch, &kept)?,
+            None => None,
+        };
+        let (together, most, others) = match parted {
+            None => (None, kept, None),
+            Some(Parted {
+                together,
+                most,
+                others,
+            }) => (Some(together), most, Some(others)),
+        };
+        let batch = match &self.used {
+            Some(used) => used.prune_rows(&batch)?,
+            None => batch,
+        };
+        // Rows that will lie in one file keep their order.
+        if self.together != together {
+            self.hand_on()?;
+            self.together = together;
+        }
+        self.most.add(filtered(&batch, &most)?, &mut self.ready)?;
+        if let Some(others) = others
+            && !others.is_empty()
+        {
+            self.others
+                .add(take_record_batch(&batch, &others)?, &mut self.ready)?;
+        }
+        Ok(())
+    }
+
+    /// Lets nothing wait any longer.
+    fn hand_on(&mut self) -> Result<()> {
+        self.ready.extend(self.most.together()?);
+        self.ready.extend(self.others.together()?);
+        Ok(())
+    }
+}
+
+/// Batches that are too small to go alone.
+#[derive(Default)]
+struct Few {
+    batches: Vec<RecordBatch>,
+    rows: usize,
+}
+
+impl Few {
+    /// Adds a batch. Those that are no longer few are ready.
+    fn add(&mut self, batch: RecordBatch, ready: &mut VecDeque<RecordBatch>) -> Result<()> {
+        if batch.num_rows() >= FEW_ROWS {
+            // Not copied only because few wait.
+            ready.extend(self.together()?);
+            ready.push_back(batch);
+            return Ok(());
+        }
+        self.rows += batch.num_rows();
+        self.batches.push(batch);
+        if self.rows >= FEW_ROWS {
+            ready.extend(self.together()?);
+        }
+        Ok(())
+    }
+
+    fn together(&mut self) -> Result<Option<RecordBatch>> {
+        self.rows = 0;
+        let batches = std::mem::take(&mut self.batches);
+        match batches.as_slice() {
+            [] => Ok(None),
+            [one] => Ok(Some(one.clone())),
+            [first, ..] => Ok(Some(concat_batches(first.schema_ref(), &batches)?)),
         }
     }
 }
@@ -206,9 +307,7 @@ mod tests {
         let condition = |(operator, value): &(Operator, i64)| {
             binary(col("n", schema).unwrap(), *operator, lit(*value), schema).unwrap()
         };
-        RowFilter {
-            conditions: conditions.iter().map(condition).collect(),
-        }
+        RowFilter::of(conditions.iter().map(condition).collect())
     }
 
     async fn filtered(batches: Vec<RecordBatch>, conditions: &[(Operator, i64)]) -> Vec<Vec<i64>> {
@@ -219,6 +318,7 @@ mod tests {
         let rows = Count::new();
         let batches: Vec<RecordBatch> = filter
             .stream(stream, None, rows.clone())
+            .unwrap()
             .try_collect()
             .await
             .unwrap();
@@ -276,6 +376,66 @@ mod tests {
         RecordBatch::try_new(Arc::clone(schema), vec![n, Arc::new(p)]).unwrap()
     }
 
+    /// Batches of days and numbers, as they come out apart by day.
+    async fn by_day(batches: &[&[(i64, i64)]]) -> Vec<Vec<(i64, i64)>> {
+        let column = |rows: &[(i64, i64)], of: fn(&(i64, i64)) -> i64| -> ArrayRef {
+            Arc::new(Int64Array::from_iter_values(rows.iter().map(of)))
+        };
+        let batches = batches.iter().map(|rows| {
+            let columns = [
+                ("day", column(rows, |row| row.0)),
+                ("n", column(rows, |row| row.1)),
+            ];
+            Ok(RecordBatch::try_from_iter(columns)?)
+        });
+        let batches: Vec<Result<RecordBatch>> = batches.collect();
+        let schema = batches[0].as_ref().unwrap().schema();
+        let day = vec![col("day", &schema).unwrap()];
+        let filter = filter(&schema, &[(Operator::GtEq, 0)]).apart_by(day);
+        let stream = futures::stream::iter(batches);
+        let stream = Box::pin(RecordBatchStreamAdapter::new(schema, stream));
+        let parts = filter.stream(stream, None, Count::new()).unwrap();
+        let parts: Vec<RecordBatch> = parts.try_collect().await.unwrap();
+        let rows = |batch: &RecordBatch| {
+            let [days, numbers] = [0, 1].map(|column| {
+                let column = batch.column(column).as_primitive::<Int64Type>();
+                column.values().to_vec()
+            });
+            days.into_iter().zip(numbers).collect()
+        };
+        parts.iter().map(rows).collect()
+    }
+
+    #[tokio::test]
+    async fn rows_of_one_day_come_apart_from_the_few_of_others() {
+        let parts = by_day(&[
+            &[(5, 0), (5, 1), (4, 2), (5, -9), (5, 3)],
+            &[(5, 4), (3, 5), (5, 6)],
+        ]);
+        let most = vec![(5, 0), (5, 1), (5, 3), (5, 4), (5, 6)];
+        assert_eq!(parts.await, [most, vec![(4, 2), (3, 5)]]);
+    }
+
+    /// Also where another day becomes the one of most rows, or none is.
+    #[tokio::test]
+    async fn rows_of_a_day_keep_their_order() {
+        let parts = by_day(&[
+            &[(5, 0), (5, 1), (6, 2)],
+            &[(6, 3), (6, 4), (5, 5)],
+            &[(5, 6), (6, 7), (7, 8), (8, 9)],
+            &[(6, 10)],
+        ]);
+        let expected = [
+            vec![(5, 0), (5, 1)],
+            vec![(6, 2)],
+            vec![(6, 3), (6, 4)],
+            vec![(5, 5)],
+            vec![(5, 6), (6, 7), (7, 8), (8, 9)],
+            vec![(6, 10)],
+        ];
+        assert_eq!(parts.await, expected);
+    }
+
     #[tokio::test]
     async fn only_what_is_used_of_the_rows_is_kept() {
         let number = |name: &str| Field::new(name, DataType::Int64, true);
@@ -291,6 +451,7 @@ mod tests {
         let stream = Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&schema), stream));
         let filtered: Vec<RecordBatch> = filter(&schema, &[(Operator::GtEq, 30)])
             .stream(stream, used.unwrap().used(), Count::new())
+            .unwrap()
             .try_collect()
             .await
             .unwrap();

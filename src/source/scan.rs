@@ -133,7 +133,9 @@ impl Files {
                     projection: self.projection(&asked),
                     predicate: self.predicate(state, asked.filters)?,
                 };
-                Ok(Arc::new(SharedParquetExec::new(input, offer(how))))
+                let columns = Columns::new(&self.schema, &self.projection(&asked), asked.leaves)?;
+                let used = columns.used();
+                Ok(Arc::new(SharedParquetExec::new(input, offer(how), used)))
             }
         }
     }

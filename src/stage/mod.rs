@@ -8,6 +8,7 @@
 //! into [`StageExec`]. What the plan says (columns, encoding) is in [`StageSpec`]; what the run says
 //! (where to, under which names) is in [`Stage`], an extension of the session that executes it.
 
+mod apart;
 mod elsewhere;
 mod exec;
 mod few;
@@ -21,6 +22,7 @@ mod shard;
 mod split;
 mod writer;
 
+pub use apart::keep_partitions_apart;
 pub use elsewhere::StageTask;
 pub use exec::{StageExec, StageSpec, Writers};
 pub use format::{EMPTY_FILE_OPTION, StageFormats, WINDOW_COLUMN_OPTION, spec_of};

@@ -277,7 +277,7 @@ impl ExecutionPlan for JsonTaskExec {
         let batches = reading.watch(read.stream(Arc::clone(&schema)));
         let batches = Box::pin(RecordBatchStreamAdapter::new(schema, batches));
         let put_out = MetricBuilder::new(&self.metrics).output_rows(partition);
-        Ok(self.filter.stream(batches, self.columns.used(), put_out))
+        self.filter.stream(batches, self.columns.used(), put_out)
     }
 }
 

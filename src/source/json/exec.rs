@@ -89,7 +89,7 @@ impl JsonLinesExec {
         &self.filter
     }
 
-    fn with_filter(&self, filter: RowFilter) -> Arc<dyn ExecutionPlan> {
+    pub(in super::super) fn with_filter(&self, filter: RowFilter) -> Arc<dyn ExecutionPlan> {
         Arc::new(Self {
             filter,
             metrics: ExecutionPlanMetricsSet::new(),
@@ -206,6 +206,6 @@ impl ExecutionPlan for JsonLinesExec {
                 read_files(&self.settings, &self.columns, scan, files, &context)?.stream(schema)
             }
         };
-        Ok(self.filter.stream(batches, self.columns.used(), rows))
+        self.filter.stream(batches, self.columns.used(), rows)
     }
 }

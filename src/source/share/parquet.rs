@@ -16,6 +16,7 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
 };
 
+use super::super::json::Wanted;
 use super::super::row_filter::RowFilter;
 use super::offer::Offer;
 
@@ -26,15 +27,22 @@ pub(in super::super) struct SharedParquetExec {
     input: Arc<dyn ExecutionPlan>,
     offer: Arc<Offer>,
     filter: RowFilter,
+    /// What of its rows the plan uses, where that is not all.
+    used: Option<Arc<Wanted>>,
     metrics: ExecutionPlanMetricsSet,
 }
 
 impl SharedParquetExec {
-    pub(in super::super) fn new(input: Arc<dyn ExecutionPlan>, offer: Arc<Offer>) -> Self {
+    pub(in super::super) fn new(
+        input: Arc<dyn ExecutionPlan>,
+        offer: Arc<Offer>,
+        used: Option<Arc<Wanted>>,
+    ) -> Self {
         Self {
             input,
             offer,
             filter: RowFilter::default(),
+            used,
             metrics: ExecutionPlanMetricsSet::new(),
         }
     }
@@ -50,12 +58,17 @@ impl SharedParquetExec {
     }
 
     fn over(&self, input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
-        let over = Self::new(input, Arc::clone(&self.offer));
+        let over = Self::new(input, Arc::clone(&self.offer), self.used.clone());
         over.with_filter(self.filter.clone())
     }
 
-    fn with_filter(&self, filter: RowFilter) -> Arc<dyn ExecutionPlan> {
-        let mut with = Self::new(Arc::clone(&self.input), Arc::clone(&self.offer));
+    pub(in super::super) fn filter(&self) -> &RowFilter {
+        &self.filter
+    }
+
+    pub(in super::super) fn with_filter(&self, filter: RowFilter) -> Arc<dyn ExecutionPlan> {
+        let input = Arc::clone(&self.input);
+        let mut with = Self::new(input, Arc::clone(&self.offer), self.used.clone());
         with.filter = filter;
         Arc::new(with)
     }
@@ -149,6 +162,6 @@ impl ExecutionPlan for SharedParquetExec {
             None => self.input.execute(partition, context)?,
         };
         let rows = MetricBuilder::new(&self.metrics).output_rows(partition);
-        Ok(self.filter.stream(batches, None, rows))
+        self.filter.stream(batches, self.used.clone(), rows)
     }
 }

@@ -5,10 +5,12 @@ use std::fs::File;
 use ::parquet::arrow::ArrowWriter;
 use ::parquet::file::properties::WriterProperties;
 use datafusion::arrow::array::{
-    ArrayRef, Int64Array, StringArray, StructArray, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, Int64Array, StringArray, StructArray, TimestampMicrosecondArray,
 };
+use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::datasource::source::DataSourceExec;
+use datafusion::execution::session_state::SessionStateBuilder;
 
 use super::*;
 
@@ -138,4 +140,42 @@ async fn a_missing_required_column_is_an_error() {
     let plan = physical_plan(&ctx, "SELECT * FROM events").await.unwrap();
     let error = collect(plan, ctx.task_ctx()).await.unwrap_err().to_string();
     assert!(error.contains("id"), "{error}");
+}
+
+/// The nearest operator of that name at or below `plan`.
+fn find(plan: &Arc<dyn ExecutionPlan>, name: &str) -> Option<Arc<dyn ExecutionPlan>> {
+    if plan.name() == name {
+        return Some(Arc::clone(plan));
+    }
+    let mut children = plan.children().into_iter();
+    children.find_map(|child| find(child, name))
+}
+
+/// What other tables of a pass use is read, but not copied for a table that does not.
+#[tokio::test]
+async fn filters_of_a_pass_copy_only_the_leaves_that_the_query_uses() {
+    let world = World::new().declare("events", EVENTS);
+    let texts = || -> ArrayRef { Arc::new(StringArray::from(vec!["x"; 20])) };
+    let member = |name: &str| Arc::new(Field::new(name, DataType::Utf8, true));
+    let client = StructArray::from(vec![(member("title"), texts()), (member("os"), texts())]);
+    write(
+        &world,
+        "events/date=2026-01-15/hour=1/a.parquet",
+        vec![("id", ids(0..20)), ("client", Arc::new(client))],
+    );
+    let (ctx, _) = world.session().await.unwrap();
+    let config = ctx.copied_config();
+    // The catalog is shared: making the default one again would empty it.
+    let config = config.with_create_default_catalog_and_schema(false);
+    let config = config.with_extension(Arc::<Offers>::default());
+    let state = SessionStateBuilder::new_from_existing(ctx.state());
+    let ctx = SessionContext::new_with_state(state.with_config(config).build());
+    let sql = "SELECT id, client.title FROM events WHERE id % 2 = 0";
+    let plan = physical_plan(&ctx, sql).await.unwrap();
+    let scan = find(&plan, "SharedParquetExec").unwrap();
+    let rows = collect(Arc::clone(&scan), ctx.task_ctx()).await.unwrap();
+    let rows = concat_batches(&scan.schema(), &rows).unwrap();
+    let client = rows.column_by_name("client").unwrap().as_struct();
+    let nulls = |name| client.column_by_name(name).unwrap().null_count();
+    assert_eq!((rows.num_rows(), nulls("title"), nulls("os")), (10, 0, 10));
 }
