@@ -49,7 +49,7 @@ impl Encoding {
     pub fn opening_memory(&self, schema: &SchemaRef) -> usize {
         match self {
             Encoding::Json(_) => json::OPENING_MEMORY,
-            Encoding::Parquet(_) => parquet::opening_memory(schema),
+            Encoding::Parquet(settings) => parquet::opening_memory(schema, settings),
         }
     }
 }

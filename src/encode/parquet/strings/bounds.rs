@@ -1,0 +1,155 @@
+//! The smallest and the largest value of a page.
+
+use std::cmp::Ordering;
+
+/// The values of a page lie in a buffer, each behind its length; the bounds are places in it.
+#[derive(Debug, Default)]
+pub(super) struct Bounds {
+    ends: Option<Ends>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Ends {
+    least: Place,
+    most: Place,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// The first bytes of the value as a number: most comparisons end here.
+    prefix: u64,
+    at: usize,
+}
+
+/// The value at `at` of `buffer`, which stands behind its length.
+pub(super) fn value_at(buffer: &[u8], at: usize) -> &[u8] {
+    let value = buffer.get(at..).and_then(|rest| {
+        let (len, rest) = rest.split_first_chunk::<4>()?;
+        rest.get(..u32::from_le_bytes(*len) as usize)
+    });
+    value.unwrap_or_default()
+}
+
+/// Whether two values are alike; most are short, so a call to the C library would be most of it.
+#[inline(always)]
+pub(super) fn alike(a: &[u8], b: &[u8]) -> bool {
+    #[inline(always)]
+    fn ends<const N: usize>(a: &[u8], b: &[u8]) -> Option<bool> {
+        let first = a.first_chunk::<N>()? == b.first_chunk::<N>()?;
+        Some(first & (a.last_chunk::<N>()? == b.last_chunk::<N>()?))
+    }
+    if a.len() != b.len() {
+        return false;
+    }
+    match a.len() {
+        0 => true,
+        1 => a.first() == b.first(),
+        2..4 => ends::<2>(a, b) == Some(true),
+        4..8 => ends::<4>(a, b) == Some(true),
+        8..16 => ends::<8>(a, b) == Some(true),
+        16..32 => ends::<16>(a, b) == Some(true),
+        32..64 => ends::<32>(a, b) == Some(true),
+        64..=128 => ends::<64>(a, b) == Some(true),
+        _ => a == b,
+    }
+}
+
+/// Orders as the values do, as far as 8 bytes say it.
+#[inline]
+fn prefix(value: &[u8]) -> u64 {
+    if let Some(first) = value.first_chunk::<8>() {
+        return u64::from_be_bytes(*first);
+    }
+    let mut first = [0; 8];
+    for (to, from) in first.iter_mut().zip(value) {
+        *to = *from;
+    }
+    u64::from_be_bytes(first)
+}
+
+impl Bounds {
+    /// Looks at `value`, which is at `at` of `buffer`.
+    #[inline]
+    pub(super) fn add(&mut self, buffer: &[u8], value: &[u8], at: usize) {
+        let place = Place {
+            prefix: prefix(value),
+            at,
+        };
+        let Some(ends) = &mut self.ends else {
+            self.ends = Some(Ends {
+                least: place,
+                most: place,
+            });
+            return;
+        };
+        let against = |end: &Place| {
+            let by_prefix = place.prefix.cmp(&end.prefix);
+            by_prefix.then_with(|| value.cmp(value_at(buffer, end.at)))
+        };
+        if place.prefix <= ends.least.prefix && against(&ends.least) == Ordering::Less {
+            ends.least = place;
+        } else if place.prefix >= ends.most.prefix && against(&ends.most) == Ordering::Greater {
+            ends.most = place;
+        }
+    }
+
+    /// The bounds of what was added, which is forgotten.
+    pub(super) fn take<'a>(&mut self, buffer: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+        let ends = self.ends.take()?;
+        let value = |place: Place| value_at(buffer, place.at);
+        Some((value(ends.least), value(ends.most)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_alike_only_with_all_bytes() {
+        for len in 0..200 {
+            let one: Vec<u8> = (0..len).map(|n| n as u8).collect();
+            assert!(alike(&one, &one.clone()));
+            assert!(!alike(&one, &[one.as_slice(), b"x"].concat()));
+            for at in 0..len {
+                let mut other = one.clone();
+                other[at] ^= 0x40;
+                assert!(!alike(&one, &other), "{len}, {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn bounds_are_those_of_all_values() {
+        let values = [
+            "b",
+            "",
+            "b\0",
+            "prefix alike 1",
+            "prefix alike 0",
+            "prefix a",
+            "é",
+            "\0",
+            "a",
+        ];
+        for first in 0..values.len() {
+            for last in first + 1..=values.len() {
+                let (mut buffer, mut bounds) = (Vec::new(), Bounds::default());
+                for value in &values[first..last] {
+                    let at = buffer.len();
+                    buffer.extend((value.len() as u32).to_le_bytes());
+                    buffer.extend(value.as_bytes());
+                    bounds.add(&buffer, value.as_bytes(), at);
+                }
+                let expected = (
+                    values[first..last].iter().min(),
+                    values[first..last].iter().max(),
+                );
+                let found = bounds.take(&buffer).unwrap();
+                assert_eq!(found.0, expected.0.unwrap().as_bytes());
+                assert_eq!(found.1, expected.1.unwrap().as_bytes());
+                assert!(bounds.take(&buffer).is_none());
+            }
+        }
+    }
+}

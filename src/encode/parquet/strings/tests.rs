@@ -1,0 +1,481 @@
+//! The files are those of parquet-rs, byte by byte, and say what was written.
+
+use std::io::Sink;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, Int64Array, ListArray, RecordBatch, StringArray, StringBuilder, StructArray,
+};
+use arrow::buffer::{NullBuffer, OffsetBuffer};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+use bytes::Bytes;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::{Compression, Encoding, Type, ZstdLevel};
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::properties::{
+    EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion,
+};
+
+use crate::encode::parquet::leaves::Leaves;
+use crate::encode::parquet::row_group::RowGroup;
+
+/// Row groups, each of batches.
+type Groups = Vec<Vec<RecordBatch>>;
+
+fn options(properties: &WriterProperties) -> ArrowWriterOptions {
+    ArrowWriterOptions::new()
+        .with_properties(properties.clone())
+        .with_skip_arrow_metadata(true)
+}
+
+fn theirs(schema: &SchemaRef, groups: &Groups, properties: &WriterProperties) -> Vec<u8> {
+    let mut file = Vec::new();
+    let writer =
+        ArrowWriter::try_new_with_options(&mut file, Arc::clone(schema), options(properties));
+    let mut writer = writer.unwrap();
+    for batches in groups {
+        for batch in batches {
+            writer.write(batch).unwrap();
+        }
+        writer.flush().unwrap();
+    }
+    writer.close().unwrap();
+    file
+}
+
+/// The file, and which of its leaf columns are written here.
+fn ours(
+    schema: &SchemaRef,
+    groups: &Groups,
+    properties: &WriterProperties,
+) -> (Vec<u8>, Vec<bool>) {
+    let (mut file, _) =
+        ArrowWriter::try_new_with_options(Vec::new(), Arc::clone(schema), options(properties))
+            .and_then(ArrowWriter::into_serialized_writer)
+            .unwrap();
+    let leaves = Leaves::new(schema, file.schema_descr(), properties);
+    let others = Arc::clone(leaves.others());
+    let (_, others) =
+        ArrowWriter::try_new_with_options(Sink::default(), others, options(properties))
+            .and_then(ArrowWriter::into_serialized_writer)
+            .unwrap();
+    for batches in groups {
+        let number = file.flushed_row_groups().len();
+        let mut group = RowGroup::new(&leaves, &others, properties, number).unwrap();
+        let mut bytes = 0;
+        for batch in batches {
+            group.write(&leaves, batch).unwrap();
+            assert!(group.bytes() >= bytes || group.rows() > 0);
+            bytes = group.bytes();
+            assert!(group.memory() > 0);
+        }
+        if group.rows() > 0 {
+            group.append(&leaves, &mut file).unwrap();
+        }
+    }
+    file.finish().unwrap();
+    let is_string = leaves.is_string().to_vec();
+    (std::mem::take(file.inner_mut()), is_string)
+}
+
+fn metadata(file: &[u8]) -> ParquetMetaData {
+    let reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Optional);
+    let file = Bytes::copy_from_slice(file);
+    reader.parse_and_finish(&file).unwrap()
+}
+
+/// Writes `groups` in both ways; gives the metadata.
+fn compare(
+    name: &str,
+    schema: &SchemaRef,
+    groups: &Groups,
+    properties: WriterPropertiesBuilder,
+) -> ParquetMetaData {
+    let properties = properties.set_max_row_group_row_count(None).build();
+    let (ours, is_string) = ours(schema, groups, &properties);
+    let theirs = theirs(schema, groups, &properties);
+    let (our_metadata, their_metadata) = (metadata(&ours), metadata(&theirs));
+    for (leaf, is_string) in is_string.iter().enumerate() {
+        let column = our_metadata.file_metadata().schema_descr().column(leaf);
+        let expected = column.physical_type() == Type::BYTE_ARRAY && column.max_rep_level() == 0;
+        assert_eq!(*is_string, expected, "{name}: {}", column.path());
+    }
+    for (our_group, their_group) in our_metadata
+        .row_groups()
+        .iter()
+        .zip(their_metadata.row_groups())
+    {
+        for (our_column, their_column) in our_group.columns().iter().zip(their_group.columns()) {
+            assert_eq!(our_column, their_column, "{name}");
+        }
+    }
+    assert!(
+        our_metadata.column_index() == their_metadata.column_index(),
+        "{name}"
+    );
+    assert!(
+        our_metadata.offset_index() == their_metadata.offset_index(),
+        "{name}"
+    );
+    let differing = ours.iter().zip(&theirs).position(|(a, b)| a != b);
+    assert_eq!((differing, ours.len()), (None, theirs.len()), "{name}");
+    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(ours)).unwrap();
+    let read: Vec<_> = reader.build().unwrap().map(Result::unwrap).collect();
+    // Parquet does not know the name of a list's item.
+    let read_schema = read.first().map_or(Arc::clone(schema), RecordBatch::schema);
+    let read = concat_batches(&read_schema, &read).unwrap();
+    let written = concat_batches(schema, groups.iter().flatten()).unwrap();
+    assert_eq!(read.num_columns(), written.num_columns(), "{name}");
+    for (read, written) in read.columns().iter().zip(written.columns()) {
+        assert_eq!(read, written, "{name}");
+    }
+    our_metadata
+}
+
+fn one(values: StringArray, nullable: bool) -> (SchemaRef, RecordBatch) {
+    let schema = Schema::new(vec![Field::new("s", DataType::Utf8, nullable)]);
+    let schema = Arc::new(schema);
+    let batch = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(values)]).unwrap();
+    (schema, batch)
+}
+
+fn strings(values: impl Iterator<Item = String>) -> StringArray {
+    StringArray::from_iter_values(values)
+}
+
+fn pages(metadata: &ParquetMetaData) -> Vec<usize> {
+    let groups = metadata.offset_index().unwrap().iter();
+    groups
+        .map(|group| group[0].page_locations().len())
+        .collect()
+}
+
+fn all_compressions() -> [Compression; 4] {
+    [
+        Compression::UNCOMPRESSED,
+        Compression::SNAPPY,
+        Compression::ZSTD(ZstdLevel::default()),
+        Compression::ZSTD(ZstdLevel::try_new(3).unwrap()),
+    ]
+}
+
+#[test]
+fn every_kind_of_values_in_every_compression() {
+    let values: [(&str, StringArray); 6] = [
+        (
+            "some",
+            strings((0..3000).map(|n| format!("value {}", n % 70))),
+        ),
+        ("unique", strings((0..3000).map(|n| format!("{n:036}")))),
+        (
+            "nulls",
+            (0..3000)
+                .map(|n| (n % 7 > 2).then(|| n.to_string()))
+                .collect(),
+        ),
+        ("all null", StringArray::new_null(3000)),
+        ("empty", strings((0..3000).map(|_| String::new()))),
+        (
+            "sorted",
+            strings((0..3000).map(|n| format!("{:09}", n / 40))),
+        ),
+    ];
+    for compression in all_compressions() {
+        for (name, values) in &values {
+            for dictionary in [true, false] {
+                let name = format!("{name}, {compression}, {dictionary}");
+                let (schema, batch) = one(values.clone(), true);
+                let properties = WriterProperties::builder()
+                    .set_compression(compression)
+                    .set_dictionary_enabled(dictionary);
+                compare(&name, &schema, &vec![vec![batch]], properties.clone());
+                if values.null_count() == 0 {
+                    let (schema, batch) = one(values.clone(), false);
+                    compare(&name, &schema, &vec![vec![batch]], properties);
+                }
+            }
+        }
+    }
+}
+
+/// 60,000 values outgrow a dictionary of 1 MiB; the first pages stay as they are.
+#[test]
+fn a_dictionary_that_grows_too_large_is_given_up() {
+    let values = (0..60_000).map(|n| format!("{:036}", n / 2));
+    let (schema, batch) = one(strings(values), true);
+    let batches = (0..60_000).step_by(7_000);
+    let batches = batches.map(|first| batch.slice(first, 7_000.min(60_000 - first)));
+    let groups = vec![batches.collect(), vec![batch.slice(100, 30)]];
+    for compression in all_compressions() {
+        let properties = WriterProperties::builder().set_compression(compression);
+        compare(
+            &format!("outgrown, {compression}"),
+            &schema,
+            &groups,
+            properties,
+        );
+    }
+    let metadata = compare("outgrown", &schema, &groups, WriterProperties::builder());
+    let chunk = metadata.row_group(0).column(0);
+    let of_data_pages = chunk.page_encoding_stats_mask().unwrap();
+    assert!(
+        of_data_pages.is_set(Encoding::PLAIN) && of_data_pages.is_set(Encoding::RLE_DICTIONARY)
+    );
+    assert!(pages(&metadata)[0] > 3);
+}
+
+#[test]
+fn long_values_end_a_page_each() {
+    let long = |n: usize| {
+        (!n.is_multiple_of(3)).then(|| "long ".repeat(14_000 * (n % 3)) + &n.to_string())
+    };
+    let (schema, batch) = one((0..30).map(long).collect(), true);
+    let small = WriterProperties::builder().set_data_page_size_limit(60_000);
+    for dictionary in [true, false] {
+        let properties = small.clone().set_dictionary_enabled(dictionary);
+        let metadata = compare("long", &schema, &vec![vec![batch.clone()]], properties);
+        assert_eq!(pages(&metadata)[0] > 10, !dictionary);
+    }
+    let properties = small.set_dictionary_page_size_limit(200_000);
+    compare("long, outgrown", &schema, &vec![vec![batch]], properties);
+}
+
+#[test]
+fn pages_end_after_their_rows_across_batches_and_row_groups() {
+    let (schema, batch) = one(strings((0..5000).map(|n| format!("v{}", n % 90))), true);
+    let nulls = (0..5000).map(|n| (n % 11 > 0).then(|| format!("v{}", n % 90)));
+    let (_, with_nulls) = one(nulls.collect(), true);
+    for (step, limit) in [(1, 3), (130, 100), (999, 1000), (5000, 1200)] {
+        for batch in [&batch, &with_nulls] {
+            let batches = (0..5000).step_by(step);
+            let batches: Vec<_> = batches
+                .map(|n| batch.slice(n, step.min(5000 - n)))
+                .collect();
+            let middle = batches.len() / 2;
+            let groups = vec![batches[..middle].to_vec(), batches[middle..].to_vec()];
+            let properties = WriterProperties::builder()
+                .set_data_page_row_count_limit(limit)
+                .set_write_batch_size(64);
+            let groups = groups
+                .into_iter()
+                .filter(|group| !group.is_empty())
+                .collect();
+            compare(&format!("{step}, {limit}"), &schema, &groups, properties);
+        }
+    }
+}
+
+#[test]
+fn no_rows_are_no_row_group() {
+    let (schema, batch) = one(StringArray::new_null(0), true);
+    let metadata = compare("none", &schema, &vec![], WriterProperties::builder());
+    assert_eq!(metadata.num_row_groups(), 0);
+    let metadata = compare(
+        "empty",
+        &schema,
+        &vec![vec![batch]],
+        WriterProperties::builder(),
+    );
+    assert_eq!(metadata.num_row_groups(), 0);
+}
+
+#[test]
+fn long_text_is_cut_in_statistics() {
+    let text = [
+        "é".repeat(50),
+        "日本".repeat(30),
+        "a".repeat(63) + "é",
+        "\u{10ffff}".repeat(20),
+    ];
+    let values = (0..400).map(|n| format!("{}{n}", text[n / 100]));
+    let (schema, batch) = one(strings(values), false);
+    for statistics in [
+        EnabledStatistics::None,
+        EnabledStatistics::Chunk,
+        EnabledStatistics::Page,
+    ] {
+        for most in [None, Some(1), Some(2), Some(63), Some(64), Some(65)] {
+            let properties = WriterProperties::builder()
+                .set_statistics_enabled(statistics)
+                .set_write_page_header_statistics(true)
+                .set_statistics_truncate_length(most)
+                .set_column_index_truncate_length(most)
+                .set_data_page_row_count_limit(100)
+                .set_write_batch_size(100);
+            let name = format!("{statistics:?}, {most:?}");
+            let metadata = compare(&name, &schema, &vec![vec![batch.clone()]], properties);
+            let with_statistics = metadata.row_group(0).column(0).statistics().is_some();
+            assert_eq!(with_statistics, statistics != EnabledStatistics::None);
+        }
+    }
+}
+
+/// What this encoder does not know is left to parquet-rs.
+#[test]
+fn special_wishes_are_left_to_others() {
+    let (schema, batch) = one(strings((0..50).map(|n| n.to_string())), true);
+    let builder = WriterProperties::builder;
+    let cases = [
+        builder().set_writer_version(WriterVersion::PARQUET_2_0),
+        builder().set_bloom_filter_enabled(true),
+        builder().set_encoding(Encoding::DELTA_BYTE_ARRAY),
+        builder().set_dictionary_page_size_limit(1 << 31),
+    ];
+    let groups = vec![vec![batch]];
+    for properties in cases {
+        let properties = properties.build();
+        let (ours, is_string) = ours(&schema, &groups, &properties);
+        assert_eq!(is_string, [false]);
+        assert_eq!(ours, theirs(&schema, &groups, &properties));
+    }
+}
+
+/// A generator that says the same everywhere.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        ((self.0 >> 33) as usize) % end
+    }
+
+    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.below(of.len())]
+    }
+
+    fn nulls(&mut self, rows: usize) -> Option<NullBuffer> {
+        let one_in = self.pick(&[0, 1, 2, 3, 50, usize::MAX]);
+        let valid = |random: &mut Self| one_in == usize::MAX || random.below(one_in) > 0;
+        (one_in > 0).then(|| (0..rows).map(|_| valid(self)).collect())
+    }
+
+    fn strings(&mut self, rows: usize, nulls: Option<&NullBuffer>) -> ArrayRef {
+        let (kind, many) = (self.below(7), self.pick(&[1, 5, 300, 100_000]));
+        let mut builder = StringBuilder::new();
+        let mut last = 0;
+        for row in 0..rows {
+            if nulls.is_some_and(|nulls| nulls.is_null(row)) {
+                builder.append_null();
+                continue;
+            }
+            if kind != 1 || self.below(20) == 0 {
+                last = self.below(many);
+            }
+            match kind {
+                0 => builder.append_value(format!("https://example.org/some/path/{last}")),
+                2 => builder.append_value("ü".repeat(last % 90)),
+                3 => builder.append_value(["", "a", "a\0", "\u{10ffff}"][last % 4]),
+                4 if last % 200 == 0 => builder.append_value("x".repeat(9_000)),
+                _ => builder.append_value(last.to_string()),
+            }
+        }
+        Arc::new(builder.finish())
+    }
+
+    fn batch(&mut self, schema: &SchemaRef, rows: usize) -> RecordBatch {
+        let columns = schema.fields().iter().map(|field| self.array(field, rows));
+        RecordBatch::try_new(Arc::clone(schema), columns.collect()).unwrap()
+    }
+
+    fn array(&mut self, field: &Field, rows: usize) -> ArrayRef {
+        let nulls = field.is_nullable().then(|| self.nulls(rows)).flatten();
+        match field.data_type() {
+            DataType::Utf8 => self.strings(rows, nulls.as_ref()),
+            DataType::Struct(fields) => {
+                let children = fields.iter().map(|field| match nulls.clone() {
+                    // What no row shows may well be null.
+                    Some(nulls) if !field.is_nullable() => self.strings(rows, Some(&nulls)),
+                    _ => self.array(field, rows),
+                });
+                let children = children.collect();
+                Arc::new(StructArray::try_new(fields.clone(), children, nulls).unwrap())
+            }
+            DataType::List(item) => {
+                let lengths: Vec<usize> = (0..rows).map(|_| self.below(3)).collect();
+                let values = self.array(item, lengths.iter().sum());
+                let offsets = OffsetBuffer::from_lengths(lengths);
+                Arc::new(ListArray::new(Arc::clone(item), offsets, values, nulls))
+            }
+            _ => {
+                let values = (0..rows).map(|_| self.below(1000) as i64);
+                Arc::new(Int64Array::new(values.collect(), nulls))
+            }
+        }
+    }
+
+    fn properties(&mut self) -> WriterPropertiesBuilder {
+        let statistics = [
+            EnabledStatistics::None,
+            EnabledStatistics::Chunk,
+            EnabledStatistics::Page,
+            EnabledStatistics::Page,
+        ];
+        WriterProperties::builder()
+            .set_dictionary_enabled(self.below(3) > 0)
+            .set_dictionary_page_size_limit(self.pick(&[1, 100, 5_000, 1 << 20]))
+            .set_data_page_size_limit(self.pick(&[1, 100, 5_000, 1 << 20]))
+            .set_data_page_row_count_limit(self.pick(&[1, 7, 100, 20_000]))
+            .set_write_batch_size(self.pick(&[1, 10, 64, 1024]))
+            .set_compression(self.pick(&all_compressions()))
+            .set_statistics_enabled(self.pick(&statistics))
+            .set_statistics_truncate_length(self.pick(&[None, Some(1), Some(5), Some(64)]))
+            .set_column_index_truncate_length(self.pick(&[None, Some(1), Some(5), Some(64)]))
+            .set_write_page_header_statistics(self.below(2) == 0)
+            .set_offset_index_disabled(self.below(6) == 0)
+    }
+}
+
+fn nested_schema() -> SchemaRef {
+    let text = |name: &str, nullable: bool| Field::new(name, DataType::Utf8, nullable);
+    let number = Field::new("number", DataType::Int64, true);
+    let list = DataType::List(Arc::new(text("element", true)));
+    let inner = Fields::from(vec![
+        text("deep", true),
+        number.clone(),
+        text("must", false),
+    ]);
+    let outer = Fields::from(vec![
+        Field::new("inner", DataType::Struct(inner), true),
+        Field::new("list", list, true),
+        text("text", true),
+    ]);
+    let only = Fields::from(vec![text("nullable", true), text("required", false)]);
+    Arc::new(Schema::new(vec![
+        text("required", false),
+        number.clone(),
+        Field::new("outer", DataType::Struct(outer), true),
+        text("nullable", true),
+        Field::new("only", DataType::Struct(only.clone()), false),
+        Field::new("maybe", DataType::Struct(only), true),
+        Field::new("numbers", DataType::Struct(vec![number].into()), true),
+    ]))
+}
+
+/// Two levels of structs with nulls, sliced batches, several row groups, any properties.
+#[test]
+fn random_rows_and_properties() {
+    let schema = nested_schema();
+    for seed in 0..120 {
+        let mut random = Random(seed);
+        let properties = random.properties();
+        let rows = random.pick(&[1, 20, 200, 900]);
+        let groups = 1 + random.below(2);
+        let groups = (0..groups).map(|_| {
+            let batches = 1 + random.below(4);
+            let batches = (0..batches).map(|_| {
+                let batch = random.batch(&schema, rows);
+                let first = random.below(rows);
+                batch.slice(first, 1 + random.below(rows - first))
+            });
+            batches.collect()
+        });
+        let groups = groups.collect();
+        compare(&format!("seed {seed}"), &schema, &groups, properties);
+    }
+}
