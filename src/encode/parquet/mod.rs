@@ -232,7 +232,7 @@ fn failed(error: parquet::errors::ParquetError) -> Error {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::Int64Array;
+    use arrow::array::{Int64Array, StringArray};
     use bytes::Bytes;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -288,7 +288,12 @@ mod tests {
         let lists = arrow::array::ListArray::from_iter_primitive::<arrow::datatypes::Int64Type, _, _>(
             lists.collect::<Vec<_>>(),
         );
-        let columns: [(&str, arrow::array::ArrayRef); 2] = [
+        let text = numbers
+            .iter()
+            .map(|n| (n % 5 > 0).then(|| format!("text {}", n % 700)));
+        let text: StringArray = text.collect();
+        let columns: [(&str, arrow::array::ArrayRef); 3] = [
+            ("text", Arc::new(text)),
             ("n", Arc::new(Int64Array::from(numbers))),
             ("lists", Arc::new(lists)),
         ];
@@ -312,8 +317,13 @@ mod tests {
             let batches: Vec<RecordBatch> = reader.build().unwrap().map(Result::unwrap).collect();
             arrow::compute::concat_batches(&batch.schema(), &batches).unwrap()
         };
-        for batch_rows in [10_000, 1_500, 100] {
-            assert_eq!(read(batch_rows), batch, "{batch_rows}");
+        for threads in [1, 2 * row_group::CORES_TO_SHARE] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            pool.build().unwrap().install(|| {
+                for batch_rows in [10_000, 1_500, 100] {
+                    assert_eq!(read(batch_rows), batch, "{threads}, {batch_rows}");
+                }
+            });
         }
     }
 }

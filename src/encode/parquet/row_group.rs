@@ -19,7 +19,7 @@ const ROWS_TO_SHARE: usize = 1024;
 
 /// Fewer cores are kept busy by the files that are open side by side: handing columns around would
 /// only cost (6 % of the CPU time of job A of `benches/peers` on two cores).
-const CORES_TO_SHARE: usize = 3;
+pub(super) const CORES_TO_SHARE: usize = 3;
 
 pub(super) struct RowGroup {
     /// In the order of the schema, as are `others`: [`Leaves::is_string`] says how they interleave.

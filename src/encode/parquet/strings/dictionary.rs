@@ -210,7 +210,7 @@ impl Dictionary {
 
     #[cold]
     fn grow(&mut self) {
-        let times = if self.slots.len() < SMALL_TABLE { 4 } else { 2 };
+        let times = if self.slots.len() < TINY_TABLE { 4 } else { 2 };
         let mut slots = vec![FREE; (times * self.slots.len()).max(FIRST_SLOTS)];
         for slot in self.slots.iter().filter(|slot| slot.seen > 0) {
             insert(&mut slots, *slot);
