@@ -1,12 +1,19 @@
 //! Values that repeat: each is written once, into the dictionary page, and has a number.
 
 use std::hash::{BuildHasher, Hasher};
+use std::hint::black_box;
 
 use foldhash::fast::RandomState;
 
 use super::bounds::{Bounds, alike, value_at};
 use super::leaf::TakeValues;
 use super::rle::{Hybrid, most_bytes, width_of};
+
+/// Bytes of a dictionary page that stays near the processor while other columns are written.
+const NEAR_PAGE: usize = 32 << 10;
+
+/// Values that are looked up side by side.
+const BLOCK: usize = 32;
 
 /// Slots of the first table.
 const FIRST_SLOTS: usize = 64;
@@ -134,10 +141,14 @@ impl Dictionary {
     }
 
     #[inline(always)]
-    fn number(&mut self, value: &[u8]) -> u32 {
+    fn hash(&self, value: &[u8]) -> u32 {
         let mut hasher = self.hashes.build_hasher();
         hasher.write(value);
-        let hash = hasher.finish() as u32;
+        hasher.finish() as u32
+    }
+
+    #[inline(always)]
+    fn number(&mut self, value: &[u8], hash: u32) -> u32 {
         let mask = self.slots.len().wrapping_sub(1);
         let mut place = hash as usize;
         while let Some(slot) = self.slots.get_mut(place & mask) {
@@ -165,13 +176,16 @@ impl Dictionary {
         numbers: &mut Vec<T>,
         short: impl Fn(u32) -> T,
     ) {
+        if self.page.len() > NEAR_PAGE && !self.repeats {
+            return self.number_far(values, numbers, short);
+        }
         let (mut all, mut same) = (0, 0);
         let mut last: Option<(&[u8], T)> = None;
         for value in values {
             self.bytes += value.len();
             let number = match last {
                 Some((before, number)) if self.repeats && alike(before, value) => number,
-                _ => short(self.number(value)),
+                _ => short(self.number(value, self.hash(value))),
             };
             all += 1;
             same += usize::from(last.is_some_and(|(_, before)| before == number));
@@ -180,6 +194,55 @@ impl Dictionary {
         }
         // Where they are not, to look would cost more than it saves.
         self.repeats = same * 2 > all;
+    }
+
+    /// As [`Dictionary::number_all`] where most of the dictionary is in no cache near: the memory of
+    /// some values is asked for at once.
+    fn number_far<'a, T: Copy + PartialEq>(
+        &mut self,
+        mut values: impl Iterator<Item = &'a [u8]>,
+        numbers: &mut Vec<T>,
+        short: impl Fn(u32) -> T,
+    ) {
+        let (mut all, mut same, mut last) = (0, 0, None);
+        loop {
+            let mut block = [(&[] as &[u8], 0); BLOCK];
+            let mut len = 0;
+            for (place, value) in block.iter_mut().zip(values.by_ref()) {
+                *place = (value, self.hash(value));
+                len += 1;
+            }
+            let block = block.get(..len).unwrap_or_default();
+            self.touch(block);
+            for (value, hash) in block {
+                self.bytes += value.len();
+                let number = short(self.number(value, *hash));
+                same += usize::from(last == Some(number));
+                last = Some(number);
+                numbers.push(number);
+            }
+            all += len;
+            if len < BLOCK {
+                break;
+            }
+        }
+        self.repeats = same * 2 > all;
+    }
+
+    /// Brings the slots of values with their hashes near, and what these say of the page.
+    fn touch(&self, block: &[(&[u8], u32)]) {
+        let mask = self.slots.len().wrapping_sub(1);
+        let mut places = [0; BLOCK];
+        for (place, (_, hash)) in places.iter_mut().zip(block) {
+            let slot = self.slots.get(*hash as usize & mask);
+            *place = slot.map_or(0, |slot| slot.at as usize);
+        }
+        let mut touched = 0;
+        for (place, (value, _)) in places.iter().zip(block) {
+            let last = self.page.get(place + value.len() + 3);
+            touched |= self.page.get(*place).unwrap_or(&0) | last.unwrap_or(&0);
+        }
+        black_box(touched);
     }
 
     /// Adds a value that is not there.
