@@ -1,24 +1,20 @@
 //! The pages of a column chunk, in memory, and what the metadata says of them.
 
 use std::collections::BTreeSet;
-use std::io::Read;
 
-use bytes::buf::{Chain, Reader};
-use bytes::{Buf, Bytes};
 use parquet::basic::{BoundaryOrder, Compression, Encoding, EncodingMask, PageType, Type};
-use parquet::column::page::{CompressedPage, Page, PageWriter};
+use parquet::column::page::{CompressedPage, Page};
 use parquet::column::writer::ColumnCloseResult;
-use parquet::errors::{ParquetError, Result};
+use parquet::errors::Result;
 use parquet::file::metadata::{
     ColumnChunkMetaData, ColumnIndexBuilder, LevelHistogram, OffsetIndexBuilder, PageEncodingStats,
 };
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::statistics::Statistics;
-use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 
 use super::compress::Workshop;
+use super::pages::Pages;
 use super::statistics::{lower_bound, statistics, upper_bound};
 
 /// What the properties say of a column's pages and metadata.
@@ -36,9 +32,9 @@ struct Settings {
 pub(super) struct Chunk {
     descriptor: ColumnDescPtr,
     settings: Settings,
-    /// Comes first in the file, though it is ready last; may be empty.
-    dictionary: Vec<u8>,
-    data: Vec<u8>,
+    pages: Pages,
+    /// Of the page that comes first in the file, though it is ready last; 0 as long as it is not.
+    dictionary_bytes: usize,
     rows: u64,
     nulls: u64,
     /// With the headers of the pages.
@@ -89,8 +85,8 @@ impl Chunk {
         let with_levels = settings.statistics != EnabledStatistics::None;
         let offset_index = !properties.offset_index_disabled();
         Self {
-            dictionary: Vec::new(),
-            data: Vec::new(),
+            pages: Pages::default(),
+            dictionary_bytes: 0,
             rows: 0,
             nulls: 0,
             uncompressed: 0,
@@ -114,11 +110,11 @@ impl Chunk {
 
     /// Bytes of the pages that are ready.
     pub(super) fn bytes(&self) -> usize {
-        self.dictionary.len() + self.data.len()
+        self.pages.bytes()
     }
 
     pub(super) fn memory(&self) -> usize {
-        self.dictionary.capacity() + self.data.capacity()
+        self.pages.memory()
     }
 
     /// Takes the bounds of a data page into the indexes, before [`Chunk::add_data_page`].
@@ -197,14 +193,15 @@ impl Chunk {
             rep_level_encoding: Encoding::RLE,
             statistics,
         };
-        let offset = self.data.len();
+        let offset = self.pages.bytes();
         let page = CompressedPage::new(page, uncompressed);
-        self.uncompressed += write_page(&mut self.data, page)?;
+        let added = self.pages.push(page)?;
+        self.uncompressed += added.uncompressed;
         workshop.done(compressed);
         if let Some(index) = &mut self.offset_index {
             index.append_row_count(rows as i64);
             index.append_unencoded_byte_array_data_bytes(Some(value_bytes as i64));
-            index.append_offset_and_size(offset as i64, (self.data.len() - offset) as i32);
+            index.append_offset_and_size(offset as i64, added.bytes as i32);
         }
         Ok(())
     }
@@ -230,7 +227,9 @@ impl Chunk {
             is_sorted: false,
         };
         let page = CompressedPage::new(page, values.len());
-        self.uncompressed += write_page(&mut self.dictionary, page)?;
+        let added = self.pages.push_front(page)?;
+        self.uncompressed += added.uncompressed;
+        self.dictionary_bytes = added.bytes;
         workshop.done(compressed);
         Ok(())
     }
@@ -266,59 +265,9 @@ impl Chunk {
             column_index: column_index.transpose()?,
             offset_index: self.offset_index.map(OffsetIndexBuilder::build),
         };
-        let close = close.update_dictionary_location(self.dictionary.len())?;
-        let pages = Pages {
-            dictionary: self.dictionary.into(),
-            data: self.data.into(),
-        };
-        Ok((pages, close))
+        let close = close.update_dictionary_location(self.dictionary_bytes)?;
+        Ok((self.pages, close))
     }
-}
-
-/// The bytes of a chunk.
-pub(in super::super) struct Pages {
-    dictionary: Bytes,
-    data: Bytes,
-}
-
-impl Length for Pages {
-    fn len(&self) -> u64 {
-        (self.dictionary.len() + self.data.len()) as u64
-    }
-}
-
-impl ChunkReader for Pages {
-    type T = Reader<Chain<Bytes, Bytes>>;
-
-    fn get_read(&self, start: u64) -> Result<Self::T> {
-        let mut pages = self.dictionary.clone().chain(self.data.clone());
-        let start = usize::try_from(start).unwrap_or(usize::MAX);
-        if start > pages.remaining() {
-            let error = format!("a chunk of {} bytes has nothing at {start}", self.len());
-            return Err(ParquetError::EOF(error));
-        }
-        pages.advance(start);
-        Ok(pages.reader())
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
-        let mut bytes = vec![0; length];
-        self.get_read(start)?.read_exact(&mut bytes)?;
-        Ok(bytes.into())
-    }
-}
-
-/// Appends a page with its header to `pages`; gives the bytes that it would have uncompressed.
-fn write_page(pages: &mut Vec<u8>, page: CompressedPage) -> Result<usize> {
-    let more = page.data().len() + 64;
-    if pages.capacity() - pages.len() < more {
-        pages.reserve_exact(more.max(pages.len() / 2));
-    }
-    let mut sink = TrackedWrite::new(pages);
-    let mut writer = SerializedPageWriter::new(&mut sink);
-    let written = writer.write_page(page)?;
-    writer.close()?;
-    Ok(written.uncompressed_size)
 }
 
 impl Order {

@@ -13,6 +13,7 @@ mod chunk;
 mod compress;
 mod dictionary;
 mod leaf;
+mod pages;
 mod plain;
 mod rle;
 mod statistics;
@@ -28,11 +29,12 @@ use parquet::errors::Result;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::schema::types::{ColumnDescPtr, ColumnDescriptor};
 
-use chunk::{Chunk, DataPage, Pages};
+use chunk::{Chunk, DataPage};
 use compress::with_workshop;
 use dictionary::Dictionary;
 use leaf::RowLevels;
 pub(super) use leaf::{Nulls, StringLeaf};
+use pages::Pages;
 use plain::Plain;
 use rle::{Hybrid, width_of};
 
