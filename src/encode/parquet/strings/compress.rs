@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use parquet::basic::Compression;
 use parquet::errors::{ParquetError, Result};
 use snap::raw::{Encoder, max_compress_len};
@@ -24,7 +24,7 @@ pub(super) fn is_known(compression: Compression) -> bool {
 #[derive(Default)]
 pub(super) struct Workshop {
     raw: Vec<u8>,
-    compressed: Vec<u8>,
+    compressed: BytesMut,
     snappy: Option<Encoder>,
     zstd: Option<(i32, Compressor<'static>)>,
 }
@@ -65,27 +65,29 @@ impl Workshop {
                 out.truncate(written);
             }
             Compression::ZSTD(level) => {
-                out.reserve(compress_bound(raw.len()));
+                out.resize(compress_bound(raw.len()), 0);
                 let level = level.compression_level();
                 let compressor = match self.zstd.take() {
                     Some((its_level, compressor)) if its_level == level => compressor,
                     _ => Compressor::new(level)?,
                 };
                 let (_, compressor) = self.zstd.insert((level, compressor));
-                compressor.compress_to_buffer(raw, &mut out)?;
+                let written = compressor.compress_to_buffer(raw, out.as_mut())?;
+                out.truncate(written);
             }
             other => {
                 let error = format!("strings are not written with {other}");
                 return Err(ParquetError::NYI(error));
             }
         }
-        Ok(out.into())
+        Ok(out.freeze())
     }
 
     pub(super) fn done(&mut self, page: Bytes) {
-        // Not copied, as nobody else has it any more.
-        let buffer: Vec<u8> = page.into();
-        if buffer.capacity() <= MOST_KEPT {
+        // Nobody else has it any more.
+        if let Ok(buffer) = page.try_into_mut()
+            && buffer.capacity() <= MOST_KEPT
+        {
             self.compressed = buffer;
         }
     }

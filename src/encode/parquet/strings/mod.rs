@@ -129,7 +129,10 @@ impl StringColumn {
             },
             values: match properties.dictionary_enabled(path) {
                 true => Values::Dictionary(Box::new(Dictionary::new(with_bounds))),
-                false => Values::Plain(Plain::new(with_bounds)),
+                false => Values::Plain(Plain::new(
+                    with_bounds,
+                    properties.column_data_page_size_limit(path),
+                )),
             },
             chunk: Chunk::new(ColumnDescPtr::clone(column), properties),
         }
@@ -225,7 +228,8 @@ impl StringColumn {
         self.end_page()?;
         if let Values::Dictionary(dictionary) = &self.values {
             with_workshop(|workshop| self.chunk.add_dictionary(workshop, dictionary.page()))?;
-            self.values = Values::Plain(Plain::new(dictionary.has_bounds()));
+            self.values =
+                Values::Plain(Plain::new(dictionary.has_bounds(), self.limits.page_bytes));
         }
         Ok(())
     }

@@ -14,14 +14,18 @@ pub(super) struct Plain {
     page: Vec<u8>,
     values: usize,
     bounds: Option<Bounds>,
+    /// What a page has at its end, about, in bytes.
+    full: usize,
 }
 
 impl Plain {
-    pub(super) fn new(with_bounds: bool) -> Self {
+    /// Of pages that end at `page_bytes`.
+    pub(super) fn new(with_bounds: bool, page_bytes: usize) -> Self {
         Self {
             page: Vec::new(),
             values: 0,
             bounds: with_bounds.then(Bounds::default),
+            full: page_bytes.saturating_add(page_bytes / 16 + HEADROOM),
         }
     }
 
@@ -57,6 +61,14 @@ impl Plain {
         self.bounds.as_mut()?.take(&self.page)
     }
 
+    /// Doubles the buffer, but not beyond what a full page needs.
+    #[cold]
+    fn grow(&mut self, more: usize) {
+        let doubled = (2 * self.page.capacity()).min(self.full);
+        let more = more.max(doubled.saturating_sub(self.page.len()));
+        self.page.reserve_exact(more);
+    }
+
     pub(super) fn memory(&self) -> usize {
         self.page.capacity()
     }
@@ -69,7 +81,9 @@ impl TakeValues for Plain {
         }
         for value in values {
             let at = self.page.len();
-            self.page.reserve(4 + value.len());
+            if self.page.capacity() - at < 4 + value.len() {
+                self.grow(4 + value.len());
+            }
             self.page
                 .extend_from_slice(&(value.len() as u32).to_le_bytes());
             self.page.extend_from_slice(value);
