@@ -28,8 +28,8 @@ use super::apart::{Apart, Parted};
 use super::json::Wanted;
 use super::kept::filtered;
 
-/// Batches with fewer rows wait for more.
-const FEW_ROWS: usize = 1024;
+/// Batches with fewer rows wait for more: each costs something for each of its columns.
+const FEW_ROWS: usize = 2048;
 
 /// Conditions that a row has to meet, all of them.
 #[derive(Debug, Clone, Default)]
@@ -356,7 +356,7 @@ mod tests {
             .iter()
             .map(Vec::len)
             .collect();
-        assert_eq!(sizes, [1500, 2000]);
+        assert_eq!(sizes, [2500, 1000]);
         let large = batch((0..5000).map(Some));
         assert_eq!(
             filtered(vec![large], &[(Operator::GtEq, 0)]).await[0].len(),

@@ -37,8 +37,9 @@ pub const WINDOW_COLUMN_OPTION: &str = "dayport.window_column";
 /// Set by the engine: `true` if no rows at all make one empty file.
 pub const EMPTY_FILE_OPTION: &str = "dayport.empty_file";
 
-/// About the size of a row group, in bytes and rows: whichever comes first.
-const ROW_GROUP_BYTES: usize = 64 << 20;
+/// About the size of a row group, in bytes and rows: whichever comes first. Of event tables, a
+/// dictionary page of 1 MiB is full before a larger one is, and the rest of it would go without.
+const ROW_GROUP_BYTES: usize = 32 << 20;
 const ROW_GROUP_ROWS: usize = 1 << 20;
 
 /// The formats of an export.
