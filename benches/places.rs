@@ -4,8 +4,8 @@
 //! cargo bench --bench places -- FROM SQL DATE [RUNS] [FLAG…]
 //! ```
 //! Runs `dayport run` in turn into a fresh folder and to an S3 server in this process, and prints
-//! the wall times. The server shares the processors with the program, so the figure for S3 is an
-//! upper bound of what the program itself adds.
+//! the wall times, and the CPU times of the program alone. The server shares the processors with
+//! it, so the wall time for S3 is an upper bound of what the program itself adds.
 
 #[allow(
     dead_code,
@@ -18,6 +18,8 @@ mod s3;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 use s3::TestS3;
 
 const BUCKET: &str = "exports";
@@ -47,10 +49,13 @@ fn main() -> ExitCode {
             .envs(env)
             .stdin(Stdio::null())
             .stdout(Stdio::null());
-        let begun = Instant::now();
+        let (begun, before) = (Instant::now(), cpu_of_programs());
         let status = command.status().expect("start the program");
         assert!(status.success(), "a run to {to} failed");
-        begun.elapsed()
+        Cost {
+            wall: begun.elapsed(),
+            cpu: cpu_of_programs() - before,
+        }
     };
     let (mut folders, mut buckets) = (Vec::new(), Vec::new());
     for _ in 0..runs {
@@ -60,16 +65,32 @@ fn main() -> ExitCode {
         server.create_bucket(BUCKET);
         buckets.push(run(&format!("s3://{BUCKET}/"), server.env()));
     }
-    let (folder, bucket) = (least(&folders), least(&buckets));
-    println!(
-        "least of {runs}: folder {:.2} s, S3 {:.2} s: {:+.1} %",
-        folder.as_secs_f64(),
-        bucket.as_secs_f64(),
-        (bucket.as_secs_f64() / folder.as_secs_f64() - 1.0) * 100.0
-    );
+    for (what, of) in [
+        ("wall", (|cost| cost.wall) as fn(&Cost) -> Duration),
+        ("CPU of the program", |cost| cost.cpu),
+    ] {
+        let [folder, bucket] = [&folders, &buckets].map(|costs| least(costs, of));
+        let more = (bucket / folder - 1.0) * 100.0;
+        println!("{what}, least of {runs}: folder {folder:.2} s, S3 {bucket:.2} s: {more:+.1} %");
+    }
     ExitCode::SUCCESS
 }
 
-fn least(times: &[Duration]) -> Duration {
-    times.iter().min().copied().unwrap_or_default()
+struct Cost {
+    wall: Duration,
+    cpu: Duration,
+}
+
+/// User and system time of all programs that were started and have ended.
+fn cpu_of_programs() -> Duration {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("the usage of the programs");
+    let times = [usage.user_time(), usage.system_time()];
+    let micros: i64 = times.iter().map(TimeValLike::num_microseconds).sum();
+    Duration::from_micros(micros.unsigned_abs())
+}
+
+/// In seconds.
+fn least(costs: &[Cost], of: fn(&Cost) -> Duration) -> f64 {
+    let least = costs.iter().map(of).min();
+    least.unwrap_or_default().as_secs_f64()
 }

@@ -56,13 +56,15 @@ pub struct ShardSettings {
     pub compressing: Compressing,
 }
 
-/// Blocks that may be compressed at once, of all tables of a session that carries it as an extension.
+/// Blocks that are compressed, of all tables of a session that carries it as an extension.
 #[derive(Debug, Clone)]
 pub struct Compressing(Arc<Semaphore>);
 
 impl Compressing {
+    /// For each processor one block at work and one that waits for it: a processor that had to wait
+    /// for the next block would be idle for a tenth of the time.
     pub fn new(processors: usize) -> Self {
-        Self(Arc::new(Semaphore::new(processors.max(1))))
+        Self(Arc::new(Semaphore::new(processors.max(1) * 2)))
     }
 }
 

@@ -45,8 +45,8 @@ const SMALL_FILE: u64 = 1 << 20;
 const QUEUED_BATCHES: usize = 2;
 
 /// The share of the memory pool that open files may begin with: the rest is for their growth, the
-/// query and the sort.
-const OPENING_SHARE: usize = 4;
+/// query and the sort, which needs room to merge in (six tables of 400 days at 512 MiB).
+const OPENING_SHARE: usize = 6;
 
 /// What a writer has come to.
 pub struct Written {
