@@ -46,7 +46,7 @@ const QUEUED_BATCHES: usize = 2;
 
 /// The share of the memory pool that open files may begin with: the rest is for their growth, the
 /// query and the sort, which needs room to merge in (six tables of 400 days at 512 MiB).
-const OPENING_SHARE: usize = 6;
+const OPENING_SHARE: usize = 12;
 
 /// What a writer has come to.
 pub struct Written {
