@@ -267,6 +267,7 @@ fn config(settings: EngineSettings) -> SessionConfig {
     let mut config = SessionConfig::new()
         .with_target_partitions(settings.parallelism)
         .with_information_schema(true)
+        .with_batch_size(batch_rows(settings.memory_limit))
         .with_extension(Arc::new(Compressing::new(settings.parallelism)));
     let options = config.options_mut();
     // `TIMESTAMP WITH TIME ZONE` is an instant; a day is a UTC day.
@@ -276,10 +277,14 @@ fn config(settings: EngineSettings) -> SessionConfig {
     // What a sort keeps back to merge in; many sorts share a small pool.
     options.execution.sort_spill_reservation_bytes =
         (settings.memory_limit / SORT_SHARE).min(10 << 20);
-    // Files hold plain strings: views would be copied on the way out.
-    options.sql_parser.map_string_types_to_utf8view = false;
-    options.execution.parquet.schema_force_view_types = false;
     config
+}
+
+/// A batch costs something for each column of each table, however few rows it has: where there is
+/// memory, it has more than DataFusion's 8192.
+fn batch_rows(memory_limit: usize) -> usize {
+    const LIMIT_PER_ROW: usize = 128 << 10;
+    (memory_limit / LIMIT_PER_ROW).clamp(8192, 32_768)
 }
 
 /// The column that the query compares with `$window_start`.

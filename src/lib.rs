@@ -18,6 +18,7 @@
 //! | [`layout`] | every object key, built and parsed back (pure) | `cycle` |
 //! | [`policy`] | the rights that a run needs, as the policies that grant them (pure) | `layout` |
 //! | [`schema`] | the types of exported columns | Arrow |
+//! | [`compact`] | rows that hold no more memory than they need (pure) | Arrow |
 //! | [`manifest`] | the published record, versioned | `layout`, `schema` |
 //! | [`staged`] | a file that nobody can see yet, as plain data | `manifest` |
 //! | [`encode`] | rows to bytes: JSON lines, Parquet | Arrow |
@@ -47,6 +48,7 @@ pub mod check;
 pub mod cli;
 #[cfg(feature = "cluster")]
 pub mod cluster;
+pub mod compact;
 pub mod cycle;
 pub mod ddl;
 pub mod definition;

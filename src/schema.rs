@@ -62,8 +62,8 @@ impl Column {
         })
     }
 
-    fn field(&self) -> Field {
-        Field::new(&self.name, self.kind.data_type(), self.nullable)
+    fn field(&self, strings: &DataType) -> Field {
+        Field::new(&self.name, self.kind.data_type(strings), self.nullable)
     }
 }
 
@@ -117,25 +117,42 @@ impl ColumnType {
         })
     }
 
-    fn data_type(&self) -> DataType {
+    /// `strings` is the type of strings.
+    fn data_type(&self, strings: &DataType) -> DataType {
         match self {
             ColumnType::Boolean => DataType::Boolean,
             ColumnType::Int32 => DataType::Int32,
             ColumnType::Int64 => DataType::Int64,
             ColumnType::Float64 => DataType::Float64,
-            ColumnType::String => DataType::Utf8,
+            ColumnType::String => strings.clone(),
             ColumnType::Binary => DataType::Binary,
             ColumnType::Date => DataType::Date32,
             ColumnType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
             ColumnType::Decimal { precision, scale } => DataType::Decimal128(*precision, *scale),
-            ColumnType::List(item) => DataType::List(Arc::new(item.field())),
-            ColumnType::Struct(columns) => DataType::Struct(fields(columns)),
+            ColumnType::List(item) => DataType::List(Arc::new(item.field(strings))),
+            ColumnType::Struct(columns) => DataType::Struct(fields(columns, strings)),
         }
     }
 }
 
-fn fields(columns: &[Column]) -> Fields {
-    columns.iter().map(Column::field).collect()
+fn fields(columns: &[Column], strings: &DataType) -> Fields {
+    let columns = columns.iter();
+    columns.map(|column| column.field(strings)).collect()
+}
+
+/// How many leaf columns a type has in Parquet, which is how many parts of it a query can use. A list
+/// of other than structs is one with its elements.
+pub fn leaf_count(data_type: &DataType) -> usize {
+    match data_type {
+        DataType::Struct(fields) => fields.iter().map(|f| leaf_count(f.data_type())).sum(),
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::ListView(item)
+        | DataType::LargeListView(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::Map(item, _) => leaf_count(item.data_type()),
+        _ => 1,
+    }
 }
 
 /// The columns inside the files of a table, partition columns left out.
@@ -170,9 +187,15 @@ impl ExportSchema {
         &self.0
     }
 
-    /// The Arrow schema of the files.
+    /// The Arrow schema of rows in memory: strings are views, so that rows are handed on and picked
+    /// without copies of their text.
     pub fn arrow(&self) -> SchemaRef {
-        Arc::new(Schema::new(fields(&self.0)))
+        Arc::new(Schema::new(fields(&self.0, &DataType::Utf8View)))
+    }
+
+    /// What a reader of the files has who asks for nothing else.
+    pub fn arrow_of_files(&self) -> SchemaRef {
+        Arc::new(Schema::new(fields(&self.0, &DataType::Utf8)))
     }
 
     /// Casts columns, given in order, into a batch of `schema`, which is [`ExportSchema::arrow`].
@@ -275,7 +298,7 @@ mod tests {
         let n: &Int64Array = batch.column(2).as_primitive();
         assert_eq!(n.value(0), 9_007_199_254_740_993);
         assert!(ExportSchema::cast(&schema, columns(u64::MAX)).is_err());
-        assert_eq!(batch.column(1).data_type(), &DataType::Utf8);
+        assert_eq!(batch.column(1).data_type(), &DataType::Utf8View);
     }
 
     #[test]

@@ -1,15 +1,15 @@
 //! Some rows of a batch, copied.
 //!
-//! As `arrow::compute::filter` does it, but faster where arrow goes value by value: strings are copied
-//! by runs of rows, and of lists the elements are, by the kernel of their own type.
+//! As `arrow::compute::filter` does it, but faster where arrow goes value by value: of lists the
+//! elements are copied by runs of rows, by the kernel of their own type.
 
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, ListArray, RecordBatch,
-    RecordBatchOptions, StringArray, StructArray,
+    RecordBatchOptions, StructArray,
 };
-use datafusion::arrow::buffer::{Buffer, OffsetBuffer};
+use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::compute::{FilterBuilder, FilterPredicate};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Result, internal_err};
@@ -46,7 +46,6 @@ impl Kept {
 
     fn of(&self, column: &ArrayRef) -> Result<ArrayRef> {
         Ok(match column.data_type() {
-            DataType::Utf8 => Arc::new(self.strings(column.as_string())),
             DataType::List(_) => Arc::new(self.lists(column.as_list())?),
             DataType::Struct(fields) => {
                 let members = column.as_struct().columns().iter();
@@ -60,21 +59,6 @@ impl Kept {
             }
             _ => self.predicate.filter(column)?,
         })
-    }
-
-    fn strings(&self, strings: &StringArray) -> StringArray {
-        let (from, text) = (strings.value_offsets(), strings.value_data());
-        let ranges = self.runs.iter();
-        let ranges = ranges.map(|(start, end)| from[*start] as usize..from[*end] as usize);
-        let mut kept = Vec::with_capacity(ranges.clone().map(|range| range.len()).sum());
-        for range in ranges {
-            kept.extend_from_slice(&text[range]);
-        }
-        let (offsets, nulls) = (self.offsets(from), strings.nulls());
-        let nulls = self.predicate.filter_nulls(nulls);
-        // SAFETY: these are whole strings of an array of strings, one after the other, and the
-        // offsets are where they begin and end. Validity has a bit for each.
-        unsafe { StringArray::new_unchecked(offsets, Buffer::from_vec(kept), nulls) }
     }
 
     fn lists(&self, lists: &ListArray) -> Result<ListArray> {
@@ -118,7 +102,7 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
-    use datafusion::arrow::array::Int64Array;
+    use datafusion::arrow::array::{Int64Array, StringArray};
     use datafusion::arrow::compute::filter_record_batch;
     use datafusion::arrow::datatypes::{Field, Fields, Schema};
     use datafusion::arrow::json::ReaderBuilder;

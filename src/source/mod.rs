@@ -10,6 +10,7 @@
 //! | `declare`, `options` | what a file may say, and complaints with its lines |
 //! | `location` | `LOCATION` under `--from` |
 //! | `table`, `fixed`, `scan` | the tables of DataFusion, and the operator that reads their files |
+//! | `parquet` | strings of Parquet files as views |
 //! | `expand`, `folder` | Hive folders to files |
 //! | `prune`, `bounds`, `folder_time` | which folders a query cannot need |
 //! | `frozen`, `scan_log` | what was read, on record |
@@ -37,6 +38,7 @@ mod kept;
 mod leaves;
 mod location;
 mod options;
+mod parquet;
 mod planned;
 mod prune;
 mod reads;

@@ -27,6 +27,7 @@ use futures::{StreamExt, TryStreamExt};
 use super::apart::{Apart, Parted};
 use super::json::Wanted;
 use super::kept::filtered;
+use crate::compact::compact;
 
 /// Batches with fewer rows wait for more: each costs something for each of its columns.
 const FEW_ROWS: usize = 2048;
@@ -268,7 +269,7 @@ impl Few {
             return Ok(());
         }
         self.rows += batch.num_rows();
-        self.batches.push(batch);
+        self.batches.push(compact(&batch)?);
         if self.rows >= FEW_ROWS {
             ready.extend(self.together()?);
         }
@@ -288,7 +289,7 @@ impl Few {
 
 #[cfg(test)]
 mod tests {
-    use datafusion::arrow::array::{ArrayRef, Int64Array, StructArray};
+    use datafusion::arrow::array::{ArrayRef, Int64Array, StringViewArray, StructArray};
     use datafusion::arrow::buffer::NullBuffer;
     use datafusion::arrow::datatypes::{DataType, Field, Fields, Int64Type, Schema, SchemaRef};
     use datafusion::datasource::table_schema::TableSchema;
@@ -362,6 +363,23 @@ mod tests {
             filtered(vec![large], &[(Operator::GtEq, 0)]).await[0].len(),
             5000
         );
+    }
+
+    #[tokio::test]
+    async fn few_rows_that_wait_keep_no_more_than_their_text() {
+        let texts = (0..8000).map(|n| format!("{n} {}", "of this text".repeat(9)));
+        let texts: ArrayRef = Arc::new(StringViewArray::from_iter_values(texts));
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..8000));
+        let all = RecordBatch::try_from_iter([("n", numbers), ("text", texts)]).unwrap();
+        let schema = all.schema();
+        let filter = filter(&schema, &[(Operator::Lt, 80)]);
+        let stream = futures::stream::iter(vec![Ok(all.clone()), Ok(all.clone())]);
+        let stream = Box::pin(RecordBatchStreamAdapter::new(schema, stream));
+        let few = filter.stream(stream, None, Count::new()).unwrap();
+        let few: Vec<RecordBatch> = few.try_collect().await.unwrap();
+        assert_eq!(few.iter().map(RecordBatch::num_rows).sum::<usize>(), 160);
+        let memory: usize = few.iter().map(RecordBatch::get_array_memory_size).sum();
+        assert!(memory * 20 < all.get_array_memory_size(), "{memory}");
     }
 
     /// `n` from `start` on, and `p` of `a` and `b`, both `n`; every third `p` is NULL.

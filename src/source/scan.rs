@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use datafusion::catalog::Session;
 use datafusion::common::{DFSchema, Result, project_schema};
-use datafusion::datasource::file_format::FileFormat;
-use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::config::TableParquetOptions;
 use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::Expr;
@@ -20,6 +21,7 @@ use datafusion::physical_plan::empty::EmptyExec;
 use super::frozen::{FrozenFile, SourceFile};
 use super::json::{Columns, JsonLinesExec, ReadSettings};
 use super::location::key_url;
+use super::parquet::ViewReaders;
 use super::scan_log::{Scan, ScanCounts, ScanMark, Unpinned};
 use super::share::{How, Offer, Offers, SharedParquetExec};
 use super::table::SourceFormat;
@@ -114,22 +116,17 @@ impl Files {
             }
             SourceFormat::Parquet => {
                 // Two sources, since clones of one would count their rows together.
-                let all = self.parquet(groups.clone(), &scan);
+                let all = self.parquet(state, groups.clone(), &scan)?;
                 let own = self
-                    .parquet(groups, &scan)
+                    .parquet(state, groups, &scan)?
                     .with_projection_indices(asked.projection.cloned())?
                     .with_limit(asked.limit);
-                let options = state.config_options().execution.parquet.clone();
-                let mut format = ParquetFormat::default();
-                let mut table_options = format.options().clone();
-                table_options.global = options;
-                format = format.with_options(table_options);
-                let input = format.create_physical_plan(state, own.build()).await?;
+                let input = DataSourceExec::from_data_source(own.build());
                 if offers.is_none() {
                     return Ok(input);
                 }
                 let how = How::Parquet {
-                    plan: format.create_physical_plan(state, all.build()).await?,
+                    plan: DataSourceExec::from_data_source(all.build()),
                     projection: self.projection(&asked),
                     predicate: self.predicate(state, asked.filters)?,
                 };
@@ -159,7 +156,12 @@ impl Files {
     }
 
     /// DataFusion's own reader. Its optimizer gives it the filters to skip row groups with.
-    fn parquet(&self, groups: Vec<Vec<SourceFile>>, scan: &Arc<Scan>) -> FileScanConfigBuilder {
+    fn parquet(
+        &self,
+        state: &dyn Session,
+        groups: Vec<Vec<SourceFile>>,
+        scan: &Arc<Scan>,
+    ) -> Result<FileScanConfigBuilder> {
         let groups = groups.into_iter().map(|files| {
             let files = files.into_iter().map(|file| {
                 PartitionedFile::new_from_meta(file.meta)
@@ -168,8 +170,20 @@ impl Files {
             });
             FileGroup::new(files.collect())
         });
-        let source = Arc::new(ParquetSource::new(self.schema.clone()));
-        FileScanConfigBuilder::new(self.store.clone(), source).with_file_groups(groups.collect())
+        let options = TableParquetOptions {
+            global: state.config_options().execution.parquet.clone(),
+            ..TableParquetOptions::default()
+        };
+        let runtime = state.runtime_env();
+        let readers = CachedParquetFileReaderFactory::new(
+            runtime.object_store(&self.store)?,
+            runtime.cache_manager.get_file_metadata_cache(),
+        );
+        let source = ParquetSource::new(self.schema.clone())
+            .with_table_parquet_options(options)
+            .with_parquet_file_reader_factory(Arc::new(ViewReaders::new(Arc::new(readers))));
+        let scan = FileScanConfigBuilder::new(self.store.clone(), Arc::new(source));
+        Ok(scan.with_file_groups(groups.collect()))
     }
 }
 

@@ -24,6 +24,9 @@ use crate::store::Upload;
 /// Blocks of one file that are compressed, or wait to be appended, at once.
 const MOST_BLOCKS: usize = 8;
 
+/// Rows that are encoded before the size of the file is looked at again.
+const MOST_ROWS: usize = 8192;
+
 /// Open files grow until this share of the memory pool is taken.
 const PRESSURE_SHARE: usize = 2;
 
@@ -80,15 +83,20 @@ pub async fn write_partition(
     let mut files = Vec::new();
     let mut open: Option<OpenShard> = None;
     while let Some(batch) = batches.recv().await {
-        let mut shard = match open.take() {
-            Some(shard) => shard,
-            None => OpenShard::new(Arc::clone(&settings), partition.clone())?,
-        };
-        shard.write(&batch, &memory).await?;
-        if shard.is_full() {
-            files.push(shard.finish().await?);
-        } else {
-            open = Some(shard);
+        let mut rest = batch;
+        while rest.num_rows() > 0 {
+            let rows = rest.slice(0, rest.num_rows().min(MOST_ROWS));
+            rest = rest.slice(rows.num_rows(), rest.num_rows() - rows.num_rows());
+            let mut shard = match open.take() {
+                Some(shard) => shard,
+                None => OpenShard::new(Arc::clone(&settings), partition.clone())?,
+            };
+            shard.write(&rows, &memory).await?;
+            if shard.is_full() {
+                files.push(shard.finish().await?);
+            } else {
+                open = Some(shard);
+            }
         }
     }
     if open.is_none() && files.is_empty() && even_if_empty {

@@ -11,6 +11,7 @@ use datafusion::arrow::json::LineDelimitedWriter;
 use datafusion::arrow::row::{Row, RowConverter, SortField};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 
+use crate::compact::compact;
 use crate::error::{Error, Result};
 use crate::layout::Partition;
 
@@ -68,7 +69,9 @@ impl Rows {
 
 /// A copy of the rows at `places`.
 pub fn taken(batch: &RecordBatch, places: Vec<u32>) -> Result<RecordBatch> {
-    take_record_batch(batch, &UInt32Array::from(places))
+    let taken = take_record_batch(batch, &UInt32Array::from(places));
+    taken
+        .and_then(|rows| compact(&rows))
         .map_err(|error| Error::internal("cannot split rows by partition").with_source(error))
 }
 

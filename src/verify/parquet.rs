@@ -15,7 +15,7 @@ pub fn decode(file: File, schema: &ExportSchema) -> Decoded {
         Ok(reader) => reader,
         Err(error) => return broken(&error),
     };
-    let misfit = misfit(reader.schema(), &schema.arrow());
+    let misfit = misfit(reader.schema(), &schema.arrow_of_files());
     let footer = reader.metadata().file_metadata().num_rows();
     let batches = match reader.build() {
         Ok(batches) => batches,

@@ -17,13 +17,14 @@ const MOST_LINES: usize = 500;
 
 /// Every module in an order in which each uses only earlier ones, with the groups it may use
 /// besides its own.
-const MODULES: [(&str, &str, &[&str]); 31] = [
+const MODULES: [(&str, &str, &[&str]); 32] = [
     ("error", "plain", &[]),
     ("env", "plain", &[]),
     ("cycle", "plain", &[]),
     ("layout", "plain", &[]),
     ("policy", "plain", &[]),
     ("schema", "plain", &[]),
+    ("compact", "plain", &[]),
     ("manifest", "plain", &[]),
     ("staged", "plain", &[]),
     ("encode", "plain", &[]),

@@ -151,7 +151,7 @@ fn a_terminal_gets_a_shell() {
     terminal.shows(PROMPT);
     terminal.types("\\d domains\n");
     terminal.shows("source domains\r\n-- Domains that events came from");
-    terminal.shows("  domain        Utf8  NOT NULL");
+    terminal.shows("  domain        Utf8View  NOT NULL");
     terminal.shows("definition definition.domains");
     terminal.shows("exported exported.domains");
     terminal.shows(PROMPT);

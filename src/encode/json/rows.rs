@@ -1,8 +1,6 @@
 //! Record batches to lines of JSON.
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, RecordBatch, StringViewArray,
-};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray, RecordBatch};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{
     DataType, Date32Type, FieldRef, Fields, Float64Type, Int32Type, Int64Type, TimeUnit,
@@ -13,7 +11,7 @@ use arrow::json::EncoderOptions;
 use arrow::json::writer::{NullableEncoder, make_encoder};
 
 use crate::encode::json::numbers;
-use crate::encode::json::strings::{self, Strings, quoted};
+use crate::encode::json::strings::{Strings, Views, quoted};
 use crate::encode::json::text::Text;
 use crate::encode::json::time::Times;
 
@@ -186,7 +184,7 @@ fn unlike_its_schema() -> ArrowError {
 enum Column<'a> {
     String(Strings<'a, i32>),
     LargeString(Strings<'a, i64>),
-    StringView(&'a StringViewArray),
+    StringView(Views<'a>),
     Integer32(&'a [i32]),
     Integer64(&'a [i64]),
     Float(&'a [f64]),
@@ -216,7 +214,7 @@ impl<'a> Column<'a> {
         let direct = match array.data_type() {
             DataType::Utf8 => Some(Self::String(Strings::new(array.as_string()))),
             DataType::LargeUtf8 => Some(Self::LargeString(Strings::new(array.as_string()))),
-            DataType::Utf8View => Some(Self::StringView(array.as_string_view())),
+            DataType::Utf8View => Some(Self::StringView(Views::new(array.as_string_view()))),
             DataType::Int32 => Some(Self::Integer32(array.as_primitive::<Int32Type>().values())),
             DataType::Int64 => Some(Self::Integer64(array.as_primitive::<Int64Type>().values())),
             DataType::Float64 => Some(Self::Float(array.as_primitive::<Float64Type>().values())),
@@ -283,7 +281,7 @@ impl<'a> Column<'a> {
         match self {
             Self::String(strings) => strings.write(row, text),
             Self::LargeString(strings) => strings.write(row, text),
-            Self::StringView(array) => strings::view(array, row, text),
+            Self::StringView(strings) => strings.write(row, text),
             Self::Integer32(values) => numbers::integer(i64::from(values[row]), text),
             Self::Integer64(values) => numbers::integer(values[row], text),
             Self::Float(values) => numbers::float(values[row], text),

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use arrow::array::{Array, GenericStringArray, OffsetSizeTrait, StringViewArray};
+use arrow::array::{ByteView, GenericStringArray, OffsetSizeTrait, StringViewArray};
+use arrow::buffer::Buffer;
 
 use crate::encode::json::text::Text;
 
@@ -11,6 +12,14 @@ const AHEAD: usize = 4 << 10;
 
 /// What is searched at once: the compiler makes vector instructions of it.
 const STEP: usize = 64;
+
+/// The same of a short string.
+const SHORT_STEP: usize = 16;
+
+/// Strings up to this length are in the view itself.
+const INLINE: usize = 12;
+
+const SPACES: u128 = u128::from_le_bytes([b' '; 16]);
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
@@ -130,9 +139,70 @@ impl<'a, O: OffsetSizeTrait> Strings<'a, O> {
     }
 }
 
-/// The string of a row of views and its closing quote.
-pub fn view(array: &StringViewArray, row: usize, text: &mut Text) {
-    debug_assert!(row < array.len());
-    escaped(array.value(row).as_bytes(), text);
-    text.byte(b'"');
+/// A column of strings that lie anywhere.
+pub struct Views<'a> {
+    views: &'a [u128],
+    buffers: &'a [Buffer],
+}
+
+impl<'a> Views<'a> {
+    pub fn new(array: &'a StringViewArray) -> Self {
+        Self {
+            views: array.views(),
+            buffers: array.data_buffers(),
+        }
+    }
+
+    /// The string of a row and its closing quote.
+    #[inline(always)]
+    pub fn write(&self, row: usize, text: &mut Text) {
+        let view = self.views[row];
+        let len = view as u32 as usize;
+        if len <= INLINE {
+            // Behind its length.
+            let string = view >> 32;
+            let bytes = string.to_le_bytes();
+            // Spaces behind the string, as they need no escape.
+            let spaced = string | SPACES << (8 * len);
+            match any_escaped(&spaced.to_le_bytes()) {
+                false => text.start_of(&bytes, len),
+                true => escaped(&bytes[..len], text),
+            }
+        } else {
+            let view = ByteView::from(view);
+            let buffer = self.buffers[view.buffer_index as usize].as_slice();
+            let start = view.offset as usize;
+            match is_plain(&buffer[start..start + len]) {
+                true => text.part_of(buffer, start, start + len),
+                false => escaped(&buffer[start..start + len], text),
+            }
+        }
+        text.byte(b'"');
+    }
+}
+
+#[inline(always)]
+fn any_escaped<const SIZE: usize>(bytes: &[u8; SIZE]) -> bool {
+    bytes
+        .iter()
+        .fold(0, |any, byte| any | u8::from(is_escaped(*byte)))
+        != 0
+}
+
+/// Whether nothing needs an escape, of at least 8 bytes.
+#[inline(always)]
+fn is_plain(bytes: &[u8]) -> bool {
+    // The last step may overlap the one before it.
+    let (steps, rest) = bytes.as_chunks::<SHORT_STEP>();
+    let any = steps.iter().any(any_escaped);
+    !any && (rest.is_empty()
+        || match (
+            bytes.last_chunk::<SHORT_STEP>(),
+            bytes.first_chunk::<8>(),
+            bytes.last_chunk::<8>(),
+        ) {
+            (Some(last), ..) => !any_escaped(last),
+            (None, Some(first), Some(last)) => !any_escaped(first) && !any_escaped(last),
+            _ => next_escaped(bytes, 0..bytes.len()) == bytes.len(),
+        })
 }

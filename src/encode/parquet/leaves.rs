@@ -3,7 +3,7 @@
 use std::slice::Iter;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, StructArray};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StructArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use parquet::arrow::arrow_writer::{ArrowLeafColumn, compute_leaves};
@@ -12,6 +12,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 
 use super::strings::{Nulls, StringColumn, StringLeaf, applies};
+use crate::schema::leaf_count;
 
 /// The leaf columns of a schema, in two parts.
 #[derive(Debug)]
@@ -44,20 +45,6 @@ enum Node {
 pub(super) struct Split {
     pub(super) strings: Vec<StringLeaf>,
     pub(super) others: Vec<ArrowLeafColumn>,
-}
-
-/// How many leaf columns a type has in Parquet.
-fn count(data_type: &DataType) -> usize {
-    match data_type {
-        DataType::Struct(fields) => fields.iter().map(|f| count(f.data_type())).sum(),
-        DataType::List(item)
-        | DataType::LargeList(item)
-        | DataType::ListView(item)
-        | DataType::LargeListView(item)
-        | DataType::FixedSizeList(item, _)
-        | DataType::Map(item, _) => count(item.data_type()),
-        _ => 1,
-    }
 }
 
 impl Leaves {
@@ -127,7 +114,7 @@ impl Finder<'_> {
         let inside = level + u8::from(field.is_nullable());
         let as_it_is = || (Node::Other, Some(FieldRef::clone(field)));
         let DataType::Struct(fields) = field.data_type() else {
-            let leaves = count(field.data_type());
+            let leaves = leaf_count(field.data_type());
             let column = self.columns.next();
             self.columns
                 .by_ref()
@@ -177,8 +164,9 @@ impl Node {
         match self {
             Node::Other => Ok(Some(ArrayRef::clone(column))),
             Node::Strings(most) => {
-                let array = downcast::<StringArray>(column)?;
-                strings.push(StringLeaf::new(array.clone(), around, *most));
+                let values = column.as_string_view_opt();
+                let values = values.ok_or_else(|| other_type(column))?;
+                strings.push(StringLeaf::new(values.clone(), around, *most));
                 Ok(None)
             }
             Node::Struct {
@@ -186,7 +174,7 @@ impl Node {
                 children,
                 others,
             } => {
-                let array = downcast::<StructArray>(column)?;
+                let array = column.as_struct_opt().ok_or_else(|| other_type(column))?;
                 let nulls = array.nulls();
                 around.extend(nulls.map(|nulls| Nulls {
                     level: *null,
@@ -210,11 +198,9 @@ impl Node {
     }
 }
 
-fn downcast<T: Array + 'static>(column: &ArrayRef) -> Result<&T> {
-    column.as_any().downcast_ref().ok_or_else(|| {
-        let found = column.data_type();
-        ParquetError::ArrowError(format!(
-            "a column of the schema has the type {found} in a batch"
-        ))
-    })
+fn other_type(column: &ArrayRef) -> ParquetError {
+    let found = column.data_type();
+    ParquetError::ArrowError(format!(
+        "a column of the schema has the type {found} in a batch"
+    ))
 }

@@ -9,9 +9,10 @@ use datafusion::arrow::error::ArrowError;
 use datafusion::common::{Result, ScalarValue, internal_err, project_schema};
 use datafusion::datasource::table_schema::TableSchema;
 
-use super::super::leaves::{count, count_all, places};
+use super::super::leaves::{count_all, places};
 use super::decode::LineDecoder;
 use super::wanted::Wanted;
+use crate::schema::leaf_count;
 
 /// Where each column of a scan's output comes from.
 #[derive(Debug, Clone)]
@@ -238,7 +239,7 @@ fn used(
                         .unwrap_or_default(),
                 );
             }
-            Origin::Folder(_) => flags.resize(flags.len() + count(field.data_type()), true),
+            Origin::Folder(_) => flags.resize(flags.len() + leaf_count(field.data_type()), true),
         }
     }
     Wanted::new(output, &flags)

@@ -9,7 +9,8 @@ use datafusion::arrow::array::{
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 
-use super::super::leaves::{count, count_all};
+use super::super::leaves::count_all;
+use crate::schema::leaf_count;
 
 /// What is decoded of a field. The rest of it is NULL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -242,7 +243,7 @@ fn of_type(data_type: &DataType, nullable: bool, leaves: &mut dyn Iterator<Item 
         }
         other => {
             let is_wanted = leaves
-                .take(count(other))
+                .take(leaf_count(other))
                 .fold(false, |any, leaf| any | leaf);
             if is_wanted || !nullable {
                 Wanted::Whole

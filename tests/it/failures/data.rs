@@ -83,7 +83,9 @@ fn a_query_that_fails_after_many_rows_leaves_nothing(place: Place) {
         let fails = format!("COPY (SELECT id, name, 1 / ({last} - id) AS x FROM sites) TO 'sites'");
         sandbox.write("sql/sites.sql", fails);
         for format in ["json", "parquet"] {
-            let args = ["sites", "--target-file-size", "64KiB", "--format", format];
+            // With little memory batches are small, so that there are some before it fails.
+            let small = ["--target-file-size", "64KiB", "--memory-limit", "256MiB"];
+            let args = [&["sites", "--format", format], small.as_slice()].concat();
             let ran = run_without_effect(&sandbox, &args).ended(1);
             ran.complains("sites 2026-01-15: ")
                 .complains("ivide by zero");

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use arrow::array::{Array, StringArray};
+use arrow::array::{Array, StringViewArray};
 use arrow::buffer::NullBuffer;
 
 /// Rows whose values are handed on together.
@@ -11,7 +11,7 @@ const BLOCK: usize = 256;
 /// The strings of a batch, with the nulls of the structs around them.
 #[derive(Debug)]
 pub struct StringLeaf {
-    strings: StringArray,
+    strings: StringViewArray,
     levels: Levels,
 }
 
@@ -42,7 +42,7 @@ enum EachLevel {
 impl StringLeaf {
     /// `around` are the nulls of the structs that the strings are in, from the outermost inwards;
     /// `most` is the definition level of a value.
-    pub(in super::super) fn new(strings: StringArray, around: &[Nulls], most: u8) -> Self {
+    pub(in super::super) fn new(strings: StringViewArray, around: &[Nulls], most: u8) -> Self {
         let own = strings.nulls().map(|nulls| Nulls {
             level: most.saturating_sub(1),
             nulls: nulls.clone(),
@@ -84,14 +84,14 @@ impl StringLeaf {
     }
 
     /// Calls `take` with all values of `rows`.
-    pub(super) fn give(&self, rows: &Range<usize>, take: &mut impl TakeValues) {
-        let offsets = self.offsets(rows);
-        let data = self.strings.value_data();
-        let value = |from: i32, to: i32| data.get(from as usize..to as usize).unwrap_or_default();
-        let pairs = offsets.iter().zip(offsets.iter().skip(1));
+    pub(super) fn give<'a>(&'a self, rows: &Range<usize>, take: &mut impl TakeValues<'a>) {
+        let value = |row: usize| match row < self.strings.len() {
+            true => self.strings.value(row).as_bytes(),
+            false => &[],
+        };
         match self.levels(rows) {
-            RowLevels::Same(level, rows) if level == self.levels.most => {
-                take.take(rows, pairs.map(|(from, to)| value(*from, *to)));
+            RowLevels::Same(level, count) if level == self.levels.most => {
+                take.take(count, rows.clone().map(value));
             }
             RowLevels::Same(..) => (),
             RowLevels::Own(levels) => {
@@ -106,14 +106,8 @@ impl StringLeaf {
                         count += usize::from(*level == self.levels.most);
                     }
                     let there = there.get(..count).unwrap_or_default();
-                    let offsets = offsets.get(block * BLOCK..).unwrap_or_default();
-                    take.take(
-                        count,
-                        there.iter().filter_map(|row| {
-                            let (from, to) = (offsets.get(*row)?, offsets.get(row + 1)?);
-                            Some(value(*from, *to))
-                        }),
-                    );
+                    let first = rows.start + block * BLOCK;
+                    take.take(count, there.iter().map(|row| value(first + row)));
                 }
             }
         }
@@ -122,19 +116,10 @@ impl StringLeaf {
     /// How many of the values of `rows`, of which there are `count`, fit into `budget` bytes, the
     /// one that crosses it included; a value takes 4 bytes more than it has.
     pub(super) fn fitting(&self, rows: &Range<usize>, count: usize, budget: usize) -> usize {
-        let offsets = self.offsets(rows);
-        let (first, last) = match self.levels(rows) {
-            RowLevels::Same(..) => (0, rows.len()),
-            RowLevels::Own(levels) => {
-                let most = self.levels.most;
-                let first = levels.iter().position(|level| *level == most);
-                let last = levels.iter().rposition(|level| *level == most);
-                (first.unwrap_or(0), last.map_or(0, |last| last + 1))
-            }
-        };
-        if let (Some(from), Some(to)) = (offsets.get(first), offsets.get(last))
-            && (to - from) as usize + 4 * count <= budget
-        {
+        // The length of a value is what its view begins with.
+        let lengths = self.strings.views().get(rows.clone()).unwrap_or_default();
+        let most: usize = lengths.iter().map(|view| *view as u32 as usize).sum();
+        if most + 4 * count <= budget {
             return count;
         }
         let mut fit = Fit {
@@ -145,12 +130,6 @@ impl StringLeaf {
         self.give(rows, &mut fit);
         fit.values
     }
-
-    /// One more than there are `rows`.
-    fn offsets(&self, rows: &Range<usize>) -> &[i32] {
-        let offsets = self.strings.value_offsets();
-        offsets.get(rows.start..=rows.end).unwrap_or_default()
-    }
 }
 
 pub(super) enum RowLevels<'a> {
@@ -160,9 +139,9 @@ pub(super) enum RowLevels<'a> {
 }
 
 /// Takes the values of some rows.
-pub(super) trait TakeValues {
+pub(super) trait TakeValues<'a> {
     /// There are as many as `most` or fewer.
-    fn take<'a>(&mut self, most: usize, values: impl Iterator<Item = &'a [u8]>);
+    fn take(&mut self, most: usize, values: impl Iterator<Item = &'a [u8]>);
 }
 
 struct Fit {
@@ -171,8 +150,8 @@ struct Fit {
     values: usize,
 }
 
-impl TakeValues for Fit {
-    fn take<'a>(&mut self, _: usize, values: impl Iterator<Item = &'a [u8]>) {
+impl<'a> TakeValues<'a> for Fit {
+    fn take(&mut self, _: usize, values: impl Iterator<Item = &'a [u8]>) {
         for value in values {
             if self.bytes > self.budget {
                 return;

@@ -12,6 +12,7 @@ mod bounds;
 mod chunk;
 mod compress;
 mod dictionary;
+mod known;
 mod leaf;
 mod pages;
 mod plain;
@@ -31,7 +32,8 @@ use parquet::schema::types::{ColumnDescPtr, ColumnDescriptor};
 
 use chunk::{Chunk, DataPage};
 use compress::with_workshop;
-use dictionary::Dictionary;
+use dictionary::{Dictionary, Numbering};
+use known::Known;
 use leaf::RowLevels;
 pub(super) use leaf::{Nulls, StringLeaf};
 use pages::Pages;
@@ -52,7 +54,7 @@ pub(super) fn applies(
     properties: &WriterProperties,
 ) -> bool {
     let path = column.path();
-    *data_type == DataType::Utf8
+    *data_type == DataType::Utf8View
         && column.physical_type() == Type::BYTE_ARRAY
         && column.logical_type_ref() == Some(&LogicalType::String)
         && column.max_rep_level() == 0
@@ -143,6 +145,7 @@ impl StringColumn {
             true => self.limits.step,
             false => self.limits.rows,
         };
+        let mut known = Known::new(leaf.rows());
         let mut first = 0;
         while first < leaf.rows() {
             let rows = first..leaf.rows().min(first + step.max(1));
@@ -151,7 +154,7 @@ impl StringColumn {
             let mut from = rows.start;
             while from < rows.end {
                 let to = rows.end.min(from + part);
-                self.write_rows(leaf, from..to)?;
+                self.write_rows(leaf, from..to, &mut known)?;
                 from = to;
             }
         }
@@ -203,10 +206,17 @@ impl StringColumn {
         (fitting * rows.len()).div_ceil(count).max(1)
     }
 
-    fn write_rows(&mut self, leaf: &StringLeaf, rows: Range<usize>) -> Result<()> {
+    fn write_rows<'a>(
+        &mut self,
+        leaf: &'a StringLeaf,
+        rows: Range<usize>,
+        known: &mut Known<'a>,
+    ) -> Result<()> {
         self.page.add_rows(leaf.levels(&rows), self.most_level);
         match &mut self.values {
-            Values::Dictionary(dictionary) => leaf.give(&rows, dictionary.as_mut()),
+            Values::Dictionary(dictionary) => {
+                leaf.give(&rows, &mut Numbering { dictionary, known });
+            }
             Values::Plain(plain) => leaf.give(&rows, plain),
         }
         let page_bytes = match &self.values {

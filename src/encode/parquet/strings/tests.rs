@@ -6,8 +6,8 @@ use std::io::Sink;
 use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch, StringArray};
-use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::compute::{cast, concat_batches};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -43,6 +43,32 @@ fn theirs(schema: &SchemaRef, groups: &Groups, properties: &WriterProperties) ->
     }
     writer.close().unwrap();
     file
+}
+
+/// The type with views in place of all strings.
+fn viewed(data_type: &DataType) -> DataType {
+    let of_field = |field: &FieldRef| {
+        let with_views = viewed(field.data_type());
+        Arc::new(Field::clone(field).with_data_type(with_views))
+    };
+    match data_type {
+        DataType::Utf8 => DataType::Utf8View,
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(of_field).collect()),
+        DataType::List(item) => DataType::List(of_field(item)),
+        other => other.clone(),
+    }
+}
+
+fn with_views(batch: &RecordBatch) -> RecordBatch {
+    let fields = batch.schema_ref().fields().iter();
+    let fields = fields.map(|field| {
+        let with_views = viewed(field.data_type());
+        Field::clone(field).with_data_type(with_views)
+    });
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let columns = batch.columns().iter().zip(schema.fields());
+    let columns = columns.map(|(column, field)| cast(column, field.data_type()).unwrap());
+    RecordBatch::try_new(Arc::clone(&schema), columns.collect()).unwrap()
 }
 
 /// The file, and which of its leaf columns are written here.
@@ -86,13 +112,16 @@ fn metadata(file: &[u8]) -> ParquetMetaData {
     reader.parse_and_finish(&file).unwrap()
 }
 
-/// Writes `groups` in both ways; gives the metadata.
+/// Writes `groups` in both ways, with views in place of strings; gives the metadata.
 fn compare(
     name: &str,
     schema: &SchemaRef,
     groups: &Groups,
     properties: WriterPropertiesBuilder,
 ) -> ParquetMetaData {
+    let schema = &with_views(&RecordBatch::new_empty(Arc::clone(schema))).schema();
+    let of_group = |batches: &Vec<RecordBatch>| batches.iter().map(with_views).collect();
+    let groups = &groups.iter().map(of_group).collect();
     let properties = properties.set_max_row_group_row_count(None).build();
     let (ours, is_string) = ours(schema, groups, &properties);
     let theirs = theirs(schema, groups, &properties);
@@ -122,7 +151,11 @@ fn compare(
     let differing = ours.iter().zip(&theirs).position(|(a, b)| a != b);
     assert_eq!((differing, ours.len()), (None, theirs.len()), "{name}");
     let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(ours)).unwrap();
-    let read: Vec<_> = reader.build().unwrap().map(Result::unwrap).collect();
+    let read: Vec<_> = reader
+        .build()
+        .unwrap()
+        .map(|batch| with_views(&batch.unwrap()))
+        .collect();
     // Parquet does not know the name of a list's item.
     let read_schema = read.first().map_or(Arc::clone(schema), RecordBatch::schema);
     let read = concat_batches(&read_schema, &read).unwrap();

@@ -1,0 +1,102 @@
+//! Rows that hold no more memory than they need.
+//!
+//! Views of strings keep the whole buffers that they look into: a few rows of a batch keep the pages
+//! of a Parquet file, or the text of thousands of lines. Rows that wait for others are copied out.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, ListArray, RecordBatch, RecordBatchOptions, StructArray,
+};
+use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
+
+/// The same rows, whose strings and binary values lie in buffers that hold nothing else.
+pub fn compact(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let columns = batch.columns().iter().map(compact_array);
+    let columns = columns.collect::<Result<_, _>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(batch.schema(), columns, &options)
+}
+
+fn compact_array(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    Ok(match array.data_type() {
+        DataType::Utf8View => Arc::new(array.as_string_view().gc()),
+        DataType::BinaryView => Arc::new(array.as_binary_view().gc()),
+        DataType::Struct(fields) => {
+            let members = array.as_struct().columns().iter().map(compact_array);
+            Arc::new(StructArray::try_new_with_length(
+                fields.clone(),
+                members.collect::<Result<_, _>>()?,
+                array.nulls().cloned(),
+                array.len(),
+            )?)
+        }
+        DataType::List(element) => {
+            let lists = array.as_list::<i32>();
+            Arc::new(ListArray::try_new(
+                Arc::clone(element),
+                lists.offsets().clone(),
+                compact_array(lists.values())?,
+                lists.nulls().cloned(),
+            )?)
+        }
+        _ => ArrayRef::clone(array),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Int64Array, StringViewArray, UInt32Array};
+    use arrow::buffer::OffsetBuffer;
+    use arrow::compute::take_record_batch;
+    use arrow::datatypes::{Field, Fields, Schema};
+
+    use super::*;
+
+    #[test]
+    fn a_few_rows_do_not_keep_the_text_of_all() {
+        let text = (0..1000).map(|n| format!("{n} {}", "long enough ".repeat(9)));
+        let strings: ArrayRef = Arc::new(StringViewArray::from_iter_values(text));
+        let field = Arc::new(Field::new("item", DataType::Utf8View, true));
+        let offsets = OffsetBuffer::from_lengths(std::iter::repeat_n(1, 1000));
+        let lists: ArrayRef = Arc::new(ListArray::new(
+            Arc::clone(&field),
+            offsets,
+            Arc::clone(&strings),
+            None,
+        ));
+        let members = Fields::from(vec![
+            field.as_ref().clone().with_name("member"),
+            Field::new("lists", lists.data_type().clone(), true),
+        ]);
+        let objects: ArrayRef = Arc::new(StructArray::new(
+            members,
+            vec![Arc::clone(&strings), Arc::clone(&lists)],
+            Some((0..1000).map(|n| n % 3 > 0).collect()),
+        ));
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..1000));
+        let columns = [
+            ("strings", strings),
+            ("lists", lists),
+            ("objects", objects),
+            ("numbers", numbers),
+        ];
+        let all = RecordBatch::try_from_iter(columns).unwrap();
+        let few = take_record_batch(&all, &UInt32Array::from(vec![7, 0, 900])).unwrap();
+        let rows = compact(&few).unwrap();
+        assert_eq!(rows, few);
+        for column in rows.columns() {
+            assert!(column.get_array_memory_size() < 4000, "{column:?}");
+        }
+        assert!(few.get_array_memory_size() > 400_000);
+    }
+
+    #[test]
+    fn rows_without_columns_stay_as_many() {
+        let options = RecordBatchOptions::new().with_row_count(Some(3));
+        let schema = Arc::new(Schema::empty());
+        let batch = RecordBatch::try_new_with_options(schema, vec![], &options).unwrap();
+        assert_eq!(compact(&batch).unwrap().num_rows(), 3);
+    }
+}
