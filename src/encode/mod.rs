@@ -1,5 +1,6 @@
 //! Record batches to the bytes of one file. Bytes only: no store, no engine.
 
+mod deflate;
 mod gzip;
 mod json;
 mod parquet;

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, ListArray, RecordBatch,
-    RecordBatchOptions, StructArray,
+    Array, ArrayRef, AsArray, BooleanArray, ListArray, MutableArrayData, RecordBatch,
+    RecordBatchOptions, StructArray, make_array,
 };
 use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::compute::{FilterBuilder, FilterPredicate};
@@ -63,15 +63,14 @@ impl Kept {
 
     fn lists(&self, lists: &ListArray) -> Result<ListArray> {
         let from = lists.value_offsets();
-        let elements = lists.values();
-        let mut kept = BooleanBufferBuilder::new(elements.len());
-        for (start, end) in &self.runs {
-            let (start, end) = (from[*start] as usize, from[*end] as usize);
-            kept.append_n(start - kept.len(), false);
-            kept.append_n(end - start, true);
+        let elements = lists.values().to_data();
+        let ranges = self.runs.iter();
+        let ranges = ranges.map(|(start, end)| (from[*start] as usize, from[*end] as usize));
+        let count = ranges.clone().map(|(start, end)| end - start).sum();
+        let mut kept = MutableArrayData::new(vec![&elements], false, count);
+        for (start, end) in ranges {
+            kept.try_extend(0, start, end)?;
         }
-        kept.append_n(elements.len() - kept.len(), false);
-        let kept = BooleanArray::new(kept.finish(), None);
         let element = match lists.data_type() {
             DataType::List(element) => Arc::clone(element),
             other => return internal_err!("{other} is no list"),
@@ -79,7 +78,7 @@ impl Kept {
         Ok(ListArray::try_new(
             element,
             self.offsets(from),
-            Kept::new(&kept).of(elements)?,
+            make_array(kept.freeze()),
             self.predicate.filter_nulls(lists.nulls()),
         )?)
     }

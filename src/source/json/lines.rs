@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 /// A chunk is cut at the last line end before it grows beyond this. One line may be longer. Some
 /// thousand rows of events: each batch costs something for each column of each table of a pass.
-pub(super) const CHUNK_BYTES: usize = 8 << 20;
+pub(super) const CHUNK_BYTES: usize = 6 << 20;
 
 /// The longest line that is read, without its newline.
 pub(super) const LONGEST_LINE: usize = 64 << 20;
