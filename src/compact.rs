@@ -2,13 +2,16 @@
 //!
 //! Views of strings keep the whole buffers that they look into: a few rows of a batch keep the pages
 //! of a Parquet file, or the text of thousands of lines. Rows that wait for others are copied out.
+//! A sort that merges would have each of its batches keep those of all its runs: it gets strings that
+//! lie one after the other.
 
 use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, ListArray, RecordBatch, RecordBatchOptions, StructArray,
 };
-use arrow::datatypes::DataType;
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
 /// The same rows, whose strings and binary values lie in buffers that hold nothing else.
@@ -17,6 +20,30 @@ pub fn compact(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let columns = columns.collect::<Result<_, _>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(batch.schema(), columns, &options)
+}
+
+/// The schema with strings and binary values one after the other in place of views.
+pub fn joined(schema: &Schema) -> SchemaRef {
+    let fields = schema.fields().iter().map(joined_field);
+    Arc::new(Schema::new(fields.collect::<Fields>()))
+}
+
+fn joined_field(field: &FieldRef) -> FieldRef {
+    let data_type = match field.data_type() {
+        DataType::Utf8View => DataType::Utf8,
+        DataType::BinaryView => DataType::Binary,
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(joined_field).collect()),
+        DataType::List(element) => DataType::List(joined_field(element)),
+        _ => return FieldRef::clone(field),
+    };
+    Arc::new(Field::clone(field).with_data_type(data_type))
+}
+
+/// The same rows with the types of `schema`: from views to strings one after the other, or back.
+pub fn cast_to(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let columns = batch.columns().iter().zip(schema.fields());
+    let columns = columns.map(|(column, field)| cast(column, field.data_type()));
+    RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, _>>()?)
 }
 
 fn compact_array(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
@@ -50,7 +77,6 @@ mod tests {
     use arrow::array::{Int64Array, StringViewArray, UInt32Array};
     use arrow::buffer::OffsetBuffer;
     use arrow::compute::take_record_batch;
-    use arrow::datatypes::{Field, Fields, Schema};
 
     use super::*;
 
@@ -90,6 +116,12 @@ mod tests {
             assert!(column.get_array_memory_size() < 4000, "{column:?}");
         }
         assert!(few.get_array_memory_size() > 400_000);
+
+        let joined = cast_to(&few, &joined(&few.schema())).unwrap();
+        for column in joined.columns() {
+            assert!(column.get_array_memory_size() < 4000, "{column:?}");
+        }
+        assert_eq!(cast_to(&joined, &few.schema()).unwrap(), few);
     }
 
     #[test]

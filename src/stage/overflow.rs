@@ -18,6 +18,7 @@ use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::StreamExt;
 use tokio::sync::mpsc;
 
+use crate::compact::{cast_to, joined};
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
 
@@ -30,6 +31,8 @@ pub struct Overflow {
     sorted: SendableRecordBatchStream,
     /// The given schema, and the sequence column.
     schema: SchemaRef,
+    /// The same as it is sorted.
+    joined: SchemaRef,
     next_row: u64,
 }
 
@@ -45,11 +48,13 @@ impl Overflow {
             .collect();
         let schema = Arc::new(Schema::new(fields));
         let (rows, receiver) = mpsc::channel(1);
-        let sorted = sort(&schema, first_key, receiver, context).map_err(from_datafusion)?;
+        let joined = joined(&schema);
+        let sorted = sort(&joined, first_key, receiver, context).map_err(from_datafusion)?;
         Ok(Self {
             rows,
             sorted,
             schema,
+            joined,
             next_row: 0,
         })
     }
@@ -64,6 +69,7 @@ impl Overflow {
         let mut columns = combined.columns().to_vec();
         columns.push(sequence);
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)
+            .and_then(|batch| cast_to(&batch, &self.joined))
             .map_err(|error| Error::internal("cannot number rows").with_source(error))?;
         if self.rows.send(batch).await.is_ok() {
             return Ok(());
@@ -81,7 +87,9 @@ impl Overflow {
     /// given schema and one column more.
     pub fn sorted(self) -> SendableRecordBatchStream {
         drop(self.rows);
-        self.sorted
+        let schema = Arc::clone(&self.schema);
+        let sorted = self.sorted.map(move |batch| Ok(cast_to(&batch?, &schema)?));
+        Box::pin(RecordBatchStreamAdapter::new(self.schema, sorted))
     }
 }
 

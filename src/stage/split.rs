@@ -7,6 +7,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
 use datafusion::arrow::compute::take_record_batch;
 use datafusion::arrow::datatypes::{DataType, Schema};
+use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::json::LineDelimitedWriter;
 use datafusion::arrow::row::{Row, RowConverter, SortField};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -69,10 +70,16 @@ impl Rows {
 
 /// A copy of the rows at `places`.
 pub fn taken(batch: &RecordBatch, places: Vec<u32>) -> Result<RecordBatch> {
-    let taken = take_record_batch(batch, &UInt32Array::from(places));
-    taken
-        .and_then(|rows| compact(&rows))
-        .map_err(|error| Error::internal("cannot split rows by partition").with_source(error))
+    compact(&picked(batch, places)?).map_err(no_split)
+}
+
+/// The rows at `places`, whose strings may keep the batch in memory.
+pub fn picked(batch: &RecordBatch, places: Vec<u32>) -> Result<RecordBatch> {
+    take_record_batch(batch, &UInt32Array::from(places)).map_err(no_split)
+}
+
+fn no_split(error: ArrowError) -> Error {
+    Error::internal("cannot split rows by partition").with_source(error)
 }
 
 /// Splits batches whose partition columns stand in columns of their own.
@@ -110,9 +117,7 @@ impl Splitter {
             }]);
         }
         self.refuse_nulls(batch, values)?;
-        let rows = self.converter.convert_columns(values).map_err(|error| {
-            Error::internal("cannot split rows by partition").with_source(error)
-        })?;
+        let rows = self.converter.convert_columns(values).map_err(no_split)?;
 
         let mut group_of: HashMap<Row<'_>, usize> = HashMap::new();
         let mut groups: Vec<Vec<u32>> = Vec::new();

@@ -25,7 +25,7 @@ use crate::schema::ExportSchema;
 use crate::stage::few::Few;
 use crate::stage::overflow::Overflow;
 use crate::stage::shard::{Compressing, ShardSettings, SharedPool, write_partition};
-use crate::stage::split::{Group, Splitter, columns_named, taken};
+use crate::stage::split::{Group, Splitter, columns_named, picked, taken};
 use crate::stage::{Stage, StageSpec};
 use crate::staged::StagedFile;
 
@@ -224,7 +224,7 @@ impl Writer {
         }
         // All late partitions together: the sort pays for each batch, however small.
         late.sort_unstable();
-        let late = taken(&combined, late)?;
+        let late = picked(&combined, late)?;
         self.overflow()?.write(&late).await
     }
 

@@ -17,16 +17,16 @@ const COMPARED: u32 = 16;
 const BUCKETS_LOG: u32 = 15;
 const BUCKETS: usize = 1 << BUCKETS_LOG;
 /// Positions in a bucket.
-const WAYS: usize = 2;
+const WAYS: usize = 4;
 /// After so many literals in a row, which are then likely to go on, only every other position is
 /// looked up: what is found one too late is extended backwards.
 const PATIENCE: u32 = 4;
 /// Of the positions in a match, every so many is remembered.
-const STRIDE: u32 = 4;
+const STRIDE: u32 = 2;
 
-/// The newest two positions that share a hash, the newest lowest, both modulo 2^16. One of long ago
+/// The newest positions that share a hash, the newest lowest, all modulo 2^16. One of long ago
 /// looks nearer than it is; the text there is compared like any other, so it does no harm.
-type Bucket = u32;
+type Bucket = u64;
 
 /// Finds matches in a text; positions count from its begin.
 pub(super) struct Matcher {

@@ -68,7 +68,12 @@ impl S3 for Backend {
         let conditions = Conditions::from_headers(&request.headers)?;
         let attributes = Attributes::from_headers(&request.headers)?;
         let input = request.input;
-        let data = read_body(input.body, input.checksum_sha256.as_deref()).await?;
+        let data = read_body(
+            input.body,
+            input.content_length,
+            input.checksum_sha256.as_deref(),
+        )
+        .await?;
         let object = Object::new(data, attributes);
         let output = dto::PutObjectOutput {
             e_tag: etag(&object.etag),

@@ -40,8 +40,17 @@ impl Backend {
         if !(1..=10_000).contains(&input.part_number) {
             return Err(s3_error!(InvalidArgument, "part numbers are 1 to 10000"));
         }
-        let data = read_body(input.body, input.checksum_sha256.as_deref()).await?;
-        let part = Part::new(data);
+        let data = read_body(
+            input.body,
+            input.content_length,
+            input.checksum_sha256.as_deref(),
+        )
+        .await?;
+        // Elsewhere, as the digest would keep the other connections waiting.
+        let part = tokio::task::spawn_blocking(move || Part::new(data));
+        let part = part
+            .await
+            .map_err(|error| s3_error!(error, InternalError))?;
         let output = dto::UploadPartOutput {
             e_tag: etag(&part.etag()),
             checksum_sha256: input.checksum_sha256,

@@ -33,10 +33,18 @@ pub fn page_size(asked: Option<i32>, limit: usize) -> usize {
     })
 }
 
+/// Room for a body before any of it has come, in bytes.
+const MOST_AT_FIRST: usize = 64 << 20;
+
 /// The whole body. s3s fails the stream of a body that does not have the SHA-256 that was signed.
 /// Checked here is the one checksum header that object_store can send; others are ignored.
-pub async fn read_body(body: Option<StreamingBlob>, sha256: Option<&str>) -> S3Result<Bytes> {
-    let mut data = BytesMut::new();
+pub async fn read_body(
+    body: Option<StreamingBlob>,
+    length: Option<i64>,
+    sha256: Option<&str>,
+) -> S3Result<Bytes> {
+    let length = length.and_then(|length| usize::try_from(length).ok());
+    let mut data = BytesMut::with_capacity(length.unwrap_or(0).min(MOST_AT_FIRST));
     if let Some(mut stream) = body {
         while let Some(chunk) = stream.next().await {
             let bad = |error| S3Error::with_source(S3ErrorCode::BadDigest, error);

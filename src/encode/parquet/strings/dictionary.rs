@@ -6,7 +6,6 @@ use std::hint::black_box;
 use foldhash::fast::RandomState;
 
 use super::bounds::{Bounds, alike, value_at};
-use super::known::Known;
 use super::leaf::TakeValues;
 use super::rle::{Hybrid, most_bytes, width_of};
 
@@ -68,15 +67,6 @@ const FREE: Slot = Slot {
     at: 0,
     seen: 0,
 };
-
-/// How far the search for the number of a value has come.
-#[derive(Debug, Clone, Copy)]
-enum Looked {
-    /// The slot of this hash is to be looked at.
-    At(u32),
-    /// This is the number.
-    Up(u32),
-}
 
 /// The numbers of the values of a data page; half as long as long as they are small.
 #[derive(Debug)]
@@ -179,26 +169,15 @@ impl Dictionary {
         self.add(value, hash)
     }
 
-    #[inline(always)]
-    fn number_of<'a>(&mut self, value: &'a [u8], known: &mut Known<'a>) -> u32 {
-        if let Some(number) = known.number(value) {
-            return number;
-        }
-        let number = self.number(value, self.hash(value));
-        known.add(value, number);
-        number
-    }
-
     /// Adds the numbers of `values` to `numbers`.
     fn number_all<'a, T: Copy + PartialEq>(
         &mut self,
         values: impl Iterator<Item = &'a [u8]>,
-        known: &mut Known<'a>,
         numbers: &mut Vec<T>,
         short: impl Fn(u32) -> T,
     ) {
         if self.page.len() > NEAR_PAGE && !self.repeats {
-            return self.number_far(values, known, numbers, short);
+            return self.number_far(values, numbers, short);
         }
         let (mut all, mut same) = (0, 0);
         let mut last: Option<(&[u8], T)> = None;
@@ -206,7 +185,7 @@ impl Dictionary {
             self.bytes += value.len();
             let number = match last {
                 Some((before, number)) if self.repeats && alike(before, value) => number,
-                _ => short(self.number_of(value, known)),
+                _ => short(self.number(value, self.hash(value))),
             };
             all += 1;
             same += usize::from(last.is_some_and(|(_, before)| before == number));
@@ -222,35 +201,22 @@ impl Dictionary {
     fn number_far<'a, T: Copy + PartialEq>(
         &mut self,
         mut values: impl Iterator<Item = &'a [u8]>,
-        known: &mut Known<'a>,
         numbers: &mut Vec<T>,
         short: impl Fn(u32) -> T,
     ) {
         let (mut all, mut same, mut last) = (0, 0, None);
         loop {
-            let mut block = [(&[] as &[u8], Looked::At(0)); BLOCK];
+            let mut block = [(&[] as &[u8], 0); BLOCK];
             let mut len = 0;
             for (place, value) in block.iter_mut().zip(values.by_ref()) {
-                let looked = match known.number(value) {
-                    Some(number) => Looked::Up(number),
-                    None => Looked::At(self.hash(value)),
-                };
-                *place = (value, looked);
+                *place = (value, self.hash(value));
                 len += 1;
             }
             let block = block.get(..len).unwrap_or_default();
             self.touch(block);
-            for (value, looked) in block {
+            for (value, hash) in block {
                 self.bytes += value.len();
-                let number = match looked {
-                    Looked::Up(number) => *number,
-                    Looked::At(hash) => {
-                        let number = self.number(value, *hash);
-                        known.add(value, number);
-                        number
-                    }
-                };
-                let number = short(number);
+                let number = short(self.number(value, *hash));
                 same += usize::from(last == Some(number));
                 last = Some(number);
                 numbers.push(number);
@@ -264,14 +230,12 @@ impl Dictionary {
     }
 
     /// Brings the slots of values with their hashes near, and what these say of the page.
-    fn touch(&self, block: &[(&[u8], Looked)]) {
+    fn touch(&self, block: &[(&[u8], u32)]) {
         let mask = self.slots.len().wrapping_sub(1);
         let mut places = [0; BLOCK];
-        for (place, (_, looked)) in places.iter_mut().zip(block) {
-            if let Looked::At(hash) = looked {
-                let slot = self.slots.get(*hash as usize & mask);
-                *place = slot.map_or(0, |slot| slot.at as usize);
-            }
+        for (place, (_, hash)) in places.iter_mut().zip(block) {
+            let slot = self.slots.get(*hash as usize & mask);
+            *place = slot.map_or(0, |slot| slot.at as usize);
         }
         let mut touched = 0;
         for (place, (value, _)) in places.iter().zip(block) {
@@ -343,32 +307,23 @@ fn insert(slots: &mut [Slot], new: Slot) {
     }
 }
 
-/// Gives the values of one batch their numbers.
-pub(super) struct Numbering<'a, 'd> {
-    pub(super) dictionary: &'d mut Dictionary,
-    pub(super) known: &'d mut Known<'a>,
-}
-
-impl<'a> TakeValues<'a> for Numbering<'a, '_> {
-    fn take(&mut self, most: usize, values: impl Iterator<Item = &'a [u8]>) {
-        let (dictionary, known) = (&mut *self.dictionary, &mut *self.known);
-        known.begin(dictionary.data_page);
-        let none = Numbers::Long(Vec::new());
-        let mut numbers = std::mem::replace(&mut dictionary.numbers, none);
-        if dictionary.values + most > usize::from(u16::MAX) + 1 {
+impl TakeValues for Dictionary {
+    fn take<'a>(&mut self, most: usize, values: impl Iterator<Item = &'a [u8]>) {
+        let mut numbers = std::mem::replace(&mut self.numbers, Numbers::Long(Vec::new()));
+        if self.values + most > usize::from(u16::MAX) + 1 {
             numbers.lengthen();
         }
         match &mut numbers {
             Numbers::Short(numbers) => {
                 numbers.reserve(most);
-                dictionary.number_all(values, known, numbers, |number| number as u16);
+                self.number_all(values, numbers, |number| number as u16);
             }
             Numbers::Long(numbers) => {
                 numbers.reserve(most);
-                dictionary.number_all(values, known, numbers, |number| number);
+                self.number_all(values, numbers, |number| number);
             }
         }
-        dictionary.numbers = numbers;
+        self.numbers = numbers;
     }
 }
 

@@ -84,7 +84,7 @@ impl StringLeaf {
     }
 
     /// Calls `take` with all values of `rows`.
-    pub(super) fn give<'a>(&'a self, rows: &Range<usize>, take: &mut impl TakeValues<'a>) {
+    pub(super) fn give(&self, rows: &Range<usize>, take: &mut impl TakeValues) {
         let value = |row: usize| match row < self.strings.len() {
             true => self.strings.value(row).as_bytes(),
             false => &[],
@@ -139,9 +139,9 @@ pub(super) enum RowLevels<'a> {
 }
 
 /// Takes the values of some rows.
-pub(super) trait TakeValues<'a> {
+pub(super) trait TakeValues {
     /// There are as many as `most` or fewer.
-    fn take(&mut self, most: usize, values: impl Iterator<Item = &'a [u8]>);
+    fn take<'a>(&mut self, most: usize, values: impl Iterator<Item = &'a [u8]>);
 }
 
 struct Fit {
@@ -150,8 +150,8 @@ struct Fit {
     values: usize,
 }
 
-impl<'a> TakeValues<'a> for Fit {
-    fn take(&mut self, _: usize, values: impl Iterator<Item = &'a [u8]>) {
+impl TakeValues for Fit {
+    fn take<'a>(&mut self, _: usize, values: impl Iterator<Item = &'a [u8]>) {
         for value in values {
             if self.bytes > self.budget {
                 return;

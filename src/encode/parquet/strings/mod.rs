@@ -12,7 +12,6 @@ mod bounds;
 mod chunk;
 mod compress;
 mod dictionary;
-mod known;
 mod leaf;
 mod pages;
 mod plain;
@@ -32,8 +31,7 @@ use parquet::schema::types::{ColumnDescPtr, ColumnDescriptor};
 
 use chunk::{Chunk, DataPage};
 use compress::with_workshop;
-use dictionary::{Dictionary, Numbering};
-use known::Known;
+use dictionary::Dictionary;
 use leaf::RowLevels;
 pub(super) use leaf::{Nulls, StringLeaf};
 use pages::Pages;
@@ -145,7 +143,6 @@ impl StringColumn {
             true => self.limits.step,
             false => self.limits.rows,
         };
-        let mut known = Known::new(leaf.rows());
         let mut first = 0;
         while first < leaf.rows() {
             let rows = first..leaf.rows().min(first + step.max(1));
@@ -154,7 +151,7 @@ impl StringColumn {
             let mut from = rows.start;
             while from < rows.end {
                 let to = rows.end.min(from + part);
-                self.write_rows(leaf, from..to, &mut known)?;
+                self.write_rows(leaf, from..to)?;
                 from = to;
             }
         }
@@ -206,17 +203,10 @@ impl StringColumn {
         (fitting * rows.len()).div_ceil(count).max(1)
     }
 
-    fn write_rows<'a>(
-        &mut self,
-        leaf: &'a StringLeaf,
-        rows: Range<usize>,
-        known: &mut Known<'a>,
-    ) -> Result<()> {
+    fn write_rows(&mut self, leaf: &StringLeaf, rows: Range<usize>) -> Result<()> {
         self.page.add_rows(leaf.levels(&rows), self.most_level);
         match &mut self.values {
-            Values::Dictionary(dictionary) => {
-                leaf.give(&rows, &mut Numbering { dictionary, known });
-            }
+            Values::Dictionary(dictionary) => leaf.give(&rows, dictionary.as_mut()),
             Values::Plain(plain) => leaf.give(&rows, plain),
         }
         let page_bytes = match &self.values {

@@ -74,8 +74,8 @@ impl Plain {
     }
 }
 
-impl<'a> TakeValues<'a> for Plain {
-    fn take(&mut self, _: usize, values: impl Iterator<Item = &'a [u8]>) {
+impl TakeValues for Plain {
+    fn take<'a>(&mut self, _: usize, values: impl Iterator<Item = &'a [u8]>) {
         if self.page.is_empty() {
             self.page.resize(HEADROOM, 0);
         }
