@@ -225,7 +225,7 @@ pub struct JobArguments {
     #[arg(long, env = "DAYPORT_TARGET_FILE_SIZE", value_name = "SIZE")]
     pub target_file_size: Option<String>,
 
-    /// How hard JSON files are compressed, 1 (fastest) to 12 (smallest)
+    /// How hard JSON files are compressed, 1 (least) to 12 (most); 4 is the fastest
     #[arg(long, env = "DAYPORT_GZIP_LEVEL", value_name = "LEVEL", default_value_t = 4,
           value_parser = clap::value_parser!(u8).range(1..=12))]
     pub gzip_level: u8,
