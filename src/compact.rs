@@ -8,13 +8,18 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, ListArray, RecordBatch, RecordBatchOptions, StructArray,
+    Array, ArrayRef, AsArray, GenericByteViewArray, ListArray, RecordBatch, RecordBatchOptions,
+    StructArray,
 };
+use arrow::buffer::Buffer;
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
+use arrow::datatypes::{ByteViewType, DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
-/// The same rows, whose strings and binary values lie in buffers that hold nothing else.
+/// A column may hold this part of what it uses besides.
+const MOST_UNUSED: usize = 4;
+
+/// The same rows, whose strings and binary values lie in buffers that hold hardly anything else.
 pub fn compact(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let columns = batch.columns().iter().map(compact_array);
     let columns = columns.collect::<Result<_, _>>()?;
@@ -48,8 +53,8 @@ pub fn cast_to(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, A
 
 fn compact_array(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     Ok(match array.data_type() {
-        DataType::Utf8View => Arc::new(array.as_string_view().gc()),
-        DataType::BinaryView => Arc::new(array.as_binary_view().gc()),
+        DataType::Utf8View => compact_views(array, array.as_string_view()),
+        DataType::BinaryView => compact_views(array, array.as_binary_view()),
         DataType::Struct(fields) => {
             let members = array.as_struct().columns().iter().map(compact_array);
             Arc::new(StructArray::try_new_with_length(
@@ -70,6 +75,16 @@ fn compact_array(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
         }
         _ => ArrayRef::clone(array),
     })
+}
+
+fn compact_views<T: ByteViewType>(array: &ArrayRef, views: &GenericByteViewArray<T>) -> ArrayRef {
+    let held: usize = views.data_buffers().iter().map(Buffer::len).sum();
+    let used = views.total_buffer_bytes_used();
+    // Values that share their bytes would each get their own.
+    match held > used + used / MOST_UNUSED {
+        true => Arc::new(views.gc()),
+        false => ArrayRef::clone(array),
+    }
 }
 
 #[cfg(test)]

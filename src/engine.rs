@@ -32,7 +32,7 @@ use crate::layout::FileFormat;
 use crate::source::{Offers, PlannedSource, ScanLog, Seat, SourceScan, Sources};
 use crate::stage::{
     Compressing, EMPTY_FILE_OPTION, Stage, StageFormats, StageSpec, WINDOW_COLUMN_OPTION,
-    keep_partitions_apart, spec_of, staged_files,
+    keep_partitions_apart, sort_joined_strings, spec_of, staged_files,
 };
 use crate::staged::StagedFile;
 use crate::store::{self, Location, S3Options};
@@ -219,6 +219,7 @@ impl Engine {
             .create_physical_plan(&bound.plan)
             .await
             .and_then(keep_partitions_apart)
+            .and_then(sort_joined_strings)
             .map_err(from_datafusion)?;
         if let (Some(seat), Some(offers)) = (seat, offers) {
             seat.come(&offers).await;

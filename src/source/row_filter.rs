@@ -22,7 +22,7 @@ use datafusion::physical_plan::filter_pushdown::{
 };
 use datafusion::physical_plan::metrics::Count;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 
 use super::apart::{Apart, Parted};
 use super::json::Wanted;
@@ -36,7 +36,9 @@ const FEW_ROWS: usize = 2048;
 #[derive(Debug, Clone, Default)]
 pub(super) struct RowFilter {
     conditions: Vec<Arc<dyn PhysicalExpr>>,
-    /// Rows for which all of these have one value belong together.
+    /// Rows for which all of these have one value belong together, in a file: that is where they go,
+    /// with nothing on the way that would keep them. Elsewhere, as in a sort, they hold no more
+    /// memory than they need.
     apart_by: Vec<Arc<dyn PhysicalExpr>>,
 }
 
@@ -102,7 +104,11 @@ impl RowFilter {
     ) -> Result<SendableRecordBatchStream> {
         let schema = batches.schema();
         if self.conditions.is_empty() && self.apart_by.is_empty() {
-            let counted = batches.inspect_ok(move |batch| rows.add(batch.num_rows()));
+            let counted = batches.map(move |batch| {
+                let batch = batch?;
+                rows.add(batch.num_rows());
+                Ok(compact(&batch)?)
+            });
             return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, counted)));
         }
         let apart = match self.apart_by.is_empty() {
@@ -234,12 +240,18 @@ impl Filtering {
             self.hand_on()?;
             self.together = together;
         }
-        self.most.add(filtered(&batch, &most)?, &mut self.ready)?;
+        let most = filtered(&batch, &most)?;
+        // What waits, here or above, must not keep the whole batch.
+        let most = match self.apart {
+            Some(_) if most.num_rows() >= FEW_ROWS => most,
+            _ => compact(&most)?,
+        };
+        self.most.add(most, &mut self.ready)?;
         if let Some(others) = others
             && !others.is_empty()
         {
-            self.others
-                .add(take_record_batch(&batch, &others)?, &mut self.ready)?;
+            let others = compact(&take_record_batch(&batch, &others)?)?;
+            self.others.add(others, &mut self.ready)?;
         }
         Ok(())
     }
@@ -269,7 +281,7 @@ impl Few {
             return Ok(());
         }
         self.rows += batch.num_rows();
-        self.batches.push(compact(&batch)?);
+        self.batches.push(batch);
         if self.rows >= FEW_ROWS {
             ready.extend(self.together()?);
         }
@@ -295,6 +307,7 @@ mod tests {
     use datafusion::datasource::table_schema::TableSchema;
     use datafusion::logical_expr::Operator;
     use datafusion::physical_expr::expressions::{binary, col, lit};
+    use futures::TryStreamExt;
 
     use super::super::json::Columns;
     use super::*;
@@ -358,28 +371,29 @@ mod tests {
             .map(Vec::len)
             .collect();
         assert_eq!(sizes, [2500, 1000]);
-        let large = batch((0..5000).map(Some));
-        assert_eq!(
-            filtered(vec![large], &[(Operator::GtEq, 0)]).await[0].len(),
-            5000
-        );
+        let large = vec![batch((0..5000).map(Some))];
+        let large = filtered(large, &[(Operator::GtEq, 0)]).await;
+        assert_eq!(large[0].len(), 5000);
     }
 
+    /// Few that wait for more, and many that do not go straight into a file.
     #[tokio::test]
-    async fn few_rows_that_wait_keep_no_more_than_their_text() {
+    async fn rows_keep_no_more_than_their_text() {
         let texts = (0..8000).map(|n| format!("{n} {}", "of this text".repeat(9)));
         let texts: ArrayRef = Arc::new(StringViewArray::from_iter_values(texts));
         let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..8000));
         let all = RecordBatch::try_from_iter([("n", numbers), ("text", texts)]).unwrap();
-        let schema = all.schema();
-        let filter = filter(&schema, &[(Operator::Lt, 80)]);
-        let stream = futures::stream::iter(vec![Ok(all.clone()), Ok(all.clone())]);
-        let stream = Box::pin(RecordBatchStreamAdapter::new(schema, stream));
-        let few = filter.stream(stream, None, Count::new()).unwrap();
-        let few: Vec<RecordBatch> = few.try_collect().await.unwrap();
-        assert_eq!(few.iter().map(RecordBatch::num_rows).sum::<usize>(), 160);
-        let memory: usize = few.iter().map(RecordBatch::get_array_memory_size).sum();
-        assert!(memory * 20 < all.get_array_memory_size(), "{memory}");
+        for kept in [80, 3000] {
+            let schema = all.schema();
+            let filter = filter(&schema, &[(Operator::Lt, kept)]);
+            let stream = futures::stream::iter(vec![Ok(all.clone()), Ok(all.clone())]);
+            let stream = Box::pin(RecordBatchStreamAdapter::new(schema, stream));
+            let rows = filter.stream(stream, None, Count::new()).unwrap();
+            let rows: Vec<RecordBatch> = rows.try_collect().await.unwrap();
+            let memory: usize = rows.iter().map(RecordBatch::get_array_memory_size).sum();
+            let share = 2 * kept as usize * all.get_array_memory_size() / 8000;
+            assert!(memory < share * 3 / 2, "{memory} of {share}");
+        }
     }
 
     /// `n` from `start` on, and `p` of `a` and `b`, both `n`; every third `p` is NULL.

@@ -19,6 +19,7 @@ mod order;
 mod overflow;
 mod rows;
 mod shard;
+mod sorts;
 mod split;
 mod writer;
 
@@ -31,6 +32,7 @@ pub use numbers::{Lane, Numbering};
 pub use order::{Destinations, StageOrder};
 pub use rows::staged_files;
 pub use shard::Compressing;
+pub use sorts::sort_joined_strings;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,0 +1,145 @@
+//! Sorts over strings that lie one after the other.
+//!
+//! A sort that spills and merges views has each of its batches keep those of all runs that it came
+//! from, in memory and in the pool's accounts: it needs several times as much as with plain strings.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::common::Result;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::physical_expr::expressions::{CastExpr, Column};
+use datafusion::physical_expr::{LexOrdering, PhysicalExpr};
+use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
+use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
+
+use crate::compact::joined;
+
+/// The same plan, in which views become plain strings below each sort by columns and views again
+/// above it.
+pub fn sort_joined_strings(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let sorted = plan.transform_down(|node| {
+        let (schema, plain) = (node.schema(), joined(&node.schema()));
+        if schema == plain {
+            return Ok(Transformed::no(node));
+        }
+        match over(&node, &plain)? {
+            // What is below a sort has been looked at with it.
+            Some(sorted) => {
+                let again = cast(sorted, &schema)?;
+                Ok(Transformed::new(again, true, TreeNodeRecursion::Jump))
+            }
+            None => Ok(Transformed::no(node)),
+        }
+    })?;
+    Ok(sorted.data)
+}
+
+/// The sort, or the merge of sorts, of rows of the `plain` schema; `None` where it is no such thing.
+fn over(
+    node: &Arc<dyn ExecutionPlan>,
+    plain: &SchemaRef,
+) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let input = if let Some(merge) = node.downcast_ref::<SortPreservingMergeExec>()
+        && is_by_columns(merge.expr())
+    {
+        over(merge.input(), plain)?
+    } else if let Some(sort) = node.downcast_ref::<SortExec>()
+        && is_by_columns(sort.expr())
+    {
+        let input = sort_joined_strings(Arc::clone(sort.input()))?;
+        Some(cast(input, plain)?)
+    } else {
+        None
+    };
+    let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+    let with = |input| Arc::clone(node).replace_children(vec![input], options);
+    input.map(with).transpose()
+}
+
+/// Other expressions may be made for views.
+fn is_by_columns(order: &LexOrdering) -> bool {
+    order.iter().all(|by| by.expr.is::<Column>())
+}
+
+/// The same rows in the types of `schema`.
+fn cast(input: Arc<dyn ExecutionPlan>, schema: &Schema) -> Result<Arc<dyn ExecutionPlan>> {
+    let from = input.schema();
+    let fields = from.fields().iter().zip(schema.fields()).enumerate();
+    let columns = fields.map(|(index, (from, to))| {
+        let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(from.name(), index));
+        let expr = match from.data_type() == to.data_type() {
+            true => column,
+            false => Arc::new(CastExpr::new(column, to.data_type().clone(), None)),
+        };
+        ProjectionExpr::new(expr, to.name().clone())
+    });
+    let columns: Vec<ProjectionExpr> = columns.collect();
+    Ok(Arc::new(ProjectionExec::try_new(columns, input)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::physical_plan::{collect, displayable};
+    use datafusion::prelude::{SessionConfig, SessionContext};
+
+    use super::*;
+
+    /// The operators of a query over strings, from the top, and what it gives.
+    async fn planned(query: &str) -> (Vec<String>, SchemaRef, Vec<String>) {
+        let context =
+            SessionContext::new_with_config(SessionConfig::new().with_target_partitions(2));
+        let names =
+            "VALUES ('b', 'a rather long string'), ('a', NULL), ('c', 'another long string')";
+        let view = format!(
+            "CREATE VIEW v AS SELECT arrow_cast(column1, 'Utf8View') AS name, named_struct('text', \
+             arrow_cast(column2, 'Utf8View')) AS object FROM ({names})"
+        );
+        context.sql(&view).await.unwrap();
+        let plan = context.sql(query).await.unwrap();
+        let plan = plan.create_physical_plan().await.unwrap();
+        let expected = plan.schema();
+        let plan = sort_joined_strings(plan).unwrap();
+        assert_eq!(plan.schema(), expected);
+        let shown = displayable(plan.as_ref()).indent(false).to_string();
+        let operators = shown.lines().map(|line| {
+            let name = line.trim().split(':').next().unwrap_or_default();
+            name.to_owned()
+        });
+        let rows = collect(Arc::clone(&plan), context.task_ctx())
+            .await
+            .unwrap();
+        let rows = datafusion::arrow::util::pretty::pretty_format_batches(&rows).unwrap();
+        let rows = rows.to_string();
+        let rows = rows.lines().skip(3).map(str::to_owned).collect();
+        (operators.collect(), expected, rows)
+    }
+
+    #[tokio::test]
+    async fn a_sort_by_columns_gets_plain_strings() {
+        let (operators, _, rows) = planned("SELECT name, object FROM v ORDER BY name").await;
+        let sort = operators
+            .iter()
+            .position(|name| name == "SortExec")
+            .unwrap();
+        assert_eq!(operators[sort - 1], "ProjectionExec");
+        assert_eq!(operators[sort + 1], "ProjectionExec");
+        assert!(rows[0].contains("| a "), "{rows:?}");
+        assert!(rows[1].contains("a rather long string"), "{rows:?}");
+    }
+
+    #[tokio::test]
+    async fn plans_without_strings_or_sorts_stay_as_they_are() {
+        for query in [
+            "SELECT name FROM v WHERE name <> 'b'",
+            "SELECT length(name) AS n FROM v ORDER BY n",
+        ] {
+            let (operators, ..) = planned(query).await;
+            assert_ne!(operators[0], "ProjectionExec: cast", "{query}");
+            let projections = operators.iter().filter(|name| *name == "ProjectionExec");
+            assert!(projections.count() < 2, "{operators:?}");
+        }
+    }
+}
