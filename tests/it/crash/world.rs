@@ -633,11 +633,15 @@ fn collect(root: &FilePath, folder: &FilePath, objects: &mut BTreeMap<String, Ob
             .to_str()
             .unwrap()
             .to_owned();
-        let about = std::fs::metadata(&path).unwrap();
+        let read = std::fs::metadata(&path).and_then(|about| Ok((about, std::fs::read(&path)?)));
+        let (about, bytes) = match read {
+            // A run that is giving up takes its files away meanwhile.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            read => read.unwrap(),
+        };
         // As object_store makes it: inode, time of change in microseconds, size.
         let changed = about.mtime() * 1_000_000 + about.mtime_nsec() / 1_000;
         let etag = format!("{:x}-{changed:x}-{:x}", about.ino(), about.size());
-        let bytes = std::fs::read(&path).unwrap();
         objects.insert(key, Object { bytes, etag });
     }
 }
