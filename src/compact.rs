@@ -16,8 +16,8 @@ use arrow::compute::cast;
 use arrow::datatypes::{ByteViewType, DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
-/// A column may hold this part of what it uses besides.
-const MOST_UNUSED: usize = 4;
+/// A column may hold this share of what it uses on top of that, as a divisor.
+const UNUSED_SHARE: usize = 4;
 
 /// The same rows, whose strings and binary values lie in buffers that hold hardly anything else.
 pub fn compact(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
@@ -81,7 +81,7 @@ fn compact_views<T: ByteViewType>(array: &ArrayRef, views: &GenericByteViewArray
     let held: usize = views.data_buffers().iter().map(Buffer::len).sum();
     let used = views.total_buffer_bytes_used();
     // Values that share their bytes would each get their own.
-    match held > used + used / MOST_UNUSED {
+    match held > used + used / UNUSED_SHARE {
         true => Arc::new(views.gc()),
         false => ArrayRef::clone(array),
     }

@@ -1,7 +1,7 @@
 //! Some rows of a batch, copied.
 //!
 //! As `arrow::compute::filter` does it, but faster where arrow goes value by value: of lists the
-//! elements are copied by runs of rows, by the kernel of their own type.
+//! elements are copied by runs of rows.
 
 use std::sync::Arc;
 
