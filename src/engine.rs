@@ -23,13 +23,17 @@ use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{Statement as SqlStatement, Value};
 use futures::TryStreamExt;
 
+use crate::catalog::Sources;
 use crate::cycle::{Cycle, SyncMode};
 use crate::definition::{Definition, WINDOW_END, WINDOW_START};
 use crate::encode::GzipLevel;
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
 use crate::layout::FileFormat;
-use crate::source::{Offers, PlannedSource, ScanLog, Seat, SourceScan, Sources};
+use crate::scan::planned::PlannedSource;
+use crate::scan::scan_log::{ScanLog, SourceScan};
+use crate::scan::shared::barrier::Seat;
+use crate::scan::shared::request::Offers;
 use crate::stage::{
     Compressing, EMPTY_FILE_OPTION, Stage, StageFormats, StageSpec, WINDOW_COLUMN_OPTION,
     keep_partitions_apart, sort_joined_strings, spec_of, staged_files,

@@ -14,9 +14,11 @@ use crate::cycle::SyncMode;
 use crate::delivery::History;
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
+use crate::jsonl::compression::Compression;
 use crate::layout::{self, FileFormat, TableName};
 use crate::manifest::{DataFile, Manifest};
-use crate::source::{Compression, FixedTable, SourceFormat};
+use crate::scan::fixed_table::FixedTable;
+use crate::scan::table::SourceFormat;
 use crate::store::Destination;
 
 /// The destination's store, under a name of its own, so that it cannot be taken for a source.

@@ -44,6 +44,7 @@
 //!
 //! Imports point up this table only; `tests/it/architecture.rs` holds them to it.
 
+pub mod catalog;
 pub mod check;
 pub mod cli;
 #[cfg(feature = "cluster")]
@@ -59,14 +60,16 @@ pub mod engine_error;
 pub mod env;
 pub mod error;
 pub mod exported;
+pub mod jsonl;
 pub mod layout;
+pub mod listing;
 pub mod manifest;
 pub mod policy;
 pub mod query;
 pub mod run;
+pub mod scan;
 pub mod schema;
 pub mod serve;
-pub mod source;
 pub mod sql_file;
 pub mod stage;
 pub mod staged;

@@ -21,13 +21,13 @@ use datafusion::prelude::{DataFrame, SessionContext};
 pub use catalog::{Catalog, Entry, Kind};
 pub use statements::{Statements, split};
 
+use crate::catalog::Sources;
 use crate::cycle::Cycle;
 use crate::definition::Definition;
 use crate::engine::Engine;
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
 use crate::exported;
-use crate::source::Sources;
 use crate::store::Destination;
 
 /// What a query may look at.

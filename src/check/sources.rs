@@ -5,7 +5,9 @@ use chrono::{DateTime, Utc};
 use crate::check::list::{Area, List};
 use crate::cycle::Cycle;
 use crate::engine::Engine;
-use crate::source::{MaxRejects, Sample, sample};
+use crate::scan::rejects::MaxRejects;
+use crate::scan::sample;
+use crate::scan::sample::Sample;
 
 /// Rows read of each source.
 const SAMPLE: usize = 1000;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use clap::Args;
 
+use crate::catalog::Sources;
 use crate::check::{Area, List, Target, Verdict, check_destination, check_sources};
 use crate::cli::args::{JobArguments, ReportForm};
 use crate::cli::job::{self, run_id};
@@ -17,7 +18,6 @@ use crate::engine::Engine;
 use crate::env::{self, Clock};
 use crate::error::{Error, ExitCode, Result};
 use crate::run::pick;
-use crate::source::Sources;
 use crate::store::{Location, S3Options};
 
 /// A check tells what it sees and sits nothing out. Ceph answers 500 for an upload it does not know.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clap::{Args, ValueEnum};
 
+use crate::catalog::Sources;
 use crate::cli::args::{FormatKind, PlaceArguments, S3Arguments};
 use crate::cli::verify::is_there;
 use crate::cli::{config, render};
@@ -15,7 +16,6 @@ use crate::engine::Engine;
 use crate::env::Clock;
 use crate::error::{Error, ExitCode, Result};
 use crate::layout::{self, TableName};
-use crate::source::Sources;
 use crate::store::{Destination, Location};
 
 pub const EXAMPLES: &str = "\

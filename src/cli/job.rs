@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
+use crate::catalog::Sources;
 use crate::cli::args::{JobArguments, SelectionArguments};
 use crate::cli::config;
 use crate::definition;
@@ -10,7 +11,7 @@ use crate::engine::Engine;
 use crate::env::{self, Clock};
 use crate::error::{Error, Result};
 use crate::run::{Context, Request, Watch, pick};
-use crate::source::{MaxRejects, Sources};
+use crate::scan::rejects::MaxRejects;
 use crate::store::{Destination, Location};
 
 /// Whether anything may be created.

@@ -92,7 +92,7 @@ fn line(table: &PlannedTable) -> [String; 8] {
         sources, expected, ..
     } = &table.step
     {
-        let sum = |figure: fn(&crate::source::PlannedSource) -> u64| -> u64 {
+        let sum = |figure: fn(&crate::scan::planned::PlannedSource) -> u64| -> u64 {
             sources.iter().map(figure).sum()
         };
         files = HumanCount(sum(|source| source.files)).to_string();

@@ -9,7 +9,7 @@ use indicatif::{HumanBytes, HumanCount, MultiProgress, ProgressBar, ProgressStyl
 use crate::cycle::Cycle;
 use crate::definition::Definition;
 use crate::run::{TableReport, Watch};
-use crate::source::ScanLog;
+use crate::scan::scan_log::ScanLog;
 use crate::stage::Stage;
 
 /// Where bars are drawn: stderr; hidden unless that is a terminal.

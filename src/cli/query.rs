@@ -10,6 +10,7 @@ use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::prelude::DataFrame;
 use futures::StreamExt;
 
+use crate::catalog::Sources;
 use crate::cli::args::{PlaceArguments, QueryArguments, RowForm};
 use crate::cli::shell::shell;
 use crate::cli::{config, render};
@@ -20,7 +21,6 @@ use crate::engine_error::from_datafusion;
 use crate::env::Clock;
 use crate::error::{Error, ExitCode, Result};
 use crate::query::{Workbench, open, split};
-use crate::source::Sources;
 use crate::store::{Destination, Location};
 
 pub async fn query(arguments: QueryArguments) -> Result<ExitCode> {

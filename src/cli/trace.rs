@@ -6,6 +6,7 @@ use std::fmt::Write;
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 
+use crate::catalog::Sources;
 use crate::cli::args::{PlaceArguments, ReportForm, S3Arguments};
 use crate::cli::query::load;
 use crate::cli::verify::{day, is_there, tables};
@@ -14,7 +15,6 @@ use crate::definition::Definition;
 use crate::engine::Engine;
 use crate::error::{Error, ExitCode, Result};
 use crate::layout::{self, TableName};
-use crate::source::Sources;
 use crate::store::{Destination, Location};
 use crate::trace::{
     Occurrence, Outcome, Position, Published, Report, Request, Seen, TableTrace, Truth,

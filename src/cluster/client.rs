@@ -29,7 +29,7 @@ use crate::cluster::codec::PlanCodec;
 use crate::engine_error::{from_datafusion, from_elsewhere};
 use crate::env;
 use crate::error::{Error, Result};
-use crate::source::Tally;
+use crate::scan::remote::tally::Tally;
 use crate::store::{Token, Work};
 
 /// How often the scheduler is asked how a job is.

@@ -15,7 +15,8 @@ use datafusion_proto::protobuf::{PhysicalExprNode, Schema as SchemaNode};
 use prost::Message;
 
 use crate::error::Error;
-use crate::source::{CountedExec, JsonTask, JsonTaskExec};
+use crate::scan::remote::counted::CountedExec;
+use crate::scan::remote::json::{JsonTask, JsonTaskExec};
 use crate::stage::{GatherExec, StageExec, StageTask};
 
 /// In front of what is ours. The number is of the format: machines of one cluster have one version.

@@ -23,7 +23,8 @@ use crate::run::Request;
 use crate::run::guards;
 use crate::run::proposal::{Proposal, StagedRejects};
 use crate::run::report::{Outcome, TableReport};
-use crate::source::{ScanLog, Seat, SourceScan};
+use crate::scan::scan_log::{ScanLog, SourceScan};
+use crate::scan::shared::barrier::Seat;
 use crate::stage::{Numbering, Stage};
 use crate::store::Destination;
 

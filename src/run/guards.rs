@@ -4,7 +4,7 @@ use crate::engine::Staged;
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
 use crate::run::Request;
-use crate::source::PlannedSource;
+use crate::scan::planned::PlannedSource;
 
 /// Fails if what was staged must not be published.
 pub fn check(request: &Request, staged: &Staged, replaced: Option<&Manifest>) -> Result<()> {

@@ -22,7 +22,7 @@ use crate::delivery::{History, recover};
 use crate::error::{Error, Result};
 use crate::layout::{FileFormat, TableName};
 use crate::run::schedule::deliver_all;
-use crate::source::MaxRejects;
+use crate::scan::rejects::MaxRejects;
 
 /// Staging folders of dead runs are kept this long, as unfinished uploads usually are on S3.
 const STALE_STAGING: TimeDelta = TimeDelta::days(7);

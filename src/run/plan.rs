@@ -13,7 +13,7 @@ use crate::manifest::Manifest;
 use crate::run::deliver::Context;
 use crate::run::report::{Failure, exit_code};
 use crate::run::{Request, Selection, chosen_cycles, due_cycles, guards, prepare};
-use crate::source::PlannedSource;
+use crate::scan::planned::PlannedSource;
 
 /// What a run would do now.
 #[derive(Debug, Serialize)]

@@ -11,7 +11,7 @@ use crate::engine::Staged;
 use crate::error::{Error, Result};
 use crate::manifest::{DataFile, DefinitionRecord, Manifest, RejectsFile, SourceRecord, VERSION};
 use crate::run::deliver::Delivery;
-use crate::source::SourceScan;
+use crate::scan::scan_log::SourceScan;
 use crate::stage::StageSpec;
 use crate::staged::{StagedFile, UploadToken};
 

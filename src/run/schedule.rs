@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::run::deliver::{Context, deliver};
 use crate::run::report::{Outcome, TableReport};
 use crate::run::{Request, cycles_of};
-use crate::source::{Gathering, Passes};
+use crate::scan::shared::barrier::{Gathering, Passes};
 
 /// One table of the run.
 struct Table {

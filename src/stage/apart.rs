@@ -9,7 +9,7 @@ use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 
-use crate::source::keep_apart;
+use crate::scan::filter::majority_split::keep_apart;
 use crate::stage::exec::StageExec;
 
 /// The same plan, whose scans hand on the rows of a batch's main partition apart from the others,
@@ -63,8 +63,8 @@ mod tests {
     use url::Url;
 
     use super::*;
+    use crate::catalog::Sources;
     use crate::encode::GzipLevel;
-    use crate::source::Sources;
     use crate::stage::StageFormats;
 
     /// The scan of the plan of `COPY (query) …`.

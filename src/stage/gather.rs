@@ -17,7 +17,7 @@ use datafusion::physical_plan::{
 use futures::{TryFutureExt, TryStreamExt};
 
 use crate::engine_error::for_elsewhere;
-use crate::source::written;
+use crate::scan::remote::tally::written;
 use crate::stage::elsewhere::{Began, StageTask};
 use crate::stage::exec::StageSpec;
 use crate::stage::writer::Writer;

@@ -20,7 +20,7 @@ use super::search::Scanned;
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
-use crate::source::{Found, declared_name};
+use crate::scan::search::{Found, declared_name};
 
 type DataFusionResult<T> = std::result::Result<T, DataFusionError>;
 

@@ -21,7 +21,7 @@ pub use report::{
     TableTrace, Truth,
 };
 
-pub use crate::source::Position;
+pub use crate::scan::search::Position;
 
 use crate::cycle::Cycle;
 use crate::definition::Definition;
@@ -29,7 +29,7 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::layout::TableName;
 use crate::manifest::Manifest;
-use crate::source::Found;
+use crate::scan::search::Found;
 use crate::store::Destination;
 use search::{Scanned, Search};
 

@@ -19,7 +19,8 @@ use crate::error::{Error, Result};
 use crate::exported;
 use crate::layout::{self, TableName};
 use crate::manifest::{DataFile, Manifest};
-use crate::source::{Found, Position, Reject};
+use crate::scan::rejects::Reject;
+use crate::scan::search::{Found, Position};
 use crate::store::Destination;
 
 /// Files read at once.

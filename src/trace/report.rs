@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::cycle::Cycle;
 use crate::layout::TableName;
-use crate::source::{Found, Position};
+use crate::scan::search::{Found, Position};
 
 /// Everything that is known of one event in one cycle.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -15,7 +15,8 @@ use super::report::Searched;
 use crate::definition::Definition;
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, ErrorKind, Result};
-use crate::source::{Found, Reads, SourceFiles, declared_name};
+use crate::scan::columns_read::Reads;
+use crate::scan::search::{Found, SourceFiles, declared_name};
 
 /// A definition and what it reads in the cycle.
 pub struct Scanned<'a> {

@@ -1,0 +1,354 @@
+//! One file `sql/sources/<name>.sql`, checked and planned.
+//!
+//! ```text
+//! text ─parse→ Declaration ─plan (DataFusion's types)→ TableSpec
+//! ```
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
+use datafusion::arrow::json::ReaderBuilder;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::{DdlStatement, LogicalPlan};
+use datafusion::sql::parser::{CreateExternalTable, Statement};
+use datafusion::sql::sqlparser::ast::{self, ColumnDef, Ident, ObjectName};
+
+use crate::catalog::options::Options;
+use crate::error::{Error, Result};
+use crate::jsonl::compression::Compression;
+use crate::listing::hive::{PARTITION_TYPES, is_partition_type};
+use crate::listing::hive_time::TimeFolders;
+use crate::scan::table::{SourceFormat, TimeRule};
+use crate::sql_file::SqlFile;
+
+/// A source as its file declares it: one statement of a known kind, named like the file.
+#[derive(Debug)]
+pub(crate) struct Declaration {
+    pub(crate) name: String,
+    /// The comment in front of the statement.
+    pub(crate) description: Option<String>,
+    pub(crate) file: SqlFile,
+    pub(crate) kind: Declared,
+}
+
+#[derive(Debug)]
+pub(crate) enum Declared {
+    Table(Box<TableDeclaration>),
+    View(Box<ViewDeclaration>),
+}
+
+/// A `CREATE EXTERNAL TABLE` with a format, a location and options that we know.
+#[derive(Debug)]
+pub(crate) struct TableDeclaration {
+    /// Without options; every partition column is among the columns.
+    statement: CreateExternalTable,
+    /// Names as SQL folds them.
+    partition_columns: Vec<String>,
+    format: SourceFormat,
+    options: Options,
+    /// `LOCATION` as written.
+    pub(crate) location: String,
+}
+
+/// A `CREATE VIEW`, for DataFusion to plan.
+#[derive(Debug)]
+pub(crate) struct ViewDeclaration {
+    pub(crate) statement: Statement,
+    /// Its query alone, which names the tables that it reads.
+    pub(crate) query: Statement,
+}
+
+/// A declared table with the types that DataFusion gives its columns.
+#[derive(Debug)]
+pub(crate) struct TableSpec {
+    /// The columns in the files. A column that is not nullable must be there in every row.
+    pub(crate) file_schema: SchemaRef,
+    /// The columns in the folders' names, from the top.
+    pub(crate) partition_fields: Vec<FieldRef>,
+    pub(crate) format: SourceFormat,
+    pub(crate) time: Option<TimeRule>,
+}
+
+impl Declaration {
+    /// Reads the text of a file whose stem is `name` and which is printed as `file_name`.
+    ///
+    /// # Errors
+    /// [`Error::invalid`] with file and line, saying what to write instead.
+    pub(crate) fn parse(name: &str, file_name: String, text: String) -> Result<Self> {
+        let file = SqlFile::new(file_name, text)?;
+        let kind = match file.statement()? {
+            Statement::CreateExternalTable(statement) => {
+                check_name(&file, name, &statement.name)?;
+                let declaration = TableDeclaration::check(&file, statement)?;
+                Declared::Table(Box::new(declaration))
+            }
+            Statement::Statement(statement) => {
+                let ast::Statement::CreateView(view) = statement.as_ref() else {
+                    return Err(other_statement(&file));
+                };
+                check_name(&file, name, &view.name)?;
+                if view.materialized || view.temporary {
+                    let what = "write a plain CREATE VIEW, not a materialized or temporary one";
+                    return Err(file.complaint(file.first_line(), what));
+                }
+                let query = ast::Statement::Query(view.query.clone());
+                Declared::View(Box::new(ViewDeclaration {
+                    query: Statement::Statement(Box::new(query)),
+                    statement: Statement::Statement(statement),
+                }))
+            }
+            _ => return Err(other_statement(&file)),
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            description: file.leading_comment(),
+            file,
+            kind,
+        })
+    }
+}
+
+fn other_statement(file: &SqlFile) -> Error {
+    let what = "a source is one CREATE EXTERNAL TABLE or one CREATE VIEW";
+    file.complaint(file.first_line(), what)
+}
+
+fn check_name(file: &SqlFile, stem: &str, written: &ObjectName) -> Result<()> {
+    let simple = match written.0.as_slice() {
+        [part] => part.as_ident().map(folded),
+        _ => None,
+    };
+    if simple.as_deref() == Some(stem) {
+        return Ok(());
+    }
+    let what = format!("the source is called `{written}`; name it `{stem}`, as the file is called");
+    Err(file.complaint(file.first_line(), what))
+}
+
+/// The name that DataFusion gives to what an identifier names.
+fn folded(ident: &Ident) -> String {
+    match ident.quote_style {
+        Some(_) => ident.value.clone(),
+        None => ident.value.to_lowercase(),
+    }
+}
+
+impl TableDeclaration {
+    fn check(file: &SqlFile, mut statement: CreateExternalTable) -> Result<Self> {
+        refuse_clauses(file, &statement)?;
+        let options = Options::parse(file, &std::mem::take(&mut statement.options))?;
+        let format = format(file, &statement.file_type, options.compression)?;
+        let partition_columns: Vec<String> = statement
+            .table_partition_cols
+            .iter()
+            .map(|written| unquoted(written))
+            .collect();
+        if statement.columns.is_empty() {
+            let what = "the source has no columns; declare each with its type, none is guessed";
+            return Err(file.complaint(file.first_line(), what));
+        }
+        for column in &partition_columns {
+            let mut declared = statement.columns.iter();
+            if !declared.any(|definition| folded(&definition.name) == *column) {
+                statement.columns.push(text_column(column));
+            }
+        }
+        let location = statement.locations.join(", ");
+        Ok(Self {
+            statement,
+            partition_columns,
+            format,
+            options,
+            location,
+        })
+    }
+
+    /// Gives the columns the types that DataFusion gives them in this session.
+    ///
+    /// # Errors
+    /// [`Error::invalid`] with file and line: an unknown type, one that cannot be read from this
+    /// format or from a folder's name, or a time column that is none.
+    pub(crate) async fn plan(&self, file: &SqlFile, state: &SessionState) -> Result<TableSpec> {
+        let statement = Statement::CreateExternalTable(self.statement.clone());
+        let plan = state
+            .statement_to_plan(statement)
+            .await
+            .map_err(|error| file.rejected(&error))?;
+        let LogicalPlan::Ddl(DdlStatement::CreateExternalTable(planned)) = plan else {
+            return Err(Error::internal(
+                "a CREATE EXTERNAL TABLE was planned as something else",
+            ));
+        };
+        let schema = planned.schema.as_arrow();
+        let partition_fields = self.partition_fields(file, schema)?;
+        let file_fields: Vec<FieldRef> = schema
+            .fields()
+            .iter()
+            .filter(|field| !self.partition_columns.contains(field.name()))
+            .cloned()
+            .collect();
+        if matches!(self.format, SourceFormat::Json(_)) {
+            refuse_types_without_json(file, &file_fields)?;
+        }
+        let time = self.time_rule(file, &file_fields, &partition_fields)?;
+        Ok(TableSpec {
+            file_schema: Arc::new(Schema::new(file_fields)),
+            partition_fields,
+            format: self.format,
+            time,
+        })
+    }
+
+    fn partition_fields(&self, file: &SqlFile, schema: &Schema) -> Result<Vec<FieldRef>> {
+        let mut fields: Vec<FieldRef> = Vec::new();
+        for name in &self.partition_columns {
+            let line = file.last_line_of(name);
+            let (_, field) = schema.fields().find(name).ok_or_else(|| {
+                Error::internal(format!("partition column `{name}` was lost in planning"))
+            })?;
+            if fields.iter().any(|earlier| earlier.name() == name) {
+                let what = format!("partition column `{name}` is named twice");
+                return Err(file.complaint(line, what));
+            }
+            if !is_partition_type(field.data_type()) {
+                let what = format!(
+                    "partition column `{name}` is {}; declare it as {PARTITION_TYPES}",
+                    field.data_type()
+                );
+                return Err(file.complaint(file.first_line_of(name), what));
+            }
+            fields.push(Arc::clone(field));
+        }
+        Ok(fields)
+    }
+
+    fn time_rule(
+        &self,
+        file: &SqlFile,
+        file_fields: &[FieldRef],
+        partition_fields: &[FieldRef],
+    ) -> Result<Option<TimeRule>> {
+        let Some(name) = &self.options.time_column else {
+            return Ok(None);
+        };
+        let complain = |what: String| file.complaint(file.last_line_of("time_column"), what);
+        let field = file_fields
+            .iter()
+            .find(|field| field.name() == name)
+            .ok_or_else(|| {
+                complain(format!(
+                    "`time_column` names `{name}`, which is no column of the files"
+                ))
+            })?;
+        if !matches!(field.data_type(), DataType::Timestamp(_, _)) {
+            let what = format!(
+                "`time_column` names `{name}`, which is {}, not a TIMESTAMP",
+                field.data_type()
+            );
+            return Err(complain(what));
+        }
+        let folders = TimeFolders::recognise(partition_fields).ok_or_else(|| {
+            complain(
+                "`time_column` needs folders that tell the time: PARTITIONED BY (date), \
+                 (date, hour), (year, month, day) or (year, month, day, hour)"
+                    .to_owned(),
+            )
+        })?;
+        Ok(Some(TimeRule {
+            column: name.clone(),
+            data_type: field.data_type().clone(),
+            folders,
+            slack: self.options.time_slack,
+        }))
+    }
+}
+
+/// Clauses that DataFusion parses and that would be ignored here.
+fn refuse_clauses(file: &SqlFile, statement: &CreateExternalTable) -> Result<()> {
+    let has_default = |column: &ColumnDef| {
+        let mut options = column.options.iter().map(|option| &option.option);
+        options
+            .any(|option| !matches!(option, ast::ColumnOption::NotNull | ast::ColumnOption::Null))
+    };
+    let refused = if statement.unbounded {
+        Some((
+            "unbounded",
+            "UNBOUNDED is not supported; a source is a set of files",
+        ))
+    } else if statement.temporary {
+        Some(("temporary", "TEMPORARY has no meaning here; leave it out"))
+    } else if !statement.order_exprs.is_empty() {
+        Some((
+            "order",
+            "WITH ORDER is not supported; order the rows in the query",
+        ))
+    } else if statement.locations.len() > 1 {
+        Some((
+            "location",
+            "write one LOCATION; a view can join several sources",
+        ))
+    } else if !statement.constraints.is_empty() || statement.columns.iter().any(has_default) {
+        let what = "constraints and defaults are not checked on files; only NOT NULL is";
+        Some(("constraint", what))
+    } else {
+        None
+    };
+    match refused {
+        Some((word, what)) => Err(file.complaint(file.first_line_of(word), what)),
+        None => Ok(()),
+    }
+}
+
+fn format(
+    file: &SqlFile,
+    stored_as: &str,
+    compression: Option<Compression>,
+) -> Result<SourceFormat> {
+    match stored_as.to_ascii_uppercase().as_str() {
+        "JSON" | "NDJSON" => Ok(SourceFormat::Json(compression.unwrap_or_default())),
+        "PARQUET" if compression.is_none() => Ok(SourceFormat::Parquet),
+        "PARQUET" => {
+            let what =
+                "Parquet files say themselves how they are compressed; leave `compression` out";
+            Err(file.complaint(file.last_line_of("compression"), what))
+        }
+        other => {
+            let what = format!("STORED AS {other} is not supported; write JSON or PARQUET");
+            Err(file.complaint(file.last_line_of("stored"), what))
+        }
+    }
+}
+
+fn refuse_types_without_json(file: &SqlFile, fields: &[FieldRef]) -> Result<()> {
+    for field in fields {
+        let schema = Arc::new(Schema::new(vec![Arc::clone(field)]));
+        if ReaderBuilder::new(schema).build_decoder().is_err() {
+            let what = format!(
+                "column `{}` is {}, which cannot be read from JSON",
+                field.name(),
+                field.data_type()
+            );
+            return Err(file.complaint(file.first_line_of(field.name()), what));
+        }
+    }
+    Ok(())
+}
+
+/// DataFusion's parser hands partition columns over as text, quotes included.
+fn unquoted(written: &str) -> String {
+    match written
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+    {
+        Some(quoted) => quoted.replace("\"\"", "\""),
+        None => written.to_lowercase(),
+    }
+}
+
+fn text_column(name: &str) -> ColumnDef {
+    ColumnDef {
+        name: Ident::with_quote('"', name),
+        data_type: ast::DataType::Varchar(None),
+        options: Vec::new(),
+    }
+}

@@ -1,0 +1,157 @@
+//! What `OPTIONS (…)` of a source may say.
+
+use chrono::TimeDelta;
+use datafusion::sql::sqlparser::ast::Value;
+
+use crate::error::Result;
+use crate::jsonl::compression::Compression;
+use crate::sql_file::SqlFile;
+
+const KNOWN: &str = "`compression`, `time_column`, `time_slack`";
+
+/// The options of one source, each as it was written or its default.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Options {
+    /// `compression`: auto (the default, by the files' names), gzip, zstd or none.
+    pub(crate) compression: Option<Compression>,
+    /// `time_column`: the timestamp column that the date and hour folders describe.
+    pub(crate) time_column: Option<String>,
+    /// `time_slack`: how far a row's time may lie outside its folder's range.
+    pub(crate) time_slack: TimeDelta,
+}
+
+impl Options {
+    /// Reads the options as the parser gives them; a `format.` prefix is accepted.
+    ///
+    /// # Errors
+    /// [`Error::invalid`](crate::error::Error::invalid) with file and line: an unknown option, a
+    /// value that it does not take, or a slack without a time column.
+    pub(crate) fn parse(file: &SqlFile, written: &[(String, Value)]) -> Result<Self> {
+        let mut options = Self::default();
+        let mut slack_key = None;
+        for (key, value) in written {
+            let name = key.to_ascii_lowercase();
+            let text = text_of(value).ok_or_else(|| {
+                let what = format!("option `{key}` takes a quoted text, not `{value}`");
+                file.complaint(file.last_line_of(key), what)
+            })?;
+            let refused = |expected: &str| {
+                let what = format!("option `{key}` is `{text}`; write {expected}");
+                file.complaint(file.last_line_of(key), what)
+            };
+            match name.strip_prefix("format.").unwrap_or(&name) {
+                "compression" => {
+                    let compression = Compression::named(&text);
+                    let expected = "'auto', 'gzip', 'zstd' or 'none'";
+                    options.compression = Some(compression.ok_or_else(|| refused(expected))?);
+                }
+                "time_column" => options.time_column = Some(text),
+                "time_slack" => {
+                    let slack = duration(&text);
+                    let expected = "a number and a unit, such as '10 minutes'";
+                    options.time_slack = slack.ok_or_else(|| refused(expected))?;
+                    slack_key = Some(key);
+                }
+                _ => {
+                    let what = format!("unknown option `{key}`; the options are {KNOWN}");
+                    return Err(file.complaint(file.last_line_of(key), what));
+                }
+            }
+        }
+        if let (Some(key), None) = (slack_key, &options.time_column) {
+            let what = "`time_slack` needs `time_column`, the column whose folders it widens";
+            return Err(file.complaint(file.last_line_of(key), what));
+        }
+        Ok(options)
+    }
+}
+
+fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::SingleQuotedString(text) | Value::DoubleQuotedString(text) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+/// `10 minutes`: a whole number and one of second, minute, hour, day, with or without an `s`.
+fn duration(text: &str) -> Option<TimeDelta> {
+    let mut words = text.split_whitespace();
+    let (number, unit) = (words.next()?, words.next()?);
+    if words.next().is_some() {
+        return None;
+    }
+    let number = i64::from(number.parse::<u32>().ok()?);
+    let unit = unit.to_ascii_lowercase();
+    match unit.strip_suffix('s').unwrap_or(&unit) {
+        "second" => TimeDelta::try_seconds(number),
+        "minute" => TimeDelta::try_minutes(number),
+        "hour" => TimeDelta::try_hours(number),
+        "day" => TimeDelta::try_days(number),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(options: &[(&str, &str)]) -> Result<Options> {
+        let file = SqlFile::new("x.sql".to_owned(), "SELECT 1".to_owned())?;
+        let written: Vec<(String, Value)> = options
+            .iter()
+            .map(|(key, value)| {
+                (
+                    (*key).to_owned(),
+                    Value::SingleQuotedString((*value).to_owned()),
+                )
+            })
+            .collect();
+        Options::parse(&file, &written)
+    }
+
+    #[test]
+    fn options_are_read_with_and_without_prefix() {
+        let options = parse(&[
+            ("format.compression", "GZIP"),
+            ("time_column", "time"),
+            ("Time_Slack", "10 minutes"),
+        ])
+        .unwrap();
+        assert_eq!(options.compression, Some(Compression::Gzip));
+        assert_eq!(options.time_column.as_deref(), Some("time"));
+        assert_eq!(options.time_slack, TimeDelta::minutes(10));
+    }
+
+    #[test]
+    fn complaints_say_what_to_write() {
+        fn error(options: &[(&str, &str)]) -> String {
+            parse(options).unwrap_err().to_string()
+        }
+        assert_eq!(
+            error(&[("delimiter", ";")]),
+            "x.sql:1: unknown option `delimiter`; the options are `compression`, `time_column`, `time_slack`"
+        );
+        assert_eq!(
+            error(&[("compression", "lz4")]),
+            "x.sql:1: option `compression` is `lz4`; write 'auto', 'gzip', 'zstd' or 'none'"
+        );
+        assert_eq!(
+            error(&[("time_slack", "10 minutes")]),
+            "x.sql:1: `time_slack` needs `time_column`, the column whose folders it widens"
+        );
+        for wrong in ["10", "minutes 10", "-1 day", "1 week", "1 2 days"] {
+            let error = error(&[("time_column", "t"), ("time_slack", wrong)]);
+            assert!(
+                error.contains("write a number and a unit"),
+                "{wrong}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn units() {
+        assert_eq!(duration("1 day"), Some(TimeDelta::days(1)));
+        assert_eq!(duration("90 Seconds"), Some(TimeDelta::seconds(90)));
+        assert_eq!(duration("2 hours"), Some(TimeDelta::hours(2)));
+    }
+}

@@ -1,0 +1,89 @@
+//! Views over sources, registered after what they read.
+
+use std::collections::BTreeSet;
+
+use datafusion::common::TableReference;
+use datafusion::prelude::SessionContext;
+
+use crate::catalog::declare::ViewDeclaration;
+use crate::error::{Error, Result};
+use crate::sql_file::SqlFile;
+
+/// One view that waits for its turn.
+pub(crate) struct View<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) file: &'a SqlFile,
+    pub(crate) declaration: &'a ViewDeclaration,
+}
+
+/// Registers `views`, each after the views that it reads. The tables are there already.
+///
+/// # Errors
+/// [`Error::invalid`] with file and line: a view that reads what does not exist, views that read
+/// each other in a circle, or a query that DataFusion rejects.
+pub(crate) async fn register(ctx: &SessionContext, views: Vec<View<'_>>) -> Result<()> {
+    let mut waiting = views;
+    while !waiting.is_empty() {
+        let names: BTreeSet<&str> = waiting.iter().map(|view| view.name).collect();
+        let mut blocked = Vec::new();
+        let mut ready = Vec::new();
+        for view in waiting {
+            let reads = reads(ctx, &view)?;
+            if reads.iter().any(|table| names.contains(table.table())) {
+                blocked.push(view);
+            } else {
+                ready.push(view);
+            }
+        }
+        if ready.is_empty() {
+            return Err(circle(&blocked));
+        }
+        for view in ready {
+            create(ctx, &view).await?;
+        }
+        waiting = blocked;
+    }
+    Ok(())
+}
+
+/// The tables that a view names, without those of its own `WITH`.
+fn reads(ctx: &SessionContext, view: &View<'_>) -> Result<Vec<TableReference>> {
+    ctx.state()
+        .resolve_table_references(&view.declaration.query)
+        .map_err(|error| view.file.rejected(&error))
+}
+
+async fn create(ctx: &SessionContext, view: &View<'_>) -> Result<()> {
+    for table in reads(ctx, view)? {
+        let exists = ctx
+            .table_exist(table.clone())
+            .map_err(|error| view.file.rejected(&error))?;
+        if !exists {
+            let what = format!("there is no source `{table}`");
+            return Err(view
+                .file
+                .complaint(view.file.last_line_of(table.table()), what));
+        }
+    }
+    let plan = ctx
+        .state()
+        .statement_to_plan(view.declaration.statement.clone())
+        .await
+        .map_err(|error| view.file.rejected(&error))?;
+    ctx.execute_logical_plan(plan)
+        .await
+        .map_err(|error| view.file.rejected(&error))?;
+    Ok(())
+}
+
+fn circle(views: &[View<'_>]) -> Error {
+    let names: Vec<String> = views
+        .iter()
+        .map(|view| format!("`{}`", view.name))
+        .collect();
+    let what = format!("the views {} read each other in a circle", names.join(", "));
+    match views.first() {
+        Some(view) => view.file.complaint(view.file.first_line(), what),
+        None => Error::internal(what),
+    }
+}

@@ -1,0 +1,157 @@
+//! Columns of numbers, dates and timestamps.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::builder::NullBufferBuilder;
+use datafusion::arrow::array::{ArrayRef, PrimitiveArray};
+use datafusion::arrow::datatypes::{
+    ArrowPrimitiveType, DataType, Date32Type, Float32Type, Float64Type, Int8Type, Int16Type,
+    Int32Type, Int64Type, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
+use datafusion::arrow::error::ArrowError;
+
+use crate::jsonl::fast::column::Column;
+use crate::jsonl::fast::number::{float32, float64, integer};
+use crate::jsonl::fast::time::{date, timestamp};
+
+/// A type whose values stand in JSON as one number or string.
+pub(crate) trait FromJson: ArrowPrimitiveType {
+    /// The value that begins at `at`, and its end. `None` for every form but the usual one.
+    fn from_json(line: &[u8], at: usize) -> Option<(Self::Native, usize)>;
+}
+
+macro_rules! signed {
+    ($($type:ty)+) => {$(
+        impl FromJson for $type {
+            #[inline(always)]
+            fn from_json(line: &[u8], at: usize) -> Option<(Self::Native, usize)> {
+                let (negative, magnitude, end) = integer(line, at)?;
+                let value = match negative {
+                    false => i64::try_from(magnitude).ok()?,
+                    true => 0_i64.checked_sub_unsigned(magnitude)?,
+                };
+                Some((value.try_into().ok()?, end))
+            }
+        }
+    )+};
+}
+signed!(Int8Type Int16Type Int32Type Int64Type);
+
+macro_rules! unsigned {
+    ($($type:ty)+) => {$(
+        impl FromJson for $type {
+            #[inline(always)]
+            fn from_json(line: &[u8], at: usize) -> Option<(Self::Native, usize)> {
+                let (negative, magnitude, end) = integer(line, at)?;
+                if negative {
+                    return None;
+                }
+                Some((magnitude.try_into().ok()?, end))
+            }
+        }
+    )+};
+}
+unsigned!(UInt8Type UInt16Type UInt32Type UInt64Type);
+
+macro_rules! timestamps {
+    ($($type:ty: $per_second:literal)+) => {$(
+        impl FromJson for $type {
+            #[inline(always)]
+            fn from_json(line: &[u8], at: usize) -> Option<(i64, usize)> {
+                let (seconds, nanoseconds, end) = timestamp(line, at)?;
+                // Digits beyond the unit are cut off, as the reference decoder does.
+                let fraction = nanoseconds / (1_000_000_000 / $per_second);
+                let value = seconds.checked_mul($per_second)?.checked_add(fraction)?;
+                Some((value, end))
+            }
+        }
+    )+};
+}
+timestamps! {
+    TimestampSecondType: 1
+    TimestampMillisecondType: 1_000
+    TimestampMicrosecondType: 1_000_000
+    TimestampNanosecondType: 1_000_000_000
+}
+
+impl FromJson for Float32Type {
+    fn from_json(line: &[u8], at: usize) -> Option<(f32, usize)> {
+        float32(line, at)
+    }
+}
+
+impl FromJson for Float64Type {
+    fn from_json(line: &[u8], at: usize) -> Option<(f64, usize)> {
+        float64(line, at)
+    }
+}
+
+impl FromJson for Date32Type {
+    fn from_json(line: &[u8], at: usize) -> Option<(i32, usize)> {
+        date(line, at)
+    }
+}
+
+/// A column of values of one size.
+pub(crate) struct Primitives<T: FromJson> {
+    values: Vec<T::Native>,
+    validity: NullBufferBuilder,
+    /// With its time zone.
+    data_type: DataType,
+    nullable: bool,
+}
+
+impl<T: FromJson> Primitives<T> {
+    pub(crate) fn new(data_type: &DataType, nullable: bool) -> Self {
+        Self {
+            values: Vec::new(),
+            validity: NullBufferBuilder::new(0),
+            data_type: data_type.clone(),
+            nullable,
+        }
+    }
+}
+
+impl<T: FromJson> Column for Primitives<T> {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    fn is_nullable(&self) -> bool {
+        self.nullable
+    }
+
+    fn pad(&mut self, rows: usize) {
+        let missing = rows.saturating_sub(self.len());
+        if missing > 0 {
+            self.values.resize(rows, T::Native::default());
+            self.validity.append_n_nulls(missing);
+        }
+    }
+
+    #[inline]
+    fn read(&mut self, line: &[u8], at: usize, row: usize) -> Option<usize> {
+        let Some((value, end)) = T::from_json(line, at) else {
+            return self.read_null(line, at, row);
+        };
+        self.claim(row)?;
+        self.values.push(value);
+        self.validity.append_non_null();
+        Some(end)
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        self.values.truncate(rows);
+        self.validity.truncate(rows);
+    }
+
+    fn finish(&mut self, rows: usize) -> Result<ArrayRef, ArrowError> {
+        self.pad(rows);
+        let next = Vec::with_capacity(self.values.len());
+        let values = std::mem::replace(&mut self.values, next);
+        let array = PrimitiveArray::<T>::try_new(values.into(), self.validity.finish())?;
+        Ok(Arc::new(array.with_data_type(self.data_type.clone())))
+    }
+}

@@ -1,0 +1,60 @@
+//! Bytes of a line looked at many at a time.
+
+/// Bytes that are looked at together.
+pub(crate) const BLOCK: usize = 16;
+
+/// The block of `line` that begins at `at`, if it is that long.
+#[inline(always)]
+pub(crate) fn block(line: &[u8], at: usize) -> Option<&[u8; BLOCK]> {
+    line.get(at..)?.first_chunk()
+}
+
+/// Where a block holds `"` or `\`: bit n stands for its byte n.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(crate) fn specials(block: &[u8; BLOCK]) -> u32 {
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
+    };
+    // SAFETY: every x86-64 processor has SSE2, and a block is as long as what is loaded, which may
+    // lie anywhere.
+    unsafe {
+        let text = _mm_loadu_si128(block.as_ptr().cast());
+        let quotes = _mm_cmpeq_epi8(text, _mm_set1_epi8(b'"' as i8));
+        let escapes = _mm_cmpeq_epi8(text, _mm_set1_epi8(b'\\' as i8));
+        _mm_movemask_epi8(_mm_or_si128(quotes, escapes)) as u32
+    }
+}
+
+/// Where a block holds `"` or `\`: bit n stands for its byte n.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+pub(crate) fn specials(block: &[u8; BLOCK]) -> u32 {
+    let special = |byte: &u8| u32::from(*byte == b'"' || *byte == b'\\');
+    let bits = block.iter().enumerate();
+    bits.fold(0, |bits, (n, byte)| bits | special(byte) << n)
+}
+
+/// The first place from `at` on that is no white space.
+///
+/// A newline is none here: it cannot be in a line.
+#[inline(always)]
+pub(crate) fn skip_space(line: &[u8], at: usize) -> usize {
+    match line.get(at) {
+        Some(byte) if *byte <= b' ' => skip_more_space(line, at),
+        _ => at,
+    }
+}
+
+#[cold]
+fn skip_more_space(line: &[u8], at: usize) -> usize {
+    let rest = line.get(at..).unwrap_or_default();
+    let is_space = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\r');
+    at + rest.iter().take_while(is_space).count()
+}
+
+#[inline(always)]
+pub(crate) fn byte(line: &[u8], at: usize) -> u8 {
+    // No JSON token holds a zero byte.
+    line.get(at).copied().unwrap_or_default()
+}

@@ -1,0 +1,91 @@
+//! Values that nobody reads: they must be JSON all the same.
+
+use crate::jsonl::fast::escape::escape;
+use crate::jsonl::fast::number::number_end;
+use crate::jsonl::fast::scan::{BLOCK, block, byte, skip_space, specials};
+
+/// Values in values beyond this are left to the reference decoder.
+const DEEPEST: usize = 64;
+
+/// The end of the value that begins at `at`.
+pub(crate) fn skip_value(line: &[u8], at: usize) -> Option<usize> {
+    skip_nested(line, at, 0)
+}
+
+fn skip_nested(line: &[u8], at: usize, depth: usize) -> Option<usize> {
+    match line.get(at)? {
+        b'"' => skip_string(line, at + 1),
+        b'-' | b'0'..=b'9' => number_end(line, at),
+        b'{' => skip_members(line, at + 1, b'}', depth + 1),
+        b'[' => skip_members(line, at + 1, b']', depth + 1),
+        b't' => literal(line, at, b"true"),
+        b'f' => literal(line, at, b"false"),
+        b'n' => literal(line, at, b"null"),
+        _ => None,
+    }
+}
+
+/// The end of an object or list whose opening bracket stands before `at`.
+fn skip_members(line: &[u8], at: usize, close: u8, depth: usize) -> Option<usize> {
+    if depth > DEEPEST {
+        return None;
+    }
+    let mut at = skip_space(line, at);
+    if byte(line, at) == close {
+        return Some(at + 1);
+    }
+    loop {
+        at = skip_space(line, at);
+        if close == b'}' {
+            if byte(line, at) != b'"' {
+                return None;
+            }
+            at = colon_end(line, skip_string(line, at + 1)?)?;
+        }
+        at = skip_space(line, skip_nested(line, at, depth)?);
+        match byte(line, at) {
+            b',' => at += 1,
+            end if end == close => return Some(at + 1),
+            _ => return None,
+        }
+    }
+}
+
+/// Where the value after the colon begins. `at` is the end of the key.
+pub(crate) fn colon_end(line: &[u8], at: usize) -> Option<usize> {
+    let at = skip_space(line, at);
+    (byte(line, at) == b':').then(|| skip_space(line, at + 1))
+}
+
+/// The end of the string whose opening quote stands before `at`.
+pub(crate) fn skip_string(line: &[u8], at: usize) -> Option<usize> {
+    let mut at = at;
+    loop {
+        let Some(text) = block(line, at) else {
+            match line.get(at)? {
+                b'"' => return Some(at + 1),
+                b'\\' => at = escape(line, at + 1)?.1,
+                _ => at += 1,
+            }
+            continue;
+        };
+        let found = specials(text);
+        if found == 0 {
+            at += BLOCK;
+            continue;
+        }
+        at += found.trailing_zeros() as usize;
+        if byte(line, at) == b'"' {
+            return Some(at + 1);
+        }
+        at = escape(line, at + 1)?.1;
+    }
+}
+
+/// The end of `literal`, if it stands at `at`.
+#[inline]
+pub(crate) fn literal(line: &[u8], at: usize, literal: &[u8]) -> Option<usize> {
+    line.get(at..)?
+        .starts_with(literal)
+        .then_some(at + literal.len())
+}

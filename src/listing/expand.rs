@@ -1,0 +1,272 @@
+//! Hive folders, listed level by level, down to the files that a query can need.
+
+use std::ops::Range;
+
+use chrono::TimeDelta;
+use datafusion::arrow::datatypes::FieldRef;
+use datafusion::common::{DataFusionError, ScalarValue};
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::path::Path;
+use object_store::{ListResult, ObjectMeta, ObjectStore, ObjectStoreExt};
+
+use crate::error::{Error, Result};
+use crate::listing::hive::folder_value;
+use crate::listing::hive_time::{Nanos, TimeFolders};
+use crate::listing::location::{Location, key_url};
+use crate::listing::partition_filter::PartitionFilters;
+use crate::listing::snapshot::SourceFile;
+use crate::listing::time_bounds::TimeBounds;
+
+/// Listings under way at a time.
+const LISTINGS: usize = 16;
+
+/// One expansion of a source's folders into files.
+pub(crate) struct Expansion<'a> {
+    /// The source's name, for errors.
+    pub(crate) source: &'a str,
+    pub(crate) store: &'a dyn ObjectStore,
+    pub(crate) location: &'a Location,
+    pub(crate) partition_fields: &'a [FieldRef],
+    pub(crate) filters: &'a PartitionFilters,
+    pub(crate) time: Option<TimePruning<'a>>,
+}
+
+/// What allows folders to be skipped by their time.
+pub(crate) struct TimePruning<'a> {
+    pub(crate) folders: &'a TimeFolders,
+    pub(crate) slack: TimeDelta,
+    pub(crate) bounds: TimeBounds,
+}
+
+/// A folder with the values of the partition columns on the way to it.
+struct Folder {
+    path: Path,
+    values: Vec<ScalarValue>,
+}
+
+impl Expansion<'_> {
+    /// The files that can hold rows of the query, sorted by key, empty ones included.
+    ///
+    /// ```text
+    /// events/ ─list→ date=…/ ─keep→ ─list→ hour=…/ ─keep→ ─list→ files
+    /// ```
+    /// Names that begin with `_` or `.` are skipped at every level.
+    ///
+    /// # Errors
+    /// [`Error::store`] where a listing fails; [`Error::invalid`] where nothing is at the
+    /// location, or a folder or file is where the declared partition columns allow none; what
+    /// DataFusion says where a filter fails.
+    pub(crate) async fn files(&self) -> Result<Vec<SourceFile>, DataFusionError> {
+        if !self.location.is_folder
+            && let Some(meta) = self.single_file().await.map_err(DataFusionError::from)?
+        {
+            return Ok(vec![SourceFile {
+                meta,
+                partition: Vec::new(),
+            }]);
+        }
+        let mut folders = vec![Folder {
+            path: self.location.path.clone(),
+            values: Vec::new(),
+        }];
+        for (depth, field) in self.partition_fields.iter().enumerate() {
+            let listings = self
+                .list_all(folders)
+                .await
+                .map_err(DataFusionError::from)?;
+            let mut below = Vec::new();
+            for (folder, listing) in listings {
+                self.refuse_stray_files(&folder, &listing)
+                    .map_err(DataFusionError::from)?;
+                below.extend(
+                    self.subfolders(&folder, &listing, field)
+                        .map_err(DataFusionError::from)?,
+                );
+            }
+            folders = self.keep(depth + 1, below)?;
+        }
+        let mut files = Vec::new();
+        for (folder, listing) in self
+            .list_all(folders)
+            .await
+            .map_err(DataFusionError::from)?
+        {
+            self.refuse_subfolders(&listing)
+                .map_err(DataFusionError::from)?;
+            files.extend(
+                visible_files(&folder, listing.objects).map(|meta| SourceFile {
+                    meta,
+                    partition: folder.values.clone(),
+                }),
+            );
+        }
+        files.sort_by(|one, other| one.meta.location.cmp(&other.meta.location));
+        Ok(files)
+    }
+
+    /// The object at the location itself, if there is one.
+    async fn single_file(&self) -> Result<Option<ObjectMeta>> {
+        let meta = match self.store.head(&self.location.path).await {
+            Ok(meta) => meta,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(self.store_error("read", self.location, error)),
+        };
+        if let Some(field) = self.partition_fields.first() {
+            return Err(Error::invalid(format!(
+                "source `{}`: `{}` is a file, but the source is partitioned by `{}`",
+                self.source,
+                self.location,
+                field.name()
+            )));
+        }
+        Ok(Some(meta))
+    }
+
+    async fn list_all(&self, folders: Vec<Folder>) -> Result<Vec<(Folder, ListResult)>> {
+        stream::iter(folders)
+            .map(|folder| self.list(folder))
+            .buffered(LISTINGS)
+            .try_collect()
+            .await
+    }
+
+    async fn list(&self, folder: Folder) -> Result<(Folder, ListResult)> {
+        let listing = self
+            .store
+            .list_with_delimiter(Some(&folder.path))
+            .await
+            .map_err(|error| self.store_error("list", self.url(&folder.path), error))?;
+        let is_empty = listing.objects.is_empty() && listing.common_prefixes.is_empty();
+        if is_empty && folder.path == self.location.path {
+            // An empty day is a folder without rows, but a source without anything is a mistake.
+            let what = format!(
+                "source `{}`: there is nothing at `{}`",
+                self.source, self.location
+            );
+            return Err(Error::invalid(what).with_hint("check LOCATION and `--from`"));
+        }
+        Ok((folder, listing))
+    }
+
+    fn subfolders(
+        &self,
+        folder: &Folder,
+        listing: &ListResult,
+        field: &FieldRef,
+    ) -> Result<Vec<Folder>> {
+        let visible = listing.common_prefixes.iter().filter_map(|path| {
+            let name = path.filename().filter(|name| !is_hidden(name))?;
+            Some((path, name))
+        });
+        visible
+            .map(|(path, name)| {
+                let value = folder_value(name, field)
+                    .map_err(|reason| self.misplaced("folder", path, &reason))?;
+                let mut values = folder.values.clone();
+                values.push(value);
+                Ok(Folder {
+                    path: path.clone(),
+                    values,
+                })
+            })
+            .collect()
+    }
+
+    /// Drops the folders that no row of the query can be below.
+    fn keep(&self, depth: usize, folders: Vec<Folder>) -> Result<Vec<Folder>, DataFusionError> {
+        let values: Vec<&[ScalarValue]> = folders
+            .iter()
+            .map(|folder| folder.values.as_slice())
+            .collect();
+        let passed = self.filters.keep(depth, &values)?;
+        let passed = folders.into_iter().zip(passed);
+        Ok(passed
+            .filter(|(folder, passed)| *passed && self.may_hold_time(&folder.values))
+            .map(|(folder, _)| folder)
+            .collect())
+    }
+
+    fn may_hold_time(&self, values: &[ScalarValue]) -> bool {
+        let Some(time) = &self.time else {
+            return true;
+        };
+        let Some(range) = time.folders.range(values) else {
+            return true;
+        };
+        time.bounds.may_overlap(&widened(&range, time.slack))
+    }
+
+    /// A file above the last level belongs to no partition; an empty one may mark a folder.
+    fn refuse_stray_files(&self, folder: &Folder, listing: &ListResult) -> Result<()> {
+        let objects = listing.objects.iter().cloned();
+        match visible_files(folder, objects).find(|meta| meta.size > 0) {
+            Some(meta) => Err(self.misplaced("file", &meta.location, "is in no partition folder")),
+            None => Ok(()),
+        }
+    }
+
+    fn refuse_subfolders(&self, listing: &ListResult) -> Result<()> {
+        let visible = |path: &&Path| path.filename().is_some_and(|name| !is_hidden(name));
+        match listing.common_prefixes.iter().find(visible) {
+            Some(path) => Err(self.misplaced("folder", path, "is no declared partition column")),
+            None => Ok(()),
+        }
+    }
+
+    fn misplaced(&self, what: &str, path: &Path, reason: &str) -> Error {
+        let names: Vec<&str> = self
+            .partition_fields
+            .iter()
+            .map(|field| field.name().as_str())
+            .collect();
+        let hint = if names.is_empty() {
+            "the source declares no PARTITIONED BY; name the folders' columns there".to_owned()
+        } else {
+            format!("the source is PARTITIONED BY ({})", names.join(", "))
+        };
+        let message = format!(
+            "source `{}`: {what} `{}` {reason}",
+            self.source,
+            self.url(path)
+        );
+        Error::invalid(message).with_hint(hint)
+    }
+
+    fn store_error(
+        &self,
+        doing: &str,
+        what: impl std::fmt::Display,
+        error: object_store::Error,
+    ) -> Error {
+        Error::store(doing, what, error).context(format!("source `{}`", self.source))
+    }
+
+    fn url(&self, path: &Path) -> String {
+        key_url(&self.location.store, path)
+    }
+}
+
+fn widened(range: &Range<Nanos>, slack: TimeDelta) -> Range<Nanos> {
+    let slack = Nanos::from(slack.num_seconds()) * 1_000_000_000;
+    range.start - slack..range.end + slack
+}
+
+fn visible_files(
+    folder: &Folder,
+    objects: impl IntoIterator<Item = ObjectMeta>,
+) -> impl Iterator<Item = ObjectMeta> {
+    objects.into_iter().filter(|meta| {
+        // Some tools mark a folder by an object of its own name.
+        let is_marker = meta.location == folder.path;
+        !is_marker
+            && meta
+                .location
+                .filename()
+                .is_some_and(|name| !is_hidden(name))
+    })
+}
+
+/// Names that tools give to what is no data: `_SUCCESS`, `.part-0.crc`.
+fn is_hidden(name: &str) -> bool {
+    name.starts_with(['_', '.'])
+}

@@ -1,0 +1,153 @@
+//! One Hive folder name, `column=value`, read as the column's type.
+
+use chrono::{Datelike, NaiveDate};
+use datafusion::arrow::datatypes::{DataType, Field};
+use datafusion::common::ScalarValue;
+use url::form_urlencoded;
+
+/// What Hive writes where the value is NULL.
+const NULL_VALUE: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// The types that a partition column may have, as they are written in SQL.
+pub(crate) const PARTITION_TYPES: &str = "DATE, INT, BIGINT or VARCHAR";
+
+/// Whether a column of this type can be read from a folder's name.
+pub(crate) fn is_partition_type(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::Date32
+            | DataType::Int32
+            | DataType::Int64
+            | DataType::Utf8
+            | DataType::LargeUtf8
+            | DataType::Utf8View
+    )
+}
+
+/// The value that the folder called `name` gives `field`.
+///
+/// Numbers and dates may be padded or not; texts may be percent-encoded. Names compare without
+/// case, because SQL folds them.
+///
+/// # Errors
+/// A reason that reads on after "folder `name`".
+pub(crate) fn folder_value(name: &str, field: &Field) -> Result<ScalarValue, String> {
+    let value = name
+        .split_once('=')
+        .filter(|(column, _)| column.eq_ignore_ascii_case(field.name()))
+        .map(|(_, value)| value)
+        .ok_or_else(|| format!("is not `{}=<value>`", field.name()))?;
+    if value == NULL_VALUE {
+        return null_value(field);
+    }
+    parse(value, field.data_type())
+        .ok_or_else(|| format!("holds no {} in `{}`", field.data_type(), field.name()))
+}
+
+fn null_value(field: &Field) -> Result<ScalarValue, String> {
+    if !field.is_nullable() {
+        return Err(format!("is NULL, but `{}` is NOT NULL", field.name()));
+    }
+    ScalarValue::try_from(field.data_type()).map_err(|error| error.to_string())
+}
+
+fn parse(value: &str, data_type: &DataType) -> Option<ScalarValue> {
+    match data_type {
+        DataType::Date32 => {
+            let days = parse_date(value)?.num_days_from_ce()
+                - NaiveDate::from_ymd_opt(1970, 1, 1)?.num_days_from_ce();
+            Some(ScalarValue::Date32(Some(days)))
+        }
+        DataType::Int32 => Some(ScalarValue::Int32(Some(value.parse().ok()?))),
+        DataType::Int64 => Some(ScalarValue::Int64(Some(value.parse().ok()?))),
+        DataType::Utf8 => Some(ScalarValue::Utf8(Some(percent_decoded(value)))),
+        DataType::LargeUtf8 => Some(ScalarValue::LargeUtf8(Some(percent_decoded(value)))),
+        DataType::Utf8View => Some(ScalarValue::Utf8View(Some(percent_decoded(value)))),
+        _ => None,
+    }
+}
+
+/// `2026-01-05`, `2026-1-5` or `20260105`.
+pub(crate) fn parse_date(value: &str) -> Option<NaiveDate> {
+    let format = if value.contains('-') {
+        "%Y-%m-%d"
+    } else {
+        "%Y%m%d"
+    };
+    NaiveDate::parse_from_str(value, format).ok()
+}
+
+/// Undoes percent-encoding; `+` and `&`, which mean something in a form, stay themselves.
+fn percent_decoded(value: &str) -> String {
+    let form = value.replace('+', "%2B").replace('&', "%26");
+    form_urlencoded::parse(format!("={form}").as_bytes())
+        .map(|(_, value)| value.into_owned())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(name: &str, data_type: DataType) -> Result<ScalarValue, String> {
+        let column = name.split('=').next().unwrap().to_ascii_lowercase();
+        folder_value(name, &Field::new(column, data_type, true))
+    }
+
+    #[test]
+    fn padding_does_not_matter_to_numbers_and_dates() {
+        for name in ["hour=3", "hour=03", "Hour=003"] {
+            assert_eq!(
+                value(name, DataType::Int32),
+                Ok(ScalarValue::Int32(Some(3)))
+            );
+        }
+        for name in ["date=2026-01-05", "date=2026-1-5", "date=20260105"] {
+            assert_eq!(
+                value(name, DataType::Date32),
+                Ok(ScalarValue::Date32(Some(20458)))
+            );
+        }
+        assert_eq!(
+            value("n=-7", DataType::Int64),
+            Ok(ScalarValue::Int64(Some(-7)))
+        );
+    }
+
+    #[test]
+    fn texts_are_percent_decoded() {
+        for (written, read) in [
+            ("a%2Fb", "a/b"),
+            ("a+b&c", "a+b&c"),
+            ("03", "03"),
+            ("x=y", "x=y"),
+        ] {
+            assert_eq!(
+                value(&format!("k={written}"), DataType::Utf8View),
+                Ok(ScalarValue::Utf8View(Some(read.to_owned())))
+            );
+        }
+    }
+
+    #[test]
+    fn hive_null_is_null() {
+        let name = "k=__HIVE_DEFAULT_PARTITION__";
+        assert_eq!(value(name, DataType::Int32), Ok(ScalarValue::Int32(None)));
+        let required = Field::new("k", DataType::Int32, false);
+        let reason = folder_value(name, &required).unwrap_err();
+        assert_eq!(reason, "is NULL, but `k` is NOT NULL");
+    }
+
+    #[test]
+    fn other_names_are_refused() {
+        let date = Field::new("date", DataType::Date32, true);
+        for (name, reason) in [
+            ("2026-01-05", "is not `date=<value>`"),
+            ("day=2026-01-05", "is not `date=<value>`"),
+            ("date=2026-13-05", "holds no Date32 in `date`"),
+            ("date=", "holds no Date32 in `date`"),
+        ] {
+            assert_eq!(folder_value(name, &date), Err(reason.to_owned()));
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Where a source's files are: `LOCATION`, resolved under the `--from` base.
+
+use std::fmt;
+
+use datafusion::execution::object_store::ObjectStoreUrl;
+use object_store::path::Path;
+use url::{Position, Url};
+
+use crate::error::{Error, Result};
+
+/// A folder or a file of one object store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Location {
+    /// `scheme://authority`, the name under which the store is registered.
+    pub(crate) store: ObjectStoreUrl,
+    /// The key, without slashes at its ends; empty for the store's root.
+    pub(crate) path: Path,
+    /// Whether it ended in a slash. If not, it is a file where there is one, else a folder.
+    pub(crate) is_folder: bool,
+}
+
+impl Location {
+    /// Resolves what a declaration says: an absolute URL, an absolute path of this machine, or a
+    /// path under `base`. `base` is a folder, with or without a slash at its end.
+    ///
+    /// # Errors
+    /// [`Error::invalid`], without file and line: not a URL, a relative path without `base`, or
+    /// one with `..` or empty parts.
+    pub(crate) fn resolve(location: &str, base: Option<&Url>) -> Result<Self> {
+        let is_folder = location.ends_with('/');
+        if location.contains("://") {
+            let url =
+                Url::parse(location).map_err(|error| unusable(location).with_source(error))?;
+            return Self::of_url(&url, is_folder);
+        }
+        if location.starts_with('/') {
+            let url = Url::from_file_path(location).map_err(|()| unusable(location))?;
+            return Self::of_url(&url, is_folder);
+        }
+        let Some(base) = base else {
+            return Err(Error::invalid(format!(
+                "LOCATION `{location}` is relative and there is nothing to resolve it under"
+            ))
+            .with_hint("give `--from` (or DAYPORT_FROM), or write an absolute LOCATION"));
+        };
+        let below = location.strip_prefix("./").unwrap_or(location);
+        let below = Path::parse(below.trim_end_matches('/'))
+            .map_err(|error| unusable(location).with_source(error))?;
+        let base = Self::of_url(base, true)?;
+        Ok(Self {
+            path: base.path.parts().chain(below.parts()).collect(),
+            store: base.store,
+            is_folder: is_folder || below.as_ref().is_empty(),
+        })
+    }
+
+    fn of_url(url: &Url, is_folder: bool) -> Result<Self> {
+        if url.scheme() != "file" && url.host_str().is_none_or(str::is_empty) {
+            let hint = "a URL names a bucket: s3://bucket/folder/";
+            return Err(unusable(url.as_str()).with_hint(hint));
+        }
+        let store = ObjectStoreUrl::parse(&url[..Position::BeforePath])
+            .map_err(|error| unusable(url.as_str()).with_source(error))?;
+        let path = Path::from_url_path(url.path())
+            .map_err(|error| unusable(url.as_str()).with_source(error))?;
+        Ok(Self {
+            store,
+            path,
+            is_folder,
+        })
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let slash = if self.is_folder && !self.path.as_ref().is_empty() {
+            "/"
+        } else {
+            ""
+        };
+        write!(f, "{}{slash}", key_url(&self.store, &self.path))
+    }
+}
+
+/// The name under which keys are reported and digested: `s3://bucket/raw/a.json`, not encoded.
+pub(crate) fn key_url(store: &ObjectStoreUrl, path: &Path) -> String {
+    format!("{}{path}", store.as_str())
+}
+
+fn unusable(location: &str) -> Error {
+    Error::invalid(format!("LOCATION `{location}` is not usable"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolved(location: &str, base: &str) -> String {
+        let base = Url::parse(base).unwrap();
+        Location::resolve(location, Some(&base))
+            .unwrap()
+            .to_string()
+    }
+
+    #[test]
+    fn relative_locations_lie_under_the_base() {
+        assert_eq!(resolved("events/", "s3://raw/org"), "s3://raw/org/events/");
+        assert_eq!(
+            resolved("./events/", "s3://raw/org/"),
+            "s3://raw/org/events/"
+        );
+        assert_eq!(
+            resolved("a/b.json", "file:///srv/raw/"),
+            "file:///srv/raw/a/b.json"
+        );
+        assert_eq!(resolved("./", "s3://raw"), "s3://raw/");
+        assert_eq!(
+            resolved("my data/", "file:///srv/my%20raw/"),
+            "file:///srv/my raw/my data/"
+        );
+    }
+
+    #[test]
+    fn absolute_locations_stand_for_themselves() {
+        assert_eq!(resolved("s3://other/x/", "s3://raw/"), "s3://other/x/");
+        assert_eq!(resolved("/srv/x.json", "s3://raw/"), "file:///srv/x.json");
+        let folder = Location::resolve("/srv/x/", None).unwrap();
+        assert!(folder.is_folder);
+        assert_eq!(folder.path.as_ref(), "srv/x");
+    }
+
+    #[test]
+    fn unusable_locations_are_named() {
+        let base = Url::parse("s3://raw/").unwrap();
+        for wrong in ["../x/", "a//b/", "s3://", "://x"] {
+            let error = Location::resolve(wrong, Some(&base)).unwrap_err();
+            assert!(error.to_string().contains(wrong), "{error}");
+        }
+        let error = Location::resolve("events/", None).unwrap_err();
+        assert!(error.hint().unwrap().contains("--from"));
+    }
+}

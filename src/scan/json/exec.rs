@@ -1,0 +1,214 @@
+//! The operator that reads JSON lines.
+
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result, internal_err};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::{
+    Boundedness, EmissionType, ReplaceChildrenOptions, SchedulingType,
+};
+use datafusion::physical_plan::filter_pushdown::{
+    ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation,
+};
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+
+use crate::listing::snapshot::SourceFile;
+use crate::scan::batch_channel::{Intake, feeds};
+use crate::scan::filter::row_filter::RowFilter;
+use crate::scan::json::columns::Columns;
+use crate::scan::json::pipeline::{ReadSettings, Reader, SharedFile, read};
+use crate::scan::scan_log::Scan;
+use crate::scan::shared::request::Offer;
+
+/// Reads files of JSON lines, in one task for each group of files, or takes its rows from the pass
+/// that its offer has a place in.
+///
+/// Its columns are those of the projection. It can be executed once: its counts add up.
+#[derive(Debug, Clone)]
+pub(in crate::scan::json::super) struct JsonLinesExec {
+    groups: Vec<Vec<SourceFile>>,
+    settings: ReadSettings,
+    columns: Columns,
+    scan: Arc<Scan>,
+    offer: Option<Arc<Offer>>,
+    filter: RowFilter,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl JsonLinesExec {
+    pub(in crate::scan::json::super) fn new(
+        groups: Vec<Vec<SourceFile>>,
+        settings: ReadSettings,
+        columns: Columns,
+        scan: Arc<Scan>,
+        offer: Option<Arc<Offer>>,
+    ) -> Self {
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(Arc::clone(columns.output())),
+            Partitioning::UnknownPartitioning(groups.len()),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        )
+        // Its stream is a tokio channel, which yields by itself.
+        .with_scheduling_type(SchedulingType::Cooperative);
+        Self {
+            groups,
+            settings,
+            columns,
+            scan,
+            offer,
+            filter: RowFilter::default(),
+            properties: Arc::new(properties),
+            metrics: ExecutionPlanMetricsSet::new(),
+        }
+    }
+
+    pub(in crate::scan::json::super) fn groups(&self) -> &[Vec<SourceFile>] {
+        &self.groups
+    }
+
+    pub(in crate::scan::json::super) fn settings(&self) -> &ReadSettings {
+        &self.settings
+    }
+
+    pub(in crate::scan::json::super) fn columns(&self) -> &Columns {
+        &self.columns
+    }
+
+    pub(in crate::scan::json::super) fn scan(&self) -> &Arc<Scan> {
+        &self.scan
+    }
+
+    pub(in crate::scan::json::super) fn filter(&self) -> &RowFilter {
+        &self.filter
+    }
+
+    pub(in crate::scan::json::super) fn with_filter(
+        &self,
+        filter: RowFilter,
+    ) -> Arc<dyn ExecutionPlan> {
+        Arc::new(Self {
+            filter,
+            metrics: ExecutionPlanMetricsSet::new(),
+            ..self.clone()
+        })
+    }
+}
+
+/// Starts a reading of `files` for one scan alone.
+pub(in crate::scan::json::super) fn read_files(
+    settings: &ReadSettings,
+    columns: &Columns,
+    scan: Arc<Scan>,
+    files: impl IntoIterator<Item = SourceFile>,
+    context: &TaskContext,
+) -> Result<Intake> {
+    let (feeds, intake) = feeds(1);
+    let files = files.into_iter().map(|file| SharedFile {
+        file,
+        readers: vec![0],
+    });
+    let readers = feeds.into_iter().map(|feed| Reader {
+        columns: columns.clone(),
+        scan: Arc::clone(&scan),
+        feed,
+    });
+    read(settings, files.collect(), readers.collect(), context)?;
+    Ok(intake)
+}
+
+impl DisplayAs for JsonLinesExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let files: usize = self.groups.iter().map(Vec::len).sum();
+        let fields = self.columns.output().fields().iter();
+        let names: Vec<&str> = fields.map(|field| field.name().as_str()).collect();
+        write!(
+            f,
+            "JsonLinesExec: source={}, files={files}, columns=[{}]{}{}",
+            self.scan.source,
+            names.join(", "),
+            self.columns.decoded(),
+            self.filter
+        )
+    }
+}
+
+impl ExecutionPlan for JsonLinesExec {
+    fn name(&self) -> &'static str {
+        "JsonLinesExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        _: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        _: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn handle_child_pushdown_result(
+        &self,
+        phase: FilterPushdownPhase,
+        asked: ChildPushdownResult,
+        _: &ConfigOptions,
+    ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
+        Ok(self
+            .filter
+            .take_over(phase, &asked, |filter| self.with_filter(filter)))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    /// Dropping the stream ends the tasks behind it.
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let Some(files) = self.groups.get(partition) else {
+            return internal_err!("JsonLinesExec has no partition {partition}");
+        };
+        let schema = Arc::clone(self.columns.output());
+        let rows = MetricBuilder::new(&self.metrics).output_rows(partition);
+        let place = self.offer.as_ref();
+        let batches = match place.and_then(|offer| offer.enter(partition, self.groups.len())) {
+            Some(entry) => entry.stream(&context, schema)?,
+            None => {
+                let scan = Arc::clone(&self.scan);
+                let files = files.iter().cloned();
+                read_files(&self.settings, &self.columns, scan, files, &context)?.stream(schema)
+            }
+        };
+        self.filter.stream(batches, self.columns.used(), rows)
+    }
+}

@@ -1,0 +1,170 @@
+//! A scan of Parquet files that may be part of a pass.
+
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result, internal_err};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::filter_pushdown::{
+    ChildPushdownResult, FilterDescription, FilterPushdownPhase, FilterPushdownPropagation,
+};
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
+};
+
+use crate::jsonl::projection::Wanted;
+use crate::scan::filter::row_filter::RowFilter;
+use crate::scan::shared::request::Offer;
+
+/// Takes its rows from the pass that its offer has a place in; without one, its input is
+/// DataFusion's own reader of the same files.
+#[derive(Debug)]
+pub(in crate::scan::shared::super) struct SharedParquetExec {
+    input: Arc<dyn ExecutionPlan>,
+    offer: Arc<Offer>,
+    filter: RowFilter,
+    /// What of its rows the plan uses, where that is not all.
+    used: Option<Arc<Wanted>>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl SharedParquetExec {
+    pub(in crate::scan::shared::super) fn new(
+        input: Arc<dyn ExecutionPlan>,
+        offer: Arc<Offer>,
+        used: Option<Arc<Wanted>>,
+    ) -> Self {
+        Self {
+            input,
+            offer,
+            filter: RowFilter::default(),
+            used,
+            metrics: ExecutionPlanMetricsSet::new(),
+        }
+    }
+
+    fn over_one(
+        &self,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        match (children.pop(), children.pop()) {
+            (Some(input), None) => Ok(self.over(input)),
+            _ => internal_err!("SharedParquetExec has one input"),
+        }
+    }
+
+    fn over(&self, input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+        let over = Self::new(input, Arc::clone(&self.offer), self.used.clone());
+        over.with_filter(self.filter.clone())
+    }
+
+    pub(in crate::scan::shared::super) fn filter(&self) -> &RowFilter {
+        &self.filter
+    }
+
+    pub(in crate::scan::shared::super) fn with_filter(
+        &self,
+        filter: RowFilter,
+    ) -> Arc<dyn ExecutionPlan> {
+        let input = Arc::clone(&self.input);
+        let mut with = Self::new(input, Arc::clone(&self.offer), self.used.clone());
+        with.filter = filter;
+        Arc::new(with)
+    }
+}
+
+impl DisplayAs for SharedParquetExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let source = &self.offer.scan.source;
+        write!(f, "SharedParquetExec: source={source}{}", self.filter)
+    }
+}
+
+impl ExecutionPlan for SharedParquetExec {
+    fn name(&self) -> &'static str {
+        "SharedParquetExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.input.properties()
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.over_one(children)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.over_one(children)
+    }
+
+    fn repartitioned(
+        &self,
+        partitions: usize,
+        config: &ConfigOptions,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let input = self.input.repartitioned(partitions, config)?;
+        Ok(input.map(|input| self.over(input)))
+    }
+
+    /// The reader below skips row groups by the filters above, where it reads for itself.
+    fn gather_filters_for_pushdown(
+        &self,
+        _: FilterPushdownPhase,
+        filters: Vec<Arc<dyn PhysicalExpr>>,
+        _: &ConfigOptions,
+    ) -> Result<FilterDescription> {
+        FilterDescription::from_children(filters, &self.children())
+    }
+
+    /// The reader below skips only whole row groups, and in a pass all rows come.
+    fn handle_child_pushdown_result(
+        &self,
+        phase: FilterPushdownPhase,
+        asked: ChildPushdownResult,
+        _: &ConfigOptions,
+    ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
+        Ok(self
+            .filter
+            .take_over(phase, &asked, |filter| self.with_filter(filter)))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let partitions = self.properties().output_partitioning().partition_count();
+        let batches = match self.offer.enter(partition, partitions) {
+            Some(entry) => entry.stream(&context, self.schema())?,
+            None => self.input.execute(partition, context)?,
+        };
+        let rows = MetricBuilder::new(&self.metrics).output_rows(partition);
+        self.filter.stream(batches, self.used.clone(), rows)
+    }
+}
