@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::json::ReaderBuilder;
-use dayport::source::JsonLines;
+use dayport::jsonl::JsonLines;
 use divan::Bencher;
 use divan::counter::BytesCount;
 

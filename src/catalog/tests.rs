@@ -19,6 +19,12 @@ use tempfile::TempDir;
 use url::Url;
 
 use crate::catalog::*;
+use crate::jsonl::Compression;
+use crate::listing::snapshot;
+use crate::scan::{
+    FixedTable, JsonTask, JsonTaskExec, Offers, Reads, ScanLog, SourceFormat, SourceScan,
+    distribute,
+};
 
 /// A folder with `sql/sources/` and `raw/`.
 struct World {

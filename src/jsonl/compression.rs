@@ -25,7 +25,7 @@ const PIECE: usize = 64 * 1024;
 
 impl Compression {
     /// The compression that an option names, in any case.
-    pub(in crate::scan::json::super) fn named(name: &str) -> Option<Self> {
+    pub(crate) fn named(name: &str) -> Option<Self> {
         match name.to_ascii_lowercase().as_str() {
             "auto" => Some(Self::Auto),
             "none" => Some(Self::None),

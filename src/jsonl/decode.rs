@@ -14,18 +14,18 @@ use crate::jsonl::reference::{ReferenceDecoder, Rows};
 
 /// A line that holds no row of the schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::scan::json::super) struct BadLine {
+pub(crate) struct BadLine {
     /// Its number in the file, from 1.
-    pub(in crate::scan::json::super) line: u64,
+    pub(crate) line: u64,
     /// Where it begins in the inflated file, in bytes.
-    pub(in crate::scan::json::super) offset: u64,
+    pub(crate) offset: u64,
     /// What is wrong with it.
-    pub(in crate::scan::json::super) reason: String,
+    pub(crate) reason: String,
 }
 
 impl BadLine {
     /// The error of a scan that takes no bad line.
-    pub(in crate::scan::json::super) fn error(&self, key: &str) -> Error {
+    pub(crate) fn error(&self, key: &str) -> Error {
         Error::data(format!("`{key}` line {}: {}", self.line, self.reason))
     }
 }

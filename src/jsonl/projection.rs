@@ -14,7 +14,7 @@ use crate::schema::leaf_count;
 
 /// What is decoded of a field. The rest of it is NULL.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::scan::json::super) enum Wanted {
+pub(crate) enum Wanted {
     Whole,
     Nothing,
     /// Whether there is an object, and of its members what they say.
@@ -93,10 +93,7 @@ impl Wanted {
     ///
     /// # Errors
     /// Where `batch` is not of the schema.
-    pub(in crate::scan::json::super) fn prune_rows(
-        &self,
-        batch: &RecordBatch,
-    ) -> Result<RecordBatch, ArrowError> {
+    pub(crate) fn prune_rows(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
         let columns = self.prune_members(batch.columns())?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         RecordBatch::try_new_with_options(self.prune(batch.schema_ref()), columns, &options)
@@ -146,7 +143,7 @@ impl Wanted {
     ///
     /// # Errors
     /// Where `batch` is not of the pruned schema.
-    pub(in crate::scan::json::super) fn restore(
+    pub(crate) fn restore(
         &self,
         schema: &SchemaRef,
         batch: RecordBatch,

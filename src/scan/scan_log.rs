@@ -21,7 +21,6 @@ use crate::listing::snapshot::{FrozenFile, digest};
 use crate::scan::json::exec::JsonLinesExec;
 use crate::scan::planned::{self, PlannedSource};
 use crate::scan::rejects::{MOST_KEPT, Reject};
-use crate::scan::remote;
 use crate::scan::remote::tally::Tally;
 
 /// Files looked at again at once.
@@ -235,7 +234,7 @@ impl ScanLog {
         context: &Arc<TaskContext>,
     ) -> Result<()> {
         tally.settle(self, &parts(plan, self))?;
-        elsewhere::collect(plan, self, tally, context).await
+        crate::scan::remote::rejects::collect(plan, self, tally, context).await
     }
 
     pub(crate) fn add(&self, scan: Arc<Scan>) {

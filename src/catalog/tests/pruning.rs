@@ -100,7 +100,7 @@ async fn partition_columns_decide_exactly_padded_or_not() {
         (answer.rows(), answer.keys().len()),
         (vec!["0".to_owned()], 0)
     );
-    assert_eq!(answer.scans[0].digest, frozen::digest(&[]));
+    assert_eq!(answer.scans[0].digest, snapshot::digest(&[]));
 }
 
 #[tokio::test]

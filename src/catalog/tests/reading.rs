@@ -67,7 +67,7 @@ async fn every_compression_line_end_and_missing_field() {
         scan.bytes,
         scan.files.iter().map(|file| file.size).sum::<u64>()
     );
-    assert_eq!(scan.digest, frozen::digest(&scan.files));
+    assert_eq!(scan.digest, snapshot::digest(&scan.files));
     assert!(scan.files.iter().all(|file| file.etag.is_some()));
 }
 

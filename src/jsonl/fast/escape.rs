@@ -2,7 +2,7 @@
 
 /// The character of the escape whose `\` stands before `at`, and where it ends. `None` for what is
 /// no escape, lone surrogates included.
-pub(in crate::jsonl::fast::super) fn escape(line: &[u8], at: usize) -> Option<(char, usize)> {
+pub(crate) fn escape(line: &[u8], at: usize) -> Option<(char, usize)> {
     let plain = match line.get(at)? {
         b'"' => '"',
         b'\\' => '\\',

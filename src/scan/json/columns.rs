@@ -16,7 +16,7 @@ use crate::schema::leaf_count;
 
 /// Where each column of a scan's output comes from.
 #[derive(Debug, Clone)]
-pub(in crate::scan::json::super) struct Columns {
+pub(crate) struct Columns {
     output: SchemaRef,
     /// Over the columns of the files, then those of the folders.
     projection: Vec<usize>,
@@ -34,7 +34,7 @@ pub(in crate::scan::json::super) struct Columns {
 
 /// What of a line is decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::scan::json::super) struct LineSchema {
+pub(crate) struct LineSchema {
     schema: SchemaRef,
     /// One flag for each of its leaves: those that are not decoded are NULL. `None` is all.
     leaves: Option<Vec<bool>>,
@@ -69,7 +69,7 @@ impl Columns {
     ///
     /// # Errors
     /// Where a column does not exist, or there are not as many flags as leaves.
-    pub(in crate::scan::json::super) fn new(
+    pub(crate) fn new(
         schema: &TableSchema,
         projection: &[usize],
         leaves: Option<&[bool]>,
@@ -107,26 +107,26 @@ impl Columns {
         })
     }
 
-    pub(in crate::scan::json::super) fn output(&self) -> &SchemaRef {
+    pub(crate) fn output(&self) -> &SchemaRef {
         &self.output
     }
 
-    pub(in crate::scan::json::super) fn projection(&self) -> &[usize] {
+    pub(crate) fn projection(&self) -> &[usize] {
         &self.projection
     }
 
     /// Which leaves of the files' columns are used; `None` is all of those in the projection.
-    pub(in crate::scan::json::super) fn leaves(&self) -> Option<&[bool]> {
+    pub(crate) fn leaves(&self) -> Option<&[bool]> {
         self.leaves.as_deref()
     }
 
-    pub(in crate::scan::json::super) fn decoded(&self) -> &LineSchema {
+    pub(crate) fn decoded(&self) -> &LineSchema {
         &self.decoded
     }
 
     /// What of the output is used, where that is not all. The rest may have values, where they were
     /// decoded for others.
-    pub(in crate::scan::json::super) fn used(&self) -> Option<Arc<Wanted>> {
+    pub(crate) fn used(&self) -> Option<Arc<Wanted>> {
         self.used.clone()
     }
 
@@ -190,14 +190,14 @@ impl LineSchema {
     }
 
     /// All of these columns.
-    pub(in crate::scan::json::super) fn all(schema: SchemaRef) -> Self {
+    pub(crate) fn all(schema: SchemaRef) -> Self {
         Self {
             schema,
             leaves: None,
         }
     }
 
-    pub(in crate::scan::json::super) fn schema(&self) -> &SchemaRef {
+    pub(crate) fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 

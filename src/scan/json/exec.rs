@@ -30,7 +30,7 @@ use crate::scan::shared::request::Offer;
 ///
 /// Its columns are those of the projection. It can be executed once: its counts add up.
 #[derive(Debug, Clone)]
-pub(in crate::scan::json::super) struct JsonLinesExec {
+pub(crate) struct JsonLinesExec {
     groups: Vec<Vec<SourceFile>>,
     settings: ReadSettings,
     columns: Columns,
@@ -42,7 +42,7 @@ pub(in crate::scan::json::super) struct JsonLinesExec {
 }
 
 impl JsonLinesExec {
-    pub(in crate::scan::json::super) fn new(
+    pub(crate) fn new(
         groups: Vec<Vec<SourceFile>>,
         settings: ReadSettings,
         columns: Columns,
@@ -69,30 +69,27 @@ impl JsonLinesExec {
         }
     }
 
-    pub(in crate::scan::json::super) fn groups(&self) -> &[Vec<SourceFile>] {
+    pub(crate) fn groups(&self) -> &[Vec<SourceFile>] {
         &self.groups
     }
 
-    pub(in crate::scan::json::super) fn settings(&self) -> &ReadSettings {
+    pub(crate) fn settings(&self) -> &ReadSettings {
         &self.settings
     }
 
-    pub(in crate::scan::json::super) fn columns(&self) -> &Columns {
+    pub(crate) fn columns(&self) -> &Columns {
         &self.columns
     }
 
-    pub(in crate::scan::json::super) fn scan(&self) -> &Arc<Scan> {
+    pub(crate) fn scan(&self) -> &Arc<Scan> {
         &self.scan
     }
 
-    pub(in crate::scan::json::super) fn filter(&self) -> &RowFilter {
+    pub(crate) fn filter(&self) -> &RowFilter {
         &self.filter
     }
 
-    pub(in crate::scan::json::super) fn with_filter(
-        &self,
-        filter: RowFilter,
-    ) -> Arc<dyn ExecutionPlan> {
+    pub(crate) fn with_filter(&self, filter: RowFilter) -> Arc<dyn ExecutionPlan> {
         Arc::new(Self {
             filter,
             metrics: ExecutionPlanMetricsSet::new(),
@@ -102,7 +99,7 @@ impl JsonLinesExec {
 }
 
 /// Starts a reading of `files` for one scan alone.
-pub(in crate::scan::json::super) fn read_files(
+pub(crate) fn read_files(
     settings: &ReadSettings,
     columns: &Columns,
     scan: Arc<Scan>,

@@ -10,16 +10,16 @@ use crate::scan::json::columns::LineSchema;
 
 /// A line of a file, whether it holds a row or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::scan::json::super) struct FoundLine {
+pub(crate) struct FoundLine {
     /// Its number in the file, from 1.
-    pub(in crate::scan::json::super) line: u64,
+    pub(crate) line: u64,
     /// Where it begins in the inflated file, in bytes.
-    pub(in crate::scan::json::super) offset: u64,
-    pub(in crate::scan::json::super) text: Vec<u8>,
+    pub(crate) offset: u64,
+    pub(crate) text: Vec<u8>,
 }
 
 /// The lines of the file `key` that are `wanted`; `stored` are its bytes as stored.
-pub(in crate::scan::json::super) fn find_lines(
+pub(crate) fn find_lines(
     key: &str,
     stored: &[u8],
     compression: Compression,
@@ -42,10 +42,7 @@ pub(in crate::scan::json::super) fn find_lines(
 }
 
 /// The row of a line as a scan reads it that decodes `schema`, or why it is set aside.
-pub(in crate::scan::json::super) fn decode_line(
-    schema: &LineSchema,
-    text: &[u8],
-) -> Result<RecordBatch, String> {
+pub(crate) fn decode_line(schema: &LineSchema, text: &[u8]) -> Result<RecordBatch, String> {
     let mut decoder = schema.decoder(1).map_err(|error| error.to_string())?;
     let line = Line {
         number: 1,

@@ -35,27 +35,27 @@ const LEAST_CHUNK: usize = 256 << 10;
 
 /// A file, and who wants its rows.
 #[derive(Debug, Clone)]
-pub(in crate::scan::json::super) struct SharedFile {
-    pub(in crate::scan::json::super) file: SourceFile,
+pub(crate) struct SharedFile {
+    pub(crate) file: SourceFile,
     /// By their places among the readers, at least one.
-    pub(in crate::scan::json::super) readers: Vec<usize>,
+    pub(crate) readers: Vec<usize>,
 }
 
 /// Somebody who wants rows.
-pub(in crate::scan::json::super) struct Reader {
-    pub(in crate::scan::json::super) columns: Columns,
-    pub(in crate::scan::json::super) scan: Arc<Scan>,
-    pub(in crate::scan::json::super) feed: Feed,
+pub(crate) struct Reader {
+    pub(crate) columns: Columns,
+    pub(crate) scan: Arc<Scan>,
+    pub(crate) feed: Feed,
 }
 
 /// How files are read.
 #[derive(Debug, Clone)]
-pub(in crate::scan::json::super) struct ReadSettings {
-    pub(in crate::scan::json::super) store: ObjectStoreUrl,
-    pub(in crate::scan::json::super) compression: Compression,
-    pub(in crate::scan::json::super) schema: TableSchema,
+pub(crate) struct ReadSettings {
+    pub(crate) store: ObjectStoreUrl,
+    pub(crate) compression: Compression,
+    pub(crate) schema: TableSchema,
     /// Readings that run beside this one, itself counted: they share the memory.
-    pub(in crate::scan::json::super) tasks: usize,
+    pub(crate) tasks: usize,
 }
 
 /// Starts the three tasks that read `files` in their order. They end when all is read, or nobody
@@ -63,7 +63,7 @@ pub(in crate::scan::json::super) struct ReadSettings {
 ///
 /// # Errors
 /// Where the store is not registered, or a type cannot be read from JSON.
-pub(in crate::scan::json::super) fn read(
+pub(crate) fn read(
     settings: &ReadSettings,
     files: Vec<SharedFile>,
     readers: Vec<Reader>,

@@ -19,7 +19,7 @@ use crate::scan::scan_log::{Scan, ScanCounts, ScanLog};
 
 /// Puts the lines that `tally` counted into the scans of `log`. `plan` is the one that was
 /// distributed.
-pub(in crate::scan::remote::super) async fn collect(
+pub(crate) async fn collect(
     plan: &Arc<dyn ExecutionPlan>,
     log: &ScanLog,
     tally: &Tally,

@@ -23,7 +23,7 @@ use crate::scan::shared::request::Offer;
 /// Takes its rows from the pass that its offer has a place in; without one, its input is
 /// DataFusion's own reader of the same files.
 #[derive(Debug)]
-pub(in crate::scan::shared::super) struct SharedParquetExec {
+pub(crate) struct SharedParquetExec {
     input: Arc<dyn ExecutionPlan>,
     offer: Arc<Offer>,
     filter: RowFilter,
@@ -33,7 +33,7 @@ pub(in crate::scan::shared::super) struct SharedParquetExec {
 }
 
 impl SharedParquetExec {
-    pub(in crate::scan::shared::super) fn new(
+    pub(crate) fn new(
         input: Arc<dyn ExecutionPlan>,
         offer: Arc<Offer>,
         used: Option<Arc<Wanted>>,
@@ -62,14 +62,11 @@ impl SharedParquetExec {
         over.with_filter(self.filter.clone())
     }
 
-    pub(in crate::scan::shared::super) fn filter(&self) -> &RowFilter {
+    pub(crate) fn filter(&self) -> &RowFilter {
         &self.filter
     }
 
-    pub(in crate::scan::shared::super) fn with_filter(
-        &self,
-        filter: RowFilter,
-    ) -> Arc<dyn ExecutionPlan> {
+    pub(crate) fn with_filter(&self, filter: RowFilter) -> Arc<dyn ExecutionPlan> {
         let input = Arc::clone(&self.input);
         let mut with = Self::new(input, Arc::clone(&self.offer), self.used.clone());
         with.filter = filter;

@@ -23,7 +23,7 @@ pub struct Offers {
 }
 
 impl Offers {
-    pub(in crate::scan::shared::super) fn add(&self, offer: Arc<Offer>) {
+    pub(crate) fn add(&self, offer: Arc<Offer>) {
         self.lock().push(offer);
     }
 
@@ -38,7 +38,7 @@ impl Offers {
 
 /// One scan of one plan.
 #[derive(Debug)]
-pub(in crate::scan::shared::super) struct Offer {
+pub(crate) struct Offer {
     pub(crate) scan: Arc<Scan>,
     /// Without empty ones.
     pub(crate) files: Vec<SourceFile>,
@@ -48,7 +48,7 @@ pub(in crate::scan::shared::super) struct Offer {
 
 /// How its files are read.
 #[derive(Debug)]
-pub(in crate::scan::shared::super) enum How {
+pub(crate) enum How {
     Json {
         settings: ReadSettings,
         columns: Box<Columns>,
@@ -75,17 +75,13 @@ enum Place {
 }
 
 /// The way into a pass for one task of a plan.
-pub(in crate::scan::shared::super) struct Entry {
+pub(crate) struct Entry {
     pass: Arc<Pass>,
     intake: Intake,
 }
 
 impl Offer {
-    pub(in crate::scan::shared::super) fn new(
-        scan: Arc<Scan>,
-        files: Vec<SourceFile>,
-        how: How,
-    ) -> Self {
+    pub(crate) fn new(scan: Arc<Scan>, files: Vec<SourceFile>, how: How) -> Self {
         Self {
             scan,
             files,
@@ -103,11 +99,7 @@ impl Offer {
     }
 
     /// Enters the pass that the scan has a place in, once for each partition of the plan.
-    pub(in crate::scan::shared::super) fn enter(
-        &self,
-        partition: usize,
-        partitions: usize,
-    ) -> Option<Entry> {
+    pub(crate) fn enter(&self, partition: usize, partitions: usize) -> Option<Entry> {
         let mut place = self.lock();
         let Place::Reserved {
             pass,
@@ -139,7 +131,7 @@ impl Offer {
 
 impl Entry {
     /// The batches that this task gets. The first one who enters starts the pass.
-    pub(in crate::scan::shared::super) fn stream(
+    pub(crate) fn stream(
         self,
         context: &Arc<TaskContext>,
         schema: SchemaRef,

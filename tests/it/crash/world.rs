@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use dayport::catalog::Sources;
 use dayport::cycle::Cycle;
 use dayport::definition::Definition;
 use dayport::encode::GzipLevel;
@@ -14,7 +15,7 @@ use dayport::engine::{Engine, EngineSettings};
 use dayport::env::Clock;
 use dayport::layout::FileFormat;
 use dayport::run::{Context, Outcome, Report, Request, Selection, Unwatched, run};
-use dayport::source::{MaxRejects, Sources};
+use dayport::scan::MaxRejects;
 use dayport::store::{Destination, Location, S3Options};
 use object_store::aws::AmazonS3;
 use object_store::local::LocalFileSystem;
