@@ -3,46 +3,53 @@
 //!
 //! The straight line, top to bottom:
 //! ```text
-//! sql/pageview_events.sql ─definition→ Definition ─engine (+ source)→ plan ending in StageExec
+//! sql/pageview_events.sql ─definition→ Definition ─engine (+ catalog)→ plan ending in StageExec
 //!    inside StageExec: RecordBatch ─split→ (Partition, rows) ─encode→ bytes, digest ─upload→ withheld upload
-//!    below it: one pass over a source ─share→ the rows of each table of the cycle that reads it
+//!    below it: one shared scan of a source ─scan→ the rows of each table of the cycle that reads it
 //!    or, on a cluster: plan ─codec→ scheduler, executors ─→ the same rows of staged files
 //! ─run→ staged-file rows ─delivery→ recover → decide → commit (one put) → publish → manifest ─run→ report
 //! ```
 //!
 //! | module | concept | knows of |
 //! |---|---|---|
-//! | [`error`] | what went wrong, and what the operator does next | – |
-//! | [`env`] | the clock, randomness and the process environment; their only readers | `error` |
-//! | [`cycle`] | windows, and which of them are due (pure) | `error` |
+//! | [`error`] | error kinds, each of which says what the operator does next | object_store |
+//! | [`env`] | the only reader of the clock, randomness and the process environment | `error` |
+//! | [`cycle`] | windows of time, and the decision which of them are due (pure) | `error` |
 //! | [`layout`] | every object key, built and parsed back (pure) | `cycle` |
 //! | [`policy`] | the rights that a run needs, as the policies that grant them (pure) | `layout` |
-//! | [`schema`] | the types of exported columns | Arrow |
+//! | [`schema`] | the types of exported columns | Arrow, `error` |
 //! | [`compact`] | rows that hold no more memory than they need (pure) | Arrow |
 //! | [`manifest`] | the published record, versioned | `layout`, `schema` |
-//! | [`staged`] | a file that nobody can see yet, as plain data | `manifest` |
-//! | [`encode`] | rows to bytes: JSON lines, Parquet | Arrow |
-//! | [`store`] | folders and S3; uploads with withheld completion | `object_store` |
-//! | [`task`] | what an operator knows of the task that it runs in | DataFusion |
-//! | [`sql_file`], [`engine_error`] | complaints with file and line, across the border with DataFusion | DataFusion |
-//! | [`definition`] | `sql/<table>.sql` | `sql_file` |
-//! | [`source`] | `sql/sources/*.sql` as tables; frozen lists; JSON lines; rejects; shared passes | DataFusion |
-//! | [`stage`] | the operator that a `COPY` plans into | DataFusion, `encode`, `store` |
-//! | `cluster` | plans run by an Apache Ballista cluster; its scheduler and executors (feature `cluster`) | `source`, `stage` |
-//! | [`engine`] | the session; definition + cycle → plan → staged files | all of these |
-//! | [`delivery`] | log, commit, publish, recover; nothing of SQL | `staged`, `store` |
-//! | [`run`] | many tables and cycles, guards, the report: joins engine and delivery | both |
-//! | [`check`] | whether a run can succeed; the destination by real calls | `engine`, `store`, `policy` |
-//! | [`exported`], [`query`] | published tables read back; SQL over everything | both |
-//! | [`ddl`] | the statements that let a receiver read the export (pure) | `manifest`, `definition` |
-//! | [`trace`] | why an event is in the export, or is not | `exported` |
-//! | [`verify`] | what was published, held against its manifests | `delivery` |
-//! | [`wait`] | until a cycle is published | `delivery` |
-//! | [`status`] | a calendar of what is published, and the page that shows it | `delivery` |
-//! | [`serve`] | when to run, metrics, events, HTTP | `run`, `status` |
-//! | [`cli`] | one file for each command; arguments → configuration; rendering | everything |
+//! | [`staged`] | a file whose upload is withheld, as plain data | `manifest` |
+//! | [`encode`] | rows to bytes: JSON lines, Parquet | `layout`, `schema` |
+//! | [`jsonl`] | JSON lines to Arrow columns, by a fast decoder that a slow one checks | DataFusion, `schema` |
+//! | [`store`] | folders and S3; uploads with withheld completion | `env`, `staged` |
+//! | [`task`] | the partition and the cancellation of the task that an operator runs in | DataFusion, `error` |
+//! | [`engine_error`] | DataFusion's errors as ours, and back | DataFusion, `error` |
+//! | [`sql_file`] | SQL with file and line for its errors | `engine_error` |
+//! | [`definition`] | `sql/<table>.sql` | `layout`, `sql_file` |
+//! | [`listing`] | the files of a scan: globs, Hive partitions, bounds of time, fixed lists | DataFusion, `error` |
+//! | [`scan`] | sources as tables: JSON and Parquet scans, shared scans, pushdown, rejects | `compact`, `cycle`, `engine_error`, `jsonl`, `listing`, `task` |
+//! | [`catalog`] | `sql/sources/*.sql` as declared sources | `scan`, `sql_file` |
+//! | [`stage`] | the operator that a `COPY` plans into | `encode`, `scan`, `store` |
+//! | [`engine`] | the session; definition + cycle → plan → staged files | `catalog`, `definition`, `stage` |
+//! | `cluster` | plans run by an Apache Ballista cluster; its scheduler and executors (feature `cluster`) | Ballista, `stage` |
+//! | [`delivery`] | log, commit, publish, recover; nothing of SQL | `store` |
+//! | [`run`] | many tables and cycles, guards, the report: joins engine and delivery | `delivery`, `engine` |
+//! | [`check`] | the test whether a run can succeed; probes the destination by real calls | `engine`, `policy` |
+//! | [`exported`] | published tables read back | `delivery`, `scan` |
+//! | [`query`] | SQL over sources and published tables | `engine`, `exported` |
+//! | [`ddl`] | the statements that let a receiver read the export (pure) | `definition`, `stage` |
+//! | [`trace`] | the reason why an event is in the export, or is not | `engine`, `exported` |
+//! | [`verify`] | published files checked against their manifests | `delivery` |
+//! | [`wait`] | the wait until a cycle is published | `delivery` |
+//! | [`status`] | a calendar of published cycles, and its page | `delivery` |
+//! | [`serve`] | the schedule, metrics, events, HTTP | `run`, `status` |
+//! | [`cli`] | one file for each command; arguments → configuration; rendering | `check`, `cluster`, `ddl`, `query`, `serve`, `trace`, `verify`, `wait` |
 //!
-//! Imports point up this table only; `tests/it/architecture.rs` holds them to it.
+//! Imports point up this table only. The last column names the modules and libraries that a module
+//! imports, without those that another one of them knows of already. `tests/it/architecture.rs`
+//! checks both.
 
 pub mod catalog;
 pub mod check;
