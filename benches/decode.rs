@@ -8,8 +8,11 @@ use arrow::json::ReaderBuilder;
 use dayport::jsonl::JsonLines;
 use divan::Bencher;
 use divan::counter::BytesCount;
+use fastrand::Rng;
 
 const ROWS: usize = 8192;
+
+const SEED: u64 = 0x2026_0115;
 
 fn main() {
     let text = text(0);
@@ -81,13 +84,7 @@ fn few_leaves() -> Vec<bool> {
 
 /// The lines of [`ROWS`] events, and as many bad ones between them as `bad` says for each hundred.
 fn text(bad: usize) -> Vec<u8> {
-    let mut state = 0x2026_0115_u64;
-    let mut random = move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
+    let mut random = Rng::with_seed(SEED);
     let mut text = String::new();
     for row in 0..ROWS {
         if row % 100 < bad {
@@ -102,7 +99,7 @@ fn text(bad: usize) -> Vec<u8> {
             "session_id",
             "view_id",
         ] {
-            let (high, low) = (random(), random());
+            let (high, low) = (random.u64(..), random.u64(..));
             let (a, b, c) = (high >> 32, high >> 16 & 0xFFFF, high & 0xFFF);
             let (d, e) = (low >> 48, low & 0xFFFF_FFFF_FFFF);
             let _ = write!(
@@ -110,17 +107,17 @@ fn text(bad: usize) -> Vec<u8> {
                 "\"{key}\":\"{a:08x}-{b:04x}-4{c:03x}-{d:04x}-{e:012x}\","
             );
         }
-        let (minute, second) = (random() % 60, random() % 60);
+        let (minute, second) = (random.u32(..60), random.u32(..60));
         let _ = write!(
             text,
             "\"name\":\"Pageview\",\"time\":\"2026-01-15T08:{minute:02}:{second:02}.{:03}Z\",\
              \"received_at\":\"2026-01-15T09:{minute:02}:{second:02}.{:06}Z\",\"segments\":[{}",
-            random() % 1000,
-            random() % 1_000_000,
-            random() % 5000
+            random.u32(..1000),
+            random.u32(..1_000_000),
+            random.u32(..5000)
         );
-        for _ in 0..random() % 20 {
-            let _ = write!(text, ",{}", random() % 5000);
+        for _ in 0..random.u32(..20) {
+            let _ = write!(text, ",{}", random.u32(..5000));
         }
         let _ = write!(
             text,
@@ -134,16 +131,16 @@ fn text(bad: usize) -> Vec<u8> {
              \"autonomous_system_organization\":\"AS-RECIPE-TELECOM\"}},\
              \"article\":{{\"id\":\"{:016x}\",\"categories\":[\"election\",\"recipe\",\"energy\"],\
              \"authors\":[\"Economy Final\"]}}",
-            random() as u32,
-            random() % 1000,
-            random()
+            random.u32(..),
+            random.u32(..1000),
+            random.u64(..)
         );
         if row % 2 == 0 {
-            let completion = (random() % 10_000) as f64 / 10_000.0;
+            let completion = f64::from(random.u32(..10_000)) / 10_000.0;
             let _ = write!(
                 text,
                 ",\"engagement\":{{\"engaged_time\":{},\"completion\":{completion}}}",
-                random() % 600_000
+                random.u32(..600_000)
             );
         }
         text.push_str("}}\n");

@@ -8,6 +8,7 @@ use arrow::array::{
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::Field;
+use fastrand::Rng;
 
 /// Rows of one batch, as the engine gives them.
 pub const ROWS: usize = 8192;
@@ -42,47 +43,33 @@ const WORDS: [&str; 24] = [
 /// Two batches and more differ, but come from one small world of articles, agents and places, so
 /// that they are about as compressible as the real thing.
 pub fn events(batches: usize) -> Vec<RecordBatch> {
-    let mut random = Random(0x2026_0115);
+    let mut random = Rng::with_seed(0x2026_0115);
     (0..batches).map(|_| batch(&mut random)).collect()
 }
 
-struct Random(u64);
+/// Returns a number below `end`, a small one much more often than a large one.
+fn skewed(random: &mut Rng, end: u64) -> u64 {
+    let bound = random.u64(1..=end);
+    random.u64(..bound)
+}
 
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        (self.next() >> 16) % end
-    }
-
-    /// Small numbers much more often than great ones.
-    fn skewed(&mut self, end: u64) -> u64 {
-        let bound = self.below(end) + 1;
-        self.below(bound)
-    }
-
-    fn uuid(&mut self) -> String {
-        let (high, low) = (self.next(), self.next());
-        format!(
-            "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
-            high >> 32,
-            high >> 16 & 0xffff,
-            high & 0xfff,
-            low >> 48 & 0x3fff | 0x8000,
-            low & 0xffff_ffff_ffff
-        )
-    }
+/// Returns a UUID of version 4 as text.
+fn uuid(random: &mut Rng) -> String {
+    let (high, low) = (random.u64(..), random.u64(..));
+    format!(
+        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+        high >> 32,
+        high >> 16 & 0xffff,
+        high & 0xfff,
+        low >> 48 & 0x3fff | 0x8000,
+        low & 0xffff_ffff_ffff
+    )
 }
 
 /// `count` words that depend on `seed` alone.
 fn words(seed: u64, count: u64, between: &str) -> String {
-    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-    let words = (0..count).map(|_| WORDS[random.below(WORDS.len() as u64) as usize]);
+    let mut random = Rng::with_seed(seed);
+    let words = (0..count).map(|_| WORDS[random.usize(..WORDS.len())]);
     words.collect::<Vec<_>>().join(between)
 }
 
@@ -133,30 +120,30 @@ fn user_agent(seed: u64) -> String {
     }
 }
 
-fn batch(random: &mut Random) -> RecordBatch {
+fn batch(random: &mut Rng) -> RecordBatch {
     let numbers =
-        |random: &mut Random, end| -> Vec<u64> { (0..ROWS).map(|_| random.skewed(end)).collect() };
+        |random: &mut Rng, end| -> Vec<u64> { (0..ROWS).map(|_| skewed(random, end)).collect() };
     let (articles, agents) = (numbers(random, 20_000), numbers(random, 400));
     let (places, providers) = (numbers(random, 3_000), numbers(random, 500));
-    let users: Vec<String> = (0..ROWS / 4).map(|_| random.uuid()).collect();
+    let users: Vec<String> = (0..ROWS / 4).map(|_| uuid(random)).collect();
     let of = |seeds: &[u64], spell: &dyn Fn(u64) -> String| -> ArrayRef {
         Arc::new(StringArray::from_iter_values(
             seeds.iter().map(|seed| spell(*seed)),
         ))
     };
-    let ids = |random: &mut Random| -> ArrayRef {
+    let ids = |random: &mut Rng| -> ArrayRef {
         Arc::new(StringArray::from_iter_values(
-            (0..ROWS).map(|_| random.uuid()),
+            (0..ROWS).map(|_| uuid(random)),
         ))
     };
-    let sometimes = |random: &mut Random, column: &ArrayRef, percent: u64| -> ArrayRef {
+    let sometimes = |random: &mut Rng, column: &ArrayRef, percent: u64| -> ArrayRef {
         let text = column
             .as_any()
             .downcast_ref::<StringArray>()
             .expect("strings");
         let text = text
             .iter()
-            .map(|text| text.filter(|_| random.below(100) < percent));
+            .map(|text| text.filter(|_| random.u64(..100) < percent));
         Arc::new(text.collect::<StringArray>())
     };
     let referrers = of(&places, &|seed| {
@@ -276,11 +263,11 @@ fn batch(random: &mut Random) -> RecordBatch {
 }
 
 /// Sorted ids below 5000, up to sixty of them.
-fn segments(random: &mut Random) -> ArrayRef {
-    let lengths: Vec<usize> = (0..ROWS).map(|_| random.skewed(60) as usize).collect();
+fn segments(random: &mut Rng) -> ArrayRef {
+    let lengths: Vec<usize> = (0..ROWS).map(|_| skewed(random, 60) as usize).collect();
     let mut numbers = Vec::new();
     for length in &lengths {
-        let mut ids: Vec<i32> = (0..*length).map(|_| random.below(5000) as i32).collect();
+        let mut ids: Vec<i32> = (0..*length).map(|_| random.i32(..5000)).collect();
         ids.sort_unstable();
         numbers.extend(ids);
     }

@@ -9,7 +9,6 @@
 //! After every kill, readers see whole tables wherever nothing waits to be finished. In the end the
 //! program may finish, and everything has to be there, once. The exit code is 1 if it is not.
 
-mod random;
 mod raw;
 mod reader;
 #[allow(
@@ -23,7 +22,7 @@ mod s3;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use random::Random;
+use fastrand::Rng;
 use raw::Raw;
 use reader::Reader;
 use s3::{Action, Failure, Fault, On, TestS3};
@@ -74,7 +73,7 @@ fn main() -> ExitCode {
 struct Test {
     server: TestS3,
     raw: Raw,
-    random: Random,
+    random: Rng,
     /// How long a run takes that nobody kills.
     usual: Duration,
     landed: u64,
@@ -89,7 +88,7 @@ impl Test {
         Self {
             server,
             raw: Raw::new(FIRST_DAY),
-            random: Random::new(seed),
+            random: Rng::with_seed(seed),
             usual: Duration::ZERO,
             landed: 0,
             reruns: 0,
@@ -145,23 +144,22 @@ impl Test {
 
     /// Starts a run of something, and kills it.
     fn kill_one(&mut self) {
-        if self.random.chance(30) {
+        if self.random.u32(..100) < 30 {
             self.raw.next_day();
         }
-        let days = u64::from(self.raw.last_day() - FIRST_DAY) + 1;
-        let rerun_of = self.random.chance(25).then(|| {
-            let day = FIRST_DAY + self.random.below(days) as u32;
+        let rerun_of = (self.random.u32(..100) < 25).then(|| {
+            let day = self.random.u32(FIRST_DAY..=self.raw.last_day());
             self.raw.change(day);
             self.reruns += 1;
             day
         });
         let before = self.server.calls().len();
-        let way = self.random.below(4);
+        let way = self.random.usize(..4);
         // A run of one cycle makes about 40 requests; a late one only lets the run end.
-        let request = 1 + self.random.below(50);
+        let request = self.random.u64(1..=50);
         if way < 2 {
             let failure = Failure::Silence;
-            let action = [Action::Before(failure), Action::After(failure)][way as usize];
+            let action = [Action::Before(failure), Action::After(failure)][way];
             self.server.inject(Fault::on(On::Any, action).nth(request));
         }
         let begun = Instant::now();
@@ -173,7 +171,7 @@ impl Test {
                 assert!(begun.elapsed() < LIMIT, "a run hangs");
             }
         } else {
-            let thousandths = self.random.below(1_000) as u32;
+            let thousandths = self.random.u32(..1_000);
             std::thread::sleep(self.usual * thousandths / 1_000);
             is_running = child.try_wait().expect("ask for its status").is_none();
         }

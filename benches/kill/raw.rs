@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use chrono::{Days, NaiveDate};
+use fastrand::Rng;
 use tempfile::TempDir;
-
-use crate::random::Random;
 
 /// Days are counted from here. Long ago, so that no staging is taken for an old one.
 const EPOCH: NaiveDate = NaiveDate::from_ymd_opt(2020, 1, 1).expect("a date");
@@ -114,10 +113,10 @@ impl Raw {
 
     fn write(&self, day: u32) {
         let version = self.version(day);
-        let mut random = Random::new(u64::from(day) << 32 | u64::from(version));
+        let mut random = Rng::with_seed(u64::from(day) << 32 | u64::from(version));
         let received = format!("{}T12:00:00Z", date(day));
         let mut line = |id: u64, length: usize| {
-            let text = format!("{version}-{}", random.text(length));
+            let text = format!("{version}-{}", hexadecimal(&mut random, length));
             let day = Self::partition(id, version);
             format!(
                 "{{\"id\":{id},\"received\":\"{received}\",\"text\":\"{text}\",\"day\":{day}}}\n"
@@ -153,7 +152,12 @@ impl Raw {
     }
 }
 
-/// How many files the snapshot of a day has.
+/// Returns random hexadecimal digits, which no compressor makes much smaller.
+fn hexadecimal(random: &mut Rng, length: usize) -> String {
+    (0..length).map(|_| random.digit(16)).collect()
+}
+
+/// Returns the number of files that the snapshot of a day has.
 fn names_files(day: u32) -> u64 {
     1 + u64::from(day) % 4
 }

@@ -9,8 +9,9 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::arrow::json::ReaderBuilder;
+use fastrand::Rng;
 
-use self::random::{Random, Writer, mutated};
+use self::random::{LineGenerator, mutated};
 use crate::jsonl::decode::LineDecoder;
 use crate::jsonl::fast::FastDecoder;
 use crate::jsonl::lines::{CHUNK_BYTES, Chunk, LineSplitter, Piece};
@@ -149,18 +150,18 @@ fn compare(schema: &SchemaRef, lines: &[Vec<u8>]) -> usize {
     rows.len()
 }
 
-fn usual_lines(random: &mut Random, schema: &SchemaRef, count: usize) -> Vec<Vec<u8>> {
-    let mut writer = Writer {
+fn usual_lines(random: &mut Rng, schema: &SchemaRef, count: usize) -> Vec<Vec<u8>> {
+    let mut generator = LineGenerator {
         random,
-        usual: true,
+        is_regular: true,
     };
-    let lines = std::iter::repeat_with(|| writer.line(schema.fields()).into_bytes());
+    let lines = std::iter::repeat_with(|| generator.line(schema.fields()).into_bytes());
     lines.take(count).collect()
 }
 
 #[test]
 fn lines_of_the_usual_form_never_reach_the_reference_decoder() {
-    let (schema, mut random) = (schema(), Random(1));
+    let (schema, mut random) = (schema(), Rng::with_seed(1));
     let lines = usual_lines(&mut random, &schema, 1000);
     let mut fast = FastDecoder::new(&schema, &Wanted::Whole).expect("types that are known");
     for line in &lines {
@@ -183,14 +184,14 @@ fn lines_of_the_usual_form_never_reach_the_reference_decoder() {
 
 #[test]
 fn unusual_lines_are_what_arrow_json_says() {
-    let (schema, mut random) = (schema(), Random(2));
+    let (schema, mut random) = (schema(), Rng::with_seed(2));
     let mut rows = 0;
     for _ in 0..60 {
-        let mut writer = Writer {
+        let mut generator = LineGenerator {
             random: &mut random,
-            usual: false,
+            is_regular: false,
         };
-        let lines = std::iter::repeat_with(|| writer.line(schema.fields()).into_bytes());
+        let lines = std::iter::repeat_with(|| generator.line(schema.fields()).into_bytes());
         let lines: Vec<Vec<u8>> = lines.take(100).collect();
         rows += compare(&schema, &lines);
     }
@@ -199,14 +200,14 @@ fn unusual_lines_are_what_arrow_json_says() {
 
 #[test]
 fn damaged_lines_are_what_arrow_json_says() {
-    let (schema, mut random) = (schema(), Random(3));
+    let (schema, mut random) = (schema(), Rng::with_seed(3));
     let mut rows = 0;
     for _ in 0..80 {
         let mut lines = Vec::new();
         for line in usual_lines(&mut random, &schema, 100) {
             let line = String::from_utf8(line).unwrap();
             lines.push(mutated(&mut random, &line));
-            if random.once_in(3) {
+            if random.usize(..3) == 0 {
                 lines.push(line.into_bytes());
             }
         }
@@ -231,7 +232,7 @@ fn damaged_small_lines_are_what_arrow_json_says() {
             true,
         ),
     ];
-    let mut random = Random(4);
+    let mut random = Rng::with_seed(4);
     for field in &fields {
         let schema: SchemaRef = Arc::new(Schema::new(vec![field.clone()]));
         for _ in 0..20 {
@@ -319,10 +320,10 @@ fn leaves_that_nobody_wants_are_null() {
 
 #[test]
 fn both_decoders_leave_out_the_same() {
-    let (schema, mut random) = (schema(), Random(5));
+    let (schema, mut random) = (schema(), Rng::with_seed(5));
     let all = (0..).find(|n| Wanted::new(&schema, &vec![true; *n]).is_ok());
     for _ in 0..20 {
-        let leaves: Vec<bool> = (0..all.unwrap()).map(|_| random.once_in(3)).collect();
+        let leaves: Vec<bool> = (0..all.unwrap()).map(|_| random.usize(..3) == 0).collect();
         let wanted = Wanted::new(&schema, &leaves).unwrap();
         let mut reference = ReferenceDecoder::new(Arc::clone(&schema), wanted).unwrap();
         let lines = chunk(&usual_lines(&mut random, &schema, 60));

@@ -1,32 +1,23 @@
 use std::io::Read;
 
+use fastrand::Rng;
 use flate2::read::MultiGzDecoder;
 use libdeflater::Decompressor;
 
 use super::Deflater;
 use super::tokens::MOST_TEXT;
 
-/// Numbers that look random and are always the same (splitmix64).
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, most: usize) -> usize {
-        (self.next() % most as u64) as usize
-    }
-
-    fn bytes(&mut self, count: usize) -> Vec<u8> {
-        (0..count).map(|_| self.next() as u8).collect()
-    }
+fn random_bytes(random: &mut Rng, count: usize) -> Vec<u8> {
+    let mut bytes = vec![0; count];
+    random.fill(&mut bytes);
+    bytes
 }
 
-/// Checks that `member` can be read by others, and that it is not larger than it has to be.
+fn hexadecimal_digit(random: &mut Rng) -> u8 {
+    random.digit(16) as u8
+}
+
+/// Checks that other decoders can read `member`, and that it is not larger than stored blocks.
 #[track_caller]
 fn check(bytes: &[u8], member: &[u8]) {
     let mut inflated = Vec::new();
@@ -39,8 +30,8 @@ fn check(bytes: &[u8], member: &[u8]) {
     assert!(inflated == bytes);
     let (frame, stored_header) = (18, 5);
     let blocks = bytes.len() / (MOST_TEXT as usize / 4) + 1;
-    let most = frame + bytes.len() + blocks * stored_header;
-    assert!(member.len() <= most, "{} of {most}", member.len());
+    let max = frame + bytes.len() + blocks * stored_header;
+    assert!(member.len() <= max, "{} of {max}", member.len());
 }
 
 fn gzip(deflater: &mut Deflater, bytes: &[u8]) -> Vec<u8> {
@@ -56,7 +47,7 @@ fn round_trip(bytes: &[u8]) -> Vec<u8> {
     member
 }
 
-fn rows(numbers: &mut Numbers, size: usize) -> Vec<u8> {
+fn rows(random: &mut Rng, size: usize) -> Vec<u8> {
     let words = [
         "paris",
         "São Paulo",
@@ -67,9 +58,9 @@ fn rows(numbers: &mut Numbers, size: usize) -> Vec<u8> {
     ];
     let mut rows = Vec::new();
     while rows.len() < size {
-        let (id, word) = (numbers.next(), words[numbers.below(words.len())]);
-        let [count, most] = [numbers.below(9), numbers.below(5000)];
-        let numbers: Vec<usize> = (0..count).map(|_| numbers.below(most + 1)).collect();
+        let (id, word) = (random.u64(..), words[random.usize(..words.len())]);
+        let [count, max] = [random.usize(..9), random.usize(..5000)];
+        let numbers: Vec<usize> = (0..count).map(|_| random.usize(..=max)).collect();
         let row =
             format!("{{\"id\":\"{id:016x}\",\"segments\":{numbers:?},\"word\":\"{word}\"}}\n");
         rows.extend(row.as_bytes());
@@ -78,19 +69,20 @@ fn rows(numbers: &mut Numbers, size: usize) -> Vec<u8> {
     rows
 }
 
-/// Text of pieces that are new, of few letters, of one byte, or from before.
-fn patchwork(numbers: &mut Numbers, size: usize) -> Vec<u8> {
+/// Returns text of random pieces: of any bytes, of 16 letters, of one byte repeated, or copied from
+/// earlier text.
+fn patchwork(random: &mut Rng, size: usize) -> Vec<u8> {
     let mut text = Vec::with_capacity(size);
     while text.len() < size {
-        let length = 1 << numbers.below(11);
-        let length = 1 + numbers.below(length);
-        match numbers.below(5) {
-            0 => text.extend(numbers.bytes(length)),
-            1 => text.extend((0..length).map(|_| b"0123456789abcdef"[numbers.below(16)])),
-            2 => text.extend(std::iter::repeat_n(numbers.next() as u8, length)),
+        let max_length = 1 << random.usize(..11);
+        let length = random.usize(1..=max_length);
+        match random.usize(..5) {
+            0 => text.extend(random_bytes(random, length)),
+            1 => text.extend((0..length).map(|_| hexadecimal_digit(random))),
+            2 => text.extend(std::iter::repeat_n(random.u8(..), length)),
             _ if text.is_empty() => {}
             _ => {
-                let distance = 1 + numbers.below(text.len().min(70_000));
+                let distance = random.usize(1..=text.len().min(70_000));
                 for _ in 0..length {
                     text.push(text[text.len() - distance]);
                 }
@@ -102,17 +94,15 @@ fn patchwork(numbers: &mut Numbers, size: usize) -> Vec<u8> {
 }
 
 fn kinds(size: usize) -> [Vec<u8>; 7] {
-    let mut numbers = Numbers(size as u64);
+    let mut random = Rng::with_seed(size as u64);
     [
-        numbers.bytes(size),
-        (0..size).map(|_| numbers.below(2) as u8).collect(),
-        (0..size)
-            .map(|_| b"0123456789abcdef"[numbers.below(16)])
-            .collect(),
+        random_bytes(&mut random, size),
+        (0..size).map(|_| random.u8(..2)).collect(),
+        (0..size).map(|_| hexadecimal_digit(&mut random)).collect(),
         vec![0; size],
         (0..size).map(|at| at as u8).collect(),
-        rows(&mut numbers, size),
-        patchwork(&mut numbers, size),
+        rows(&mut random, size),
+        patchwork(&mut random, size),
     ]
 }
 
@@ -134,22 +124,23 @@ fn members_of_any_size_can_be_read_by_others() {
 fn text_of_many_kinds_can_be_read_by_others() {
     let mut deflater = Deflater::new();
     for seed in 0..200 {
-        let mut numbers = Numbers(seed);
-        let size = 1 << numbers.below(17);
-        let size = numbers.below(size);
-        let bytes = patchwork(&mut numbers, size);
+        let mut random = Rng::with_seed(seed);
+        let size_limit = 1 << random.usize(..17);
+        let size = random.usize(..size_limit);
+        println!("seed {seed}");
+        let bytes = patchwork(&mut random, size);
         check(&bytes, &gzip(&mut deflater, &bytes));
     }
 }
 
 #[test]
 fn text_of_many_blocks_can_be_read_by_others() {
-    let mut numbers = Numbers(1);
+    let mut random = Rng::with_seed(1);
     for bytes in [
         vec![b'x'; 3_000_000],
-        rows(&mut numbers, 1_000_000),
-        patchwork(&mut numbers, 1_000_000),
-        numbers.bytes(600_000),
+        rows(&mut random, 1_000_000),
+        patchwork(&mut random, 1_000_000),
+        random_bytes(&mut random, 600_000),
     ] {
         round_trip(&bytes);
     }
@@ -198,7 +189,7 @@ fn the_header_has_neither_name_nor_time() {
 
 #[test]
 fn rows_are_about_as_small_as_of_libdeflate() {
-    let rows = rows(&mut Numbers(7), 1 << 20);
+    let rows = rows(&mut Rng::with_seed(7), 1 << 20);
     let level = libdeflater::CompressionLvl::new(4).unwrap();
     let mut compressor = libdeflater::Compressor::new(level);
     let mut theirs = vec![0; compressor.gzip_compress_bound(rows.len())];
@@ -210,7 +201,7 @@ fn rows_are_about_as_small_as_of_libdeflate() {
 /// Literals whose frequencies are Fibonacci numbers ask for codes of up to 25 bits.
 #[test]
 fn codes_that_would_be_too_long_are_shortened() {
-    let mut numbers = Numbers(3);
+    let mut random = Rng::with_seed(3);
     let mut text = Vec::new();
     let (mut count, mut next) = (1, 1);
     for letter in 0..25u8 {
@@ -218,9 +209,7 @@ fn codes_that_would_be_too_long_are_shortened() {
         (count, next) = (next, count + next);
     }
     // In random order there are few matches.
-    for at in (1..text.len()).rev() {
-        text.swap(at, numbers.below(at + 1));
-    }
+    random.shuffle(&mut text);
     round_trip(&text);
 }
 

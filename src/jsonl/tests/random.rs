@@ -1,60 +1,47 @@
-//! Lines at random, the same in every run.
+//! Random JSON lines; equal seeds give equal lines.
 
 use datafusion::arrow::datatypes::{DataType, Field, Fields, TimeUnit};
+use fastrand::Rng;
 
-/// The SplitMix64 generator.
-pub(crate) struct Random(pub(crate) u64);
+/// A generator of JSON lines for a schema.
+pub(crate) struct LineGenerator<'a> {
+    pub(crate) random: &'a mut Rng,
+    /// True if every line is a row, written in the form that the fast decoder reads.
+    pub(crate) is_regular: bool,
+}
 
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
+impl LineGenerator<'_> {
+    fn below(&mut self, limit: usize) -> usize {
+        self.random.usize(..limit)
     }
 
-    /// A number below `limit`.
-    pub(crate) fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % limit as u64).unwrap()
-    }
-
-    /// True once in `times`.
-    pub(crate) fn once_in(&mut self, times: usize) -> bool {
+    fn once_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }
 
-    fn one_of<'a, T: ?Sized>(&mut self, items: &[&'a T]) -> &'a T {
+    fn one_of<'a>(&mut self, items: &[&'a str]) -> &'a str {
         items[self.below(items.len())]
     }
-}
 
-/// Writes lines for a schema.
-pub(crate) struct Writer<'a> {
-    pub(crate) random: &'a mut Random,
-    /// Whether only lines are wanted that are rows of the usual form.
-    pub(crate) usual: bool,
-}
-
-impl Writer<'_> {
-    /// A line without its newline.
+    /// Returns a line without its newline.
     pub(crate) fn line(&mut self, fields: &Fields) -> String {
         let mut line = self.space().to_owned();
         self.object(fields, &mut line);
         line.push_str(self.space());
-        if self.is_odd() {
-            line.push_str(self.random.one_of(&["{}", ",", "]", "null", "\u{c}", "}"]));
+        if self.is_irregular() {
+            line.push_str(self.one_of(&["{}", ",", "]", "null", "\u{c}", "}"]));
         }
         line
     }
 
-    /// Whether to write what is not of the usual form.
-    fn is_odd(&mut self) -> bool {
-        !self.usual && self.random.once_in(60)
+    /// Returns true if the next part of the line is to be irregular.
+    fn is_irregular(&mut self) -> bool {
+        !self.is_regular && self.once_in(60)
     }
 
     fn space(&mut self) -> &'static str {
-        match self.random.below(12) {
-            0 => self.random.one_of(&[" ", "\t", "\r", " \t \r "]),
+        match self.below(12) {
+            0 => self.one_of(&[" ", "\t", "\r", " \t \r "]),
             _ => "",
         }
     }
@@ -62,31 +49,29 @@ impl Writer<'_> {
     fn object(&mut self, fields: &Fields, line: &mut String) {
         let mut members: Vec<Option<&Field>> = Vec::new();
         for field in fields {
-            let is_missing = field.is_nullable() && self.random.once_in(4);
-            if !is_missing && !self.is_odd() {
+            let is_missing = field.is_nullable() && self.once_in(4);
+            if !is_missing && !self.is_irregular() {
                 members.push(Some(field));
             }
-            if self.is_odd() {
+            if self.is_irregular() {
                 members.push(Some(field));
             }
-            if self.random.once_in(10) {
+            if self.once_in(10) {
                 members.push(None);
             }
         }
-        if self.random.once_in(3) {
-            for n in (1..members.len()).rev() {
-                members.swap(n, self.random.below(n + 1));
-            }
+        if self.once_in(3) {
+            self.random.shuffle(&mut members);
         }
         line.push('{');
         for (n, member) in members.into_iter().enumerate() {
-            if n > 0 && !self.is_odd() {
+            if n > 0 && !self.is_irregular() {
                 line.push(',');
             }
             line.push_str(self.space());
             match member {
                 Some(field) => line.push_str(&format!("\"{}\"", field.name())),
-                None if self.usual => line.push_str(&format!("\"?{}\"", self.random.below(50))),
+                None if self.is_regular => line.push_str(&format!("\"?{}\"", self.below(50))),
                 None => self.string(line),
             }
             line.push_str(self.space());
@@ -98,24 +83,24 @@ impl Writer<'_> {
             }
             line.push_str(self.space());
         }
-        if self.is_odd() {
+        if self.is_irregular() {
             line.push(',');
         }
         line.push('}');
     }
 
     fn value(&mut self, data_type: &DataType, nullable: bool, line: &mut String) {
-        if self.is_odd() {
+        if self.is_irregular() {
             return self.any(line, 0);
         }
-        if (nullable && self.random.once_in(6)) || self.is_odd() {
+        if (nullable && self.once_in(6)) || self.is_irregular() {
             return line.push_str("null");
         }
         match data_type {
             DataType::Struct(fields) => self.object(fields, line),
             DataType::List(element) | DataType::LargeList(element) => {
                 line.push('[');
-                for n in 0..self.random.below(4) {
+                for n in 0..self.below(4) {
                     if n > 0 {
                         line.push(',');
                     }
@@ -125,7 +110,7 @@ impl Writer<'_> {
                 }
                 line.push(']');
             }
-            DataType::Boolean => line.push_str(self.random.one_of(&["true", "false"])),
+            DataType::Boolean => line.push_str(self.one_of(&["true", "false"])),
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => self.string(line),
             DataType::Float32 | DataType::Float64 => line.push_str(&self.float()),
             DataType::Date32 => line.push_str(&format!("\"{}\"", self.date())),
@@ -146,10 +131,10 @@ impl Writer<'_> {
             DataType::UInt8 => (8, false),
             DataType::UInt16 => (16, false),
             DataType::UInt32 => (32, false),
-            // More digits than 19 are not of the usual form.
+            // The fast decoder reads no more than 19 digits.
             _ => (63, false),
         };
-        if self.is_odd() {
+        if self.is_irregular() {
             let odd = [
                 "-0",
                 "00",
@@ -174,61 +159,48 @@ impl Writer<'_> {
                 "1.",
                 "\" 1\"",
             ];
-            return self.random.one_of(&odd).to_owned();
+            return self.one_of(&odd).to_owned();
         }
-        let all = self.random.next() >> (64 - bits);
-        let value = i128::from(all >> self.random.below(bits));
-        let least = -(1_i128 << (bits - 1));
-        match self.random.below(8) {
-            0 if signed => least.to_string(),
-            1 if signed => (-least - 1).to_string(),
+        let all = self.random.u64(..) >> (64 - bits);
+        let value = i128::from(all >> self.below(bits));
+        let min = -(1_i128 << (bits - 1));
+        match self.below(8) {
+            0 if signed => min.to_string(),
+            1 if signed => (-min - 1).to_string(),
             0 => ((1_i128 << bits) - 1).to_string(),
-            _ if signed => (value + least).to_string(),
+            _ if signed => (value + min).to_string(),
             _ => value.to_string(),
         }
     }
 
     fn float(&mut self) -> String {
-        if self.is_odd() {
+        if self.is_irregular() {
             let odd = [
                 "1e999", "-1e999", "NaN", "01.5", "1.", ".5", "1e", "\"1.5\"", "1e+", "--1",
             ];
-            return self.random.one_of(&odd).to_owned();
+            return self.one_of(&odd).to_owned();
         }
-        let digits = self.random.next() >> self.random.below(64);
-        let sign = self.random.one_of(&["", "-"]);
-        match self.random.below(7) {
+        let digits = self.random.u64(..) >> self.below(64);
+        let sign = self.one_of(&["", "-"]);
+        match self.below(7) {
             0 => format!("{sign}{digits}"),
             1 => format!("{sign}0.{digits:05}"),
-            2 => format!(
-                "{sign}{}.{}",
-                self.random.below(100_000),
-                self.random.below(100_000)
-            ),
-            3 => format!(
-                "{sign}{}e{}",
-                self.random.below(1000),
-                self.random.below(30)
-            ),
-            4 => format!(
-                "{sign}{}.5E-{:03}",
-                self.random.below(1000),
-                self.random.below(60)
-            ),
+            2 => format!("{sign}{}.{}", self.below(100_000), self.below(100_000)),
+            3 => format!("{sign}{}e{}", self.below(1000), self.below(30)),
+            4 => format!("{sign}{}.5E-{:03}", self.below(1000), self.below(60)),
             5 => format!(
                 "{sign}{}{:019}.25e+1",
                 1 + (digits >> 33),
-                self.random.next() >> 1
+                self.random.u64(..) >> 1
             ),
             _ => self
-                .random
                 .one_of(&["0", "-0", "0.0", "-0.0e0", "1e-400", "16777217", "0.1"])
                 .to_owned(),
         }
     }
 
     fn date(&mut self) -> String {
-        if self.is_odd() {
+        if self.is_irregular() {
             let odd = [
                 "2026-02-29",
                 "2026-1-5",
@@ -242,7 +214,7 @@ impl Writer<'_> {
                 "2026/01/01",
                 "",
             ];
-            return self.random.one_of(&odd).to_owned();
+            return self.one_of(&odd).to_owned();
         }
         let known = [
             "2000-02-29",
@@ -252,17 +224,17 @@ impl Writer<'_> {
             "1999-12-31",
             "1900-03-01",
         ];
-        if self.random.once_in(3) {
-            return self.random.one_of(&known).to_owned();
+        if self.once_in(3) {
+            return self.one_of(&known).to_owned();
         }
-        // What nanoseconds since 1970 reach in 64 bits.
-        let year = 1678 + self.random.below(584);
-        let (month, day) = (1 + self.random.below(12), 1 + self.random.below(28));
+        // The years that 64 bits of nanoseconds since 1970 reach.
+        let year = 1678 + self.below(584);
+        let (month, day) = (1 + self.below(12), 1 + self.below(28));
         format!("{year:04}-{month:02}-{day:02}")
     }
 
     fn time(&mut self, unit: TimeUnit) -> String {
-        if self.is_odd() {
+        if self.is_irregular() {
             let odd = [
                 "00:00:00",
                 "24:00:00Z",
@@ -279,18 +251,14 @@ impl Writer<'_> {
                 "00:00:00.5Europe/Paris",
                 "0a:00:00Z",
             ];
-            return self.random.one_of(&odd).to_owned();
+            return self.one_of(&odd).to_owned();
         }
-        let (h, m, s) = (
-            self.random.below(24),
-            self.random.below(60),
-            self.random.below(60),
-        );
+        let (h, m, s) = (self.below(24), self.below(60), self.below(60));
         let digits = match unit {
-            TimeUnit::Second => self.random.below(2),
-            _ => self.random.below(10),
+            TimeUnit::Second => self.below(2),
+            _ => self.below(10),
         };
-        let fraction = format!("{:09}", self.random.below(1_000_000_000));
+        let fraction = format!("{:09}", self.below(1_000_000_000));
         match digits {
             0 => format!("{h:02}:{m:02}:{s:02}Z"),
             _ => format!("{h:02}:{m:02}:{s:02}.{}Z", &fraction[..digits]),
@@ -330,25 +298,25 @@ impl Writer<'_> {
             "\u{1}",
         ];
         line.push('"');
-        for _ in 0..self.random.below(5) {
-            line.push_str(self.random.one_of(&pieces));
+        for _ in 0..self.below(5) {
+            line.push_str(self.one_of(&pieces));
         }
-        if self.is_odd() {
-            line.push_str(self.random.one_of(&odd));
+        if self.is_irregular() {
+            line.push_str(self.one_of(&odd));
         }
         line.push('"');
     }
 
-    /// Any value.
+    /// Appends any JSON value.
     fn any(&mut self, line: &mut String, depth: usize) {
-        match self.random.below(if depth > 3 { 5 } else { 7 }) {
-            0 => line.push_str(self.random.one_of(&["true", "false", "null"])),
+        match self.below(if depth > 3 { 5 } else { 7 }) {
+            0 => line.push_str(self.one_of(&["true", "false", "null"])),
             1 => line.push_str(&self.integer(&DataType::Int32)),
             2 => line.push_str(&self.float()),
             3 | 4 => self.string(line),
             5 => {
                 line.push('[');
-                for n in 0..self.random.below(3) {
+                for n in 0..self.below(3) {
                     line.push_str(if n > 0 { ", " } else { "" });
                     self.any(line, depth + 1);
                 }
@@ -357,7 +325,7 @@ impl Writer<'_> {
             }
             _ => {
                 line.push('{');
-                for n in 0..self.random.below(3) {
+                for n in 0..self.below(3) {
                     line.push_str(if n > 0 { "," } else { " " });
                     self.string(line);
                     line.push_str(": ");
@@ -369,25 +337,25 @@ impl Writer<'_> {
     }
 }
 
-/// A line with a few bytes flipped, deleted, inserted or cut off; never with a newline.
-pub(crate) fn mutated(random: &mut Random, line: &str) -> Vec<u8> {
+/// Returns a line with a few bytes flipped, deleted, inserted or cut off, and without a newline.
+pub(crate) fn mutated(random: &mut Rng, line: &str) -> Vec<u8> {
     const LIKELY: &[u8] = b"\"\\{}[]:,.-+eE0123456789ntfu \t\r\xFF\xC3\xA9\x00";
     let mut bytes = line.as_bytes().to_vec();
-    for _ in 0..=random.below(3) {
+    for _ in 0..random.usize(1..=3) {
         if bytes.is_empty() {
             break;
         }
-        let at = random.below(bytes.len());
-        match random.below(5) {
-            0 => bytes[at] ^= 1 << random.below(8),
+        let at = random.usize(..bytes.len());
+        match random.usize(..5) {
+            0 => bytes[at] ^= 1 << random.usize(..8),
             1 => drop(bytes.remove(at)),
-            2 => bytes.insert(at, LIKELY[random.below(LIKELY.len())]),
-            3 => bytes[at] = LIKELY[random.below(LIKELY.len())],
-            _ if random.once_in(3) => bytes.truncate(at),
+            2 => bytes.insert(at, LIKELY[random.usize(..LIKELY.len())]),
+            3 => bytes[at] = LIKELY[random.usize(..LIKELY.len())],
+            _ if random.usize(..3) == 0 => bytes.truncate(at),
             _ => {
-                let end = bytes.len().min(at + random.below(20));
+                let end = bytes.len().min(at + random.usize(..20));
                 let copied = bytes[at..end].to_vec();
-                let to = random.below(bytes.len());
+                let to = random.usize(..bytes.len());
                 bytes.splice(to..to, copied);
             }
         }

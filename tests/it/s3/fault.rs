@@ -5,6 +5,7 @@
 //! breaks protocols.
 
 use super::operation::{Operation, Target};
+use fastrand::Rng;
 use std::{
     ops::RangeInclusive,
     sync::{Condvar, Mutex},
@@ -71,13 +72,8 @@ pub struct Fault {
 #[derive(Clone, Debug)]
 enum Strikes {
     Numbers(RangeInclusive<u64>),
-    Chance {
-        probability: f64,
-        random: SplitMix64,
-    },
-    Crash {
-        at: u64,
-    },
+    Chance { probability: f64, random: Rng },
+    Crash { at: u64 },
 }
 
 impl Fault {
@@ -115,7 +111,7 @@ impl Fault {
     pub fn chance(self, probability: f64, seed: u64) -> Fault {
         self.strikes(Strikes::Chance {
             probability,
-            random: SplitMix64(seed),
+            random: Rng::with_seed(seed),
         })
     }
 
@@ -168,7 +164,7 @@ impl Rule {
             Strikes::Chance {
                 probability,
                 random,
-            } => random.fraction() < *probability,
+            } => random.f64() < *probability,
             // Not `==`: an earlier rule may have taken the request with that very number.
             Strikes::Crash { at } => self.matched >= *at,
         }
@@ -230,23 +226,5 @@ impl Faults {
     pub fn record_strike(&self) {
         self.plan.lock().unwrap().strikes += 1;
         self.struck.notify_all();
-    }
-}
-
-/// The generator of Steele, Lea and Flood (2014): enough for choosing requests, and it draws the
-/// same numbers on every machine.
-#[derive(Clone, Debug)]
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    /// In `0.0..1.0`.
-    fn fraction(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^= mixed >> 31;
-        // The upper 53 bits are as many as an f64 holds exactly.
-        (mixed >> 11) as f64 / (1_u64 << 53) as f64
     }
 }

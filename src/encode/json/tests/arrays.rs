@@ -11,24 +11,23 @@ use arrow::array::{
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, Fields, Int32Type};
+use fastrand::Rng;
 
-/// xorshift64*, so that a failure can be had again.
-pub struct Random(u64);
+/// A generator of arrays; equal seeds give equal arrays.
+pub struct ArrayGenerator {
+    random: Rng,
+}
 
-impl Random {
+impl ArrayGenerator {
     pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+        Self {
+            random: Rng::with_seed(seed),
+        }
     }
 
-    pub fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
+    /// Returns a number below `end`.
     pub fn below(&mut self, end: usize) -> usize {
-        (self.next() >> 11) as usize % end
+        self.random.usize(..end)
     }
 
     fn pick<T: Clone>(&mut self, from: &[T]) -> T {
@@ -44,7 +43,7 @@ impl Random {
                 near * self.pick(&[1, -1])
             }
             1 => self.pick(&[0, -1, i64::MIN, i64::MAX, 9_007_199_254_740_993]),
-            _ => self.next() as i64 >> self.below(64),
+            _ => self.random.i64(..) >> self.below(64),
         }
     }
 
@@ -66,7 +65,7 @@ impl Random {
         match self.below(3) {
             0 => self.pick(&AWKWARD),
             1 => self.whole() as f64 / 1000.0,
-            _ => f64::from_bits(self.next()),
+            _ => f64::from_bits(self.random.u64(..)),
         }
     }
 
@@ -98,10 +97,10 @@ impl Random {
                 -62_167_219_200_000_000,
                 253_402_300_799_999_999,
             ]),
-            _ => (self.next() >> 10) as i64 - 62_000_000_000_000_000 / 10,
+            _ => (self.random.u64(..) >> 10) as i64 - 62_000_000_000_000_000 / 10,
         };
-        let spoilt = all_years && self.below(20) == 0;
-        let micros = if spoilt { self.whole() } else { micros };
+        let is_any = all_years && self.below(20) == 0;
+        let micros = if is_any { self.whole() } else { micros };
         match self.below(3) {
             0 => micros / 1_000_000 * 1_000_000,
             1 => micros / 1000 * 1000,
@@ -159,24 +158,24 @@ impl Random {
             4 => Arc::new(LargeStringArray::from(self.many(len, Self::text))),
             5 => Arc::new(StringViewArray::from_iter(self.many(len, Self::text))),
             6 => Arc::new(Int32Array::from(
-                self.many(len, |random| random.whole() as i32),
+                self.many(len, |generator| generator.whole() as i32),
             )),
             7 => Arc::new(Int64Array::from(self.many(len, Self::whole))),
             8 => Arc::new(Float64Array::from(self.many(len, Self::float))),
             9 => Arc::new(BooleanArray::from(
-                self.many(len, |random| random.below(2) == 0),
+                self.many(len, |generator| generator.below(2) == 0),
             )),
             10 => {
                 let all_years = self.below(2) == 0;
-                let values = self.many(len, |random| random.micros(all_years));
+                let values = self.many(len, |generator| generator.micros(all_years));
                 let zone = self.pick(&["UTC", "UTC", "+00:00", "+01:30"]);
                 Arc::new(TimestampMicrosecondArray::from(values).with_timezone(zone))
             }
             11 => Arc::new(TimestampMicrosecondArray::from(
-                self.many(len, |random| random.micros(true)),
+                self.many(len, |generator| generator.micros(true)),
             )),
             12 => {
-                let values = self.many(len, |random| random.micros(false) / 1000);
+                let values = self.many(len, |generator| generator.micros(false) / 1000);
                 Arc::new(TimestampMillisecondArray::from(values).with_timezone("UTC"))
             }
             13 => {
@@ -187,26 +186,26 @@ impl Random {
                 let all_years = self.below(2) == 0;
                 Arc::new(Date32Array::from(self.many(
                     len,
-                    |random| match random.below(20) {
-                        0 if all_years => random.next() as i32 >> random.below(32),
-                        _ => (random.micros(false) / 86_400_000_000) as i32,
+                    |generator| match generator.below(20) {
+                        0 if all_years => generator.random.i32(..) >> generator.below(32),
+                        _ => (generator.micros(false) / 86_400_000_000) as i32,
                     },
                 )))
             }
             15 => Arc::new(Date64Array::from(
-                self.many(len, |random| random.micros(false) / 1000),
+                self.many(len, |generator| generator.micros(false) / 1000),
             )),
             16 => {
-                let values = self.many(len, |random| i128::from(random.whole()));
+                let values = self.many(len, |generator| i128::from(generator.whole()));
                 let decimal = Decimal128Array::from(values).with_precision_and_scale(38, 5);
                 Arc::new(decimal.unwrap())
             }
             17 => {
-                let values = self.many(len, |random| random.text().into_bytes());
+                let values = self.many(len, |generator| generator.text().into_bytes());
                 Arc::new(BinaryArray::from_iter(values))
             }
             18 => {
-                let values = self.many(len, |random| random.next().to_le_bytes());
+                let values = self.many(len, |generator| generator.random.u64(..).to_le_bytes());
                 let binary =
                     FixedSizeBinaryArray::try_from_sparse_iter_with_size(values.into_iter(), 8);
                 Arc::new(binary.unwrap())
@@ -218,16 +217,18 @@ impl Random {
             }
             20 => match self.below(4) {
                 0 => Arc::new(Int8Array::from(
-                    self.many(len, |random| random.next() as i8),
+                    self.many(len, |generator| generator.random.i8(..)),
                 )),
-                1 => Arc::new(UInt64Array::from(self.many(len, Self::next))),
+                1 => Arc::new(UInt64Array::from(
+                    self.many(len, |generator| generator.random.u64(..)),
+                )),
                 2 => Arc::new(NullArray::new(len)),
                 _ => Arc::new(Float32Array::from(
-                    self.many(len, |random| random.float() as f32),
+                    self.many(len, |generator| generator.float() as f32),
                 )),
             },
             21 => {
-                let values = self.many(len, |random| random.below(86_400_000_000) as i64);
+                let values = self.many(len, |generator| generator.below(86_400_000_000) as i64);
                 Arc::new(Time64MicrosecondArray::from(values))
             }
             22 | 23 => {

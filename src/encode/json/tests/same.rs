@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, Int32Array, RecordBatch, StringArray};
 use arrow::json::writer::{LineDelimited, WriterBuilder};
 
-use super::arrays::Random;
+use super::arrays::ArrayGenerator;
 use crate::encode::json::{LineWriter, Text};
 
 fn of_arrow(batch: &RecordBatch) -> String {
@@ -47,10 +47,10 @@ fn check(batch: &RecordBatch, seed: u64) {
 fn random_batches_are_spelled_as_by_arrow() {
     let mut types = BTreeSet::new();
     for seed in 0..1500 {
-        let mut random = Random::new(seed);
-        let rows = random.below(40);
-        let columns: Vec<(String, ArrayRef)> = (0..random.below(6) + 1)
-            .map(|column| (format!("c{column}"), random.array(3, rows)))
+        let mut generator = ArrayGenerator::new(seed);
+        let rows = generator.below(40);
+        let columns: Vec<(String, ArrayRef)> = (0..generator.below(6) + 1)
+            .map(|column| (format!("c{column}"), generator.array(3, rows)))
             .collect();
         types.extend(columns.iter().map(|(_, array)| {
             let name = array.data_type().to_string();

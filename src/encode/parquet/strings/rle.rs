@@ -225,17 +225,13 @@ mod tests {
     /// Runs, alternations and their borders, whole and in pieces.
     #[test]
     fn what_is_put_is_read_back() {
-        let mut random = 7u64;
-        let mut next = |below: u64| {
-            random = random.wrapping_mul(6364136223846793005).wrapping_add(1);
-            (random >> 33) % below
-        };
+        let mut random = fastrand::Rng::with_seed(7);
         for width in 0..=20u8 {
             let mut values: Vec<u32> = Vec::new();
             while values.len() < 3000 {
-                let value = (next(1 << width)) as u32;
-                let longest = [1, 3, 20, 700][next(4) as usize];
-                values.extend(std::iter::repeat_n(value, 1 + next(longest) as usize));
+                let value = random.u32(..1 << width);
+                let max_run = [1, 3, 20, 700][random.usize(..4)];
+                values.extend(std::iter::repeat_n(value, random.usize(1..=max_run)));
             }
             let encode = |pieces: &mut dyn Iterator<Item = &[u32]>| {
                 let (mut hybrid, mut out) = (Hybrid::new(width), Vec::new());

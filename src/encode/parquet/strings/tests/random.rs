@@ -1,23 +1,23 @@
-//! Any rows with any properties, from a generator that says the same everywhere.
+//! Compares the files of random rows with random writer properties.
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, ListArray, RecordBatch, StringBuilder, StructArray};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+use fastrand::Rng;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 
 use super::{all_compressions, compare};
 
-struct Random(u64);
+/// A generator of record batches and writer properties.
+struct Generator {
+    random: Rng,
+}
 
-impl Random {
+impl Generator {
     fn below(&mut self, end: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6364136223846793005)
-            .wrapping_add(1442695040888963407);
-        ((self.0 >> 33) as usize) % end
+        self.random.usize(..end)
     }
 
     fn pick<T: Copy>(&mut self, of: &[T]) -> T {
@@ -26,7 +26,7 @@ impl Random {
 
     fn nulls(&mut self, rows: usize) -> Option<NullBuffer> {
         let one_in = self.pick(&[0, 1, 2, 3, 50, usize::MAX]);
-        let valid = |random: &mut Self| one_in == usize::MAX || random.below(one_in) > 0;
+        let valid = |generator: &mut Self| one_in == usize::MAX || generator.below(one_in) > 0;
         (one_in > 0).then(|| (0..rows).map(|_| valid(self)).collect())
     }
 
@@ -137,16 +137,18 @@ fn nested_schema() -> SchemaRef {
 fn random_rows_and_properties() {
     let schema = nested_schema();
     for seed in 0..120 {
-        let mut random = Random(seed);
-        let properties = random.properties();
-        let rows = random.pick(&[1, 20, 200, 900]);
-        let groups = 1 + random.below(2);
+        let mut generator = Generator {
+            random: Rng::with_seed(seed),
+        };
+        let properties = generator.properties();
+        let rows = generator.pick(&[1, 20, 200, 900]);
+        let groups = 1 + generator.below(2);
         let groups = (0..groups).map(|_| {
-            let batches = 1 + random.below(4);
+            let batches = 1 + generator.below(4);
             let batches = (0..batches).map(|_| {
-                let batch = random.batch(&schema, rows);
-                let first = random.below(rows);
-                batch.slice(first, 1 + random.below(rows - first))
+                let batch = generator.batch(&schema, rows);
+                let first = generator.below(rows);
+                batch.slice(first, 1 + generator.below(rows - first))
             });
             batches.collect()
         });
