@@ -1,4 +1,4 @@
-//! Throughput of the decoder of JSON lines, in bytes of text: `cargo bench --bench decode`.
+//! Measures the decoder of JSON lines, in bytes of text: `cargo bench --bench decode`.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ fn list(element: DataType) -> DataType {
     DataType::List(Arc::new(Field::new("item", element, true)))
 }
 
-/// Web events; most of the objects in `properties` are missing in a row, as in real ones.
+/// Returns the schema of web events; most of the objects in `properties` are absent in a row.
 fn schema() -> SchemaRef {
     let text = |name: &str| Field::new(name, DataType::Utf8View, true);
     let of = |name: &str, data_type| Field::new(name, data_type, true);
@@ -76,13 +76,13 @@ fn schema() -> SchemaRef {
     ]))
 }
 
-/// The leaves that one table of page views may use.
-fn few_leaves() -> Vec<bool> {
+/// Returns the projection of a typical table of page views, one flag per leaf.
+fn projected_leaves() -> Vec<bool> {
     let used = [0, 3, 6, 7, 8, 10, 11];
     (0..32).map(|leaf| used.contains(&leaf)).collect()
 }
 
-/// The lines of [`ROWS`] events, and as many bad ones between them as `bad` says for each hundred.
+/// Returns the lines of [`ROWS`] events, with `bad` malformed lines per hundred between them.
 fn text(bad: usize) -> Vec<u8> {
     let mut random = Rng::with_seed(SEED);
     let mut text = String::new();
@@ -160,7 +160,7 @@ fn arrow_json(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// With as many bad lines for each hundred rows.
+/// Decodes text with this number of malformed lines per hundred rows.
 #[divan::bench(args = [0, 1])]
 fn ours(bencher: Bencher<'_, '_>, bad: usize) {
     measure(bencher, bad, None);
@@ -168,15 +168,15 @@ fn ours(bencher: Bencher<'_, '_>, bad: usize) {
 
 #[divan::bench]
 fn ours_few_leaves(bencher: Bencher<'_, '_>) {
-    measure(bencher, 0, Some(few_leaves()));
+    measure(bencher, 0, Some(projected_leaves()));
 }
 
-fn measure(bencher: Bencher<'_, '_>, bad: usize, wanted: Option<Vec<bool>>) {
+fn measure(bencher: Bencher<'_, '_>, bad: usize, leaves: Option<Vec<bool>>) {
     let (schema, text) = (schema(), text(bad));
     let lines = JsonLines::new(&text).expect("lines");
     let bencher = bencher.counter(BytesCount::of_slice(&text));
     bencher.bench(|| {
-        let decoded = lines.decode(&schema, ROWS, wanted.as_deref());
+        let decoded = lines.decode(&schema, ROWS, leaves.as_deref());
         let (rows, _) = decoded.expect("rows");
         assert_eq!(rows, ROWS);
     });

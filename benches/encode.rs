@@ -1,4 +1,4 @@
-//! Throughput of the encoders, in bytes of JSON text: `cargo bench --bench encode`.
+//! Measures the encoders, in bytes of JSON text: `cargo bench --bench encode`.
 
 mod common;
 
@@ -12,7 +12,7 @@ use divan::{Bencher, black_box};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// What a block of a file has, in bytes.
+/// The size of a block of a file, in bytes.
 const BLOCK: usize = 1 << 20;
 
 fn main() {
@@ -56,7 +56,7 @@ fn zlib(text: &[u8], level: u32) -> Vec<u8> {
     gzip.finish().expect("written to memory")
 }
 
-/// As a file does it: a text is given away when it is as long as a block.
+/// Encodes as a file does: the text is taken away when it has the size of a block.
 #[divan::bench(args = [8192, 512, 40])]
 fn text(bencher: Bencher, rows_a_batch: usize) {
     let whole = common::events(2);
@@ -89,8 +89,9 @@ fn text_by_arrow_json(bencher: Bencher) {
     let batches = common::events(2);
     let bytes = text_of(&batches).len();
     bencher.counter(BytesCount::new(bytes)).bench_local(|| {
-        let writer = WriterBuilder::new().with_explicit_nulls(false);
-        let mut writer = writer.build::<_, LineDelimited>(Vec::with_capacity(bytes));
+        let mut writer = WriterBuilder::new()
+            .with_explicit_nulls(false)
+            .build::<_, LineDelimited>(Vec::with_capacity(bytes));
         for batch in &batches {
             writer.write(batch).expect("text");
         }

@@ -1,4 +1,4 @@
-//! Web events like those of real exports, the same in every run: about 1.3 KB of JSON each.
+//! Web events like those of real exports, about 1.3 KB of JSON each; the same in every run.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::Field;
 use fastrand::Rng;
 
-/// Rows of one batch, as the engine gives them.
+/// The number of rows of a batch, as the engine produces them.
 pub const ROWS: usize = 8192;
 
 const WORDS: [&str; 24] = [
@@ -40,8 +40,8 @@ const WORDS: [&str; 24] = [
     "opinion",
 ];
 
-/// Two batches and more differ, but come from one small world of articles, agents and places, so
-/// that they are about as compressible as the real thing.
+/// Returns batches that differ, but share a small set of articles, agents and cities, so that they
+/// compress about as well as real events.
 pub fn events(batches: usize) -> Vec<RecordBatch> {
     let mut random = Rng::with_seed(0x2026_0115);
     (0..batches).map(|_| batch(&mut random)).collect()
@@ -66,7 +66,7 @@ fn uuid(random: &mut Rng) -> String {
     )
 }
 
-/// `count` words that depend on `seed` alone.
+/// Returns `count` words that depend on `seed` alone.
 fn words(seed: u64, count: u64, between: &str) -> String {
     let mut random = Rng::with_seed(seed);
     let words = (0..count).map(|_| WORDS[random.usize(..WORDS.len())]);
@@ -124,7 +124,7 @@ fn batch(random: &mut Rng) -> RecordBatch {
     let numbers =
         |random: &mut Rng, end| -> Vec<u64> { (0..ROWS).map(|_| skewed(random, end)).collect() };
     let (articles, agents) = (numbers(random, 20_000), numbers(random, 400));
-    let (places, providers) = (numbers(random, 3_000), numbers(random, 500));
+    let (cities, providers) = (numbers(random, 3_000), numbers(random, 500));
     let users: Vec<String> = (0..ROWS / 4).map(|_| uuid(random)).collect();
     let of = |seeds: &[u64], spell: &dyn Fn(u64) -> String| -> ArrayRef {
         Arc::new(StringArray::from_iter_values(
@@ -137,16 +137,15 @@ fn batch(random: &mut Rng) -> RecordBatch {
         ))
     };
     let sometimes = |random: &mut Rng, column: &ArrayRef, percent: u64| -> ArrayRef {
-        let text = column
+        let texts = column
             .as_any()
             .downcast_ref::<StringArray>()
-            .expect("strings");
-        let text = text
+            .expect("strings")
             .iter()
             .map(|text| text.filter(|_| random.u64(..100) < percent));
-        Arc::new(text.collect::<StringArray>())
+        Arc::new(texts.collect::<StringArray>())
     };
-    let referrers = of(&places, &|seed| {
+    let referrers = of(&cities, &|seed| {
         format!("https://www.google.com/{}", words(seed, 4, "-"))
     });
     let client = structure(vec![
@@ -160,13 +159,13 @@ fn batch(random: &mut Rng) -> RecordBatch {
     let geo = structure(vec![
         (
             "country",
-            of(&places, &|seed| {
+            of(&cities, &|seed| {
                 ["GB", "FR", "DE", "US"][seed as usize % 4].to_owned()
             }),
         ),
         (
             "city",
-            of(&places, &|seed| {
+            of(&cities, &|seed| {
                 format!(
                     "{} {}",
                     ["Zürich", "London", "São Paulo", "東京"][seed as usize % 4],
@@ -174,7 +173,7 @@ fn batch(random: &mut Rng) -> RecordBatch {
                 )
             }),
         ),
-        ("continent", of(&places, &|_| "Europe".to_owned())),
+        ("continent", of(&cities, &|_| "Europe".to_owned())),
     ]);
     let isp = structure(vec![
         (
@@ -228,7 +227,7 @@ fn batch(random: &mut Rng) -> RecordBatch {
         ),
     ]);
     let times = (0..ROWS as i64).map(|row| 1_768_435_200_000_000 + row * 10_546_131);
-    let user = |row: usize| users[(articles[row] + places[row]) as usize % users.len()].clone();
+    let user = |row: usize| users[(articles[row] + cities[row]) as usize % users.len()].clone();
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("event_id", ids(random)),
         (
@@ -262,7 +261,7 @@ fn batch(random: &mut Rng) -> RecordBatch {
     RecordBatch::try_from_iter(columns).expect("columns of one length")
 }
 
-/// Sorted ids below 5000, up to sixty of them.
+/// Returns a list of sorted ids for each row: fewer than sixty, each below 5000.
 fn segments(random: &mut Rng) -> ArrayRef {
     let lengths: Vec<usize> = (0..ROWS).map(|_| skewed(random, 60) as usize).collect();
     let mut numbers = Vec::new();

@@ -1,13 +1,13 @@
-//! The real program, killed again and again.
+//! Kills the real program many times, and checks the export.
 //!
 //! ```text
 //! cargo bench --profile dev --bench kill -- [KILLS [SEED]]
 //! ```
 //! Starts `dayport run` on an S3 server in this process and kills it with SIGKILL: at a random
-//! time, or at a random request, which then was applied without an answer or was not applied. The
-//! clock moves on, so new cycles become due; some runs replace a published cycle by changed rows.
-//! After every kill, readers see whole tables wherever nothing waits to be finished. In the end the
-//! program may finish, and everything has to be there, once. The exit code is 1 if it is not.
+//! time, or at a random request, which was applied without a response or was not applied. The clock
+//! advances, so that new cycles become due; some runs replace a published cycle by changed rows.
+//! After every kill, tables without pending work must be complete for readers. At the end the program
+//! runs to completion, and everything must be published exactly once. The exit code is 1 if it is not.
 
 mod raw;
 mod reader;
@@ -33,8 +33,8 @@ const PREFIX: &str = "org";
 /// The first published cycle.
 const FIRST_DAY: u32 = 5;
 
-/// A run that takes longer hangs.
-const LIMIT: Duration = Duration::from_secs(60);
+/// The timeout of a run.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
     // Cargo adds `--bench`.
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
     let kills = numbers.first().copied().unwrap_or(200);
     let seed = numbers.get(1).copied().unwrap_or(1);
 
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut test = Test::new(seed);
     test.first_publication();
     for _ in 0..kills {
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
         test.reruns,
         test.reader().commits(),
         test.violations,
-        begun.elapsed().as_secs()
+        started.elapsed().as_secs()
     );
     match test.violations {
         0 => ExitCode::SUCCESS,
@@ -74,8 +74,8 @@ struct Test {
     server: TestS3,
     raw: Raw,
     random: Rng,
-    /// How long a run takes that nobody kills.
-    usual: Duration,
+    /// The duration of the last undisturbed run.
+    run_time: Duration,
     landed: u64,
     reruns: u64,
     violations: u64,
@@ -89,7 +89,7 @@ impl Test {
             server,
             raw: Raw::new(FIRST_DAY),
             random: Rng::with_seed(seed),
-            usual: Duration::ZERO,
+            run_time: Duration::ZERO,
             landed: 0,
             reruns: 0,
             violations: 0,
@@ -126,14 +126,14 @@ impl Test {
         command.spawn().expect("start the program")
     }
 
-    /// Runs undisturbed what is due.
+    /// Runs the due cycles undisturbed.
     fn run(&mut self) {
-        let begun = Instant::now();
+        let started = Instant::now();
         let mut child = self.start(None);
         let status = child.wait().expect("wait for the program");
-        self.usual = begun.elapsed();
+        self.run_time = started.elapsed();
         if !status.success() {
-            self.complain(&[format!("an undisturbed run ended with {status}")]);
+            self.report(&[format!("an undisturbed run ended with {status}")]);
         }
     }
 
@@ -142,7 +142,7 @@ impl Test {
         self.check_readers();
     }
 
-    /// Starts a run of something, and kills it.
+    /// Starts a run of due cycles or a rerun, and kills it.
     fn kill_one(&mut self) {
         if self.random.u32(..100) < 30 {
             self.raw.next_day();
@@ -154,64 +154,66 @@ impl Test {
             day
         });
         let before = self.server.calls().len();
-        let way = self.random.usize(..4);
-        // A run of one cycle makes about 40 requests; a late one only lets the run end.
+        let kill_at = self.random.usize(..4);
+        // A run of one cycle makes about 40 requests; a higher number lets the run end.
         let request = self.random.u64(1..=50);
-        if way < 2 {
+        if kill_at < 2 {
             let failure = Failure::Silence;
-            let action = [Action::Before(failure), Action::After(failure)][way];
+            let action = [Action::Before(failure), Action::After(failure)][kill_at];
             self.server.inject(Fault::on(On::Any, action).nth(request));
         }
-        let begun = Instant::now();
+        let started = Instant::now();
         let mut child = self.start(rerun_of);
         let mut is_running = true;
-        if way < 2 {
+        if kill_at < 2 {
             while is_running && !self.server.wait_for_faults(1, Duration::from_millis(5)) {
-                is_running = child.try_wait().expect("ask for its status").is_none();
-                assert!(begun.elapsed() < LIMIT, "a run hangs");
+                is_running = child.try_wait().expect("get the status").is_none();
+                assert!(started.elapsed() < TIMEOUT, "a run hangs");
             }
         } else {
             let thousandths = self.random.u32(..1_000);
-            std::thread::sleep(self.usual * thousandths / 1_000);
-            is_running = child.try_wait().expect("ask for its status").is_none();
+            std::thread::sleep(self.run_time * thousandths / 1_000);
+            is_running = child.try_wait().expect("get the status").is_none();
         }
-        child.kill().expect("kill it");
-        child.wait().expect("wait for its end");
+        child.kill().expect("kill the program");
+        child.wait().expect("wait for the program");
         self.server.clear_faults();
         self.landed += u64::from(is_running);
         assert!(
-            way != 1 || !is_running || self.server.calls().len() > before,
-            "the request was seen"
+            kill_at != 1 || !is_running || self.server.calls().len() > before,
+            "no request was recorded"
         );
     }
 
-    /// What readers see now.
+    /// Checks what readers see now.
     fn check_readers(&mut self) {
         let problems = self.reader().problems(&self.raw, false);
-        self.complain(&problems);
+        self.report(&problems);
     }
 
-    /// Lets the program come to an end, and checks everything.
+    /// Runs the program to completion, and checks everything.
     fn finish(&mut self) {
         self.run();
         let problems = self.reader().problems(&self.raw, true);
-        self.complain(&problems);
+        self.report(&problems);
         let pending = self.reader().committed_uploads();
-        let left = self.server.uploads(BUCKET).into_iter();
-        let left: Vec<String> = left
+        let left: Vec<String> = self
+            .server
+            .uploads(BUCKET)
+            .into_iter()
             .filter(|(_, id)| pending.contains(id))
             .map(|(key, _)| format!("a committed upload of `{key}` is left"))
             .collect();
-        self.complain(&left);
+        self.report(&left);
 
         let settled = self.reader();
         self.run();
         if self.reader() != settled {
-            self.complain(&["a further run changed something".to_owned()]);
+            self.report(&["another run changed something".to_owned()]);
         }
     }
 
-    fn complain(&mut self, problems: &[String]) {
+    fn report(&mut self, problems: &[String]) {
         for problem in problems {
             eprintln!("violation: {problem}");
         }

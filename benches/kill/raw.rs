@@ -1,4 +1,4 @@
-//! Three small tables: their SQL, their raw files, and what belongs into each cycle.
+//! Three small tables: their SQL, their raw files, and the expected contents of each cycle.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -7,20 +7,21 @@ use chrono::{Days, NaiveDate};
 use fastrand::Rng;
 use tempfile::TempDir;
 
-/// Days are counted from here. Long ago, so that no staging is taken for an old one.
+/// The first day. It is years ago, so that files which were just staged are never older than the
+/// clock and removed as leftovers.
 const EPOCH: NaiveDate = NaiveDate::from_ymd_opt(2020, 1, 1).expect("a date");
 
-/// The id of a day's cycle.
+/// Returns the id of the cycle of a day.
 pub fn date(day: u32) -> String {
     (EPOCH + Days::new(day.into())).to_string()
 }
 
-/// Raw data and a clock.
+/// The raw data, and the clock.
 pub struct Raw {
     folder: TempDir,
     /// The last closed day.
     last_day: u32,
-    /// How often the rows of a day were changed.
+    /// The number of changes of the rows of each day.
     versions: BTreeMap<u32, u32>,
 }
 
@@ -71,7 +72,7 @@ impl Raw {
         self.last_day
     }
 
-    /// The clock: three in the morning after the last closed day.
+    /// Returns the clock: three in the morning after the last closed day.
     pub fn now(&self) -> String {
         format!("{}T03:00:00Z", date(self.last_day + 1))
     }
@@ -81,18 +82,18 @@ impl Raw {
         self.write(self.last_day);
     }
 
-    /// Gives other texts to a day's visits and clicks.
+    /// Changes the texts of the visits and clicks of a day.
     pub fn change(&mut self, day: u32) {
         *self.versions.entry(day).or_default() += 1;
         self.write(day);
     }
 
-    /// The version that a day's texts begin with.
+    /// Returns the version with which the texts of a day begin.
     pub fn version(&self, day: u32) -> u32 {
         self.versions.get(&day).copied().unwrap_or_default()
     }
 
-    /// The ids of a cycle.
+    /// Returns the expected ids of a cycle.
     pub fn ids(&self, table: &str, day: u32) -> BTreeSet<u64> {
         match table {
             "names" => (0..10 * names_files(day)).collect(),
@@ -100,7 +101,7 @@ impl Raw {
         }
     }
 
-    /// The partition of a visit: most are of the day, some are late. A change moves one of them.
+    /// Returns the partition of a visit: some visits are late, and a change moves one of them.
     pub fn partition(id: u64, version: u32) -> u64 {
         // Only visits are partitioned; names have small ids.
         let day = (id / 100).max(4);
@@ -133,12 +134,12 @@ impl Raw {
         if day != self.last_day {
             return;
         }
-        // Each file is more than a shard.
+        // Each file is larger than a shard.
         for file in 0..4 {
             let ids = 10 * file..10 * (file + 1);
             let lines: String = ids.map(|id| line(id, 5_000)).collect();
-            let lines = (file < names_files(day)).then_some(lines.as_str());
-            self.replace(&format!("names/{file}.json"), lines);
+            let content = (file < names_files(day)).then_some(lines.as_str());
+            self.replace(&format!("names/{file}.json"), content);
         }
     }
 

@@ -12,7 +12,7 @@ use crate::raw::{Raw, date};
 
 const TABLES: [&str; 3] = ["visits", "clicks", "names"];
 
-/// What lies in the destination at one moment.
+/// The objects of the destination at one moment.
 #[derive(PartialEq)]
 pub struct Reader {
     objects: BTreeMap<String, Bytes>,
@@ -23,7 +23,7 @@ impl Reader {
         Self { objects }
     }
 
-    /// The JSON objects below a folder.
+    /// Parses the JSON objects below a folder.
     fn json(&self, folder: &str) -> Vec<Value> {
         let objects = self.objects.iter();
         objects
@@ -36,12 +36,12 @@ impl Reader {
         self.json(&format!("_dayport/log/{table}/"))
     }
 
-    /// Log entries of all tables.
+    /// Counts the log entries of all tables.
     pub fn commits(&self) -> usize {
         TABLES.iter().map(|table| self.log(table).len()).sum()
     }
 
-    /// The ids of the uploads that the log names.
+    /// Returns the ids of the uploads that the log names.
     pub fn committed_uploads(&self) -> BTreeSet<String> {
         let entries = TABLES.iter().flat_map(|table| self.log(table));
         entries
@@ -51,7 +51,7 @@ impl Reader {
             .collect()
     }
 
-    /// Whether the newest entry of the log waits to be finished.
+    /// Returns true if the newest entry of the log is not finished.
     fn is_unfinished(&self, table: &str) -> bool {
         let log = self.log(table);
         let Some(newest) = log.last() else {
@@ -66,7 +66,7 @@ impl Reader {
         !self.objects.contains_key(&key)
     }
 
-    /// The newest manifest of each cycle; of the snapshot, of its newest cycle alone.
+    /// Returns the newest manifest of each cycle; for the snapshot, only of its newest cycle.
     fn current(&self, table: &str) -> BTreeMap<String, Value> {
         let mut newest: BTreeMap<String, Value> = BTreeMap::new();
         for manifest in self.json(&format!("manifests/{table}/")) {
@@ -83,7 +83,7 @@ impl Reader {
         newest
     }
 
-    /// What is wrong. Unless all is `finished`, tables with unfinished business are left out, and
+    /// Returns the problems. Unless the export is `finished`, tables with pending work are left out, and
     /// cycles may be missing.
     pub fn problems(&self, raw: &Raw, finished: bool) -> Vec<String> {
         let mut problems = Vec::new();
@@ -112,12 +112,12 @@ impl Reader {
         let current = self.current(table);
         let days = crate::FIRST_DAY..=raw.last_day();
         if finished {
-            let wanted: BTreeSet<String> = match table {
+            let expected: BTreeSet<String> = match table {
                 "names" => BTreeSet::from([date(raw.last_day())]),
                 _ => days.clone().map(date).collect(),
             };
             let published: BTreeSet<String> = current.keys().cloned().collect();
-            if published != wanted {
+            if published != expected {
                 problems.push(format!("{table}: published are {published:?}"));
             }
         }
@@ -142,7 +142,7 @@ impl Reader {
                 for (id, version) in rows(bytes) {
                     let folder = format!("/day={}/", Raw::partition(id, version));
                     if table == "visits" && !path.contains(&folder) {
-                        problems.push(format!("visit {id} lies in `{path}`"));
+                        problems.push(format!("visit {id} is in `{path}`"));
                     }
                     ids.push(id);
                     versions.insert(version);
@@ -160,7 +160,7 @@ impl Reader {
     }
 }
 
-/// Id and version of each row.
+/// Decodes id and version of each row.
 fn rows(bytes: &Bytes) -> Vec<(u64, u32)> {
     let lines = BufReader::new(MultiGzDecoder::new(bytes.as_ref())).lines();
     lines

@@ -181,8 +181,8 @@ const CLOCKS: [(&str, &str); 5] = [
     ),
 ];
 
-/// PENDING: what does not hold yet. The list is to be empty in the end; a line of it that holds by
-/// now is a failure, so that nobody forgets to remove it.
+/// PENDING: the violations that stand for now. A line that is no longer violated fails the test, so that
+/// it is removed; the list must be empty in the end.
 const PENDING: [&str; 19] = [
     "cli has a circle",
     "encode has a circle",
@@ -247,8 +247,11 @@ fn every_module_has_a_row_and_a_group() {
     let positions = positions();
     let rows: BTreeSet<&str> = positions.keys().map(String::as_str).collect();
     assert_eq!(modules, rows, "the rows of the table in src/lib.rs");
-    let grouped = GROUPS.iter().flat_map(|group| group.modules);
-    let grouped: Vec<&str> = grouped.copied().collect();
+    let grouped: Vec<&str> = GROUPS
+        .iter()
+        .flat_map(|group| group.modules)
+        .copied()
+        .collect();
     assert_eq!(modules, grouped.iter().copied().collect());
     assert_eq!(modules.len(), grouped.len(), "a module in two groups");
 }
@@ -291,8 +294,10 @@ fn the_map_is_true() {
         .map(|(library, _, comes_with_it)| (*library, comes_with_it.iter().copied().collect()))
         .collect();
     for (module, imports) in Graph::new(files).modules() {
-        let above = imports.keys().copied();
-        let above = above.filter(|import| positions.get(*import) < positions.get(module));
+        let above = imports
+            .keys()
+            .copied()
+            .filter(|import| positions.get(*import) < positions.get(module));
         edges.insert(module, above.collect());
     }
     for file in files {
@@ -302,11 +307,11 @@ fn the_map_is_true() {
         let of_module = edges.entry(file.module()).or_default();
         of_module.extend(named.map(|(library, ..)| *library));
     }
-    let expected = map::reduced(&edges);
+    let expected_columns = map::reduced(&edges);
     let wrong: Vec<String> = map::rows()
         .iter()
         .filter_map(|row| {
-            let expected = expected.get(row.module.as_str())?;
+            let expected = expected_columns.get(row.module.as_str())?;
             let is_true = row
                 .knows_of
                 .iter()
@@ -341,7 +346,7 @@ fn no_circle_between_files_of_a_module() {
     }
 }
 
-/// No file reaches further up than the module that it stands in.
+/// Paths leave at most one module: a file does not use `super::super`.
 #[test]
 fn no_path_leaves_two_modules() {
     let mut violations: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -381,7 +386,7 @@ fn words(code: &str) -> BTreeSet<&str> {
         .collect()
 }
 
-/// Only `env.rs` reads the clock, randomness and the environment.
+/// The clock, randomness and the environment are read by `env.rs` only.
 #[test]
 fn only_one_file_reads_the_surroundings() {
     let readings = [
@@ -393,8 +398,11 @@ fn only_one_file_reads_the_surroundings() {
     ];
     let reads = |file: &SourceFile| readings.iter().any(|reading| file.code.contains(reading));
     let files = source_files();
-    let readers = files.iter().filter(|file| reads(file));
-    let readers: Vec<&str> = readers.map(|file| file.name.as_str()).collect();
+    let readers: Vec<&str> = files
+        .iter()
+        .filter(|file| reads(file))
+        .map(|file| file.name.as_str())
+        .collect();
     assert_eq!(readers, ["env.rs"]);
 }
 

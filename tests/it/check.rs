@@ -1,4 +1,4 @@
-//! `dayport check`: findings, and nothing left behind.
+//! `dayport check`: reports findings and leaves nothing behind.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -6,25 +6,25 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::s3::{Action, Failure, Fault, Operation, Settings, TestS3};
-use crate::support::{BUCKET, Place, Ran, Sandbox, in_both_places};
+use crate::support::{BUCKET, CommandOutput, Sandbox, TestDestination, for_each_destination};
 use crate::world::{set_sites, world};
 
-in_both_places!(
-    a_place_that_will_do_is_left_as_it_was,
-    definitions_and_sources_are_found_wrong_all_at_once,
+for_each_destination!(
+    a_suitable_destination_is_left_unchanged,
+    all_wrong_definitions_and_sources_are_reported_at_once,
     late_and_malformed_sources_are_findings,
     leftovers_of_killed_checks_are_removed,
 );
 
-fn check(sandbox: &Sandbox, args: &[&str]) -> Ran {
-    let to = sandbox.place.url();
+fn check(sandbox: &Sandbox, args: &[&str]) -> CommandOutput {
+    let to = sandbox.destination.url();
     let fixed = ["check", "--from", "raw", "--to", &to];
     sandbox.dayport(&[&fixed, args].concat())
 }
 
-/// Name and verdict of each item.
-fn verdicts(ran: &Ran) -> Vec<String> {
-    let report = ran.report();
+/// Returns name and verdict of each item of the report.
+fn verdicts(output: &CommandOutput) -> Vec<String> {
+    let report = output.report();
     let items = report["items"].as_array().expect("items");
     let text = |value: &Value| value.as_str().expect("text").to_owned();
     items
@@ -33,8 +33,8 @@ fn verdicts(ran: &Ran) -> Vec<String> {
         .collect()
 }
 
-fn findings(ran: &Ran) -> Vec<Value> {
-    let report = ran.report();
+fn findings(output: &CommandOutput) -> Vec<Value> {
+    let report = output.report();
     let items = report["items"].as_array().expect("items").clone();
     items
         .into_iter()
@@ -42,7 +42,7 @@ fn findings(ran: &Ran) -> Vec<Value> {
         .collect()
 }
 
-/// As its owner should set it up.
+/// Gives the bucket the settings that its owner should choose.
 fn set_up(server: &TestS3) {
     let settings = Settings {
         public_access_blocked: true,
@@ -52,21 +52,21 @@ fn set_up(server: &TestS3) {
     server.set(BUCKET, settings);
 }
 
-fn ready(place: Place) -> Sandbox {
-    if let Place::S3(server) = &place {
+fn ready(destination: TestDestination) -> Sandbox {
+    if let TestDestination::S3(server) = &destination {
         set_up(server);
     }
-    let mut sandbox = world(place);
+    let mut sandbox = world(destination);
     sandbox.set_env("DAYPORT_RETRY_TIMEOUT", "1");
     sandbox
 }
 
 const JSON: [&str; 2] = ["--output", "json"];
 
-fn a_place_that_will_do_is_left_as_it_was(place: Place) {
-    let sandbox = ready(place);
-    let ran = check(&sandbox, &JSON).succeeded();
-    let is_s3 = matches!(sandbox.place, Place::S3(_));
+fn a_suitable_destination_is_left_unchanged(destination: TestDestination) {
+    let sandbox = ready(destination);
+    let output = check(&sandbox, &JSON).succeeded();
+    let is_s3 = matches!(sandbox.destination, TestDestination::S3(_));
     let both = ["definitions", "sites", "views"];
     let reach: &[&str] = if is_s3 {
         &["bucket", "region", "clock"]
@@ -82,44 +82,47 @@ fn a_place_that_will_do_is_left_as_it_was(place: Place) {
     };
     let all = [&both[..], reach, &calls, encryption, &more, settings].concat();
     let fine: Vec<String> = all.iter().map(|name| format!("{name}: fine")).collect();
-    assert_eq!(verdicts(&ran), fine);
-    assert_eq!(sandbox.place.keys(), Vec::<String>::new());
-    if let Place::S3(server) = &sandbox.place {
+    assert_eq!(verdicts(&output), fine);
+    assert_eq!(sandbox.destination.keys(), Vec::<String>::new());
+    if let TestDestination::S3(server) = &sandbox.destination {
         assert_eq!(server.uploads(BUCKET), []);
         assert_eq!(server.count(Operation::CompleteMultipartUpload), 2);
     }
 
     sandbox.run(&["--date", "2026-01-16"]).succeeded();
-    let before = sandbox.place.contents();
-    check(&sandbox, &[]).succeeded().says("0 findings");
-    assert_eq!(sandbox.place.contents(), before);
+    let before = sandbox.destination.contents();
+    check(&sandbox, &[]).succeeded().stdout_has("0 findings");
+    assert_eq!(sandbox.destination.contents(), before);
 }
 
-fn definitions_and_sources_are_found_wrong_all_at_once(place: Place) {
-    let sandbox = ready(place);
+fn all_wrong_definitions_and_sources_are_reported_at_once(destination: TestDestination) {
+    let sandbox = ready(destination);
     sandbox.write("sql/sites.sql", "COPY (SELECT nme FROM sites) TO 'sites'");
     sandbox.write("sql/views.sql", "COPY (SELECT idd FROM views) TO 'views'");
-    let ran = check(&sandbox, &[]).ended(1);
-    ran.says("sql/sites.sql:1: ")
-        .says("sql/views.sql:1: ")
-        .says("2 findings")
-        .says("put");
+    let output = check(&sandbox, &[]).exited_with(1);
+    output
+        .stdout_has("sql/sites.sql:1: ")
+        .stdout_has("sql/views.sql:1: ")
+        .stdout_has("2 findings")
+        .stdout_has("put");
 
     sandbox.write("sql/views.sql", "COPY (SELECT id FROM views) TO 'pages'");
     sandbox.write("sql/sources/more.sql", "CREATE EXTERNAL TABLE more (id");
-    let ran = check(&sandbox, &[]).ended(1);
-    ran.says("COPY goes TO 'pages'")
-        .says("sql/sources/more.sql:1")
-        .says("2 findings");
-    check(&sandbox, &["--jobs", "x"]).ended(2);
+    let output = check(&sandbox, &[]).exited_with(1);
+    output
+        .stdout_has("COPY goes TO 'pages'")
+        .stdout_has("sql/sources/more.sql:1")
+        .stdout_has("2 findings");
+    check(&sandbox, &["--jobs", "x"]).exited_with(2);
 }
 
-fn late_and_malformed_sources_are_findings(place: Place) {
-    let sandbox = ready(place);
+fn late_and_malformed_sources_are_findings(destination: TestDestination) {
+    let sandbox = ready(destination);
     sandbox.write("raw/sites/sites.json", "{\"id\":1}\n{\"id\":\"one\"}\n");
-    let ran = check(&sandbox, &[]).ended(1);
-    ran.says("1 of 2 lines do not fit the declaration")
-        .says("sites.json` line 2");
+    let output = check(&sandbox, &[]).exited_with(1);
+    output
+        .stdout_has("1 of 2 lines do not fit the declaration")
+        .stdout_has("sites.json` line 2");
     set_sites(&sandbox, 2);
     sandbox.write(
         "sql/sources/views.sql",
@@ -130,39 +133,39 @@ fn late_and_malformed_sources_are_findings(place: Place) {
     );
     check(&sandbox, &[])
         .succeeded()
-        .says("1 files, ")
-        .says(" for 2026-01-16");
+        .stdout_has("1 files, ")
+        .stdout_has(" for 2026-01-16");
     sandbox.remove("raw/views/date=2026-01-16/views.json");
     check(&sandbox, &[])
-        .ended(1)
-        .says("there is no file for 2026-01-16");
+        .exited_with(1)
+        .stdout_has("there is no file for 2026-01-16");
 }
 
-fn leftovers_of_killed_checks_are_removed(place: Place) {
-    let mut sandbox = ready(place);
+fn leftovers_of_killed_checks_are_removed(destination: TestDestination) {
+    let mut sandbox = ready(destination);
     let object = "_dayport/check/20260117T030000Z-0123456789ab";
     let foreign = "_dayport/check/readme";
     for key in [object, &format!("{object}-multipart"), foreign] {
-        sandbox.place.put(key, "dayport check");
+        sandbox.destination.put(key, "dayport check");
     }
     sandbox.set_clock("2026-01-17T03:59:00Z");
     check(&sandbox, &[]).succeeded();
-    assert_eq!(sandbox.place.keys().len(), 3);
+    assert_eq!(sandbox.destination.keys().len(), 3);
     sandbox.set_clock("2026-01-17T04:01:00Z");
     check(&sandbox, &[])
         .succeeded()
-        .says("2 of checks that were killed: removed");
-    assert_eq!(sandbox.place.keys(), [foreign]);
+        .stdout_has("2 of checks that were killed: removed");
+    assert_eq!(sandbox.destination.keys(), [foreign]);
 }
 
-/// Ctrl-C while its object is there.
+/// Interrupts the check while its probe object exists.
 #[test]
 fn an_interrupted_check_leaves_nothing_behind() {
-    let sandbox = ready(Place::s3());
-    let server = sandbox.place.server();
+    let sandbox = ready(TestDestination::s3());
+    let server = sandbox.destination.server();
     let silent = Action::Before(Failure::Silence);
     server.inject(Fault::on(Operation::GetObject, silent));
-    let to = sandbox.place.url();
+    let to = sandbox.destination.url();
     let child = sandbox
         .command(&["check", "--from", "raw", "--to", &to])
         .stdout(Stdio::piped())
@@ -171,9 +174,9 @@ fn an_interrupted_check_leaves_nothing_behind() {
         .expect("start dayport");
     assert!(
         server.wait_for_faults(1, Duration::from_secs(120)),
-        "nothing is read back"
+        "the probe object is not read back"
     );
-    assert_eq!(sandbox.place.keys().len(), 1);
+    assert_eq!(sandbox.destination.keys().len(), 1);
     let id = child.id().to_string();
     let interrupted = Command::new("kill").args(["-TERM", &id]).status();
     assert!(interrupted.expect("run kill").success());
@@ -183,13 +186,13 @@ fn an_interrupted_check_leaves_nothing_behind() {
     assert_eq!(output.status.code(), Some(75), "{stdout}{stderr}");
     assert!(stdout.contains("not tried: interrupted"), "{stdout}");
     assert!(stderr.contains("taken away"), "{stderr}");
-    assert_eq!(sandbox.place.keys(), Vec::<String>::new());
+    assert_eq!(sandbox.destination.keys(), Vec::<String>::new());
     assert_eq!(server.count(Operation::CreateMultipartUpload), 0);
 }
 
-/// With any one right denied, the check names its action and the statement that grants it.
+/// Denies one action at a time: the check names it and the policy statement that grants it.
 #[test]
-fn a_missing_right_is_named_with_its_statement() {
+fn a_missing_permission_is_named_with_its_statement() {
     for (operation, action, sid) in [
         (Operation::ListObjects, "s3:ListBucket", "DayportList"),
         (Operation::DeleteObjects, "s3:DeleteObject", "DayportRemove"),
@@ -206,49 +209,54 @@ fn a_missing_right_is_named_with_its_statement() {
         ),
         (Operation::GetObject, "s3:GetObject", "DayportRead"),
     ] {
-        let sandbox = ready(Place::s3());
-        let server = sandbox.place.server();
+        let sandbox = ready(TestDestination::s3());
+        let server = sandbox.destination.server();
         server.inject(Fault::on(operation, Action::Before(Failure::AccessDenied)));
-        let ran = check(&sandbox, &JSON).ended(1);
-        let findings = findings(&ran);
-        assert!(!findings.is_empty(), "{ran}");
+        let output = check(&sandbox, &JSON).exited_with(1);
+        let findings = findings(&output);
+        assert!(!findings.is_empty(), "{output}");
         for finding in &findings {
             assert_eq!(finding["permission"], action, "{finding}");
             let policy = finding["policy"].as_str().expect("a statement");
             assert!(policy.contains(sid) && policy.contains(action), "{policy}");
         }
-        assert_eq!(sandbox.place.keys(), Vec::<String>::new(), "{operation:?}");
+        assert_eq!(
+            sandbox.destination.keys(),
+            Vec::<String>::new(),
+            "{operation:?}"
+        );
         assert_eq!(server.uploads(BUCKET), [], "{operation:?}");
     }
 }
 
 #[test]
 fn a_store_that_ignores_conditions_is_refused() {
-    let sandbox = ready(Place::s3());
+    let sandbox = ready(TestDestination::s3());
     let settings = Settings {
         ignores_conditions: true,
         public_access_blocked: true,
         aborts_uploads: Some((String::new(), 7)),
         ..Settings::default()
     };
-    sandbox.place.server().set(BUCKET, settings);
-    let ran = check(&sandbox, &JSON).ended(1);
-    let findings = findings(&ran);
-    assert_eq!(findings.len(), 1, "{ran}");
+    sandbox.destination.server().set(BUCKET, settings);
+    let output = check(&sandbox, &JSON).exited_with(1);
+    let findings = findings(&output);
+    assert_eq!(findings.len(), 1, "{output}");
     assert_eq!(findings[0]["name"], "create-if-absent");
-    assert_eq!(sandbox.place.keys(), Vec::<String>::new());
+    assert_eq!(sandbox.destination.keys(), Vec::<String>::new());
 }
 
 #[test]
-fn the_settings_of_the_bucket_are_judged() {
-    let sandbox = ready(Place::s3());
-    let server = sandbox.place.server();
+fn the_settings_of_the_bucket_are_checked() {
+    let sandbox = ready(TestDestination::s3());
+    let server = sandbox.destination.server();
     server.set(BUCKET, Settings::default());
-    let ran = check(&sandbox, &[]).ended(1);
-    ran.says("public access is not blocked")
-        .says("no rule removes the unfinished uploads")
-        .says("\"DaysAfterInitiation\":7")
-        .says("2 findings");
+    let output = check(&sandbox, &[]).exited_with(1);
+    output
+        .stdout_has("public access is not blocked")
+        .stdout_has("no rule removes the unfinished uploads")
+        .stdout_has("\"DaysAfterInitiation\":7")
+        .stdout_has("2 findings");
 
     let settings = Settings {
         public_access_blocked: true,
@@ -257,14 +265,15 @@ fn the_settings_of_the_bucket_are_judged() {
         expires: Some("acme/dayport/manifests/".to_owned()),
         ..Settings::default()
     };
-    sandbox.place.server().set(BUCKET, settings);
-    let ran = check(&sandbox, &[]).ended(1);
-    ran.says("on: replaced files stay as old versions")
-        .says("removed after 1 day")
-        .says("`acme/dayport/manifests/` expires, by old")
-        .says("2 findings");
+    sandbox.destination.server().set(BUCKET, settings);
+    let output = check(&sandbox, &[]).exited_with(1);
+    output
+        .stdout_has("on: replaced files stay as old versions")
+        .stdout_has("removed after 1 day")
+        .stdout_has("`acme/dayport/manifests/` expires, by old")
+        .stdout_has("2 findings");
 
-    // Rights that a run does not need are not asked for.
+    // Permissions that a run does not need are not required.
     for operation in [
         Operation::HeadBucket,
         Operation::GetPublicAccessBlock,
@@ -272,34 +281,38 @@ fn the_settings_of_the_bucket_are_judged() {
         Operation::GetBucketLifecycle,
     ] {
         let denied = Fault::on(operation, Action::Before(Failure::AccessDenied));
-        sandbox.place.server().inject(denied);
+        sandbox.destination.server().inject(denied);
     }
-    let ran = check(&sandbox, &[]).ended(0);
-    ran.says("s3:GetLifecycleConfiguration is not allowed; a run does not need it")
-        .says("4 could not be seen");
+    let output = check(&sandbox, &[]).exited_with(0);
+    output
+        .stdout_has("s3:GetLifecycleConfiguration is not allowed; a run does not need it")
+        .stdout_has("4 could not be seen");
 }
 
 #[test]
-fn encryption_region_and_bucket_are_held_against_the_arguments() {
-    let mut sandbox = ready(Place::s3());
+fn encryption_region_and_bucket_are_checked_against_the_arguments() {
+    let mut sandbox = ready(TestDestination::s3());
     check(&sandbox, &["--sse", "aes256"])
         .succeeded()
-        .says("AES256");
+        .stdout_has("AES256");
     let key = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd";
     let kms = ["--sse", "kms", "--sse-kms-key", key];
     check(&sandbox, &kms)
         .succeeded()
-        .says("aws:kms with arn:aws:kms");
+        .stdout_has("aws:kms with arn:aws:kms");
 
     let to = ["check", "--from", "raw", "--to", "s3://nowhere/x/"];
     sandbox
         .dayport(&to)
-        .ended(1)
-        .says("there is no bucket `nowhere`");
+        .exited_with(1)
+        .stdout_has("there is no bucket `nowhere`");
     sandbox.set_env("AWS_REGION", "us-east-2");
-    let ran = check(&sandbox, &[]).ended(1);
-    ran.says("is in eu-west-1, not in us-east-2")
-        .says("set AWS_REGION=eu-west-1");
+    let output = check(&sandbox, &[]).exited_with(1);
+    output
+        .stdout_has("is in eu-west-1, not in us-east-2")
+        .stdout_has("set AWS_REGION=eu-west-1");
     sandbox.set_env("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
-    check(&sandbox, &[]).ended(1).says("does not answer");
+    check(&sandbox, &[])
+        .exited_with(1)
+        .stdout_has("does not answer");
 }

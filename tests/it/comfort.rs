@@ -1,21 +1,24 @@
-//! Completions, the manual, and an interrupted run.
+//! Shell completions, manual pages, closed pipes, and an interrupted run.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::s3::{Action, Failure, Fault, Operation};
-use crate::support::{BUCKET, Place, Sandbox};
+use crate::support::{BUCKET, Sandbox, TestDestination};
 use crate::world::world;
 
 #[test]
 fn shells_complete_every_command() {
-    let sandbox = Sandbox::empty(Place::local());
+    let sandbox = Sandbox::empty(TestDestination::local());
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let ran = sandbox.dayport(&["completions", shell]).succeeded();
-        ran.says("rerun").says("max-shrink").says("external-id");
+        let output = sandbox.dayport(&["completions", shell]).succeeded();
+        output
+            .stdout_has("rerun")
+            .stdout_has("max-shrink")
+            .stdout_has("external-id");
     }
-    sandbox.dayport(&["completions", "tcsh"]).ended(2);
-    // Bash itself takes it.
+    sandbox.dayport(&["completions", "tcsh"]).exited_with(2);
+    // Bash itself parses the script.
     let script = sandbox.dayport(&["completions", "bash"]).stdout;
     sandbox.write("completions", script);
     let checked = Command::new("bash")
@@ -27,8 +30,11 @@ fn shells_complete_every_command() {
 
 #[test]
 fn the_manual_has_a_page_for_each_command() {
-    let sandbox = Sandbox::empty(Place::local());
-    sandbox.dayport(&["man"]).succeeded().says(".TH dayport 1");
+    let sandbox = Sandbox::empty(TestDestination::local());
+    sandbox
+        .dayport(&["man"])
+        .succeeded()
+        .stdout_has(".TH dayport 1");
     sandbox.dayport(&["man", "--dir", "."]).succeeded();
     for (page, text) in [
         ("dayport", "dayport\\-serve(1)"),
@@ -40,16 +46,18 @@ fn the_manual_has_a_page_for_each_command() {
         let page = std::fs::read_to_string(file).expect("a page");
         assert!(page.contains(text), "no `{text}` in\n{page}");
     }
-    sandbox.dayport(&["man", "--dir", "not/there"]).ended(2);
+    sandbox
+        .dayport(&["man", "--dir", "not/there"])
+        .exited_with(2);
 }
 
-/// A reader that has seen enough is no failure.
+/// A reader that closes its end of the pipe early is no failure.
 #[test]
 fn a_closed_pipe_is_no_failure() {
-    let sandbox = world(Place::local());
+    let sandbox = world(TestDestination::local());
     let day = ["--date", "2026-01-15"];
     sandbox.run(&day).succeeded();
-    let to = sandbox.place.url();
+    let to = sandbox.destination.url();
     let many = "SELECT * FROM range(1000000)";
     let query = |rest: &[&'static str]| [&["query", "--from", "raw"], rest].concat();
     for args in [
@@ -71,22 +79,22 @@ fn a_closed_pipe_is_no_failure() {
             .spawn()
             .and_then(Child::wait_with_output)
             .expect("an end");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(!said.contains("panicked"), "{args:?}: {said}");
-        assert!(!said.contains("error"), "{args:?}: {said}");
-        assert_eq!(output.status.code(), Some(0), "{args:?}: {said}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(!stderr.contains("panicked"), "{args:?}: {stderr}");
+        assert!(!stderr.contains("error"), "{args:?}: {stderr}");
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {stderr}");
     }
 }
 
-/// Ctrl-C while one table is staged and the other is published: the uploads are given up, and the
-/// report says what is there.
+/// Interrupts a run while one table is staged and the other is published: the uploads are aborted,
+/// and the report names what was published.
 #[test]
-fn an_interrupted_run_says_what_was_published() {
-    let sandbox = world(Place::s3());
-    let server = sandbox.place.server();
+fn an_interrupted_run_reports_what_was_published() {
+    let sandbox = world(TestDestination::s3());
+    let server = sandbox.destination.server();
     let silent = Fault::on(Operation::UploadPart, Action::Before(Failure::Silence));
     server.inject(silent.key("views"));
-    let to = sandbox.place.url();
+    let to = sandbox.destination.url();
     let args = [
         "run",
         "--from",
@@ -125,9 +133,12 @@ fn an_interrupted_run_says_what_was_published() {
         "{stderr}"
     );
     assert_eq!(server.uploads(BUCKET), []);
-    assert_eq!(sandbox.place.keys_below("data/views"), Vec::<String>::new());
     assert_eq!(
-        sandbox.place.keys_below("manifests"),
+        sandbox.destination.keys_below("data/views"),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        sandbox.destination.keys_below("manifests"),
         ["manifests/sites/2026-01-15.r0.json"]
     );
 }

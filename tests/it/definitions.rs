@@ -1,17 +1,19 @@
-//! Each `sql/*.sql` is a test by existing: it is planned, run on the fixtures and held against a
-//! snapshot of its schema, its partitions and some of its rows.
+//! Each `sql/*.sql` is tested without further code: it is planned, run on the fixtures, and compared
+//! with a snapshot of its schema, its partitions and some of its rows.
 
 use std::fmt::Write;
 use std::fs;
 
 use serde_json::Value;
 
-use crate::support::{Place, SECOND_DAY, Sandbox, check_published, repository, rows, sorted};
+use crate::support::{
+    SECOND_DAY, Sandbox, TestDestination, check_published, repository, rows, sorted,
+};
 
-/// How many rows stand in a snapshot.
+/// The number of first rows in a snapshot.
 const ROWS: usize = 3;
 
-/// The stems of the definitions, in order.
+/// Returns the file stems of the definitions, sorted.
 fn tables() -> Vec<String> {
     let files = fs::read_dir(repository().join("sql")).expect("the definitions");
     let paths = files.map(|file| file.expect("an entry").path());
@@ -29,23 +31,23 @@ fn tables() -> Vec<String> {
 }
 
 #[test]
-fn every_definition_yields_what_it_did() {
-    let sandbox = Sandbox::fixtures(Place::local());
-    // Two days, so that an event type which is absent on one of them is seen as well.
+fn every_definition_yields_its_snapshot() {
+    let sandbox = Sandbox::fixtures(TestDestination::local());
+    // Two days, because some event type is absent on one of them.
     let days = ["--since", SECOND_DAY, "--through", "2026-01-16"];
     sandbox.run(&days).succeeded();
-    let published = check_published(&sandbox.place);
+    let published = check_published(&sandbox.destination);
     assert!(published.keys().eq(tables().iter()));
 
     insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true, snapshot_path => "definitions" }, {
         for (table, manifests) in &published {
-            let text = described(manifests, sorted(rows(&sandbox.place, table)));
+            let text = described(manifests, sorted(rows(&sandbox.destination, table)));
             insta::assert_snapshot!(table.as_str(), text);
         }
     });
 }
 
-/// Schema, rows of each file, and some rows.
+/// Formats the schema, the number of rows of each file, and some rows.
 fn described(manifests: &[Value], rows: Vec<Value>) -> String {
     let mut text = String::new();
     let newest = manifests.last().expect("a manifest");
@@ -63,7 +65,7 @@ fn described(manifests: &[Value], rows: Vec<Value>) -> String {
         }
     }
     text.push('\n');
-    // The last ones too: where ids are random, the order means nothing.
+    // The last row too: random ids make the first rows arbitrary.
     let count = rows.len();
     let shown = rows
         .iter()
@@ -75,7 +77,7 @@ fn described(manifests: &[Value], rows: Vec<Value>) -> String {
     text
 }
 
-/// `name type`, the types of nested columns in brackets.
+/// Formats a column as `name type`, with the types of nested columns in brackets.
 fn column_text(column: &Value) -> String {
     let name = column["name"].as_str().expect("a name");
     let required = if column["nullable"] == true {
@@ -93,15 +95,19 @@ fn type_text(kind: &Value) -> String {
     if kind["list"].is_object() {
         return format!("{}[]", type_text(&kind["list"]["type"]));
     }
-    let fields = kind["struct"].as_array().expect("a list of fields").iter();
-    let fields: Vec<String> = fields.map(column_text).collect();
+    let fields: Vec<String> = kind["struct"]
+        .as_array()
+        .expect("a list of fields")
+        .iter()
+        .map(column_text)
+        .collect();
     format!("struct<{}>", fields.join(", "))
 }
 
-/// A file is all it takes to add a table.
+/// Adds a table by adding a file.
 #[test]
 fn a_new_file_is_a_new_table() {
-    let sandbox = Sandbox::fixtures(Place::local());
+    let sandbox = Sandbox::fixtures(TestDestination::local());
     sandbox.write(
         "sql/linkclick_events.sql",
         "-- Links that were followed.
@@ -114,7 +120,7 @@ fn a_new_file_is_a_new_table() {
          ) TO 'linkclick_events' PARTITIONED BY (year, month, day)",
     );
     sandbox.run(&["--date", SECOND_DAY]).succeeded();
-    let published = check_published(&sandbox.place);
+    let published = check_published(&sandbox.destination);
     assert_eq!(published.len(), tables().len() + 1);
     let manifest = &published["linkclick_events"][0];
     assert_eq!(manifest["rows"], 93);

@@ -1,12 +1,14 @@
-//! Faults on the wire between the real S3 client and a real endpoint.
+//! Faults between the real S3 client and a real endpoint.
 
 use std::time::Duration;
 
 use dayport::run::Outcome;
 
 use crate::crash::Model;
-use crate::crash::truth::Seen;
-use crate::crash::world::{Ask, DAY, Place, Ran, Row, Site, Table, World, visit};
+use crate::crash::truth::{StorageContents, assert_whole};
+use crate::crash::world::{
+    DAY, FinishedRun, Row, Storage, StorageFactory, Table, World, visit, visits,
+};
 use crate::s3::{Action, Failure, Fault, On, Operation};
 
 const LOG: &str = "_dayport/log/";
@@ -17,162 +19,163 @@ fn rows(text: &str) -> Vec<Vec<Row>> {
     vec![rows.collect()]
 }
 
-fn visits() -> Ask {
-    Ask::new(Table::Visits, DAY)
-}
-
-/// A bucket, and rows to publish.
-struct Scene {
-    site: Site,
+/// A bucket, and a world with rows to publish.
+struct FaultTest {
+    factory: StorageFactory,
     world: World,
-    place: Place,
+    storage: Storage,
     model: Model,
 }
 
-impl Scene {
+impl FaultTest {
     async fn new() -> Self {
-        let site = Site::s3();
-        let place = site.place();
+        let factory = StorageFactory::s3();
+        let storage = factory.create();
         let world = World::new().await;
         let mut model = Model::default();
         world.set(Table::Visits, &rows("a"));
         model.set(Table::Visits, &rows("a"));
         Self {
-            site,
+            factory,
             world,
-            place,
+            storage,
             model,
         }
     }
 
-    /// A run under a fault, which ends with the run.
-    async fn run(&self, fault: Fault) -> Ran {
-        self.site.server().inject(fault);
-        let ran = self.world.run(self.place.destination(), &visits()).await;
-        assert!(self.site.server().faults_struck() > 0, "the fault struck");
-        self.site.server().clear_faults();
-        ran
+    /// Runs with a fault, which is removed after the run.
+    async fn run(&self, fault: Fault) -> FinishedRun {
+        self.factory.server().inject(fault);
+        let finished = self
+            .world
+            .run(self.storage.destination(), &visits(DAY))
+            .await;
+        assert!(
+            self.factory.server().faults_triggered() > 0,
+            "the fault was not triggered"
+        );
+        self.factory.server().clear_faults();
+        finished
     }
 
-    /// Nothing is left to be done: one entry, one manifest, every row once.
-    fn assert_published_by(&mut self, ran: &Ran) {
-        assert_eq!(ran.failures(), Vec::<String>::new());
-        assert!(matches!(ran.outcome(), Outcome::Published { .. }));
-        self.model.publish(&visits());
-        self.assert_whole();
-        let seen = Seen::of(&self.place);
-        assert_eq!(seen.log(Table::Visits).len(), 1);
-        assert_eq!(seen.staged(), Vec::<&str>::new());
+    /// Asserts that the run has finished its publication: one entry, one manifest, every row once.
+    fn assert_published_by(&mut self, finished: &FinishedRun) {
+        assert_eq!(finished.failures(), Vec::<String>::new());
+        assert!(matches!(finished.outcome(), Outcome::Published { .. }));
+        self.model.publish(&visits(DAY));
+        assert_whole(&self.storage, &self.model.truth);
+        let contents = StorageContents::of(&self.storage);
+        assert_eq!(contents.log(Table::Visits).len(), 1);
+        assert_eq!(contents.staged(), Vec::<&str>::new());
     }
 
-    fn assert_whole(&self) {
-        let problems = Seen::of(&self.place).problems(&self.model.truth);
-        assert!(problems.is_empty(), "{}", problems.join("\n"));
-    }
-
-    /// It failed in a way that the next run makes good; returns its complaint.
-    async fn assert_next_run_publishes(&mut self, ran: &Ran) -> String {
-        assert_eq!(ran.exit_code(), 75, "{:?}", ran.failures());
-        self.world.succeed(&self.place, &visits()).await;
-        self.model.publish(&visits());
-        self.assert_whole();
-        ran.failures().remove(0)
+    /// Asserts that the run failed and the next run publishes; returns the error message.
+    async fn assert_next_run_publishes(&mut self, finished: &FinishedRun) -> String {
+        assert_eq!(finished.exit_code(), 75, "{:?}", finished.failures());
+        self.world.succeed(&self.storage, &visits(DAY)).await;
+        self.model.publish(&visits(DAY));
+        assert_whole(&self.storage, &self.model.truth);
+        finished.failures().remove(0)
     }
 }
 
-/// The client tries again, is told that the object exists, and reports `AlreadyExists`.
+/// The client retries, gets the response that the object exists, and returns `AlreadyExists`.
 #[tokio::test]
-async fn a_commit_whose_answer_is_lost_is_our_own() {
+async fn a_commit_whose_response_is_lost_is_recognised() {
     for failure in [Failure::SlowDown, Failure::Hangup] {
-        let mut scene = Scene::new().await;
+        let mut test = FaultTest::new().await;
         let lost = Fault::on(Operation::PutObject, Action::After(failure));
-        let ran = scene.run(lost.key(LOG).nth(1)).await;
-        scene.assert_published_by(&ran);
+        let finished = test.run(lost.key(LOG).nth(1)).await;
+        test.assert_published_by(&finished);
     }
 }
 
-/// The client does not try again: `Generic`, although the entry is stored.
+/// The client does not retry, and returns `Generic` although the entry is stored.
 #[tokio::test]
 async fn a_commit_whose_connection_is_reset_may_be_stored() {
-    let mut scene = Scene::new().await;
+    let mut test = FaultTest::new().await;
     let reset = Fault::on(Operation::PutObject, Action::After(Failure::Reset));
-    let ran = scene.run(reset.key(LOG).nth(1)).await;
-    scene.assert_published_by(&ran);
+    let finished = test.run(reset.key(LOG).nth(1)).await;
+    test.assert_published_by(&finished);
 }
 
-/// ... and if it is not stored, nobody can tell whether it will be: the uploads must stay.
+/// The client returns `Generic`, and the entry is not stored but may arrive later: the uploads must
+/// stay.
 #[tokio::test]
 async fn a_commit_that_does_not_arrive_publishes_nothing() {
-    let mut scene = Scene::new().await;
+    let mut test = FaultTest::new().await;
     let reset = Fault::on(Operation::PutObject, Action::Before(Failure::Reset));
-    let ran = scene.run(reset.key(LOG).nth(1)).await;
-    assert!(Seen::of(&scene.place).published().is_empty());
-    let uploads = scene.place.uploads().len();
+    let finished = test.run(reset.key(LOG).nth(1)).await;
+    assert!(StorageContents::of(&test.storage).published().is_empty());
+    let uploads = test.storage.uploads().len();
     assert_eq!(uploads, 3, "an entry that arrives late would need them");
-    let complaint = scene.assert_next_run_publishes(&ran).await;
+    let complaint = test.assert_next_run_publishes(&finished).await;
     assert!(complaint.contains("whether the cycle is committed is not known"));
 }
 
-/// `409` is reported as `AlreadyExists` too, but nothing is stored.
+/// The client returns `AlreadyExists` for `409` too, but nothing is stored.
 #[tokio::test]
-async fn a_commit_that_conflicts_in_passing_is_tried_again() {
-    let mut scene = Scene::new().await;
+async fn a_commit_with_a_transient_conflict_is_retried() {
+    let mut test = FaultTest::new().await;
     let conflict = Fault::on(Operation::PutObject, Action::Before(Failure::Conflict));
-    let ran = scene.run(conflict.key(LOG).first(2)).await;
-    scene.assert_published_by(&ran);
+    let finished = test.run(conflict.key(LOG).first(2)).await;
+    test.assert_published_by(&finished);
 }
 
 #[tokio::test]
-async fn a_manifest_whose_answer_is_lost_is_our_own() {
+async fn a_manifest_whose_response_is_lost_is_recognised() {
     for failure in [Failure::SlowDown, Failure::Hangup, Failure::Reset] {
-        let mut scene = Scene::new().await;
+        let mut test = FaultTest::new().await;
         let lost = Fault::on(Operation::PutObject, Action::After(failure));
-        let ran = scene.run(lost.key(MANIFESTS).nth(1)).await;
-        scene.assert_published_by(&ran);
+        let finished = test.run(lost.key(MANIFESTS).nth(1)).await;
+        test.assert_published_by(&finished);
     }
 }
 
 #[tokio::test]
 async fn a_manifest_that_conflicts_is_written_by_the_next_run() {
-    let mut scene = Scene::new().await;
+    let mut test = FaultTest::new().await;
     let conflict = Fault::on(Operation::PutObject, Action::Before(Failure::Conflict));
-    let ran = scene.run(conflict.key(MANIFESTS).nth(1)).await;
-    scene.assert_next_run_publishes(&ran).await;
-    assert_eq!(Seen::of(&scene.place).log(Table::Visits).len(), 1);
+    let finished = test.run(conflict.key(MANIFESTS).nth(1)).await;
+    test.assert_next_run_publishes(&finished).await;
+    assert_eq!(
+        StorageContents::of(&test.storage).log(Table::Visits).len(),
+        1
+    );
 }
 
-/// The client tries again and is told that there is no such upload: `NotFound`. If it hears nothing
-/// but failures, or after a reset, it cannot tell: `Generic`.
+/// The client retries and returns `NotFound`, because the upload no longer exists. If every response is
+/// a failure, or after a reset, it returns `Generic`.
 #[tokio::test]
-async fn an_upload_that_is_completed_unheard_is_found_by_its_etag() {
+async fn an_upload_completed_without_response_is_found_by_its_etag() {
     for failure in [Failure::SlowDown, Failure::Hangup, Failure::Reset] {
-        let unheard = Fault::on(Operation::CompleteMultipartUpload, Action::After(failure));
-        for fault in [unheard.clone().nth(1), unheard] {
-            let mut scene = Scene::new().await;
-            let ran = scene.run(fault).await;
-            scene.assert_published_by(&ran);
+        let lost_response = Fault::on(Operation::CompleteMultipartUpload, Action::After(failure));
+        for fault in [lost_response.clone().nth(1), lost_response] {
+            let mut test = FaultTest::new().await;
+            let finished = test.run(fault).await;
+            test.assert_published_by(&finished);
         }
     }
 }
 
-/// An answer that breaks off is read on from where it ended.
+/// A truncated response is resumed from where it ended.
 #[tokio::test]
-async fn a_truncated_answer_is_read_on() {
-    let mut scene = Scene::new().await;
-    scene.world.succeed(&scene.place, &visits()).await;
-    scene.model.publish(&visits());
+async fn a_truncated_response_is_resumed() {
+    let mut test = FaultTest::new().await;
+    test.world.succeed(&test.storage, &visits(DAY)).await;
+    test.model.publish(&visits(DAY));
     let truncate = Action::Truncate { after_bytes: 100 };
-    let ran = scene
+    let finished = test
         .run(Fault::on(Operation::GetObject, truncate).first(3))
         .await;
-    assert_eq!(ran.failures(), Vec::<String>::new());
-    scene.assert_whole();
+    assert_eq!(finished.failures(), Vec::<String>::new());
+    assert_whole(&test.storage, &test.model.truth);
 }
 
-/// Any share of calls may go wrong in any way: the run completes, or asks for another one and has
-/// changed nothing that readers rely on.
+/// Any fraction of the requests may fail in any way: the run succeeds, or exits with a retryable error
+/// and has changed nothing for readers.
 #[tokio::test]
-async fn any_share_of_calls_may_go_wrong() {
+async fn any_fraction_of_requests_may_fail() {
     let puts = On::from(Operation::PutObject);
     let gets = On::from(Operation::GetObject);
     let kinds = [
@@ -186,47 +189,53 @@ async fn any_share_of_calls_may_go_wrong() {
         ("truncated", gets, Action::Truncate { after_bytes: 10 }),
         ("late", On::Any, Action::Delay(Duration::from_millis(1))),
     ];
-    let site = Site::s3();
+    let factory = StorageFactory::s3();
     let world = World::new().await;
-    let (mut done, mut again, mut struck) = (0, 0, 0);
+    let (mut succeeded, mut retryable, mut injected) = (0, 0, 0);
     for (kind, on, action) in kinds {
         for (chance, seed) in [(0.01, 1), (0.1, 2), (0.3, 3), (0.3, 4)] {
             let at = format!("{kind}, {chance}, seed {seed}");
-            let place = site.place();
+            let storage = factory.create();
             let mut model = Model::default();
-            site.server()
+            factory
+                .server()
                 .inject(Fault::on(on, action).chance(chance, seed));
-            // The second one replaces what the first one published, or finishes it.
-            for (text, ask) in [("old", visits()), ("new", visits().again())] {
+            // The second run replaces the publication of the first one, or finishes it.
+            for (text, request) in [("old", visits(DAY)), ("new", visits(DAY).again())] {
                 world.set(Table::Visits, &rows(text));
                 model.set(Table::Visits, &rows(text));
-                let before = Seen::of(&place);
-                let ran = world.run(place.destination(), &ask).await;
-                let seen = Seen::of(&place);
-                if seen.has_commit_of(Table::Visits, &ran.run_id) {
-                    model.publish(&ask);
+                let before = StorageContents::of(&storage);
+                let finished = world.run(storage.destination(), &request).await;
+                let contents = StorageContents::of(&storage);
+                if contents.has_commit_of(Table::Visits, &finished.run_id) {
+                    model.publish(&request);
                 } else {
-                    let had_business = before.has_unfinished_business(Table::Visits);
-                    let is_as_before = seen.published() == before.published();
-                    assert!(had_business || is_as_before, "{at}: not as before");
+                    let had_pending_work = before.has_pending_work(Table::Visits);
+                    let is_as_before = contents.published() == before.published();
+                    assert!(had_pending_work || is_as_before, "{at}: not as before");
                 }
-                match ran.exit_code() {
-                    0 => done += 1,
-                    75 => again += 1,
-                    _ => panic!("{at}: {:?}", ran.failures()),
+                match finished.exit_code() {
+                    0 => succeeded += 1,
+                    75 => retryable += 1,
+                    _ => panic!("{at}: {:?}", finished.failures()),
                 }
-                let problems = seen.problems_for_readers(&model.truth);
+                let problems = contents.problems_for_readers(&model.truth);
                 assert!(problems.is_empty(), "{at}:\n{}", problems.join("\n"));
             }
-            struck += site.server().faults_struck();
-            site.server().clear_faults();
+            injected += factory.server().faults_triggered();
+            factory.server().clear_faults();
 
-            world.succeed(&place, &visits()).await;
-            model.publish(&visits());
-            let problems = Seen::of(&place).problems(&model.truth);
+            world.succeed(&storage, &visits(DAY)).await;
+            model.publish(&visits(DAY));
+            let problems = StorageContents::of(&storage).problems(&model.truth);
             assert!(problems.is_empty(), "{at}, after:\n{}", problems.join("\n"));
         }
     }
-    eprintln!("faults: {struck} calls struck, {done} runs done, {again} asked for another");
-    assert!(done > again && again > 0, "both endings were seen");
+    eprintln!(
+        "faults: {injected} injected, {succeeded} runs succeeded, {retryable} were retryable"
+    );
+    assert!(
+        succeeded > retryable && retryable > 0,
+        "only one kind of ending"
+    );
 }

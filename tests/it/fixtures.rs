@@ -1,4 +1,4 @@
-//! The committed fixtures are what the generator makes.
+//! The committed fixtures are the output of their generator.
 
 #[allow(dead_code, reason = "the program around the generator")]
 #[path = "../../fixtures/generate.rs"]
@@ -13,7 +13,8 @@ use flate2::read::GzDecoder;
 
 use crate::support::repository;
 
-/// Paths below a folder, and what the files hold. Compressors may differ in their bytes.
+/// Returns the paths below a folder with the decompressed contents, because the bytes of a compressed
+/// file depend on the compressor.
 fn contents(root: &Path) -> BTreeMap<String, String> {
     let (mut contents, mut folders) = (BTreeMap::new(), vec![root.to_owned()]);
     while let Some(folder) = folders.pop() {
@@ -47,23 +48,23 @@ fn text(name: &str, bytes: &[u8]) -> String {
 }
 
 #[test]
-fn the_committed_fixtures_are_what_the_generator_makes() {
+fn the_committed_fixtures_are_the_output_of_the_generator() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     generate::generate(folder.path()).expect("generate");
-    let made = contents(folder.path());
+    let generated = contents(folder.path());
     let committed = contents(&repository().join("fixtures/raw"));
     assert!(
-        made.keys().eq(committed.keys()),
+        generated.keys().eq(committed.keys()),
         "{:?}\n{:?}",
-        made.keys(),
+        generated.keys(),
         committed.keys()
     );
-    assert!(made.len() > 72, "{} files", made.len());
-    for (name, text) in &made {
+    assert!(generated.len() > 72, "{} files", generated.len());
+    for (name, text) in &generated {
         // Not `assert_eq`: it would print megabytes.
         assert!(
             *text == committed[name],
-            "`{name}` is not what the generator makes"
+            "`{name}` differs from the output of the generator"
         );
     }
 }

@@ -1,16 +1,16 @@
-//! Logs: milestones with table, cycle and run id; never a secret.
+//! Logs have milestones with table, cycle and run id, and never a secret.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use crate::s3::{ACCESS_KEY_ID, Action, Failure, Fault, Operation, SECRET_ACCESS_KEY};
-use crate::support::Place;
+use crate::support::TestDestination;
 use crate::world::world;
 
 #[test]
-fn each_milestone_is_a_line_that_machines_read() {
-    let sandbox = world(Place::s3());
+fn each_milestone_is_a_line_of_json() {
+    let sandbox = world(TestDestination::s3());
     let args = [
         "--date",
         "2026-01-15",
@@ -20,10 +20,10 @@ fn each_milestone_is_a_line_that_machines_read() {
         "--output",
         "json",
     ];
-    let ran = sandbox.run(&args).ended(0);
-    let run_id = ran.report()["run_id"].clone();
+    let output = sandbox.run(&args).exited_with(0);
+    let run_id = output.report()["run_id"].clone();
     let mut milestones: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for line in ran.stderr.lines() {
+    for line in output.stderr.lines() {
         let event: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
         let text = |key: &str| {
             event[key]
@@ -49,18 +49,18 @@ fn each_milestone_is_a_line_that_machines_read() {
 
     let text = sandbox
         .run(&["--date", "2026-01-14", "views", "-v"])
-        .ended(0);
-    text.complains("INFO published table=views cycle=2026-01-14 run_id=");
+        .exited_with(0);
+    text.stderr_has("INFO published table=views cycle=2026-01-14 run_id=");
     sandbox.run(&["--date", "2026-01-16"]).succeeded();
     let wrong = ["--log-format", "xml"];
-    sandbox.run(&wrong).ended(2);
+    sandbox.run(&wrong).exited_with(2);
 }
 
-/// With everything logged, retries and a refusal included.
+/// Logs everything, retries and a denied request included.
 #[test]
-fn no_log_holds_a_secret_or_a_signature() {
-    let sandbox = world(Place::s3());
-    let server = sandbox.place.server();
+fn no_log_contains_a_secret_or_a_signature() {
+    let sandbox = world(TestDestination::s3());
+    let server = sandbox.destination.server();
     let slow = Fault::on(Operation::UploadPart, Action::Before(Failure::SlowDown));
     server.inject(slow.first(1));
     let lost = Fault::on(Operation::PutObject, Action::After(Failure::Hangup));
@@ -75,17 +75,21 @@ fn no_log_holds_a_secret_or_a_signature() {
         logs.push(
             sandbox
                 .run(&["--date", day, "-vvv", "--log-format", form])
-                .ended(0),
+                .exited_with(0),
         );
     }
     let denied = Fault::on(Operation::UploadPart, Action::Before(Failure::AccessDenied));
     server.inject(denied);
-    logs.push(sandbox.run(&["--date", "2026-01-16", "-vvv"]).ended(1));
-    let to = sandbox.place.url();
+    logs.push(
+        sandbox
+            .run(&["--date", "2026-01-16", "-vvv"])
+            .exited_with(1),
+    );
+    let to = sandbox.destination.url();
     logs.push(
         sandbox
             .dayport(&["check", "--from", "raw", "--to", &to, "-vvv"])
-            .ended(1),
+            .exited_with(1),
     );
     assert!(logs[0].stderr.contains("DEBUG begun"), "{}", logs[0]);
     for log in logs {
@@ -98,8 +102,8 @@ fn no_log_holds_a_secret_or_a_signature() {
             "X-Amz-",
             "x-amz-",
         ] {
-            let holds = log.stderr.contains(secret) || log.stdout.contains(secret);
-            assert!(!holds, "`{secret}` in\n{log}");
+            let is_logged = log.stderr.contains(secret) || log.stdout.contains(secret);
+            assert!(!is_logged, "`{secret}` in\n{log}");
         }
     }
 }

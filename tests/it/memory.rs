@@ -1,15 +1,16 @@
-//! An export that touches many partitions stays within its memory: most of them have no open file
-//! while the query runs, and go through a sort that spills.
+//! An export of many partitions stays within its memory limit: most partitions have no open file
+//! while the query runs, and their rows go through a sort that spills.
 
 use chrono::{Days, NaiveDate};
 use serde_json::{Value, json};
 
-use crate::support::{Place, Sandbox, check_published, decode, gzip, lines};
+use crate::support::{Sandbox, TestDestination, check_published, decode, gzip, lines};
 
 const DAYS: u64 = 400;
 const ROWS: u64 = DAYS * 250;
 
-/// Steps through all places in turn, so that neighbours are far apart. Coprime to [`ROWS`].
+/// The step between the row numbers of neighbouring lines. It is coprime to [`ROWS`], so that every
+/// number occurs once and neighbours are far apart.
 const STRIDE: u64 = 61_007;
 
 const SOURCE: &str = "CREATE EXTERNAL TABLE late (
@@ -23,14 +24,14 @@ const DEFINITION: &str = "COPY (
 ) TO 'late' PARTITIONED BY (year, month, day)";
 
 macro_rules! in_any_order {
-    ($($test:ident: $place:ident, $format:literal;)+) => {
-        $(#[test] fn $test() { in_any_order(Place::$place(), $format); })+
+    ($($test:ident: $destination:ident, $format:literal;)+) => {
+        $(#[test] fn $test() { in_any_order(TestDestination::$destination(), $format); })+
     };
 }
 
 macro_rules! in_order {
-    ($($test:ident: $place:ident, $format:literal;)+) => {
-        $(#[test] fn $test() { in_order(Place::$place(), $format); })+
+    ($($test:ident: $destination:ident, $format:literal;)+) => {
+        $(#[test] fn $test() { in_order(TestDestination::$destination(), $format); })+
     };
 }
 
@@ -44,8 +45,8 @@ in_order! {
     json_on_s3_in_order: s3, "json";
 }
 
-fn in_any_order(place: Place, format: &str) {
-    let sandbox = sandbox(place, DEFINITION);
+fn in_any_order(destination: TestDestination, format: &str) {
+    let sandbox = sandbox(destination, DEFINITION);
     let args = [
         "--date",
         "2026-01-15",
@@ -55,22 +56,22 @@ fn in_any_order(place: Place, format: &str) {
         "64MiB",
     ];
     sandbox.run(&args).succeeded();
-    for (number, places) in by_day(&sandbox) {
-        let mut places = places;
-        places.sort_unstable();
+    for (number, destinations) in by_day(&sandbox) {
+        let mut destinations = destinations;
+        destinations.sort_unstable();
         assert!(
-            places.into_iter().eq(of_day(number)),
+            destinations.into_iter().eq(of_day(number)),
             "the rows of {}",
             day(number)
         );
     }
 }
 
-/// The sort of the query takes memory too, but rows of a partition stay in the order it gave them.
-fn in_order(place: Place, format: &str) {
+/// The sort of the query takes memory too, but rows of a partition keep the order of the query.
+fn in_order(destination: TestDestination, format: &str) {
     let ordered = DEFINITION.replace("\n) TO", "\n  ORDER BY place\n) TO");
     assert_ne!(ordered, DEFINITION);
-    let sandbox = sandbox(place, &ordered);
+    let sandbox = sandbox(destination, &ordered);
     let args = [
         "--date",
         "2026-01-15",
@@ -80,9 +81,9 @@ fn in_order(place: Place, format: &str) {
         "128MiB",
     ];
     sandbox.run(&args).succeeded();
-    for (number, places) in by_day(&sandbox) {
+    for (number, destinations) in by_day(&sandbox) {
         assert!(
-            places.into_iter().eq(of_day(number)),
+            destinations.into_iter().eq(of_day(number)),
             "the rows of {}",
             day(number)
         );
@@ -94,32 +95,32 @@ fn day(number: u64) -> NaiveDate {
     first + Days::new(number)
 }
 
-/// The day of a row is the remainder of its place.
+/// Returns the row numbers of a day: the day of a row is the remainder of its number.
 fn of_day(number: u64) -> impl Iterator<Item = u64> {
     (number..ROWS).step_by(DAYS as usize)
 }
 
-/// Rows of four hundred days in no order, all received on one.
-fn sandbox(place: Place, definition: &str) -> Sandbox {
-    let sandbox = Sandbox::empty(place);
+/// Returns a sandbox with rows of four hundred days, unordered, all received on one day.
+fn sandbox(destination: TestDestination, definition: &str) -> Sandbox {
+    let sandbox = Sandbox::empty(destination);
     sandbox.write("sql/sources/late.sql", SOURCE);
     sandbox.write("sql/late.sql", definition.to_owned());
     let rows = (0..ROWS).map(|number| {
-        let place = number * STRIDE % ROWS;
+        let destination = number * STRIDE % ROWS;
         json!({
-            "place": place,
-            "time": format!("{}T12:00:00Z", day(place % DAYS)),
+            "place": destination,
+            "time": format!("{}T12:00:00Z", day(destination % DAYS)),
             "received": "2026-01-15T12:00:00Z",
-            "note": format!("{place:0>200}"),
+            "note": format!("{destination:0>200}"),
         })
     });
     sandbox.write("raw/late/late.json.gz", gzip(&lines(rows)));
     sandbox
 }
 
-/// The places of the rows of each day, in the order of its file. There is one file a day.
+/// Returns the row numbers of each day, in the order of its one file.
 fn by_day(sandbox: &Sandbox) -> Vec<(u64, Vec<u64>)> {
-    let published = check_published(&sandbox.place);
+    let published = check_published(&sandbox.destination);
     let files = published["late"][0]["files"]
         .as_array()
         .expect("a list of files");
@@ -133,11 +134,11 @@ fn by_day(sandbox: &Sandbox) -> Vec<(u64, Vec<u64>)> {
                 "{folders}data-000000000000.{}",
                 extension(&published["late"][0])
             );
-            let rows = decode(&path, &sandbox.place.read(&path));
-            let places = rows
+            let rows = decode(&path, &sandbox.destination.read(&path));
+            let destinations = rows
                 .iter()
                 .map(|row| row["place"].as_u64().expect("a place"));
-            (number, places.collect())
+            (number, destinations.collect())
         })
         .collect()
 }

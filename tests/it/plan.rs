@@ -1,27 +1,27 @@
-//! `dayport plan`: what a run would do, and nothing written.
+//! `dayport plan`: reports what a run would do, and writes nothing.
 
 use serde_json::{Value, json};
 
 use crate::s3::{Action, Failure, Fault, Operation};
-use crate::support::{Place, Ran, Sandbox, in_both_places};
+use crate::support::{CommandOutput, Sandbox, TestDestination, for_each_destination};
 use crate::world::{set_sites, world};
 
-in_both_places!(
+for_each_destination!(
     it_tells_what_the_run_then_does,
     nothing_is_written,
     a_rerun_names_the_files_it_replaces,
-    guards_that_would_stop_a_run_are_foreseen,
-    what_is_wrong_comes_all_at_once,
+    guards_that_would_stop_a_run_are_predicted,
+    all_errors_are_reported_at_once,
 );
 
-fn plan(sandbox: &Sandbox, args: &[&str]) -> Ran {
-    let to = sandbox.place.url();
+fn plan(sandbox: &Sandbox, args: &[&str]) -> CommandOutput {
+    let to = sandbox.destination.url();
     sandbox.dayport(&[&["plan", "--from", "raw", "--to", &to], args].concat())
 }
 
-/// Table, cycle and step of each line of the plan.
-fn steps(ran: &Ran) -> Vec<String> {
-    let plan = ran.report();
+/// Returns table, cycle and step of each line of the plan.
+fn steps(output: &CommandOutput) -> Vec<String> {
+    let plan = output.report();
     let tables = plan["tables"].as_array().expect("tables");
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     let line = |table: &Value| {
@@ -33,8 +33,8 @@ fn steps(ran: &Ran) -> Vec<String> {
 
 const JSON: [&str; 2] = ["--output", "json"];
 
-fn it_tells_what_the_run_then_does(place: Place) {
-    let mut sandbox = world(place);
+fn it_tells_what_the_run_then_does(destination: TestDestination) {
+    let mut sandbox = world(destination);
     sandbox.run(&["--date", "2026-01-13"]).succeeded();
     let planned = plan(&sandbox, &JSON).succeeded();
     let expected = [
@@ -44,17 +44,18 @@ fn it_tells_what_the_run_then_does(place: Place) {
         "views 2026-01-16 publish",
     ];
     assert_eq!(steps(&planned), expected);
-    let ran = sandbox.run(&JSON).succeeded();
+    let output = sandbox.run(&JSON).succeeded();
     let published = expected.map(|step| format!("{step}ed"));
-    assert_eq!(ran.results(), published);
-    // The sources are those that the run read.
-    for (planned, ran) in [(0, 0), (1, 1), (3, 3)].map(|(planned_at, ran_at)| {
-        let planned = planned_source(&planned, planned_at);
-        let ran = &ran.report()["tables"][ran_at]["sources"][0];
-        (planned, ran.clone())
-    }) {
+    assert_eq!(output.results(), published);
+    // The planned sources are those that the run has read.
+    for table in [0, 1, 3] {
+        let planned_source = planned_source(&planned, table);
+        let read_source = &output.report()["tables"][table]["sources"][0];
         for key in ["name", "files", "bytes"] {
-            assert_eq!(planned[key], ran[key], "{key} of {planned}");
+            assert_eq!(
+                planned_source[key], read_source[key],
+                "{key} of {planned_source}"
+            );
         }
     }
 
@@ -74,19 +75,19 @@ fn it_tells_what_the_run_then_does(place: Place) {
     );
     sandbox.run(&[]).succeeded();
     let text = plan(&sandbox, &[]).succeeded();
-    text.says("nothing is due").says("0 to publish");
+    text.stdout_has("nothing is due").stdout_has("0 to publish");
 }
 
-fn planned_source(ran: &Ran, table: usize) -> Value {
-    ran.report()["tables"][table]["sources"][0].clone()
+fn planned_source(output: &CommandOutput, table: usize) -> Value {
+    output.report()["tables"][table]["sources"][0].clone()
 }
 
-fn nothing_is_written(place: Place) {
-    let sandbox = world(place);
+fn nothing_is_written(destination: TestDestination) {
+    let sandbox = world(destination);
     let before = plan(&sandbox, &[]).succeeded();
-    before.says("2 to publish");
-    assert_eq!(sandbox.place.keys(), Vec::<String>::new());
-    if let Place::S3(server) = &sandbox.place {
+    before.stdout_has("2 to publish");
+    assert_eq!(sandbox.destination.keys(), Vec::<String>::new());
+    if let TestDestination::S3(server) = &sandbox.destination {
         let writes = server
             .calls()
             .iter()
@@ -95,20 +96,20 @@ fn nothing_is_written(place: Place) {
         assert_eq!(writes, 0);
     }
 
-    // Nor a folder that is not there yet.
-    let elsewhere = sandbox.folder().join("not/there");
-    let to = elsewhere.display().to_string();
+    // A missing folder is not created either.
+    let missing = sandbox.folder().join("not/there");
+    let to = missing.display().to_string();
     sandbox
         .dayport(&["plan", "--from", "raw", "--to", &to])
         .succeeded()
-        .says("2 to publish");
-    assert!(!elsewhere.exists());
+        .stdout_has("2 to publish");
+    assert!(!missing.exists());
 }
 
-fn a_rerun_names_the_files_it_replaces(place: Place) {
-    let sandbox = world(place);
+fn a_rerun_names_the_files_it_replaces(destination: TestDestination) {
+    let sandbox = world(destination);
     sandbox.run(&["--date", "2026-01-15"]).succeeded();
-    let before = sandbox.place.contents();
+    let before = sandbox.destination.contents();
     let rerun = ["--date", "2026-01-15", "--rerun"];
     let planned = plan(&sandbox, &[&rerun[..], &JSON].concat()).succeeded();
     let views = &planned.report()["tables"][1];
@@ -123,29 +124,29 @@ fn a_rerun_names_the_files_it_replaces(place: Place) {
     assert_eq!(views["expected"]["rows"], 1);
     plan(&sandbox, &rerun)
         .succeeded()
-        .says("publish as revision 1, replacing 1 file with 1 rows");
-    assert_eq!(sandbox.place.contents(), before);
+        .stdout_has("publish as revision 1, replacing 1 file with 1 rows");
+    assert_eq!(sandbox.destination.contents(), before);
 }
 
-fn guards_that_would_stop_a_run_are_foreseen(place: Place) {
-    let sandbox = world(place);
+fn guards_that_would_stop_a_run_are_predicted(destination: TestDestination) {
+    let sandbox = world(destination);
     set_sites(&sandbox, 50);
     sandbox.run(&["--date", "2026-01-15", "sites"]).succeeded();
     set_sites(&sandbox, 3);
-    let planned = plan(&sandbox, &["sites"]).ended(0);
+    let planned = plan(&sandbox, &["sites"]).exited_with(0);
     planned
-        .complains("the 50 rows to be replaced")
-        .complains("--max-shrink 50 may stop it");
+        .stderr_has("the 50 rows to be replaced")
+        .stderr_has("--max-shrink 50 may stop it");
     sandbox
         .run(&["sites"])
-        .ended(1)
-        .complains("more than 50 % would be gone");
+        .exited_with(1)
+        .stderr_has("more than 50 % would be gone");
     plan(&sandbox, &["sites", "--allow-shrink"]).succeeded();
     sandbox.run(&["sites", "--allow-shrink"]).succeeded();
 }
 
-fn what_is_wrong_comes_all_at_once(place: Place) {
-    let sandbox = world(place);
+fn all_errors_are_reported_at_once(destination: TestDestination) {
+    let sandbox = world(destination);
     sandbox.write("sql/sites.sql", "COPY (SELECT id FROM sites) TO 'pages'");
     sandbox.write(
         "sql/sources/one.sql",
@@ -153,7 +154,7 @@ fn what_is_wrong_comes_all_at_once(place: Place) {
     );
     sandbox.write("sql/sources/two.sql", "SELECT 1");
     let args = ["--date", "2026-1-5", "--jobs", "0", "--max-rejects", "some"];
-    let ran = plan(&sandbox, &args).ended(2);
+    let output = plan(&sandbox, &args).exited_with(2);
     for complaint in [
         "sql/sites.sql:1: COPY goes TO 'pages'",
         "sql/sources/one.sql:1",
@@ -162,17 +163,22 @@ fn what_is_wrong_comes_all_at_once(place: Place) {
         "--jobs 0",
         "--max-rejects: `some`",
     ] {
-        assert!(ran.stderr.contains(complaint), "no `{complaint}` in\n{ran}");
+        assert!(
+            output.stderr.contains(complaint),
+            "no `{complaint}` in\n{output}"
+        );
     }
-    assert_eq!(sandbox.place.keys(), Vec::<String>::new());
+    assert_eq!(sandbox.destination.keys(), Vec::<String>::new());
 }
 
-/// Rows of Parquet sources are known before they are read.
+/// The metadata of Parquet sources gives the number of rows without reading them.
 #[test]
 fn rows_of_parquet_sources_are_counted() {
-    let sandbox = world(Place::local());
+    let sandbox = world(TestDestination::local());
     sandbox.run(&["--date", "2026-01-15", "sites"]).succeeded();
-    let file = sandbox.place.read("data/sites/data-000000000000.parquet");
+    let file = sandbox
+        .destination
+        .read("data/sites/data-000000000000.parquet");
     sandbox.write("raw/copies/a.parquet", file.clone());
     sandbox.write("raw/copies/b.parquet", file);
     sandbox.write(
@@ -187,12 +193,12 @@ fn rows_of_parquet_sources_are_counted() {
     assert_eq!(planned_source(&unknown, 0)["rows"], Value::Null);
 }
 
-/// A commit that was not finished is taken for published, as the run will make it.
+/// A committed but unfinished cycle counts as published, because the run will finish it first.
 #[test]
 fn an_unfinished_publication_is_finished_first() {
-    let mut sandbox = world(Place::s3());
+    let mut sandbox = world(TestDestination::s3());
     sandbox.set_env("DAYPORT_RETRY_TIMEOUT", "1");
-    let server = sandbox.place.server();
+    let server = sandbox.destination.server();
     let dead = Fault::on(
         Operation::CompleteMultipartUpload,
         Action::Before(Failure::Hangup),
@@ -200,16 +206,18 @@ fn an_unfinished_publication_is_finished_first() {
     server.inject(dead.crash_at(1));
     let broken = sandbox.run(&["--date", "2026-01-15", "views"]);
     assert_ne!(broken.code, 0);
-    sandbox.place.server().clear_faults();
+    sandbox.destination.server().clear_faults();
 
-    let before = sandbox.place.contents();
-    let planned = plan(&sandbox, &["views"]).ended(0);
+    let before = sandbox.destination.contents();
+    let planned = plan(&sandbox, &["views"]).exited_with(0);
     planned
-        .says("views  incremental  2026-01-16")
-        .complains("first finishes the publication that run");
-    assert_eq!(sandbox.place.contents(), before);
-    let ran = sandbox.run(&["views", "--output", "json"]).succeeded();
-    assert_eq!(ran.results(), ["views 2026-01-16 published"]);
-    let finished = sandbox.place.find("manifests/views/2026-01-15.r0.json");
+        .stdout_has("views  incremental  2026-01-16")
+        .stderr_has("first finishes the publication that run");
+    assert_eq!(sandbox.destination.contents(), before);
+    let output = sandbox.run(&["views", "--output", "json"]).succeeded();
+    assert_eq!(output.results(), ["views 2026-01-16 published"]);
+    let finished = sandbox
+        .destination
+        .find("manifests/views/2026-01-15.r0.json");
     assert!(finished.is_some());
 }

@@ -1,15 +1,15 @@
-//! `dayport policy`: what is printed. That it suffices, and no more, is tested in `enforced.rs`.
+//! `dayport policy`: the printed policies. `enforced.rs` tests that they suffice and grant no more.
 
 use serde_json::{Value, json};
 
-use crate::support::{Place, Ran, Sandbox};
+use crate::support::{CommandOutput, Sandbox, TestDestination};
 
 const TO: &str = "s3://exports/acme/dayport/";
 const PRINCIPAL: &str = "arn:aws:iam::111122223333:role/export";
 const KEY: &str = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd";
 
-fn policy(args: &[&str]) -> Ran {
-    let sandbox = Sandbox::empty(Place::local());
+fn policy(args: &[&str]) -> CommandOutput {
+    let sandbox = Sandbox::empty(TestDestination::local());
     let fixed = ["policy", "--to", TO, "--principal", PRINCIPAL];
     sandbox.dayport(&[&fixed, args].concat())
 }
@@ -111,19 +111,22 @@ fn each_form_holds_the_same_policy() {
 
 #[test]
 fn wrong_calls_are_refused() {
-    let sandbox = Sandbox::empty(Place::local());
+    let sandbox = Sandbox::empty(TestDestination::local());
     let folder = ["policy", "--to", "out", "--principal", PRINCIPAL];
     sandbox
         .dayport(&folder)
-        .ended(2)
-        .complains("a folder has no policy");
+        .exited_with(2)
+        .stderr_has("a folder has no policy");
     let name = ["policy", "--to", TO, "--principal", "export"];
-    sandbox.dayport(&name).ended(2).hints("arn:aws:iam::");
+    sandbox
+        .dayport(&name)
+        .exited_with(2)
+        .hint_has("arn:aws:iam::");
     policy(&["--kms-key", "alias/x"])
-        .ended(2)
-        .complains("`alias/x` is not the ARN of a KMS key");
+        .exited_with(2)
+        .stderr_has("`alias/x` is not the ARN of a KMS key");
     policy(&["--part", "key-policy-statement"])
-        .ended(2)
-        .hints("--kms-key");
-    policy(&["--part", "lifecycle", "--form", "terraform"]).ended(2);
+        .exited_with(2)
+        .hint_has("--kms-key");
+    policy(&["--part", "lifecycle", "--form", "terraform"]).exited_with(2);
 }

@@ -1,22 +1,23 @@
-//! `dayport query`: SQL over sources, definitions and what is published.
+//! `dayport query`: SQL over sources, definitions and published tables.
 
 use serde_json::{Value, json};
 
 use crate::support::{
-    FIRST_DAY, Place, Ran, SECOND_DAY, Sandbox, THIRD_DAY, check_published, in_both_places,
+    CommandOutput, FIRST_DAY, SECOND_DAY, Sandbox, THIRD_DAY, TestDestination, check_published,
+    for_each_destination,
 };
 
-in_both_places!(published_tables_are_what_their_manifests_say);
+for_each_destination!(published_tables_are_what_their_manifests_say);
 
-/// The rows of `--output json`.
+/// Runs a query and parses the rows of `--output json`.
 #[track_caller]
-fn json_rows(ran: Ran) -> Vec<Value> {
-    let ran = ran.succeeded();
+fn json_rows(output: CommandOutput) -> Vec<Value> {
+    let output = output.succeeded();
     assert!(
-        ran.stdout.is_empty() || ran.stdout.ends_with('\n'),
-        "the last line of\n{ran}"
+        output.stdout.is_empty() || output.stdout.ends_with('\n'),
+        "the last line of\n{output}"
     );
-    let lines = ran.stdout.lines();
+    let lines = output.stdout.lines();
     lines
         .map(|line| serde_json::from_str(line).expect("a JSON object a line"))
         .collect()
@@ -28,23 +29,23 @@ fn rows_of(sandbox: &Sandbox, args: &[&str]) -> Vec<Value> {
 }
 
 fn fixtures() -> Sandbox {
-    Sandbox::fixtures(Place::local())
+    Sandbox::fixtures(TestDestination::local())
 }
 
-/// A table may have files of both formats: one day was exported as JSON, the next as Parquet.
-fn published_tables_are_what_their_manifests_say(place: Place) {
-    let sandbox = Sandbox::fixtures(place);
+/// A table may have files of both formats: one day is exported as JSON, the next as Parquet.
+fn published_tables_are_what_their_manifests_say(destination: TestDestination) {
+    let sandbox = Sandbox::fixtures(destination);
     for (day, format) in [(SECOND_DAY, "json"), (THIRD_DAY, "parquet")] {
         sandbox
             .run(&["--date", day, "--format", format])
             .succeeded();
     }
-    let published = check_published(&sandbox.place);
+    let published = check_published(&sandbox.destination);
     let counts = published
         .keys()
         .map(|table| format!("SELECT '{table}' AS name, count(*) AS rows FROM exported.{table}"));
     let sql = counts.collect::<Vec<String>>().join(" UNION ALL ");
-    let to = sandbox.place.url();
+    let to = sandbox.destination.url();
     let mut counted = rows_of(&sandbox, &["--to", &to, &sql]);
     counted.sort_by_key(|row| row["name"].to_string());
     let rows = |manifests: &[Value]| -> u64 {
@@ -70,10 +71,10 @@ fn published_tables_are_what_their_manifests_say(place: Place) {
     );
 
     // A receiver has neither definitions nor sources.
-    let receiver = Sandbox::empty(sandbox.place);
+    let receiver = Sandbox::empty(sandbox.destination);
     let sql = "SELECT count(*) AS rows FROM exported.domains";
-    let ran = receiver.dayport(&["query", "--to", &to, "--output", "json", sql]);
-    assert_eq!(json_rows(ran), [json!({ "rows": 11 })]);
+    let output = receiver.dayport(&["query", "--to", &to, "--output", "json", sql]);
+    assert_eq!(json_rows(output), [json!({ "rows": 11 })]);
 }
 
 #[test]
@@ -100,7 +101,7 @@ fn a_definition_is_a_view_over_the_cycle_of_the_date() {
         rows_of(&sandbox, &["--date", FIRST_DAY, sql]),
         [json!({ "rows": 63 })]
     );
-    // Without a date, the cycle that a run would take up: the last closed day.
+    // Without a date, the cycle is that of a run: the last closed day.
     let bare = "SELECT count(*) AS rows FROM slotclicked_events";
     assert_eq!(rows_of(&sandbox, &[bare]), [json!({ "rows": 67 })]);
 }
@@ -116,7 +117,7 @@ fn where_a_source_has_the_name_of_a_definition_both_can_be_asked() {
         (count("domains"), count("definition.domains")),
         (json!(34), json!(11))
     );
-    // The name alone means what a run would export.
+    // The bare name of a definition means the rows that a run would export.
     assert_eq!(rows_of(&sandbox, &["domains"]).len(), 11);
 }
 
@@ -130,9 +131,9 @@ fn a_parameter_is_bound() {
     let partner = ["--param", "domain=partner.example", "of_domain"];
     let rows = rows_of(&sandbox, &partner);
     assert!(!rows.is_empty() && rows.iter().all(|row| row["domain"] == "partner.example"));
-    let without = sandbox.query(&["of_domain"]).ended(2);
-    without.complains("sql/of_domain.sql:1: the parameter `$domain` has no value");
-    // A definition that is not asked for does not matter.
+    let without = sandbox.query(&["of_domain"]).exited_with(2);
+    without.stderr_has("sql/of_domain.sql:1: the parameter `$domain` has no value");
+    // A definition that the query does not use is not checked.
     assert_eq!(
         rows_of(&sandbox, &["SELECT 1 AS one"]),
         [json!({ "one": 1 })]
@@ -144,7 +145,7 @@ fn rows_are_printed_in_three_forms() {
     let sandbox = fixtures();
     let sql = "SELECT code, name, NULL AS nothing FROM cohorts
                WHERE code IN (1001, 1002) AND workspace_id LIKE '8d3c1f52%' ORDER BY code";
-    let table = sandbox.query(&[sql]).ended(0);
+    let table = sandbox.query(&[sql]).exited_with(0);
     assert_eq!(
         table.stdout,
         "+------+------------------+---------+\n\
@@ -178,7 +179,7 @@ fn rows_are_printed_in_three_forms() {
         sandbox.query(&[none, "--output", "csv"]).succeeded().stdout,
         "code\n"
     );
-    let table = sandbox.query(&[none]).ended(0);
+    let table = sandbox.query(&[none]).exited_with(0);
     assert!(table.stdout.contains("| code |"), "{table}");
     assert_eq!(table.stderr, "0 rows\n");
 }
@@ -196,17 +197,20 @@ fn a_limit_is_a_limit() {
 fn a_plan_is_explained_and_not_run() {
     let sandbox = fixtures();
     let sql = "SELECT count(*) FROM events WHERE name = 'Pageview'";
-    let explained = sandbox.query(&["--explain", sql]).ended(0);
-    let explained = explained.says("logical_plan").says("physical_plan");
-    explained.says("TableScan: events");
+    sandbox
+        .query(&["--explain", sql])
+        .exited_with(0)
+        .stdout_has("logical_plan")
+        .stdout_has("physical_plan")
+        .stdout_has("TableScan: events");
 }
 
 #[test]
 fn nothing_is_written_by_a_query() {
     let sandbox = fixtures();
     sandbox.run(&["--date", SECOND_DAY, "domains"]).succeeded();
-    let before = sandbox.place.contents();
-    let to = sandbox.place.url();
+    let before = sandbox.destination.contents();
+    let to = sandbox.destination.url();
     for sql in [
         "DROP TABLE domains",
         "CREATE TABLE t AS SELECT 1",
@@ -217,37 +221,42 @@ fn nothing_is_written_by_a_query() {
         "SET datafusion.execution.batch_size = 1",
         "SELECT 1; SELECT 2",
     ] {
-        let refused = sandbox.query(&["--to", &to, sql]).ended(2);
+        let refused = sandbox.query(&["--to", &to, sql]).exited_with(2);
         assert_eq!(refused.stdout, "", "{refused}");
     }
-    assert_eq!(sandbox.place.contents(), before);
+    assert_eq!(sandbox.destination.contents(), before);
     assert!(!sandbox.folder().join("copied.parquet").exists());
 }
 
 #[test]
-fn wrong_questions_are_answered_with_what_could_be_meant() {
+fn wrong_queries_get_suggestions() {
     let sandbox = fixtures();
-    let unknown = sandbox.query(&["SELECT * FROM pageviews"]).ended(2);
+    let unknown = sandbox.query(&["SELECT * FROM pageviews"]).exited_with(2);
     unknown
-        .complains("pageviews")
-        .hints("sources: aliases, cohorts, domains, events; definitions: aliases, domains,");
-    let unpublished = sandbox.query(&["SELECT * FROM exported.domains"]).ended(2);
+        .stderr_has("pageviews")
+        .hint_has("sources: aliases, cohorts, domains, events; definitions: aliases, domains,");
+    let unpublished = sandbox
+        .query(&["SELECT * FROM exported.domains"])
+        .exited_with(2);
     unpublished
-        .complains("domains")
-        .hints("published tables need --to");
-    let typo = sandbox.query(&["SELECT nme FROM cohorts"]).ended(2);
-    typo.complains("No field named nme");
-    sandbox.query(&["SELEC 1"]).ended(2).complains("SELEC");
+        .stderr_has("domains")
+        .hint_has("published tables need --to");
+    let typo = sandbox.query(&["SELECT nme FROM cohorts"]).exited_with(2);
+    typo.stderr_has("No field named nme");
+    sandbox
+        .query(&["SELEC 1"])
+        .exited_with(2)
+        .stderr_has("SELEC");
     sandbox
         .query(&["--date", "today", "domains"])
-        .ended(2)
-        .complains("--date: `today`");
+        .exited_with(2)
+        .stderr_has("--date: `today`");
     sandbox
         .query(&["--output", "xml", "domains"])
-        .ended(2)
-        .complains("'xml'");
+        .exited_with(2)
+        .stderr_has("'xml'");
     let failing = sandbox
         .query(&["SELECT 1 / (code - code) FROM cohorts"])
-        .ended(1);
-    failing.complains("ivide by zero");
+        .exited_with(1);
+    failing.stderr_has("ivide by zero");
 }

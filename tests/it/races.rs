@@ -1,4 +1,4 @@
-//! Several runs on one table at once.
+//! Concurrent runs of one table.
 
 use std::collections::BTreeSet;
 
@@ -6,95 +6,86 @@ use dayport::error::ErrorKind;
 use dayport::layout::FileFormat;
 use dayport::run::Outcome;
 
-use crate::crash::directed::{Director, Moment, Turn};
-use crate::crash::truth::{Seen, Truth};
+use crate::crash::faulty_store::{FaultInjector, FaultKind, FaultTiming};
+use crate::crash::truth::{StorageContents, Truth, assert_whole};
 use crate::crash::world::{
-    Ask, DAY, DAY_AFTER, DAY_BEFORE, Place, Ran, Row, Site, Table, World, name, visit,
+    DAY, DAY_AFTER, DAY_BEFORE, FinishedRun, Row, RunRequest, Storage, StorageFactory, Table,
+    World, name, names, visit, visits,
 };
-use crate::crash::{Fate, Model, Step, take};
+use crate::crash::{Ending, Model, Step, for_each_storage, run_step};
 
-fn visits(cycle: &'static str) -> Ask {
-    Ask::new(Table::Visits, cycle)
+for_each_storage! {
+    tokio::test(flavor = "multi_thread", worker_threads = 4) =>
+    one_of_twenty_runs_publishes
+    cycles_share_an_old_partition
 }
 
-fn names(cycle: &'static str) -> Ask {
-    Ask::new(Table::Names, cycle)
-}
-
-fn assert_whole(place: &Place, truth: &Truth) {
-    let problems = Seen::of(place).problems(truth);
-    assert!(problems.is_empty(), "{}", problems.join("\n"));
-}
-
-/// Starts a run for each ask, lets all of them come to their commit, and only then lets them go on.
-async fn race(world: &World, place: &Place, asks: &[Ask]) -> Vec<Ran> {
+/// Starts all runs, pauses each before its commit, and resumes them when all have got there.
+async fn race(world: &World, storage: &Storage, requests: &[RunRequest]) -> Vec<FinishedRun> {
     let mut running = Vec::new();
-    for ask in asks {
-        let director = Director::when(|call| call.is_commit(), Moment::Before, Turn::Pause);
-        running.push((world.start(place.directed(&director), ask), director));
+    for request in requests {
+        let injector = FaultInjector::when(
+            |call| call.is_commit(),
+            FaultTiming::Before,
+            FaultKind::Pause,
+        );
+        running.push((
+            world.start(storage.with_faults(&injector), request),
+            injector,
+        ));
     }
-    for (_, director) in &running {
-        director.reached().await;
+    for (_, injector) in &running {
+        injector.reached().await;
     }
-    for (_, director) in &running {
-        director.resume();
+    for (_, injector) in &running {
+        injector.resume();
     }
-    let mut ran = Vec::new();
+    let mut finished = Vec::new();
     for (running, _) in running {
-        ran.push(running.end().await);
+        finished.push(running.end().await);
     }
-    ran
+    finished
 }
 
-/// Twenty runs of one cycle, all of them with everything staged: one publishes, the others say who.
-async fn one_of_twenty_publishes(site: Site) {
+/// Twenty runs of one cycle have staged all files: one publishes, the others name its run id.
+async fn one_of_twenty_runs_publishes(factory: StorageFactory) {
     let world = World::new().await;
-    let place = site.place();
+    let storage = factory.create();
     let rows = vec![visit(1, "a", DAY, 15), visit(2, "b", DAY, 14)];
     world.set(Table::Visits, std::slice::from_ref(&rows));
 
-    let ran = race(&world, &place, &vec![visits(DAY); 20]).await;
+    let finished = race(&world, &storage, &vec![visits(DAY); 20]).await;
 
-    let published = ran
+    let published = finished
         .iter()
-        .filter(|ran| matches!(ran.outcome(), Outcome::Published { .. }));
-    let winners: Vec<&String> = published.map(|ran| &ran.run_id).collect();
+        .filter(|finished| matches!(finished.outcome(), Outcome::Published { .. }));
+    let winners: Vec<&String> = published.map(|finished| &finished.run_id).collect();
     assert_eq!(winners.len(), 1, "{winners:?}");
-    for ran in &ran {
-        match ran.outcome() {
+    for finished in &finished {
+        match finished.outcome() {
             Outcome::Published { .. } => {}
             Outcome::AlreadyPublished { run_id, .. } => assert_eq!(run_id, winners[0]),
-            // Overtaken too often.
+            // Too many concurrent commits.
             Outcome::Failed(failure) => assert_eq!(failure.kind, ErrorKind::Unavailable),
             other => panic!("{other:?}"),
         }
     }
     let mut truth = Truth::default();
     truth.publish(Table::Visits, DAY, rows);
-    assert_whole(&place, &truth);
-    let seen = Seen::of(&place);
-    assert_eq!(seen.log(Table::Visits).len(), 1);
+    assert_whole(&storage, &truth);
+    let contents = StorageContents::of(&storage);
+    assert_eq!(contents.log(Table::Visits).len(), 1);
     assert_eq!(
-        seen.staged(),
+        contents.staged(),
         Vec::<&str>::new(),
-        "the losers left something"
+        "the losers left staged files"
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_twenty_runs_publishes_on_s3() {
-    one_of_twenty_publishes(Site::s3()).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_twenty_runs_publishes_in_a_folder() {
-    one_of_twenty_publishes(Site::folders()).await;
-}
-
-/// Three cycles with late rows for one old day: each finds number 0 free, and only one may have it.
-async fn cycles_share_an_old_partition(site: Site) {
+/// Three cycles have late rows of one old day: number 0 is free for each, and only one may use it.
+async fn cycles_share_an_old_partition(factory: StorageFactory) {
     let world = World::new().await;
-    let place = site.place();
+    let storage = factory.create();
     let days = [DAY_BEFORE, DAY, DAY_AFTER];
     let rows: Vec<Row> = (1..)
         .zip(days)
@@ -102,147 +93,130 @@ async fn cycles_share_an_old_partition(site: Site) {
         .collect();
     world.set(Table::Visits, std::slice::from_ref(&rows));
 
-    let ran = race(&world, &place, &days.map(visits)).await;
+    let finished = race(&world, &storage, &days.map(visits)).await;
 
     let mut truth = Truth::default();
-    for ((ran, day), row) in ran.iter().zip(days).zip(rows) {
-        assert_eq!(ran.failures(), Vec::<String>::new());
+    for ((finished, day), row) in finished.iter().zip(days).zip(rows) {
+        assert_eq!(finished.failures(), Vec::<String>::new());
         truth.publish(Table::Visits, day, vec![row]);
     }
-    assert_whole(&place, &truth);
-    let numbers: BTreeSet<String> = place
+    assert_whole(&storage, &truth);
+    let numbers: BTreeSet<String> = storage
         .objects()
         .into_keys()
         .filter(|key| key.starts_with("data/visits/day=13/"))
         .collect();
     let expected = [0, 1, 2].map(|n| format!("data/visits/day=13/data-{n:012}.json.gz"));
     assert_eq!(numbers, BTreeSet::from(expected));
-    assert_eq!(Seen::of(&place).staged(), Vec::<&str>::new());
+    assert_eq!(StorageContents::of(&storage).staged(), Vec::<&str>::new());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn cycles_share_an_old_partition_on_s3() {
-    cycles_share_an_old_partition(Site::s3()).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn cycles_share_an_old_partition_in_a_folder() {
-    cycles_share_an_old_partition(Site::folders()).await;
-}
-
-/// A run that sleeps while others go on.
-struct Sleeper {
+/// A run that is paused while other runs proceed.
+struct PausedRun {
     name: &'static str,
     prepare: Vec<Step>,
-    /// The run that falls asleep.
-    sleeps: Step,
-    /// What others do meanwhile.
+    /// The run that is paused.
+    paused_step: Step,
+    /// The runs in the meantime.
     others: Vec<Step>,
 }
 
-/// Lets the run sleep before each of its calls in turn.
-async fn sleep_everywhere(sleeper: Sleeper, site: Site) {
+/// Pauses the run before each of its calls in turn.
+async fn pause_everywhere(paused: PausedRun, factory: StorageFactory) {
     let world = World::new().await;
-    let place = site.place();
+    let storage = factory.create();
     let mut before = Model::default();
-    for step in &sleeper.prepare {
-        before.take(step);
-        take(&world, &place, step).await;
+    for step in &paused.prepare {
+        before.apply(step);
+        run_step(&world, &storage, step).await;
     }
-    let saved = place.save();
-    let ask = &sleeper.sleeps.ask;
-    before.set(ask.table, &sleeper.sleeps.files);
+    let snapshot = storage.save();
+    let request = &paused.paused_step.request;
+    before.set(request.table, &paused.paused_step.files);
 
-    let director = Director::watching();
-    world.set(ask.table, &sleeper.sleeps.files);
-    let ran = world.run(saved.restore().directed(&director), ask).await;
-    assert_eq!(ran.failures(), Vec::<String>::new());
-    let calls = director.calls();
+    let injector = FaultInjector::counting();
+    world.set(request.table, &paused.paused_step.files);
+    let finished = world
+        .run(snapshot.restore().with_faults(&injector), request)
+        .await;
+    assert_eq!(finished.failures(), Vec::<String>::new());
+    let calls = injector.calls();
 
     for call in &calls {
-        let at = format!("{}, {site}, asleep before {call}", sleeper.name);
-        let place = saved.restore();
-        world.set(ask.table, &sleeper.sleeps.files);
-        let director = Director::at(call.number, Moment::Before, Turn::Pause);
-        let running = world.start(place.directed(&director), ask);
-        director.reached().await;
+        let at = format!("{}, {factory}, paused before {call}", paused.name);
+        let storage = snapshot.restore();
+        world.set(request.table, &paused.paused_step.files);
+        let injector = FaultInjector::at(call.number, FaultTiming::Before, FaultKind::Pause);
+        let running = world.start(storage.with_faults(&injector), request);
+        injector.reached().await;
 
         let mut model = before.clone();
-        let is_committed = Seen::of(&place).has_commit_of(ask.table, &running.run_id);
+        let is_committed =
+            StorageContents::of(&storage).has_commit_of(request.table, &running.run_id);
         if is_committed {
-            model.publish(ask);
+            model.publish(request);
         }
-        for step in &sleeper.others {
-            model.set(step.ask.table, &step.files);
-            take(&world, &place, step).await;
-            model.publish(&step.ask);
+        for step in &paused.others {
+            model.set(step.request.table, &step.files);
+            run_step(&world, &storage, step).await;
+            model.publish(&step.request);
         }
-        let problems = Seen::of(&place).problems(&model.truth);
+        let problems = StorageContents::of(&storage).problems(&model.truth);
         assert!(
             problems.is_empty(),
             "{at}, others:\n{}",
             problems.join("\n")
         );
 
-        director.resume();
-        let ran = running.end().await;
-        let failures = ran.failures();
+        injector.resume();
+        let finished = running.end().await;
+        let failures = finished.failures();
         if failures.is_empty() && !is_committed {
-            model.publish(ask);
+            model.publish(request);
         }
-        // What it had planned to read has been replaced meanwhile: then it must not publish.
+        // If its source files were replaced in the meantime, the run must not publish.
         let is_about_source = |failure: &String| failure.starts_with("source file");
         let may_fail = !is_committed && failures.iter().all(is_about_source);
         assert!(failures.is_empty() || may_fail, "{at}: {failures:?}");
-        let problems = Seen::of(&place).problems(&model.truth);
-        assert!(problems.is_empty(), "{at}, awake:\n{}", problems.join("\n"));
-
-        let settled = Seen::of(&place);
-        let last = sleeper.others.last().unwrap_or(&sleeper.sleeps);
-        world.succeed(&place, &last.ask.clone().plain()).await;
+        let problems = StorageContents::of(&storage).problems(&model.truth);
         assert!(
-            Seen::of(&place) == settled,
-            "{at}: a further run did something"
+            problems.is_empty(),
+            "{at}, resumed:\n{}",
+            problems.join("\n")
+        );
+
+        let settled = StorageContents::of(&storage);
+        let last = paused.others.last().unwrap_or(&paused.paused_step);
+        world.succeed(&storage, &last.request.clone().plain()).await;
+        assert!(
+            StorageContents::of(&storage) == settled,
+            "{at}: another run changed something"
         );
     }
     eprintln!(
-        "races: {}, {site}: asleep at {} calls",
-        sleeper.name,
+        "races: {}, {factory}: paused at {} calls",
+        paused.name,
         calls.len()
     );
 }
 
-macro_rules! sleepers {
-    ($($sleeper:ident)*) => {
-        $(mod $sleeper {
-            #[tokio::test]
-            async fn on_s3() {
-                super::sleep_everywhere(super::$sleeper(), super::Site::s3()).await;
-            }
-
-            #[tokio::test]
-            async fn in_a_folder() {
-                super::sleep_everywhere(super::$sleeper(), super::Site::folders()).await;
-            }
-        })*
-    };
+for_each_storage! {
+    tokio::test, pause_everywhere =>
+    first_publication_is_paused
+    shrinking_snapshot_is_paused
+    rerun_to_another_format_is_paused
+    voiding_run_is_paused
 }
 
-sleepers! {
-    first_publication_sleeps
-    shrinking_snapshot_sleeps
-    rerun_to_another_format_sleeps
-    voiding_run_sleeps
-}
-
-/// Others finish it, replace it by less, and publish the next cycle into its partitions.
-fn first_publication_sleeps() -> Sleeper {
+/// Others finish its publication, replace it by fewer rows, and publish the next cycle into its
+/// partitions.
+fn first_publication_is_paused() -> PausedRun {
     let two = |text| vec![visit(1, text, DAY, 15), visit(2, text, DAY, 14)];
     let one = vec![visit(1, "new", DAY, 15), visit(3, "new", DAY_AFTER, 14)];
-    Sleeper {
+    PausedRun {
         name: "first publication",
         prepare: vec![],
-        sleeps: Step::new(vec![two("old")], visits(DAY)),
+        paused_step: Step::new(vec![two("old")], visits(DAY)),
         others: vec![
             Step::new(vec![two("mid")], visits(DAY)),
             Step::new(vec![one.clone()], visits(DAY).again()),
@@ -251,13 +225,13 @@ fn first_publication_sleeps() -> Sleeper {
     }
 }
 
-/// It has files to delete; others let the table grow again before it does, two entries later.
-fn shrinking_snapshot_sleeps() -> Sleeper {
+/// The run has files to delete; before it does, others let the table grow again, two entries later.
+fn shrinking_snapshot_is_paused() -> PausedRun {
     let files = |count, text: &str| (1..=count).map(|id| vec![name(id, text)]).collect();
-    Sleeper {
+    PausedRun {
         name: "shrinking snapshot",
         prepare: vec![Step::new(files(3, "old"), names(DAY_BEFORE))],
-        sleeps: Step::new(files(1, "new"), names(DAY)),
+        paused_step: Step::new(files(1, "new"), names(DAY)),
         others: vec![
             Step::new(files(1, "mid"), names(DAY)),
             Step::new(files(1, "alt"), names(DAY).again()),
@@ -266,14 +240,14 @@ fn shrinking_snapshot_sleeps() -> Sleeper {
     }
 }
 
-/// It has files of the other format to delete; others go back to that format before it does.
-fn rerun_to_another_format_sleeps() -> Sleeper {
+/// The run has files of the other format to delete; before it does, others return to that format.
+fn rerun_to_another_format_is_paused() -> PausedRun {
     let rows = |text| vec![vec![visit(1, text, DAY, 15)]];
     let again = |format| visits(DAY).again().format(format);
-    Sleeper {
+    PausedRun {
         name: "rerun to another format",
         prepare: vec![Step::new(rows("old"), visits(DAY))],
-        sleeps: Step::new(rows("new"), again(FileFormat::Parquet)),
+        paused_step: Step::new(rows("new"), again(FileFormat::Parquet)),
         others: vec![
             Step::new(rows("mid"), visits(DAY)),
             Step::new(rows("end"), again(FileFormat::Json)),
@@ -281,16 +255,17 @@ fn rerun_to_another_format_sleeps() -> Sleeper {
     }
 }
 
-/// It takes back what a dead run has made visible; others publish before it deletes that.
-fn voiding_run_sleeps() -> Sleeper {
+/// The run voids a commit and deletes its visible files; before it does, others publish.
+fn voiding_run_is_paused() -> PausedRun {
     let files = |text: &str| vec![vec![name(1, text)], vec![name(2, text)]];
-    Sleeper {
+    PausedRun {
         name: "voiding run",
         prepare: vec![
             Step::new(files("old"), names("2020-01-13")),
-            Step::new(files("lost"), names(DAY_BEFORE)).fate(Fate::DiesAndIsSwept { visible: 1 }),
+            Step::new(files("lost"), names(DAY_BEFORE))
+                .ending(Ending::DiesAndIsSwept { visible: 1 }),
         ],
-        sleeps: Step::new(files("new"), names(DAY)),
+        paused_step: Step::new(files("new"), names(DAY)),
         others: vec![
             Step::new(files("mid"), names(DAY)),
             Step::new(files("end"), names(DAY_AFTER)),
@@ -298,7 +273,7 @@ fn voiding_run_sleeps() -> Sleeper {
     }
 }
 
-/// The program itself, stopped by a signal between its commit and its first visible file.
+/// The program is stopped by a signal between its commit and its first visible file.
 #[cfg(target_os = "linux")]
 mod stopped_process {
     use std::process::{Child, Command};
@@ -307,7 +282,7 @@ mod stopped_process {
     use super::*;
     use crate::s3::{Action, Failure, Fault, Operation};
 
-    /// A process that does not outlive the test.
+    /// A child process that is killed when dropped.
     struct Program(Child);
 
     impl Program {
@@ -326,26 +301,26 @@ mod stopped_process {
 
     impl Drop for Program {
         fn drop(&mut self) {
-            // It may have ended.
+            // The process may have exited.
             let _ = self.0.kill();
             let _ = self.0.wait();
         }
     }
 
     #[tokio::test]
-    async fn wakes_up_when_others_have_gone_on() {
+    async fn resumes_after_others_have_published() {
         let world = World::new().await;
-        let site = Site::s3();
-        let (place, server) = (site.place(), site.server());
+        let factory = StorageFactory::s3();
+        let (storage, server) = (factory.create(), factory.server());
         let mut model = Model::default();
         let rows = |text| vec![vec![visit(1, text, DAY, 15), visit(2, text, DAY, 14)]];
 
-        // It can come to its commit, but no further.
+        // The run can commit, but make no file visible.
         let stuck = Action::Before(Failure::Hangup);
         server.inject(Fault::on(Operation::CompleteMultipartUpload, stuck));
         world.set(Table::Visits, &rows("old"));
         model.set(Table::Visits, &rows("old"));
-        let mut program = Program(world.program(&place, &visits(DAY)).spawn().unwrap());
+        let mut program = Program(world.program(&storage, &visits(DAY)).spawn().unwrap());
         assert!(server.wait_for_faults(1, Duration::from_secs(60)));
         program.signal("STOP");
         while !program.is_stopped() {
@@ -355,21 +330,27 @@ mod stopped_process {
         model.publish(&visits(DAY));
 
         // Others finish its work, replace it and publish the next cycle.
-        for (text, ask) in [
+        for (text, request) in [
             ("mid", visits(DAY)),
             ("new", visits(DAY).again()),
             ("new", visits(DAY_AFTER)),
         ] {
-            let step = Step::new(rows(text), ask);
-            model.take(&step);
-            take(&world, &place, &step).await;
+            let step = Step::new(rows(text), request);
+            model.apply(&step);
+            run_step(&world, &storage, &step).await;
         }
-        assert_whole(&place, &model.truth);
-        let settled = Seen::of(&place);
+        assert_whole(&storage, &model.truth);
+        let settled = StorageContents::of(&storage);
 
         program.signal("CONT");
         let status = program.0.wait().unwrap();
-        assert!(status.success(), "its cycle was published for it: {status}");
-        assert!(Seen::of(&place) == settled, "it changed something");
+        assert!(
+            status.success(),
+            "another run has published its cycle: {status}"
+        );
+        assert!(
+            StorageContents::of(&storage) == settled,
+            "the resumed run changed something"
+        );
     }
 }

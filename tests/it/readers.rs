@@ -1,7 +1,8 @@
-//! The reading proof: exports read with what receivers use, and loaded with `docs/receiver.py`.
+//! Exports are read by the tools of receivers, and loaded by `docs/receiver.py`.
 //!
-//! Python does the reading. `DAYPORT_READERS_PYTHON` names one that has `readers/requirements.txt`, as
-//! `.ci/run` makes it; without the variable, a `python3` that lacks them skips these tests.
+//! Python does the reading. `DAYPORT_READERS_PYTHON` names an interpreter with the packages of
+//! `readers/requirements.txt`, as `.ci/run` makes it. Without the variable, these tests are skipped if
+//! `python3` lacks the packages.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,12 +12,12 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 use crate::support::{
-    FIRST_DAY, Place, SECOND_DAY, Sandbox, THIRD_DAY, decode, repository, rows, sorted,
+    FIRST_DAY, SECOND_DAY, Sandbox, THIRD_DAY, TestDestination, decode, repository, rows, sorted,
 };
 use crate::world::{set_sites, set_views, view, world};
 
-/// Types that the fixtures do not have (DuckDB and Polars read decimals in JSON by way of floats: no more
-/// than 15 digits), names that are words of SQL, and a description to be escaped.
+/// Types that the fixtures lack (decimals of at most 15 digits, because DuckDB and Polars read decimals
+/// in JSON as floats), names that are SQL keywords, and a description that needs escaping.
 const EDGES: &str = r"-- It's what the fixtures lack: a \ and a 'quote'.
 COPY (
   SELECT
@@ -40,18 +41,18 @@ COPY (
   ) AS t (id, price, day, digest, note)
 ) TO 'edges'";
 
-/// Folders with a date, and with a text that is escaped in keys.
+/// Partitions by a date, and by a text that is escaped in keys.
 const LABELS: &str = "COPY (
   SELECT time, user_id, CAST(time AS DATE) AS date, tag || ' + & %/' AS label
   FROM aliases WHERE time >= $window_start AND time < $window_end
 ) TO 'labels' PARTITIONED BY (date, label)";
 
-/// A Python with these packages, or a word about why there is none.
+/// Returns a Python with these packages; prints the reason if there is none.
 fn python(packages: &[&str]) -> Option<String> {
     let given = dayport::env::var("DAYPORT_READERS_PYTHON");
     let python = given.clone().unwrap_or_else(|| "python3".to_owned());
     let imports = format!("import {}", packages.join(", "));
-    if is_answered(Command::new(&python).args(["-c", &imports])) {
+    if succeeds(Command::new(&python).args(["-c", &imports])) {
         return Some(python);
     }
     assert_eq!(given, None, "DAYPORT_READERS_PYTHON lacks packages");
@@ -63,12 +64,12 @@ fn python(packages: &[&str]) -> Option<String> {
     None
 }
 
-fn is_answered(command: &mut Command) -> bool {
+fn succeeds(command: &mut Command) -> bool {
     command.output().is_ok_and(|output| output.status.success())
 }
 
 #[track_caller]
-fn succeeded(output: &Output) -> String {
+fn stdout_of(output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{stdout}\n{stderr}");
@@ -80,11 +81,11 @@ fn every_reader_reads_the_same_rows() {
     let Some(python) = python(&["duckdb", "polars", "pyarrow", "pyspark", "sqlglot"]) else {
         return;
     };
-    if !is_answered(Command::new("java").arg("-version")) {
+    if !succeeds(Command::new("java").arg("-version")) {
         eprintln!("skipped: Spark needs a `java`");
         return;
     }
-    let sandbox = Sandbox::fixtures(Place::s3());
+    let sandbox = Sandbox::fixtures(TestDestination::s3());
     sandbox.write("sql/edges.sql", EDGES);
     sandbox.write("sql/labels.sql", LABELS);
     fs::create_dir(sandbox.folder().join("ddl")).expect("make a folder");
@@ -94,7 +95,7 @@ fn every_reader_reads_the_same_rows() {
         sandbox
             .dayport(&[&run[..], &[format], &days].concat())
             .succeeded();
-        // A cycle of two revisions.
+        // A cycle with two revisions.
         let again = ["--date", SECOND_DAY, "--rerun", "pageview_events"];
         sandbox
             .dayport(&[&run[..], &[format], &again].concat())
@@ -103,7 +104,7 @@ fn every_reader_reads_the_same_rows() {
             print_ddl(&sandbox, dialect, format, format);
         }
 
-        let bucket = format!("{}{format}/", sandbox.place.url());
+        let bucket = format!("{}{format}/", sandbox.destination.url());
         let one_day = [
             "--date",
             SECOND_DAY,
@@ -115,7 +116,7 @@ fn every_reader_reads_the_same_rows() {
         sandbox
             .dayport(&[&run[..], &[&bucket], &one_day].concat())
             .succeeded();
-        // The other tables are not published there: they are stated as they are defined.
+        // The other tables are not published there: their DDL follows their definitions.
         for dialect in ["athena", "bigquery", "snowflake"] {
             print_ddl(&sandbox, dialect, format, &bucket);
         }
@@ -126,58 +127,61 @@ fn every_reader_reads_the_same_rows() {
         .arg(script)
         .arg(sandbox.folder())
         .output();
-    print!("{}", succeeded(&output.expect("start Python")));
+    print!("{}", stdout_of(&output.expect("start Python")));
 }
 
 fn print_ddl(sandbox: &Sandbox, dialect: &str, format: &str, to: &str) {
     let args = ["ddl", "--dialect", dialect, "--to", to, "--format", format];
-    let ran = sandbox.dayport(&args).succeeded();
-    sandbox.write(&format!("ddl/{dialect}.{format}.sql"), ran.stdout);
+    let output = sandbox.dayport(&args).succeeded();
+    sandbox.write(&format!("ddl/{dialect}.{format}.sql"), output.stdout);
 }
 
 #[test]
-fn tables_are_stated_before_they_are_published() {
-    let sandbox = Sandbox::fixtures(Place::s3());
-    let to = sandbox.place.url();
+fn tables_have_ddl_before_they_are_published() {
+    let sandbox = Sandbox::fixtures(TestDestination::s3());
+    let to = sandbox.destination.url();
     let ddl = ["ddl", "--to", &to, "--dialect"];
-    let ran = sandbox.dayport(&[&ddl[..], &["athena", "pageview_events", "domains"]].concat());
-    let ran = ran
+    let output = sandbox
+        .dayport(&[&ddl[..], &["athena", "pageview_events", "domains"]].concat())
         .succeeded()
-        .says("-- pageview_events (incremental, parquet): not published yet");
-    assert!(!ran.stdout.contains("aliases"), "{ran}");
-    let ran = sandbox.dayport(&[&ddl[..], &["snowflake", "pageviews"]].concat());
-    ran.ended(2)
-        .complains("the table `pageviews` is neither published at");
-    let ran = sandbox.dayport(&["ddl", "--dialect", "bigquery", "--to", "out"]);
-    ran.ended(2)
-        .complains("BigQuery cannot read the folder")
-        .hints("s3://");
+        .stdout_has("-- pageview_events (incremental, parquet): not published yet");
+    assert!(!output.stdout.contains("aliases"), "{output}");
+    let output = sandbox.dayport(&[&ddl[..], &["snowflake", "pageviews"]].concat());
+    output
+        .exited_with(2)
+        .stderr_has("the table `pageviews` is neither published at");
+    let output = sandbox.dayport(&["ddl", "--dialect", "bigquery", "--to", "out"]);
+    output
+        .exited_with(2)
+        .stderr_has("BigQuery cannot read the folder")
+        .hint_has("s3://");
 
     // A receiver has no definitions.
     sandbox.run(&["--date", SECOND_DAY, "domains"]).succeeded();
     let empty = sandbox.folder().join("none").display().to_string();
-    let ran = sandbox
+    let output = sandbox
         .dayport(&[&ddl[..], &["snowflake", "--sql", &empty]].concat())
         .succeeded();
-    ran.says("FILES = (\n  'data/domains/data-000000000000.parquet'\n)");
+    output.stdout_has("FILES = (\n  'data/domains/data-000000000000.parquet'\n)");
 }
 
-/// Table, cycle and revision of each manifest that this call loaded.
+/// Runs the receiver, and returns table, cycle and revision of each manifest that it loaded.
 #[track_caller]
 fn receive(python: &str, sandbox: &Sandbox) -> Vec<String> {
     let output = Command::new(python)
         .arg(repository().join("docs/receiver.py"))
-        .arg(sandbox.place.url())
+        .arg(sandbox.destination.url())
         .arg(warehouse(sandbox))
-        .envs(sandbox.place.env())
+        .envs(sandbox.destination.env())
         .output();
-    let told = succeeded(&output.expect("start Python"));
+    let loaded = stdout_of(&output.expect("start Python"));
     let key = |line: &str| {
         line.strip_prefix("manifests/")?
             .split_once(".json")
             .map(|(key, _)| key.to_owned())
     };
-    told.lines()
+    loaded
+        .lines()
         .map(|line| key(line).expect("a manifest"))
         .collect()
 }
@@ -186,7 +190,7 @@ fn warehouse(sandbox: &Sandbox) -> PathBuf {
     sandbox.folder().join("warehouse")
 }
 
-/// What the receiver has of a table, partition columns left out.
+/// Returns the rows of a table that the receiver has loaded, without partition columns.
 fn received(sandbox: &Sandbox, table: &str) -> Vec<Value> {
     let folder = warehouse(sandbox).join(table);
     let files = fs::read_dir(folder).expect("a folder");
@@ -207,10 +211,10 @@ fn received(sandbox: &Sandbox, table: &str) -> Vec<Value> {
 
 #[track_caller]
 fn check_received(sandbox: &Sandbox) {
-    let there: BTreeMap<&str, Vec<Value>> = ["views", "sites"]
-        .map(|table| (table, sorted(rows(&sandbox.place, table))))
+    let expected: BTreeMap<&str, Vec<Value>> = ["views", "sites"]
+        .map(|table| (table, sorted(rows(&sandbox.destination, table))))
         .into();
-    for (table, rows) in there {
+    for (table, rows) in expected {
         assert_eq!(received(sandbox, table), rows, "{table}");
     }
 }
@@ -220,7 +224,7 @@ fn the_receiver_loads_each_cycle_once() {
     let Some(python) = python(&["boto3", "pyarrow"]) else {
         return;
     };
-    let sandbox = world(Place::s3());
+    let sandbox = world(TestDestination::s3());
     sandbox.run(&["--date", FIRST_DAY]).succeeded();
     let first = ["sites/2026-01-14.r0", "views/2026-01-14.r0"];
     assert_eq!(receive(&python, &sandbox), first);
@@ -243,7 +247,7 @@ fn the_receiver_loads_each_cycle_once() {
     assert_eq!(receive(&python, &sandbox), second);
     check_received(&sandbox);
 
-    // It died before it noted what it had loaded, and a cycle has lost its rows meanwhile.
+    // The receiver crashed before it recorded what it had loaded; meanwhile a cycle has lost its rows.
     fs::remove_file(warehouse(&sandbox).join("loaded.json")).expect("delete a file");
     set_views(&sandbox, 14, &[]);
     let emptied = [&rerun[..], &["--allow-shrink"]].concat();

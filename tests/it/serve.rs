@@ -1,4 +1,4 @@
-//! `dayport serve`: rounds, metrics, health, events, and a stop in good order.
+//! `dayport serve`: scheduled runs, metrics, health, events, and a graceful shutdown.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -8,26 +8,26 @@ use std::sync::mpsc;
 use serde_json::Value;
 
 use crate::s3::{Action, Failure, Fault, Operation};
-use crate::support::{Place, Sandbox, check_published, in_both_places};
+use crate::support::{Sandbox, TestDestination, check_published, for_each_destination};
 use crate::world::{set_views, view, world};
 
-in_both_places!(
-    what_is_due_is_published_and_told,
-    failures_are_told_once_and_tried_again,
+for_each_destination!(
+    due_cycles_are_published_and_notified,
+    failures_are_notified_once_and_retried,
 );
 
-/// A serving process; its log is read line by line.
+/// A `dayport serve` process whose log is read line by line.
 struct Serving {
     child: Child,
     log: BufReader<ChildStderr>,
     address: String,
-    /// All of the log that was read.
-    seen: String,
+    /// The part of the log that was read so far.
+    log_text: String,
 }
 
 impl Serving {
     fn start(sandbox: &Sandbox, args: &[&str]) -> Serving {
-        let to = sandbox.place.url();
+        let to = sandbox.destination.url();
         let fixed = [
             "serve",
             "--from",
@@ -49,21 +49,21 @@ impl Serving {
             child,
             log,
             address: String::new(),
-            seen: String::new(),
+            log_text: String::new(),
         };
-        let listening = serving.until("listening");
+        let listening = serving.wait_for("listening");
         let address = listening["address"].as_str().expect("an address");
         serving.address = address.trim_start_matches("http://").to_owned();
         serving
     }
 
-    /// Reads the log up to the next line with this message.
-    fn until(&mut self, message: &str) -> Value {
+    /// Reads the log up to the next line with this message, and returns the line.
+    fn wait_for(&mut self, message: &str) -> Value {
         loop {
             let mut line = String::new();
             let read = self.log.read_line(&mut line).expect("UTF-8");
-            assert!(read > 0, "no `{message}` in\n{}", self.seen);
-            self.seen.push_str(&line);
+            assert!(read > 0, "no `{message}` in\n{}", self.log_text);
+            self.log_text.push_str(&line);
             let event: Value = serde_json::from_str(&line).unwrap_or_default();
             if event["message"] == message {
                 return event;
@@ -71,11 +71,13 @@ impl Serving {
         }
     }
 
-    /// Status line and body.
+    /// Sends a GET request, and returns the status line and the body.
     fn get(&self, path: &str) -> (String, String) {
         let mut stream = TcpStream::connect(&self.address).expect("connect");
         let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).expect("ask");
+        stream
+            .write_all(request.as_bytes())
+            .expect("send a request");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
         let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
@@ -91,12 +93,12 @@ impl Serving {
         line.rsplit(' ').next()?.parse().ok()
     }
 
-    /// SIGTERM, and the exit code.
+    /// Sends SIGTERM, and returns the exit code and the log.
     fn stop(mut self) -> (Option<i32>, String) {
         self.terminate();
         let status = self.child.wait().expect("an end");
-        self.log.read_to_string(&mut self.seen).expect("UTF-8");
-        (status.code(), std::mem::take(&mut self.seen))
+        self.log.read_to_string(&mut self.log_text).expect("UTF-8");
+        (status.code(), std::mem::take(&mut self.log_text))
     }
 
     fn terminate(&self) {
@@ -109,13 +111,13 @@ impl Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Takes events, after a first 503.
+/// An HTTP server that receives events; it responds to the first request with 503.
 struct Receiver {
     url: String,
     events: mpsc::Receiver<Value>,
@@ -154,11 +156,11 @@ fn read_event(stream: &TcpStream) -> Value {
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).expect("a header");
-        let line = line.trim().to_ascii_lowercase();
-        match line.split_once(": ") {
+        let header = line.trim().to_ascii_lowercase();
+        match header.split_once(": ") {
             Some(("content-length", value)) => length = value.parse().expect("a length"),
             Some(("content-type", value)) => value.clone_into(&mut kind),
-            _ if line.is_empty() => break,
+            _ if header.is_empty() => break,
             _ => {}
         }
     }
@@ -168,12 +170,12 @@ fn read_event(stream: &TcpStream) -> Value {
     serde_json::from_slice(&body).expect("JSON")
 }
 
-fn what_is_due_is_published_and_told(place: Place) {
-    let sandbox = world(place);
+fn due_cycles_are_published_and_notified(destination: TestDestination) {
+    let sandbox = world(destination);
     sandbox.run(&["--date", "2026-01-14"]).succeeded();
     let receiver = Receiver::start();
     let mut serving = Serving::start(&sandbox, &["--at", "03:00", "--notify", &receiver.url]);
-    let resting = serving.until("resting");
+    let resting = serving.wait_for("resting");
     assert_eq!(resting["all_well"], true);
     assert_eq!(resting["next"], "2026-01-18T03:00:00Z");
     let mut subjects: Vec<String> = (0..3)
@@ -228,14 +230,14 @@ fn what_is_due_is_published_and_told(place: Place) {
     let (code, log) = serving.stop();
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("\"message\":\"stopped\""), "{log}");
-    check_published(&sandbox.place);
+    check_published(&sandbox.destination);
 }
 
-fn failures_are_told_once_and_tried_again(place: Place) {
-    let mut sandbox = world(place);
+fn failures_are_notified_once_and_retried(destination: TestDestination) {
+    let mut sandbox = world(destination);
     sandbox.run(&["--date", "2026-01-15"]).succeeded();
     sandbox.write("raw/views/date=2026-01-16/views.json", "not JSON\n");
-    // Eight hours after the run was due.
+    // The clock is eight hours after the run was due.
     sandbox.set_clock("2026-01-17T11:00:00Z");
     let receiver = Receiver::start();
     let args = [
@@ -249,9 +251,9 @@ fn failures_are_told_once_and_tried_again(place: Place) {
         "2h",
     ];
     let mut serving = Serving::start(&sandbox, &[&args[..], &["views"]].concat());
-    assert_eq!(serving.until("resting")["all_well"], false);
+    assert_eq!(serving.wait_for("resting")["all_well"], false);
     assert_eq!(serving.get("/readyz").0, "HTTP/1.1 503 Service Unavailable");
-    serving.until("resting");
+    serving.wait_for("resting");
     let kinds = [receiver.next(), receiver.next()].map(|event| event["type"].clone());
     assert_eq!(kinds, ["dayport.cycle.failed", "dayport.cycle.late"]);
     assert_eq!(
@@ -262,41 +264,41 @@ fn failures_are_told_once_and_tried_again(place: Place) {
     assert!(page.contains("malformed"), "{page}");
 
     set_views(&sandbox, 16, &[view(16, 16)]);
-    while serving.until("resting")["all_well"] != true {}
+    while serving.wait_for("resting")["all_well"] != true {}
     let event = receiver.next();
     assert_eq!(event["type"], "dayport.cycle.published");
     assert_eq!(event["subject"], "views/2026-01-16");
     assert_eq!(serving.get("/readyz").0, "HTTP/1.1 200 OK");
     assert!(serving.metric("dayport_retries_total") >= Some(2.0));
     assert_eq!(serving.stop().0, Some(0));
-    check_published(&sandbox.place);
+    check_published(&sandbox.destination);
 }
 
-/// A stop while files are staged: they are given up, and nothing is left.
+/// Stops the server while files are staged: the uploads are aborted, and nothing is left.
 #[test]
 fn a_stop_gives_up_what_is_staged() {
-    let sandbox = world(Place::s3());
-    let server = sandbox.place.server();
+    let sandbox = world(TestDestination::s3());
+    let server = sandbox.destination.server();
     let silent = Fault::on(Operation::UploadPart, Action::Before(Failure::Silence));
     server.inject(silent);
     let serving = Serving::start(&sandbox, &["--grace", "100s"]);
-    // The parts of both tables are under way.
+    // The uploads of both tables are in progress.
     let limit = std::time::Duration::from_secs(120);
     assert!(server.wait_for_faults(2, limit), "no upload");
     let (code, log) = serving.stop();
     assert_eq!(code, Some(0), "{log}");
-    assert_eq!(sandbox.place.keys(), Vec::<String>::new());
+    assert_eq!(sandbox.destination.keys(), Vec::<String>::new());
     assert_eq!(server.uploads(crate::support::BUCKET), []);
 }
 
-/// Two servers of one destination: each cycle has one publisher.
+/// Two servers share a destination: each cycle is published by one of them.
 #[test]
 fn two_servers_publish_each_cycle_once() {
-    let sandbox = world(Place::s3());
+    let sandbox = world(TestDestination::s3());
     sandbox.run(&["--date", "2026-01-13"]).succeeded();
     let mut both = [(); 2].map(|()| Serving::start(&sandbox, &[]));
     for serving in &mut both {
-        while serving.until("resting")["all_well"] != true {}
+        while serving.wait_for("resting")["all_well"] != true {}
     }
     let count = |name: &str| -> f64 {
         let each = both.iter().filter_map(|serving| serving.metric(name));
@@ -313,13 +315,13 @@ fn two_servers_publish_each_cycle_once() {
     for serving in both {
         assert_eq!(serving.stop().0, Some(0));
     }
-    check_published(&sandbox.place);
+    check_published(&sandbox.destination);
 }
 
 #[test]
 fn wrong_calls_end_at_once() {
-    let sandbox = world(Place::local());
-    let to = sandbox.place.url();
+    let sandbox = world(TestDestination::local());
+    let to = sandbox.destination.url();
     let serve = |args: &[&str]| {
         let fixed = [
             "serve",
@@ -330,12 +332,12 @@ fn wrong_calls_end_at_once() {
             "--listen",
             "127.0.0.1:0",
         ];
-        sandbox.dayport(&[&fixed, args].concat()).ended(2)
+        sandbox.dayport(&[&fixed, args].concat()).exited_with(2)
     };
-    serve(&["--at", "3am"]).hints("03:00");
+    serve(&["--at", "3am"]).hint_has("03:00");
     serve(&["--every", "0s"]);
-    serve(&["--notify", "example.com"]).hints("CloudEvents");
+    serve(&["--notify", "example.com"]).hint_has("CloudEvents");
     serve(&["--at", "03:00", "--every", "1h"]);
     sandbox.write("sql/views.sql", "COPY (SELECT idd FROM views");
-    serve(&[]).complains("sql/views.sql:1");
+    serve(&[]).stderr_has("sql/views.sql:1");
 }

@@ -1,4 +1,5 @@
-//! Tables at work together read a source once, and do not stand in each other's way.
+//! Shared scans: tables of a cycle read a source once, and a slow or failing table does not block the
+//! others.
 
 use std::sync::Arc;
 
@@ -7,13 +8,15 @@ use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
 
-use crate::support::{Place, Ran, Sandbox, check_published, decode, gzip, lines, rows};
+use crate::support::{
+    CommandOutput, Sandbox, TestDestination, check_published, decode, gzip, lines, rows,
+};
 use crate::world::{incompressible, set_views, view, world};
 
-/// More than all the batches that may wait between a reading and its plans.
+/// The number of rows, more than all batches that are buffered between a shared scan and its consumers.
 const ROWS: u64 = 40_000;
 
-/// Chunks get small, so that a source is many of them.
+/// Arguments that make chunks small, so that a source has many of them.
 const ARGS: [&str; 6] = [
     "--date",
     "2026-01-15",
@@ -55,7 +58,7 @@ impl Raw {
         )
     }
 
-    /// Two files of numbered rows of two kinds, in turn.
+    /// Writes two files of numbered rows; two kinds of rows alternate.
     fn write(self, sandbox: &Sandbox, name: &str) {
         for part in 0..2 {
             let ids = (0..ROWS).filter(|id| id % 2 == part);
@@ -74,7 +77,7 @@ impl Raw {
     }
 
     fn sandbox(self) -> Sandbox {
-        let sandbox = Sandbox::empty(Place::local());
+        let sandbox = Sandbox::empty(TestDestination::local());
         for name in ["one", "two"] {
             sandbox.write(&format!("sql/sources/{name}.sql"), self.declaration(name));
             self.write(&sandbox, name);
@@ -131,14 +134,14 @@ fn define(sandbox: &Sandbox, table: &str, query: &str) {
     sandbox.write(&format!("sql/{table}.sql"), definition);
 }
 
-/// Scans and passes of the report.
-fn passes(ran: &Ran) -> (Value, Value) {
-    let report = ran.report();
+/// Returns the numbers of scans and of shared scans in the report.
+fn passes(output: &CommandOutput) -> (Value, Value) {
+    let report = output.report();
     (report["scans"].clone(), report["passes"].clone())
 }
 
 fn count(sandbox: &Sandbox, table: &str) -> u64 {
-    let published = check_published(&sandbox.place);
+    let published = check_published(&sandbox.destination);
     published[table][0]["rows"].as_u64().expect("a number")
 }
 
@@ -156,12 +159,12 @@ fn tables_share_a_pass(raw: Raw) {
         "SELECT kind, count(*) AS n FROM one GROUP BY kind",
     );
     define(&sandbox, "other", "SELECT id FROM two");
-    let ran = sandbox.run(&ARGS).succeeded();
-    assert_eq!(passes(&ran), (json!(4), json!(2)));
+    let output = sandbox.run(&ARGS).succeeded();
+    assert_eq!(passes(&output), (json!(4), json!(2)));
     assert_eq!(count(&sandbox, "rare"), ROWS / 4);
     assert_eq!(count(&sandbox, "common"), ROWS / 4 * 3);
     assert_eq!(count(&sandbox, "other"), ROWS);
-    let mut common = rows(&sandbox.place, "common");
+    let mut common = rows(&sandbox.destination, "common");
     common.sort_by_key(|row| row["id"].as_u64());
     let expected = (0..ROWS).filter(|id| kind(*id) == "common");
     assert!(
@@ -169,8 +172,8 @@ fn tables_share_a_pass(raw: Raw) {
             .into_iter()
             .eq(expected.map(|id| json!({"id": id, "note": note(id)})))
     );
-    // Each table's record is of all that was read for it.
-    let published = check_published(&sandbox.place);
+    // The record of each table covers everything that was read for it.
+    let published = check_published(&sandbox.destination);
     for table in ["rare", "common", "kinds", "other"] {
         let source = &published[table][0]["sources"][0];
         assert_eq!(
@@ -185,15 +188,15 @@ fn a_table_that_fails_or_ends_early_leaves_the_others_alone(raw: Raw) {
     let sandbox = raw.sandbox();
     define(&sandbox, "all", "SELECT id, note FROM one");
     define(&sandbox, "fails", "SELECT 1 / (id - 5000) AS x FROM one");
-    // Its first rows are all it wants of the pass; then it is busy with something else.
+    // The table takes the first rows of the shared scan, and is then busy with another scan.
     define(
         &sandbox,
         "few",
         "SELECT count(*) AS n FROM (SELECT kind FROM one WHERE id < 100 LIMIT 3) JOIN two ON two.id >= 0",
     );
-    let ran = sandbox.run(&ARGS).ended(1);
+    let output = sandbox.run(&ARGS).exited_with(1);
     assert_eq!(
-        ran.results(),
+        output.results(),
         [
             "all 2026-01-15 published",
             "fails 2026-01-15 failed",
@@ -201,7 +204,7 @@ fn a_table_that_fails_or_ends_early_leaves_the_others_alone(raw: Raw) {
         ]
     );
     assert_eq!(count(&sandbox, "all"), ROWS);
-    assert_eq!(rows(&sandbox.place, "few"), [json!({"n": 3 * ROWS})]);
+    assert_eq!(rows(&sandbox.destination, "few"), [json!({"n": 3 * ROWS})]);
 }
 
 fn a_source_read_twice_by_one_table_is_read_twice(raw: Raw) {
@@ -212,15 +215,15 @@ fn a_source_read_twice_by_one_table_is_read_twice(raw: Raw) {
         "SELECT a.id, b.note FROM one a JOIN one b ON a.id = b.id AND a.kind = 'rare'",
     );
     define(&sandbox, "all", "SELECT id FROM one");
-    let ran = sandbox.run(&ARGS).succeeded();
-    assert_eq!(passes(&ran), (json!(3), json!(2)));
+    let output = sandbox.run(&ARGS).succeeded();
+    assert_eq!(passes(&output), (json!(3), json!(2)));
     assert_eq!(count(&sandbox, "pairs"), ROWS / 4);
     assert_eq!(count(&sandbox, "all"), ROWS);
 }
 
 fn joins_in_opposite_order_do_not_wait_for_each_other(raw: Raw) {
     let sandbox = raw.sandbox();
-    // The left side is read to its end before the right one is begun.
+    // The left side is read to its end before the right one starts.
     let join = |left: &str, right: &str| {
         format!("SELECT l.id, r.note FROM {left} l LEFT JOIN {right} r ON l.id = r.id")
     };
@@ -235,10 +238,10 @@ fn joins_in_opposite_order_do_not_wait_for_each_other(raw: Raw) {
     }
 }
 
-/// What is malformed for one table is a row of another that does not look at it.
+/// A line that is malformed for one table is a row of another that does not read the malformed field.
 #[test]
 fn a_line_is_malformed_only_for_those_who_read_what_is_wrong_in_it() {
-    let sandbox = Sandbox::empty(Place::local());
+    let sandbox = Sandbox::empty(TestDestination::local());
     sandbox.write("sql/sources/one.sql", Raw::Json.declaration("one"));
     let text =
         "{\"id\":1,\"note\":\"a\"}\n{\"id\":2,\"note\":7}\n{\"id\":3\n{\"id\":4,\"note\":\"d\"}\n";
@@ -246,10 +249,10 @@ fn a_line_is_malformed_only_for_those_who_read_what_is_wrong_in_it() {
     define(&sandbox, "ids", "SELECT id FROM one");
     define(&sandbox, "notes", "SELECT id, note FROM one");
     let together = [&ARGS[..], &["--max-rejects", "9"]].concat();
-    let ran = sandbox.run(&together).ended(0);
-    assert_eq!(passes(&ran), (json!(2), json!(1)));
+    let output = sandbox.run(&together).exited_with(0);
+    assert_eq!(passes(&output), (json!(2), json!(1)));
     let ids = |table: &str| {
-        let mut ids: Vec<Value> = rows(&sandbox.place, table)
+        let mut ids: Vec<Value> = rows(&sandbox.destination, table)
             .into_iter()
             .map(|row| row["id"].clone())
             .collect();
@@ -258,15 +261,15 @@ fn a_line_is_malformed_only_for_those_who_read_what_is_wrong_in_it() {
     };
     assert_eq!(ids("ids"), [1, 2, 4]);
     assert_eq!(ids("notes"), [1, 4]);
-    let published = check_published(&sandbox.place);
+    let published = check_published(&sandbox.destination);
     let rejected = |table: &str| published[table][0]["sources"][0]["rows_rejected"].clone();
     assert_eq!((rejected("ids"), rejected("notes")), (json!(1), json!(2)));
 }
 
-/// The same of the leaves of one column, alone and together.
+/// The same holds for the leaves of one column, with one table and with several.
 #[test]
 fn a_line_is_malformed_only_for_those_who_use_the_leaf_that_is_wrong() {
-    let sandbox = Sandbox::empty(Place::local());
+    let sandbox = Sandbox::empty(TestDestination::local());
     let source =
         "CREATE EXTERNAL TABLE one (id BIGINT, p STRUCT<url VARCHAR, n BIGINT, o STRUCT<x INT>>)
         STORED AS JSON LOCATION 'one/'";
@@ -295,21 +298,21 @@ fn a_line_is_malformed_only_for_those_who_use_the_leaf_that_is_wrong() {
     }
     let lenient = [&ARGS[..], &["--max-rejects", "9"]].concat();
     let seen = |table: &str| {
-        let mut ids: Vec<Value> = rows(&sandbox.place, table)
+        let mut ids: Vec<Value> = rows(&sandbox.destination, table)
             .into_iter()
             .map(|row| row["id"].clone())
             .collect();
         ids.sort_by_key(Value::as_u64);
-        let rejects = &check_published(&sandbox.place)[table][0]["rejects"][0];
+        let rejects = &check_published(&sandbox.destination)[table][0]["rejects"][0];
         let path = rejects["path"].as_str().expect("a path");
-        let lines = decode(path, &sandbox.place.read(path)).into_iter();
-        let lines: Vec<Value> = lines
+        let lines: Vec<Value> = decode(path, &sandbox.destination.read(path))
+            .into_iter()
             .map(|line| json!([line["line"], line["reason"]]))
             .collect();
         (ids, lines)
     };
     assert_eq!(
-        passes(&sandbox.run(&lenient).ended(0)),
+        passes(&sandbox.run(&lenient).exited_with(0)),
         (json!(5), json!(1))
     );
     let mut together = Vec::new();
@@ -320,15 +323,19 @@ fn a_line_is_malformed_only_for_those_who_use_the_leaf_that_is_wrong() {
     }
     for ((table, _, _), together) in tables.iter().zip(together) {
         let rerun = [&lenient[..], &["--rerun", table]].concat();
-        assert_eq!(passes(&sandbox.run(&rerun).ended(0)), (json!(1), json!(1)));
+        assert_eq!(
+            passes(&sandbox.run(&rerun).exited_with(0)),
+            (json!(1), json!(1))
+        );
         assert_eq!(seen(table), together, "{table}");
     }
 }
 
-/// A snapshot reads all days, an incremental table its own: each gets its files from one pass.
+/// A snapshot reads all days, an incremental table its own day: each gets its files from one shared
+/// scan.
 #[test]
 fn tables_that_need_other_files_of_a_source_share_a_pass() {
-    let sandbox = world(Place::local());
+    let sandbox = world(TestDestination::local());
     set_views(&sandbox, 15, &[view(15, 15), view(16, 15)]);
     let narrow = "SELECT id, date_part('year', time) AS year FROM views
         WHERE received >= $window_start AND received < $window_end AND date = '2026-01-15'";
@@ -337,7 +344,7 @@ fn tables_that_need_other_files_of_a_source_share_a_pass() {
         format!("COPY ({narrow}) TO 'narrow' PARTITIONED BY (year)"),
     );
     define(&sandbox, "everything", "SELECT id FROM views");
-    let ran = sandbox
+    let output = sandbox
         .run(&[
             "--date",
             "2026-01-15",
@@ -347,10 +354,10 @@ fn tables_that_need_other_files_of_a_source_share_a_pass() {
             "everything",
         ])
         .succeeded();
-    assert_eq!(passes(&ran), (json!(2), json!(1)));
+    assert_eq!(passes(&output), (json!(2), json!(1)));
     assert_eq!(count(&sandbox, "everything"), 7);
     assert_eq!(count(&sandbox, "narrow"), 2);
-    let published = check_published(&sandbox.place);
+    let published = check_published(&sandbox.destination);
     let read = |table: &str| {
         let source = &published[table][0]["sources"][0];
         (source["files"].clone(), source["rows_read"].clone())

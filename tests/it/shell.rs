@@ -11,18 +11,18 @@ use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Place, Ran, SECOND_DAY, Sandbox};
+use crate::support::{CommandOutput, SECOND_DAY, Sandbox, TestDestination};
 use crate::world::world;
 
-/// No answer takes as long; a test that waits for it has failed.
-const LIMIT: Duration = Duration::from_secs(60);
+/// The timeout of every wait; a test that reaches it has failed.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The program on a pseudo-terminal.
+/// A child process on a pseudo-terminal.
 struct Terminal {
     child: Child,
     keyboard: File,
     screen: Receiver<Vec<u8>>,
-    /// What was printed and not yet expected.
+    /// The printed text that no expectation has consumed yet.
     text: String,
 }
 
@@ -49,7 +49,7 @@ impl Terminal {
         let (sender, screen) = mpsc::channel();
         thread::spawn(move || {
             let mut bytes = [0; 4096];
-            // On Linux the end is an error.
+            // On Linux, the end of the terminal is an error.
             while let Ok(length @ 1..) = master.read(&mut bytes) {
                 if sender.send(bytes[..length].to_vec()).is_err() {
                     return;
@@ -70,11 +70,11 @@ impl Terminal {
             .expect("a terminal");
     }
 
-    /// Waits until this is printed, and forgets everything up to it.
+    /// Waits until this text is printed, and discards everything up to it.
     #[track_caller]
     fn shows(&mut self, expected: &str) {
         while !self.has(expected) {
-            match self.screen.recv_timeout(LIMIT) {
+            match self.screen.recv_timeout(TIMEOUT) {
                 Ok(bytes) => self.text += &String::from_utf8_lossy(&bytes),
                 Err(error) => panic!("no `{expected}` ({error}) in\n{}", self.text),
             }
@@ -89,7 +89,7 @@ impl Terminal {
         true
     }
 
-    /// Ctrl-C outside of the line editor: the terminal's driver sends this signal.
+    /// Presses Ctrl-C outside of the line editor, where the terminal driver sends SIGINT.
     #[track_caller]
     fn interrupted_until(&mut self, expected: &str) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a process id"));
@@ -113,7 +113,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // It has ended, unless an assertion failed.
+        // The process has exited, unless an assertion failed.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -123,16 +123,16 @@ const PROMPT: &str = "dayport> ";
 
 #[test]
 fn a_terminal_gets_a_shell() {
-    let sandbox = Sandbox::fixtures(Place::s3());
+    let sandbox = Sandbox::fixtures(TestDestination::s3());
     sandbox
         .run(&["--date", SECOND_DAY, "aliases", "domains"])
         .succeeded();
-    let to = sandbox.place.url();
+    let to = sandbox.destination.url();
     let args = ["query", "--from", "raw", "--to", &to, "--date", SECOND_DAY];
     let mut terminal = Terminal::open(&sandbox, &args);
     terminal.shows(PROMPT);
 
-    // Over three lines, and a semicolon that ends nothing.
+    // A statement of three lines, with a semicolon in a string.
     terminal.types("SELECT count(*) AS rows\nFROM exported.domains\nWHERE domain <> ';';\n");
     terminal.shows("| rows |");
     terminal.shows("| 11   |");
@@ -170,18 +170,18 @@ fn a_terminal_gets_a_shell() {
     terminal.shows("No field named nme");
     terminal.shows(PROMPT);
 
-    // One column begins like the first word, and one table like the second.
+    // Completes the name of the only matching column and of the only matching table.
     terminal.types("SELECT worksp\t FROM coh\t LIMIT 0;\n");
     terminal.shows("| workspace_id |");
     terminal.shows(PROMPT);
     terminal.types("\\q\n");
     assert!(terminal.ends().success());
-    assert_eq!(sandbox.place.leftovers(), Vec::<String>::new());
+    assert_eq!(sandbox.destination.leftovers(), Vec::<String>::new());
 }
 
 #[test]
 fn ctrl_c_stops_the_query_and_ctrl_d_ends_the_shell() {
-    let sandbox = world(Place::local());
+    let sandbox = world(TestDestination::local());
     let args = ["query", "--from", "raw"];
     let mut terminal = Terminal::open(&sandbox, &args);
     terminal.shows(PROMPT);
@@ -189,7 +189,7 @@ fn ctrl_c_stops_the_query_and_ctrl_d_ends_the_shell() {
     terminal.types(endless);
     terminal.interrupted_until("stopped");
     terminal.shows(PROMPT);
-    // In the editor it drops what was typed.
+    // In the line editor, Ctrl-C discards the line.
     terminal.types("SELECT wrong\x03");
     terminal.shows("wrong");
     terminal.shows(PROMPT);
@@ -201,8 +201,8 @@ fn ctrl_c_stops_the_query_and_ctrl_d_ends_the_shell() {
 }
 
 #[test]
-fn the_shell_remembers() {
-    let mut sandbox = world(Place::local());
+fn the_shell_keeps_its_history() {
+    let mut sandbox = world(TestDestination::local());
     let args = ["query", "--from", "raw"];
     for (state, file) in [
         (None, ".local/state/dayport/history"),
@@ -221,7 +221,7 @@ fn the_shell_remembers() {
         assert!(terminal.ends().success());
         assert!(sandbox.folder().join(file).exists(), "{file}");
 
-        // Up, and once more.
+        // The up arrow recalls the statement.
         let mut terminal = Terminal::open(&sandbox, &args);
         terminal.shows(PROMPT);
         terminal.types("\x1b[A\n");
@@ -232,35 +232,28 @@ fn the_shell_remembers() {
     }
 }
 
-/// `dayport query --from raw` with this on stdin.
-fn piped(sandbox: &Sandbox, text: &str, args: &[&str]) -> Ran {
+/// Runs `dayport query --from raw` with this text on stdin.
+fn piped(sandbox: &Sandbox, text: &str, args: &[&str]) -> CommandOutput {
     sandbox.write("input.sql", text.to_owned());
     let input = File::open(sandbox.folder().join("input.sql")).expect("a file");
     let args = [&["query", "--from", "raw"], args].concat();
     let output = sandbox.command(&args).stdin(input).output();
-    let output = output.expect("start dayport");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
-    Ran {
-        args: args.iter().map(|arg| (*arg).to_owned()).collect(),
-        code: output.status.code().expect("an exit code"),
-        stdout: text(output.stdout),
-        stderr: text(output.stderr),
-    }
+    CommandOutput::new(&args, output.expect("start dayport"))
 }
 
 #[test]
 fn a_pipe_is_read_to_its_end() {
-    let sandbox = world(Place::local());
+    let sandbox = world(TestDestination::local());
     let csv = ["--output", "csv"];
     let two = "-- Two; and a half.\nSELECT 1 AS a;\nSELECT ';' AS b -- the last;";
-    let ran = piped(&sandbox, two, &csv).succeeded();
-    assert_eq!(ran.stdout, "a\n1\nb\n;\n");
-    // The first that fails ends it.
-    let ran = piped(&sandbox, "SELECT 1 AS a; SELEC 2; SELECT 3", &csv).ended(2);
-    assert_eq!(ran.stdout, "a\n1\n");
+    let output = piped(&sandbox, two, &csv).succeeded();
+    assert_eq!(output.stdout, "a\n1\nb\n;\n");
+    // The first failing statement ends the query.
+    let output = piped(&sandbox, "SELECT 1 AS a; SELEC 2; SELECT 3", &csv).exited_with(2);
+    assert_eq!(output.stdout, "a\n1\n");
     for nothing in ["", " ; -- nothing\n"] {
-        let ran = piped(&sandbox, nothing, &csv).ended(2);
-        ran.complains("there is no SQL").hints("--help");
+        let output = piped(&sandbox, nothing, &csv).exited_with(2);
+        output.stderr_has("there is no SQL").hint_has("--help");
     }
-    piped(&sandbox, "SELECT 'open", &csv).ended(2);
+    piped(&sandbox, "SELECT 'open", &csv).exited_with(2);
 }

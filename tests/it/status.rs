@@ -1,4 +1,4 @@
-//! `dayport status`: the calendar, and its page.
+//! `dayport status`: the calendar and its HTML page.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,23 +7,23 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::s3::{Action, Failure, Fault, Operation};
-use crate::support::{Place, Ran, Sandbox, in_both_places};
+use crate::support::{CommandOutput, Sandbox, TestDestination, for_each_destination};
 use crate::world::{set_views, view, world};
 
-in_both_places!(
+for_each_destination!(
     every_day_has_its_state,
-    an_odd_day_is_held_against_those_before,
+    an_outlier_is_compared_with_the_days_before,
     nothing_is_published_and_nothing_is_written,
 );
 
-fn status(sandbox: &Sandbox, args: &[&str]) -> Ran {
-    let to = sandbox.place.url();
+fn status(sandbox: &Sandbox, args: &[&str]) -> CommandOutput {
+    let to = sandbox.destination.url();
     sandbox.dayport(&[&["status", "--to", &to], args].concat())
 }
 
-/// Day and state of each day of a table.
-fn states(ran: &Ran, table: &str) -> Vec<String> {
-    let report = ran.report();
+/// Returns each day of a table with its state.
+fn states(output: &CommandOutput, table: &str) -> Vec<String> {
+    let report = output.report();
     let tables = report["tables"].as_array().expect("tables");
     let table = tables.iter().find(|found| found["table"] == table);
     let days = table.expect("the table")["days"]
@@ -36,17 +36,17 @@ fn states(ran: &Ran, table: &str) -> Vec<String> {
         .collect()
 }
 
-fn every_day_has_its_state(place: Place) {
-    let mut sandbox = world(place);
+fn every_day_has_its_state(destination: TestDestination) {
+    let mut sandbox = world(destination);
     set_views(&sandbox, 13, &[]);
     for day in ["2026-01-12", "2026-01-13", "2026-01-15"] {
         sandbox.run(&["--date", day]).succeeded();
     }
     let rerun = ["--date", "2026-01-12", "--rerun", "views"];
     sandbox.run(&rerun).succeeded();
-    let ran = status(&sandbox, &["--days", "6", "--output", "json"]).succeeded();
+    let output = status(&sandbox, &["--days", "6", "--output", "json"]).succeeded();
     assert_eq!(
-        states(&ran, "views"),
+        states(&output, "views"),
         [
             "2026-01-11 none",
             "2026-01-12 published",
@@ -56,9 +56,9 @@ fn every_day_has_its_state(place: Place) {
             "2026-01-16 missing",
         ]
     );
-    // A snapshot shows the present: what was skipped is not missed.
+    // A snapshot shows the present: skipped days are not missing.
     assert_eq!(
-        states(&ran, "sites")[3..],
+        states(&output, "sites")[3..],
         [
             "2026-01-14 none",
             "2026-01-15 published",
@@ -66,21 +66,23 @@ fn every_day_has_its_state(place: Place) {
         ]
     );
     let text = status(&sandbox, &["--days", "6"]).succeeded();
-    text.says("views  .r0!#!")
-        .says("sites  .##.#!")
-        .says("missing: views: 2 cycles from 2026-01-14 to 2026-01-16")
-        .says("3 cycles missing");
+    text.stdout_has("views  .r0!#!")
+        .stdout_has("sites  .##.#!")
+        .stdout_has("missing: views: 2 cycles from 2026-01-14 to 2026-01-16")
+        .stdout_has("3 cycles missing");
     sandbox.set_clock("2026-01-16T03:00:00Z");
     let earlier = status(&sandbox, &["--days", "2"]).succeeded();
-    earlier.says("views  !#").says("1 cycles missing");
-    // All that is published is older than the calendar.
+    earlier
+        .stdout_has("views  !#")
+        .stdout_has("1 cycles missing");
+    // All published cycles are older than the calendar.
     sandbox.set_clock("2026-02-20T03:00:00Z");
     let later = status(&sandbox, &["--days", "3"]).succeeded();
-    later.says("views  !!!").says("sites  ..!");
+    later.stdout_has("views  !!!").stdout_has("sites  ..!");
 }
 
-fn an_odd_day_is_held_against_those_before(place: Place) {
-    let sandbox = world(place);
+fn an_outlier_is_compared_with_the_days_before(destination: TestDestination) {
+    let sandbox = world(destination);
     for day in 11..=15 {
         let views: Vec<Value> = (0..10).map(|id| view(100 * day + id, day)).collect();
         set_views(&sandbox, day, &views);
@@ -88,15 +90,15 @@ fn an_odd_day_is_held_against_those_before(place: Place) {
     let args = ["--since", "2026-01-11", "--through", "2026-01-16", "views"];
     sandbox.run(&args).succeeded();
     let text = status(&sandbox, &["--days", "7"]).succeeded();
-    text.says("views  .#####v")
-        .says("outlier: views 2026-01-16: 1 rows are 0.10 times the median before");
+    text.stdout_has("views  .#####v")
+        .stdout_has("outlier: views 2026-01-16: 1 rows are 0.10 times the median before");
 }
 
-fn nothing_is_published_and_nothing_is_written(place: Place) {
-    let sandbox = world(place);
+fn nothing_is_published_and_nothing_is_written(destination: TestDestination) {
+    let sandbox = world(destination);
     status(&sandbox, &[])
         .succeeded()
-        .says("nothing is published in ");
+        .stdout_has("nothing is published in ");
     let page = sandbox.folder().join("status.html");
     let file = page.display().to_string();
     status(&sandbox, &["--html", &file]).succeeded();
@@ -105,41 +107,41 @@ fn nothing_is_published_and_nothing_is_written(place: Place) {
             .expect("a page")
             .contains("Nothing is published yet")
     );
-    assert_eq!(sandbox.place.keys(), Vec::<String>::new());
-    status(&sandbox, &["--days", "0"]).ended(2);
+    assert_eq!(sandbox.destination.keys(), Vec::<String>::new());
+    status(&sandbox, &["--days", "0"]).exited_with(2);
     status(&sandbox, &["--html", "not/there.html"])
-        .ended(2)
-        .complains("cannot write `not/there.html`");
+        .exited_with(2)
+        .stderr_has("cannot write `not/there.html`");
 }
 
-/// A commit that nobody has finished, and lines set aside.
+/// A committed cycle is unfinished, and another one has rejected lines.
 #[test]
-fn an_unfinished_day_and_its_trouble_are_shown() {
-    let mut sandbox = world(Place::s3());
+fn an_unfinished_day_and_its_incidents_are_shown() {
+    let mut sandbox = world(TestDestination::s3());
     sandbox.set_env("DAYPORT_RETRY_TIMEOUT", "1");
     sandbox.write("raw/sites/more.json", "not JSON\n");
     sandbox
         .run(&["--date", "2026-01-15", "--max-rejects", "1"])
-        .ended(0);
+        .exited_with(0);
     let dead = Fault::on(
         Operation::CompleteMultipartUpload,
         Action::Before(Failure::Hangup),
     );
-    sandbox.place.server().inject(dead.crash_at(1));
+    sandbox.destination.server().inject(dead.crash_at(1));
     let broken = sandbox.run(&["--date", "2026-01-16", "views"]);
     assert_ne!(broken.code, 0);
-    sandbox.place.server().clear_faults();
-    let before = sandbox.place.contents();
+    sandbox.destination.server().clear_faults();
+    let before = sandbox.destination.contents();
     let text = status(&sandbox, &["--days", "3"]).succeeded();
-    text.says("views  .#~")
-        .says("trouble: views 2026-01-16: run 20260117T030000Z-")
-        .says("trouble: sites 2026-01-15: 1 malformed lines of its sources are set aside");
-    assert_eq!(sandbox.place.contents(), before);
+    text.stdout_has("views  .#~")
+        .stdout_has("trouble: views 2026-01-16: run 20260117T030000Z-")
+        .stdout_has("trouble: sites 2026-01-15: 1 malformed lines of its sources are set aside");
+    assert_eq!(sandbox.destination.contents(), before);
 }
 
-/// Published days of all kinds, as a page.
+/// Writes the page of a destination with published, empty and missing days.
 fn page() -> (Sandbox, PathBuf) {
-    let sandbox = world(Place::local());
+    let sandbox = world(TestDestination::local());
     set_views(&sandbox, 13, &[]);
     for day in ["2026-01-12", "2026-01-13", "2026-01-15"] {
         sandbox.run(&["--date", day]).succeeded();
@@ -151,7 +153,7 @@ fn page() -> (Sandbox, PathBuf) {
 }
 
 #[test]
-fn the_page_needs_nothing_but_itself() {
+fn the_page_is_self_contained() {
     let (_sandbox, page) = page();
     let text = fs::read_to_string(page).expect("a page");
     for foreign in ["http:", "https:", "<script", "src=", "@import", "url("] {
@@ -169,9 +171,9 @@ fn the_page_needs_nothing_but_itself() {
     }
 }
 
-/// In a real browser, at the width of a desk and of a phone: laid out, and nothing overflows.
+/// Renders the page in a real browser at two widths, and checks that nothing overflows.
 #[test]
-fn the_page_fits_a_desk_and_a_phone() {
+fn the_page_fits_a_desktop_and_a_phone() {
     #[expect(clippy::disallowed_methods, reason = "a test's own switch")]
     let Some(chromium) = std::env::var_os("DAYPORT_CHROMIUM") else {
         eprintln!("skipped: DAYPORT_CHROMIUM does not name a Chromium (see .ci/run)");

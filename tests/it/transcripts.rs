@@ -1,13 +1,13 @@
-//! The command line as a person meets it: arguments, exit code, stdout and stderr.
+//! Transcripts of the command line: arguments, exit code, stdout and stderr.
 
 use serde_json::Value;
 
-use crate::support::{Place, Ran, Sandbox};
+use crate::support::{CommandOutput, Sandbox, TestDestination};
 use crate::world::world;
 
-/// Compares with `transcripts/<name>.snap`.
-fn assert_transcript(name: &str, sandbox: &Sandbox, ran: &Ran) {
-    let text = sandbox.redacted(&ran.to_string());
+/// Compares a transcript with `transcripts/<name>.snap`.
+fn assert_transcript(name: &str, sandbox: &Sandbox, output: &CommandOutput) {
+    let text = sandbox.redacted(&output.to_string());
     insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
         insta::with_settings!({ snapshot_path => "transcripts" }, {
             insta::assert_snapshot!(name, text);
@@ -17,7 +17,7 @@ fn assert_transcript(name: &str, sandbox: &Sandbox, ran: &Ran) {
 
 #[test]
 fn help() {
-    let sandbox = Sandbox::empty(Place::local());
+    let sandbox = Sandbox::empty(TestDestination::local());
     for (name, args) in [
         ("help", &["--help"][..]),
         ("help_run", &["run", "--help"]),
@@ -32,12 +32,13 @@ fn help() {
     }
 }
 
-/// The same day again and again: JSON, so that the sizes do not hang on a version of Parquet.
+/// Arguments of every run. The format is JSON, because sizes of Parquet files depend on the version of
+/// the encoder.
 const DAY: [&str; 4] = ["--date", "2026-01-15", "--format", "json"];
 
 #[test]
 fn runs() {
-    let sandbox = world(Place::local());
+    let sandbox = world(TestDestination::local());
     let run = |args: &[&str]| sandbox.run(&[&DAY, args].concat());
     assert_transcript("first_run", &sandbox, &run(&[]));
     assert_transcript("skipped_run", &sandbox, &run(&[]));
@@ -56,7 +57,7 @@ fn runs() {
 
 #[test]
 fn runs_that_fail() {
-    let sandbox = world(Place::local());
+    let sandbox = world(TestDestination::local());
     let run = |args: &[&str]| sandbox.run(&[&DAY, args].concat());
     sandbox.write("raw/sites/sites.json", "{\"id\":1}\nnot JSON\n");
     assert_transcript("failed_run", &sandbox, &run(&[]));
@@ -97,7 +98,7 @@ fn redact(value: &mut Value) {
 
 #[test]
 fn reports_in_json() {
-    let sandbox = world(Place::local());
+    let sandbox = world(TestDestination::local());
     sandbox.write(
         "sql/wrong.sql",
         "COPY (SELECT 1 / (id - 1) AS x FROM sites) TO 'wrong'",
@@ -106,10 +107,10 @@ fn reports_in_json() {
         ("json_report", &[][..]),
         ("json_report_of_a_skipped_run", &["views"]),
     ] {
-        let mut ran = sandbox.run(&[&DAY, args, &["--output", "json"]].concat());
-        let mut report = ran.report();
+        let mut output = sandbox.run(&[&DAY, args, &["--output", "json"]].concat());
+        let mut report = output.report();
         redact(&mut report);
-        ran.stdout = format!("{report:#}\n");
-        assert_transcript(name, &sandbox, &ran);
+        output.stdout = format!("{report:#}\n");
+        assert_transcript(name, &sandbox, &output);
     }
 }

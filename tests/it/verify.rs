@@ -1,4 +1,4 @@
-//! `dayport verify`: what is as published, and each kind of damage by its name.
+//! `dayport verify`: intact exports pass, and each kind of damage is named.
 
 use std::fs;
 
@@ -6,25 +6,25 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::s3::Operation;
-use crate::support::{Place, Ran, Sandbox, gzip, in_both_places};
+use crate::support::{CommandOutput, Sandbox, TestDestination, for_each_destination, gzip};
 use crate::world::{set_sites, set_views, view, world};
 
-in_both_places!(
+for_each_destination!(
     what_is_as_published_has_no_findings,
     a_deleted_file_is_missing,
     a_truncated_file_has_another_size,
     a_flipped_byte_changes_the_digest,
     another_valid_file_has_other_rows,
-    a_file_written_again_has_another_etag,
+    a_rewritten_file_has_another_etag,
     a_foreign_file_is_extra,
     a_renamed_partition_is_missing_and_extra,
     an_altered_count_in_a_manifest_is_named,
     a_manifest_that_contradicts_itself_is_named,
     a_torn_manifest_hides_nothing_else,
     values_that_are_not_of_the_schema_are_named,
-    malformed_lines_on_record_are_checked_like_data,
+    recorded_malformed_lines_are_checked_like_data,
     a_commit_without_its_manifest_is_unfinished,
-    the_scope_is_what_was_asked_for,
+    the_scope_follows_the_arguments,
     a_receiver_needs_no_definitions_and_writes_nothing,
 );
 
@@ -32,27 +32,28 @@ const VIEWS: &str = "data/views/year=2026/month=1/day=15/data-000000000000.parqu
 const VIEWS_JSON: &str = "data/views/year=2026/month=1/day=15/data-000000000000.json.gz";
 const MANIFEST: &str = "manifests/views/2026-01-15.r0.json";
 
-fn verify(sandbox: &Sandbox, args: &[&str]) -> Ran {
-    let to = sandbox.place.url();
+fn verify(sandbox: &Sandbox, args: &[&str]) -> CommandOutput {
+    let to = sandbox.destination.url();
     sandbox.dayport(&[&["verify", "--to", &to], args].concat())
 }
 
 #[track_caller]
 fn is_clean(sandbox: &Sandbox) {
     for args in [&[][..], &["--quick"]] {
-        verify(sandbox, args).succeeded().says("all as published");
+        verify(sandbox, args)
+            .succeeded()
+            .stdout_has("all as published");
     }
 }
 
-/// Kind, table, cycle and object of each finding.
+/// Returns kind, table, cycle and object of each finding.
 #[track_caller]
 fn found(sandbox: &Sandbox, args: &[&str]) -> Vec<String> {
-    let ran = verify(sandbox, &[args, &["--output", "json"]].concat());
-    let report = ran.report();
+    let output = verify(sandbox, &[args, &["--output", "json"]].concat());
+    let report = output.report();
     let findings = report["findings"].as_array().expect("a list");
-    let code = i32::from(!findings.is_empty());
-    let ran = ran.ended(code);
-    assert_eq!(ran.stderr, "", "{ran}");
+    assert_eq!(output.stderr, "", "{output}");
+    output.exited_with(i32::from(!findings.is_empty()));
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     let line = |finding: &Value| {
         let parts = ["kind", "table", "cycle", "key"].map(|part| text(&finding[part]));
@@ -61,9 +62,9 @@ fn found(sandbox: &Sandbox, args: &[&str]) -> Vec<String> {
     findings.iter().map(line).collect()
 }
 
-/// The 14th and 15th of `views`, with two rows on the 15th, and `sites`.
-fn exported(place: Place, format: &str) -> Sandbox {
-    let sandbox = world(place);
+/// Exports the 14th and 15th of `views`, with two rows on the 15th, and `sites`.
+fn exported(destination: TestDestination, format: &str) -> Sandbox {
+    let sandbox = world(destination);
     set_views(&sandbox, 15, &[view(15, 15), view(150, 15)]);
     let days = ["--since", "2026-01-14", "--through", "2026-01-15"];
     sandbox
@@ -73,25 +74,25 @@ fn exported(place: Place, format: &str) -> Sandbox {
 }
 
 fn rewrite_manifest(sandbox: &Sandbox, change: impl FnOnce(&mut Value)) {
-    let text = sandbox.place.read(MANIFEST);
+    let text = sandbox.destination.read(MANIFEST);
     let mut manifest: Value = serde_json::from_slice(&text).expect("JSON");
     change(&mut manifest);
-    sandbox.place.put(MANIFEST, manifest.to_string());
+    sandbox.destination.put(MANIFEST, manifest.to_string());
 }
 
 fn of_views(kind: &str, key: &str) -> String {
     format!("{kind} views 2026-01-15 {key}")
 }
 
-fn what_is_as_published_has_no_findings(place: Place) {
-    let sandbox = Sandbox::fixtures(place);
-    sandbox.run(&["--date", "2026-01-15"]).ended(0);
+fn what_is_as_published_has_no_findings(destination: TestDestination) {
+    let sandbox = Sandbox::fixtures(destination);
+    sandbox.run(&["--date", "2026-01-15"]).exited_with(0);
     is_clean(&sandbox);
     let rerun = ["--date", "2026-01-15", "--rerun", "--format", "json"];
-    sandbox.run(&rerun).ended(0);
+    sandbox.run(&rerun).exited_with(0);
     is_clean(&sandbox);
     // Snapshots are replaced; incremental tables have cycles of both formats now.
-    sandbox.run(&["--date", "2026-01-16"]).ended(0);
+    sandbox.run(&["--date", "2026-01-16"]).exited_with(0);
     is_clean(&sandbox);
 
     let report = verify(&sandbox, &["--output", "json"]).succeeded().report();
@@ -102,42 +103,43 @@ fn what_is_as_published_has_no_findings(place: Place) {
     }
 }
 
-fn a_deleted_file_is_missing(place: Place) {
-    let sandbox = exported(place, "parquet");
-    sandbox.place.delete(VIEWS);
+fn a_deleted_file_is_missing(destination: TestDestination) {
+    let sandbox = exported(destination, "parquet");
+    sandbox.destination.delete(VIEWS);
     for args in [&[][..], &["--quick"], &["--date", "2026-01-15", "views"]] {
         assert_eq!(found(&sandbox, args), [of_views("missing", VIEWS)]);
     }
-    let ran = verify(&sandbox, &[]).ended(1);
-    ran.says(&format!("missing    views 2026-01-15: `{VIEWS}`: named by"))
-        .says("1 finding\n");
+    let output = verify(&sandbox, &[]).exited_with(1);
+    output
+        .stdout_has(&format!("missing    views 2026-01-15: `{VIEWS}`: named by"))
+        .stdout_has("1 finding\n");
 }
 
-fn a_truncated_file_has_another_size(place: Place) {
-    let mut place = place;
+fn a_truncated_file_has_another_size(destination: TestDestination) {
+    let mut destination = destination;
     for (format, key) in [("parquet", VIEWS), ("json", VIEWS_JSON)] {
-        let sandbox = exported(place, format);
-        let bytes = sandbox.place.read(key);
+        let sandbox = exported(destination, format);
+        let bytes = sandbox.destination.read(key);
         for length in [0, 1, bytes.len() / 2, bytes.len() - 1] {
-            sandbox.place.put(key, bytes.slice(..length));
+            sandbox.destination.put(key, bytes.slice(..length));
             for args in [&[][..], &["--quick"]] {
                 assert_eq!(found(&sandbox, args), [of_views("size", key)]);
             }
         }
-        place = match sandbox.place {
-            Place::Local(_) => Place::local(),
-            Place::S3(_) => Place::s3(),
+        destination = match sandbox.destination {
+            TestDestination::Local(_) => TestDestination::local(),
+            TestDestination::S3(_) => TestDestination::s3(),
         };
     }
 }
 
-fn a_flipped_byte_changes_the_digest(place: Place) {
-    let sandbox = exported(place, "json");
-    let bytes = sandbox.place.read(VIEWS_JSON);
+fn a_flipped_byte_changes_the_digest(destination: TestDestination) {
+    let sandbox = exported(destination, "json");
+    let bytes = sandbox.destination.read(VIEWS_JSON);
     for position in [0, bytes.len() / 2, bytes.len() - 1] {
         let mut flipped = bytes.to_vec();
         flipped[position] ^= 0x10;
-        sandbox.place.put(VIEWS_JSON, flipped);
+        sandbox.destination.put(VIEWS_JSON, flipped);
         assert_eq!(found(&sandbox, &[]), [of_views("sha256", VIEWS_JSON)]);
         assert_eq!(
             found(&sandbox, &["--quick"]),
@@ -146,31 +148,33 @@ fn a_flipped_byte_changes_the_digest(place: Place) {
     }
 }
 
-fn another_valid_file_has_other_rows(place: Place) {
-    let sandbox = exported(place, "parquet");
-    let other = sandbox.place.read(&VIEWS.replace("day=15", "day=14"));
-    sandbox.place.put(VIEWS, other);
+fn another_valid_file_has_other_rows(destination: TestDestination) {
+    let sandbox = exported(destination, "parquet");
+    let other = sandbox.destination.read(&VIEWS.replace("day=15", "day=14"));
+    sandbox.destination.put(VIEWS, other);
     assert_eq!(
         found(&sandbox, &[]),
         [of_views("size", VIEWS), of_views("rows", VIEWS)]
     );
-    verify(&sandbox, &[]).ended(1).says("1 rows, recorded as 2");
+    verify(&sandbox, &[])
+        .exited_with(1)
+        .stdout_has("1 rows, recorded as 2");
 }
 
-/// On S3 the ETag of a file is that of its multipart upload; on disk it holds the file's time.
-fn a_file_written_again_has_another_etag(place: Place) {
-    let sandbox = exported(place, "parquet");
-    let bytes = sandbox.place.read(VIEWS);
-    sandbox.place.put(VIEWS, bytes);
+/// Rewrites a file: on S3 its ETag comes from the multipart upload, on disk it contains the file's time.
+fn a_rewritten_file_has_another_etag(destination: TestDestination) {
+    let sandbox = exported(destination, "parquet");
+    let bytes = sandbox.destination.read(VIEWS);
+    sandbox.destination.put(VIEWS, bytes);
     for args in [&[][..], &["--quick"]] {
         assert_eq!(found(&sandbox, args), [of_views("etag", VIEWS)]);
     }
 }
 
-fn a_foreign_file_is_extra(place: Place) {
-    let sandbox = exported(place, "parquet");
+fn a_foreign_file_is_extra(destination: TestDestination) {
+    let sandbox = exported(destination, "parquet");
     let beside = VIEWS.replace("000000000000", "000000000007");
-    sandbox.place.put(&beside, "x");
+    sandbox.destination.put(&beside, "x");
     let extra = format!("extra views - {beside}");
     for args in [&[][..], &["--quick"], &["views"], &["--date", "2026-01-15"]] {
         assert_eq!(found(&sandbox, args), [extra.as_str()], "{args:?}");
@@ -179,10 +183,10 @@ fn a_foreign_file_is_extra(place: Place) {
         assert_eq!(found(&sandbox, args), Vec::<String>::new(), "{args:?}");
     }
 
-    // Where no table is.
-    sandbox.place.delete(&beside);
-    sandbox.place.put("data/_SUCCESS", "");
-    sandbox.place.put("data/Other Things/a/b.txt", "x");
+    // A key outside of all tables.
+    sandbox.destination.delete(&beside);
+    sandbox.destination.put("data/_SUCCESS", "");
+    sandbox.destination.put("data/Other Things/a/b.txt", "x");
     assert_eq!(
         found(&sandbox, &[]),
         [
@@ -193,11 +197,13 @@ fn a_foreign_file_is_extra(place: Place) {
     assert_eq!(found(&sandbox, &["views", "sites"]), Vec::<String>::new());
 }
 
-fn a_renamed_partition_is_missing_and_extra(place: Place) {
-    let sandbox = exported(place, "parquet");
+fn a_renamed_partition_is_missing_and_extra(destination: TestDestination) {
+    let sandbox = exported(destination, "parquet");
     let renamed = VIEWS.replace("day=15", "day=25");
-    sandbox.place.put(&renamed, sandbox.place.read(VIEWS));
-    sandbox.place.delete(VIEWS);
+    sandbox
+        .destination
+        .put(&renamed, sandbox.destination.read(VIEWS));
+    sandbox.destination.delete(VIEWS);
     assert_eq!(
         found(&sandbox, &[]),
         [
@@ -207,23 +213,23 @@ fn a_renamed_partition_is_missing_and_extra(place: Place) {
     );
 }
 
-fn an_altered_count_in_a_manifest_is_named(place: Place) {
-    let sandbox = exported(place, "parquet");
+fn an_altered_count_in_a_manifest_is_named(destination: TestDestination) {
+    let sandbox = exported(destination, "parquet");
     rewrite_manifest(&sandbox, |manifest| manifest["rows"] = json!(3));
     for args in [&[][..], &["--quick"]] {
         assert_eq!(found(&sandbox, args), [of_views("sum", MANIFEST)]);
     }
     rewrite_manifest(&sandbox, |manifest| manifest["files"][0]["rows"] = json!(3));
     assert_eq!(found(&sandbox, &[]), [of_views("rows", VIEWS)]);
-    // Metadata does not know.
+    // The metadata does not reveal it.
     assert_eq!(found(&sandbox, &["--quick"]), Vec::<String>::new());
 }
 
-fn a_manifest_that_contradicts_itself_is_named(place: Place) {
-    let sandbox = exported(place, "parquet");
-    let first = sandbox.place.read(MANIFEST);
+fn a_manifest_that_contradicts_itself_is_named(destination: TestDestination) {
+    let sandbox = exported(destination, "parquet");
+    let first = sandbox.destination.read(MANIFEST);
     let damaged = |change: fn(&mut Value)| {
-        sandbox.place.put(MANIFEST, first.clone());
+        sandbox.destination.put(MANIFEST, first.clone());
         rewrite_manifest(&sandbox, change);
         found(&sandbox, &["views", "--date", "2026-01-15"])
     };
@@ -245,19 +251,21 @@ fn a_manifest_that_contradicts_itself_is_named(place: Place) {
     assert_eq!(damaged(window), [of_views("window", VIEWS)]);
 }
 
-fn a_torn_manifest_hides_nothing_else(place: Place) {
-    let sandbox = exported(place, "parquet");
-    let first = sandbox.place.read(MANIFEST);
+fn a_torn_manifest_hides_nothing_else(destination: TestDestination) {
+    let sandbox = exported(destination, "parquet");
+    let first = sandbox.destination.read(MANIFEST);
     let later: fn(&mut Value) = |manifest| manifest["version"] = json!(2);
     let other: fn(&mut Value) = |manifest| manifest["revision"] = json!(1);
     for change in [later, other] {
-        sandbox.place.put(MANIFEST, first.clone());
+        sandbox.destination.put(MANIFEST, first.clone());
         rewrite_manifest(&sandbox, change);
         assert_eq!(found(&sandbox, &[]), [of_views("manifest", MANIFEST)]);
     }
-    sandbox.place.put(MANIFEST, first.slice(..first.len() / 2));
+    sandbox
+        .destination
+        .put(MANIFEST, first.slice(..first.len() / 2));
     let missing = VIEWS.replace("day=15", "day=14");
-    sandbox.place.delete(&missing);
+    sandbox.destination.delete(&missing);
     assert_eq!(
         found(&sandbox, &[]),
         [
@@ -267,13 +275,13 @@ fn a_torn_manifest_hides_nothing_else(place: Place) {
     );
 }
 
-/// A file that was replaced together with its record: only its values give it away.
-fn values_that_are_not_of_the_schema_are_named(place: Place) {
-    let sandbox = exported(place, "json");
+/// Replaces a file and its record in the manifest: only the values reveal it.
+fn values_that_are_not_of_the_schema_are_named(destination: TestDestination) {
+    let sandbox = exported(destination, "json");
     let lines = "{\"id\":1,\"time\":\"2026-01-15T12:00:00Z\"}\n{\"id\":\"2\",\"time\":\"-\"}\n";
     let bytes = Bytes::from(gzip(lines));
-    sandbox.place.put(VIEWS_JSON, bytes.clone());
-    let etag = sandbox.place.etag(VIEWS_JSON);
+    sandbox.destination.put(VIEWS_JSON, bytes.clone());
+    let etag = sandbox.destination.etag(VIEWS_JSON);
     rewrite_manifest(&sandbox, |manifest| {
         manifest["bytes"] = json!(bytes.len());
         manifest["files"][0]["bytes"] = json!(bytes.len());
@@ -282,8 +290,8 @@ fn values_that_are_not_of_the_schema_are_named(place: Place) {
     });
     assert_eq!(found(&sandbox, &[]), [of_views("schema", VIEWS_JSON)]);
     verify(&sandbox, &[])
-        .ended(1)
-        .says("line 2: `id` is a text, not int64");
+        .exited_with(1)
+        .stdout_has("line 2: `id` is a text, not int64");
 }
 
 fn sha256(bytes: &[u8]) -> String {
@@ -291,50 +299,54 @@ fn sha256(bytes: &[u8]) -> String {
     format!("{:x}", Sha256::digest(bytes))
 }
 
-fn malformed_lines_on_record_are_checked_like_data(place: Place) {
-    let sandbox = world(place);
+fn recorded_malformed_lines_are_checked_like_data(destination: TestDestination) {
+    let sandbox = world(destination);
     let line = |id: &str| format!("{{\"id\":{id}}}\n");
     sandbox.write("raw/sites/more.json", line("7") + &line("\"seven\""));
     let args = ["--date", "2026-01-15", "sites", "--max-rejects", "1"];
-    sandbox.run(&args).ended(0);
+    sandbox.run(&args).exited_with(0);
     is_clean(&sandbox);
-    let keys = sandbox.place.keys_below("rejects/");
+    let keys = sandbox.destination.keys_below("rejects/");
     let [key] = keys.as_slice() else {
         panic!("{keys:?}");
     };
-    let bytes = sandbox.place.read(key);
-    sandbox.place.put(key, bytes.slice(..bytes.len() - 1));
+    let bytes = sandbox.destination.read(key);
+    sandbox.destination.put(key, bytes.slice(..bytes.len() - 1));
     let finding = |kind: &str| format!("{kind} sites 2026-01-15 {key}");
     assert_eq!(found(&sandbox, &[]), [finding("size")]);
     assert_eq!(found(&sandbox, &["--quick"]), [finding("size")]);
-    sandbox.place.delete(key);
+    sandbox.destination.delete(key);
     assert_eq!(found(&sandbox, &[]), [finding("missing")]);
 }
 
-fn a_commit_without_its_manifest_is_unfinished(place: Place) {
-    let sandbox = exported(place, "parquet");
-    sandbox.place.delete(MANIFEST);
+fn a_commit_without_its_manifest_is_unfinished(destination: TestDestination) {
+    let sandbox = exported(destination, "parquet");
+    sandbox.destination.delete(MANIFEST);
     let entry = "_dayport/log/views/00000000000000000002.json";
-    // Its files are not foreign.
+    // The files of the commit are not foreign.
     assert_eq!(found(&sandbox, &[]), [of_views("unfinished", entry)]);
     assert_eq!(
         found(&sandbox, &["--date", "2026-01-14"]),
         Vec::<String>::new()
     );
-    sandbox.run(&["--date", "2026-01-15", "views"]).ended(0);
+    sandbox
+        .run(&["--date", "2026-01-15", "views"])
+        .exited_with(0);
     is_clean(&sandbox);
-    // Without the log nobody knows whose they are.
-    sandbox.place.delete(MANIFEST);
-    sandbox.place.delete(entry);
+    // Without the log, the files are foreign.
+    sandbox.destination.delete(MANIFEST);
+    sandbox.destination.delete(entry);
     assert_eq!(found(&sandbox, &[]), [format!("extra views - {VIEWS}")]);
 }
 
-fn the_scope_is_what_was_asked_for(place: Place) {
-    let sandbox = exported(place, "parquet");
+fn the_scope_follows_the_arguments(destination: TestDestination) {
+    let sandbox = exported(destination, "parquet");
     set_sites(&sandbox, 3);
     sandbox.run(&["--date", "2026-01-16", "sites"]).succeeded();
-    sandbox.place.delete(VIEWS);
-    sandbox.place.delete("data/sites/data-000000000000.parquet");
+    sandbox.destination.delete(VIEWS);
+    sandbox
+        .destination
+        .delete("data/sites/data-000000000000.parquet");
     let range = ["--since", "2026-01-14", "--through", "2026-01-15"];
     assert_eq!(found(&sandbox, &range), [of_views("missing", VIEWS)]);
     assert_eq!(
@@ -344,40 +356,43 @@ fn the_scope_is_what_was_asked_for(place: Place) {
     assert_eq!(found(&sandbox, &["sites"]).len(), 1);
     // The snapshot of the 15th is replaced: nothing of it can be checked.
     let args = ["--date", "2026-01-15", "sites"];
-    let ran = verify(&sandbox, &args).ended(0);
-    ran.says("checked 0 cycles of 1 table")
-        .complains("warning: no cycle");
+    let output = verify(&sandbox, &args).exited_with(0);
+    output
+        .stdout_has("checked 0 cycles of 1 table")
+        .stderr_has("warning: no cycle");
 
-    let unknown = verify(&sandbox, &["nothing"]).ended(2);
+    let unknown = verify(&sandbox, &["nothing"]).exited_with(2);
     unknown
-        .complains("no table `nothing`")
-        .hints("sites, views");
-    verify(&sandbox, &["../views"]).ended(2);
-    verify(&sandbox, &["--date", "15.1.2026"]).ended(2);
+        .stderr_has("no table `nothing`")
+        .hint_has("sites, views");
+    verify(&sandbox, &["../views"]).exited_with(2);
+    verify(&sandbox, &["--date", "15.1.2026"]).exited_with(2);
     let backwards = ["--since", "2026-01-15", "--through", "2026-01-14"];
-    verify(&sandbox, &backwards).ended(2).complains("--since");
-    let empty = Sandbox::empty(match sandbox.place {
-        Place::Local(_) => Place::local(),
-        Place::S3(_) => Place::s3(),
+    verify(&sandbox, &backwards)
+        .exited_with(2)
+        .stderr_has("--since");
+    let empty = Sandbox::empty(match sandbox.destination {
+        TestDestination::Local(_) => TestDestination::local(),
+        TestDestination::S3(_) => TestDestination::s3(),
     });
-    verify(&empty, &[]).ended(2);
-    assert_eq!(empty.place.keys(), Vec::<String>::new());
+    verify(&empty, &[]).exited_with(2);
+    assert_eq!(empty.destination.keys(), Vec::<String>::new());
 }
 
-fn a_receiver_needs_no_definitions_and_writes_nothing(place: Place) {
-    let sandbox = exported(place, "parquet");
+fn a_receiver_needs_no_definitions_and_writes_nothing(destination: TestDestination) {
+    let sandbox = exported(destination, "parquet");
     fs::remove_dir_all(sandbox.folder().join("sql")).expect("delete a folder");
     fs::remove_dir_all(sandbox.folder().join("raw")).expect("delete a folder");
-    let before = sandbox.place.contents();
-    let calls = match &sandbox.place {
-        Place::Local(_) => 0,
-        Place::S3(server) => server.calls().len(),
+    let before = sandbox.destination.contents();
+    let calls_before = match &sandbox.destination {
+        TestDestination::Local(_) => 0,
+        TestDestination::S3(server) => server.calls().len(),
     };
     is_clean(&sandbox);
-    assert_eq!(sandbox.place.contents(), before);
-    if let Place::S3(server) = &sandbox.place {
+    assert_eq!(sandbox.destination.contents(), before);
+    if let TestDestination::S3(server) = &sandbox.destination {
         let reads = [Operation::ListObjects, Operation::GetObject];
-        let calls = server.calls().split_off(calls);
+        let calls = server.calls().split_off(calls_before);
         let others: Vec<_> = calls
             .iter()
             .map(|call| call.operation)
@@ -387,38 +402,40 @@ fn a_receiver_needs_no_definitions_and_writes_nothing(place: Place) {
     }
 }
 
-/// Only a store can be out of reach, and has objects larger than a piece in flight.
+/// Tests that need a store: it can be unreachable, and has objects that are read in several requests.
 mod store {
     use super::*;
     use crate::s3::{Action, Failure, Fault};
 
     #[test]
     fn a_store_that_does_not_answer_is_no_finding() {
-        let sandbox = exported(Place::s3(), "parquet");
+        let sandbox = exported(TestDestination::s3(), "parquet");
         let down = Fault::on(Operation::GetObject, Action::Before(Failure::SlowDown));
-        sandbox.place.server().inject(down);
-        verify(&sandbox, &["--retry-timeout", "1"]).ended(75);
-        sandbox.place.server().clear_faults();
+        sandbox.destination.server().inject(down);
+        verify(&sandbox, &["--retry-timeout", "1"]).exited_with(75);
+        sandbox.destination.server().clear_faults();
 
-        let torn = Action::Truncate { after_bytes: 100 };
-        let torn = Fault::on(Operation::GetObject, torn).first(2);
-        sandbox.place.server().inject(torn);
+        let truncate = Action::Truncate { after_bytes: 100 };
+        let fault = Fault::on(Operation::GetObject, truncate).first(2);
+        sandbox.destination.server().inject(fault);
         verify(&sandbox, &[]).succeeded();
     }
 
     #[test]
-    fn large_files_come_in_pieces() {
-        let sandbox = world(Place::s3());
+    fn large_files_are_read_in_pieces() {
+        let sandbox = world(TestDestination::s3());
         set_sites(&sandbox, 150_000);
         sandbox.run(&["--date", "2026-01-15", "sites"]).succeeded();
         let key = "data/sites/data-000000000000.parquet";
-        let bytes = sandbox.place.read(key);
+        let bytes = sandbox.destination.read(key);
         assert!(bytes.len() > 9 << 20, "{} bytes", bytes.len());
         is_clean(&sandbox);
         let mut flipped = bytes.to_vec();
         flipped[(8 << 20) + 1] ^= 1;
-        sandbox.place.put(key, flipped);
-        let ran = verify(&sandbox, &[]).ended(1);
-        ran.says("sha256     sites 2026-01-15").says("1 finding\n");
+        sandbox.destination.put(key, flipped);
+        let output = verify(&sandbox, &[]).exited_with(1);
+        output
+            .stdout_has("sha256     sites 2026-01-15")
+            .stdout_has("1 finding\n");
     }
 }

@@ -1,54 +1,55 @@
-//! `dayport wait`: published or not. How it passes the time is tested beside the loop.
+//! `dayport wait`: exits when a cycle is published. The timing is tested beside the loop.
 
 use std::io::Read;
 use std::process::Stdio;
 
 use crate::s3::{Action, Failure, Fault, Operation};
-use crate::support::{Place, Ran, Sandbox, in_both_places};
+use crate::support::{CommandOutput, Sandbox, TestDestination, for_each_destination};
 use crate::world::world;
 
-in_both_places!(
+for_each_destination!(
     a_published_cycle_is_not_waited_for,
-    the_time_ends_and_names_the_missing_tables,
-    a_later_snapshot_is_as_good,
-    it_ends_as_soon_as_the_cycle_is_there,
+    a_timeout_names_the_missing_tables,
+    a_later_snapshot_counts,
+    the_wait_ends_when_the_cycle_is_published,
 );
 
-fn wait(sandbox: &Sandbox, args: &[&str]) -> Ran {
-    let to = sandbox.place.url();
+fn wait(sandbox: &Sandbox, args: &[&str]) -> CommandOutput {
+    let to = sandbox.destination.url();
     sandbox.dayport(&[&["wait", "--to", &to], args].concat())
 }
 
-fn a_published_cycle_is_not_waited_for(place: Place) {
-    let sandbox = world(place);
+fn a_published_cycle_is_not_waited_for(destination: TestDestination) {
+    let sandbox = world(destination);
     sandbox.run(&["--date", "2026-01-15"]).succeeded();
-    let ran = wait(&sandbox, &["--date", "2026-01-15"]).succeeded();
+    let output = wait(&sandbox, &["--date", "2026-01-15"]).succeeded();
     let both = "manifests/sites/2026-01-15.r0.json\nmanifests/views/2026-01-15.r0.json\n";
-    assert_eq!(ran.stdout, both);
+    assert_eq!(output.stdout, both);
 
     let rerun = ["--date", "2026-01-15", "--rerun", "views"];
     sandbox.run(&rerun).succeeded();
-    let ran = wait(&sandbox, &["--date", "2026-01-15", "views"]).succeeded();
-    assert_eq!(ran.stdout, "manifests/views/2026-01-15.r1.json\n");
+    let output = wait(&sandbox, &["--date", "2026-01-15", "views"]).succeeded();
+    assert_eq!(output.stdout, "manifests/views/2026-01-15.r1.json\n");
 }
 
-fn the_time_ends_and_names_the_missing_tables(place: Place) {
-    let sandbox = world(place);
-    let nothing = wait(&sandbox, &["--date", "2026-01-15", "--timeout", "0s"]).ended(75);
+fn a_timeout_names_the_missing_tables(destination: TestDestination) {
+    let sandbox = world(destination);
+    let nothing = wait(&sandbox, &["--date", "2026-01-15", "--timeout", "0s"]).exited_with(75);
     assert_eq!(nothing.stdout, "");
-    nothing.complains("2026-01-15 is not published after 0s: no table was ever published there");
-    assert_eq!(sandbox.place.keys(), Vec::<String>::new());
+    nothing.stderr_has("2026-01-15 is not published after 0s: no table was ever published there");
+    assert_eq!(sandbox.destination.keys(), Vec::<String>::new());
 
     sandbox.run(&["--date", "2026-01-14"]).succeeded();
     sandbox.run(&["--date", "2026-01-15", "sites"]).succeeded();
     let args = ["--date", "2026-01-15", "--timeout", "0s"];
-    let ran = wait(&sandbox, &args).ended(75).hints("--timeout");
-    ran.complains("waiting up to 0s for 2026-01-15 in ")
-        .complains("not published after 0s: missing views\n");
+    let output = wait(&sandbox, &args).exited_with(75).hint_has("--timeout");
+    output
+        .stderr_has("waiting up to 0s for 2026-01-15 in ")
+        .stderr_has("not published after 0s: missing views\n");
     let named = [&args[..], &["sites", "users", "views"]].concat();
     wait(&sandbox, &named)
-        .ended(75)
-        .complains(": missing users, views\n");
+        .exited_with(75)
+        .stderr_has(": missing users, views\n");
     let found = [&args[..], &["sites"]].concat();
     wait(&sandbox, &found).succeeded();
 
@@ -57,24 +58,24 @@ fn the_time_ends_and_names_the_missing_tables(place: Place) {
         ["--date", "2026-01-15", "--timeout", "soon"],
         ["--date", "2026-01-15", "--every", "0s"],
     ] {
-        wait(&sandbox, &wrong).ended(2);
+        wait(&sandbox, &wrong).exited_with(2);
     }
 }
 
-fn a_later_snapshot_is_as_good(place: Place) {
-    let sandbox = world(place);
+fn a_later_snapshot_counts(destination: TestDestination) {
+    let sandbox = world(destination);
     sandbox.run(&["--date", "2026-01-16"]).succeeded();
     let args = ["--date", "2026-01-15", "--timeout", "0s"];
-    // `views` has a later cycle too, but that holds other rows.
-    let ran = wait(&sandbox, &args).ended(75);
-    ran.complains(": missing views\n");
-    let ran = wait(&sandbox, &[&args[..], &["sites"]].concat()).succeeded();
-    assert_eq!(ran.stdout, "manifests/sites/2026-01-16.r0.json\n");
+    // `views` has a later cycle too, but with other rows.
+    let output = wait(&sandbox, &args).exited_with(75);
+    output.stderr_has(": missing views\n");
+    let output = wait(&sandbox, &[&args[..], &["sites"]].concat()).succeeded();
+    assert_eq!(output.stdout, "manifests/sites/2026-01-16.r0.json\n");
 }
 
-fn it_ends_as_soon_as_the_cycle_is_there(place: Place) {
-    let sandbox = world(place);
-    let to = sandbox.place.url();
+fn the_wait_ends_when_the_cycle_is_published(destination: TestDestination) {
+    let sandbox = world(destination);
+    let to = sandbox.destination.url();
     let args = [
         "wait",
         "--to",
@@ -90,7 +91,7 @@ fn it_ends_as_soon_as_the_cycle_is_there(place: Place) {
         .stderr(Stdio::piped())
         .spawn()
         .expect("start dayport");
-    // Until it has looked, and found nothing.
+    // The announcement follows the first poll, which finds nothing.
     let mut announced = [0];
     let stderr = waiting.stderr.as_mut().expect("a pipe");
     stderr.read_exact(&mut announced).expect("an announcement");
@@ -101,38 +102,43 @@ fn it_ends_as_soon_as_the_cycle_is_there(place: Place) {
 }
 
 #[test]
-fn a_store_that_is_down_is_sat_out() {
-    let sandbox = world(Place::s3());
+fn polling_continues_while_the_store_is_down() {
+    let sandbox = world(TestDestination::s3());
     sandbox.run(&["--date", "2026-01-15"]).succeeded();
-    let server = sandbox.place.server();
+    let server = sandbox.destination.server();
     for failure in [Failure::SlowDown, Failure::Hangup, Failure::Reset] {
         let down = Fault::on(Operation::ListObjects, Action::Before(failure));
         server.inject(down.clone());
         let args = ["--date", "2026-01-15", "--retry-timeout", "0"];
-        let ran = wait(&sandbox, &[&args[..], &["--timeout", "0s"]].concat()).ended(75);
-        ran.complains("looking again")
-            .complains("the destination could not be read: cannot list");
+        let output = wait(&sandbox, &[&args[..], &["--timeout", "0s"]].concat()).exited_with(75);
+        output
+            .stderr_has("looking again")
+            .stderr_has("the destination could not be read: cannot list");
         server.clear_faults();
 
-        // Each look lists once; they go on until one is answered.
+        // Each poll lists once, until one succeeds.
         server.inject(down.first(5));
         let before = server.count(Operation::ListObjects);
-        let ran = wait(&sandbox, &[&args[..], &["--every", "1ms"]].concat()).ended(0);
+        let output = wait(&sandbox, &[&args[..], &["--every", "1ms"]].concat()).exited_with(0);
         let both = "manifests/sites/2026-01-15.r0.json\nmanifests/views/2026-01-15.r0.json\n";
-        assert_eq!(ran.stdout, both);
-        assert_eq!(ran.stderr.matches("looking again").count(), 1, "{ran}");
+        assert_eq!(output.stdout, both);
+        assert_eq!(
+            output.stderr.matches("looking again").count(),
+            1,
+            "{output}"
+        );
         assert_eq!(server.count(Operation::ListObjects), before + 5 + 3);
         server.clear_faults();
     }
 }
 
-/// A server that takes calls and never answers must not outlast the time.
+/// A server that accepts requests and never responds must not delay the timeout.
 #[test]
-fn a_silent_store_does_not_outlast_the_time() {
-    let sandbox = world(Place::s3());
+fn a_silent_store_does_not_delay_the_timeout() {
+    let sandbox = world(TestDestination::s3());
     sandbox.run(&["--date", "2026-01-15"]).succeeded();
     let silence = Action::Before(Failure::Silence);
-    let server = sandbox.place.server();
+    let server = sandbox.destination.server();
     server.inject(Fault::on(Operation::ListObjects, silence));
     let args = [
         "--date",
@@ -143,6 +149,6 @@ fn a_silent_store_does_not_outlast_the_time() {
         "0",
     ];
     wait(&sandbox, &args)
-        .ended(75)
-        .complains("the store does not answer");
+        .exited_with(75)
+        .stderr_has("the store does not answer");
 }

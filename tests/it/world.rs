@@ -1,10 +1,10 @@
-//! A small world for scenarios that change their raw data: `views` is incremental, its cycle goes by
-//! the instant of receipt and its folders by the day of the event; `sites` is a snapshot.
+//! A small world for scenarios that change their raw data: `views` is incremental, with cycles by the
+//! instant of receipt and partitions by the day of the event; `sites` is a snapshot.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::support::{Place, Sandbox, lines};
+use crate::support::{Sandbox, TestDestination, lines};
 
 const SOURCES: [(&str, &str); 2] = [
     (
@@ -29,9 +29,9 @@ pub(crate) const VIEWS: &str = "COPY (
 
 const SITES: &str = "COPY (SELECT id, name FROM sites) TO 'sites'";
 
-/// Two sites, and one view for each of the days 2026-01-11 to 16: the day is its id.
-pub(crate) fn world(place: Place) -> Sandbox {
-    let sandbox = Sandbox::empty(place);
+/// Creates two sites, and one view for each of the days 2026-01-11 to 16: the day is its id.
+pub(crate) fn world(destination: TestDestination) -> Sandbox {
+    let sandbox = Sandbox::empty(destination);
     for (name, text) in SOURCES {
         sandbox.write(&format!("sql/sources/{name}.sql"), text);
     }
@@ -44,12 +44,12 @@ pub(crate) fn world(place: Place) -> Sandbox {
     sandbox
 }
 
-/// A view of some day of January 2026.
+/// Returns a view of a day of January 2026.
 pub(crate) fn view(id: u64, day: u64) -> Value {
     json!({ "id": id, "time": format!("2026-01-{day:02}T12:00:00Z"), "note": incompressible(id) })
 }
 
-/// What was received on a day.
+/// Replaces the views that were received on a day.
 pub(crate) fn set_views(sandbox: &Sandbox, day: u64, views: &[Value]) {
     let received = views.iter().map(|view| {
         let mut view = view.clone();
@@ -65,7 +65,7 @@ pub(crate) fn set_sites(sandbox: &Sandbox, count: u64) {
     sandbox.write("raw/sites/sites.json", lines(sites));
 }
 
-/// Text that stays as long as it is when it is compressed.
+/// Returns text that does not compress well.
 pub(crate) fn incompressible(seed: u64) -> String {
     format!("{:x}", Sha256::digest(seed.to_le_bytes()))
 }

@@ -57,8 +57,10 @@ impl<'a> Graph<'a> {
             "crate" => self.descend(&[], None, rest, reexports),
             "self" => self.descend(own, Some(index), rest, reexports),
             "super" => {
-                let up = rest.iter().take_while(|segment| *segment == "super");
-                let up = up.count();
+                let up = rest
+                    .iter()
+                    .take_while(|segment| *segment == "super")
+                    .count();
                 let parent = own.get(..own.len().checked_sub(up + 1)?)?;
                 let parent_index = self.by_module_path.get(parent).copied();
                 self.descend(parent, parent_index, &rest[up..], reexports)
@@ -134,8 +136,10 @@ impl<'a> Graph<'a> {
         let members = (0..self.files.len()).filter(is_member);
         members
             .map(|index| {
-                let imported = self.edges[index].iter().copied().filter(is_member);
-                let imported: Vec<&str> = imported
+                let imported: Vec<&str> = self.edges[index]
+                    .iter()
+                    .copied()
+                    .filter(is_member)
                     .map(|other| self.files[other].name.as_str())
                     .collect();
                 format!("{} -> {}", self.files[index].name, imported.join(", "))

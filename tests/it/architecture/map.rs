@@ -52,11 +52,13 @@ pub(super) fn cell(knows_of: &BTreeSet<&str>) -> String {
             .iter()
             .any(|(library, ..)| *library == name)
     };
-    let names = knows_of.iter().map(|name| match is_library(name) {
-        true => (*name).to_owned(),
-        false => format!("`{name}`"),
-    });
-    let names: Vec<String> = names.collect();
+    let names: Vec<String> = knows_of
+        .iter()
+        .map(|name| match is_library(name) {
+            true => (*name).to_owned(),
+            false => format!("`{name}`"),
+        })
+        .collect();
     if names.is_empty() {
         "–".to_owned()
     } else {
@@ -64,7 +66,7 @@ pub(super) fn cell(knows_of: &BTreeSet<&str>) -> String {
     }
 }
 
-/// Everything that can be reached from each name by one edge or more.
+/// Returns the names that can be reached from each name by one edge or more.
 pub(super) fn reached<'a>(
     edges: &BTreeMap<&'a str, BTreeSet<&'a str>>,
 ) -> BTreeMap<&'a str, BTreeSet<&'a str>> {

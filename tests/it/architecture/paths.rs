@@ -7,7 +7,7 @@ use crate::architecture::tokens::Token;
 /// A name that a `use` declaration brings into a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Import {
-    /// `["crate", "store", "Destination"]`
+    /// The segments, such as `["crate", "store", "Destination"]`.
     pub(super) path: Vec<String>,
     /// The name in this file: the last segment, or what follows `as`.
     pub(super) name: String,
@@ -15,7 +15,7 @@ pub(super) struct Import {
     pub(super) is_public: bool,
 }
 
-/// Everything that one file says about other files.
+/// The paths of a file.
 #[derive(Debug, Default)]
 pub(super) struct Paths {
     pub(super) imports: Vec<Import>,

@@ -1,10 +1,10 @@
-//! Rust source text as tokens: enough of the grammar to follow paths, and no more.
+//! Tokens of Rust source text, as far as needed to follow paths.
 
 /// A token of Rust source; literals, lifetimes and comments are left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Token {
     Word(String),
-    /// `::`
+    /// The path separator, `::`.
     PathSeparator,
     Other(char),
 }
@@ -112,6 +112,6 @@ fn literals_and_comments_hold_no_words() {
     let source = "a::b('\\'', 'x', \"c \\\" d\", r#\"e \" f\"#, b\"g\") // h\n/* i */ <'j>";
     let tokens = tokenize(source);
     let words: Vec<&str> = tokens.iter().filter_map(Token::word).collect();
-    // The prefix of a byte string and the name of a lifetime are words, of no harm to anyone.
+    // The prefix of a byte string and the name of a lifetime are harmless words.
     assert_eq!(words, ["a", "b", "b", "j"]);
 }

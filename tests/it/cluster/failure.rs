@@ -1,15 +1,15 @@
-//! Executors, the scheduler and the driver, killed in the middle of a run.
+//! Executors, the scheduler and the driver are killed in the middle of a run.
 
 use nix::sys::signal::Signal;
 
-use super::processes::{Cluster, LIMIT, run};
+use super::processes::{Cluster, TIMEOUT, run};
 use super::{DAY, TASK_SIZE, partitions};
 use crate::s3::{Action, Failure, Fault, Operation};
-use crate::support::{Place, Sandbox, check_data, current_manifests};
+use crate::support::{Sandbox, TestDestination, check_data, current_manifests};
 
 const TABLE: &str = "pageview_events";
 
-/// This upload is begun, and whoever began it never hears of it.
+/// Returns a fault that starts the upload with this number and never responds.
 fn hang_in_upload(number: u64) -> Fault {
     Fault::on(
         Operation::CreateMultipartUpload,
@@ -18,96 +18,105 @@ fn hang_in_upload(number: u64) -> Fault {
     .nth(number)
 }
 
-/// The transcript of the issue: three executors, one of them killed while it writes.
+/// Three executors, one of which is killed while it writes.
 #[test]
-fn the_tasks_of_a_killed_executor_are_done_elsewhere() {
-    let on_one = Sandbox::fixtures(Place::local());
+fn the_tasks_of_a_killed_executor_are_retried_on_another() {
+    let on_one = Sandbox::fixtures(TestDestination::local());
     on_one.run(&[&DAY[..], &[TABLE]].concat()).succeeded();
 
-    let sandbox = Sandbox::fixtures(Place::s3());
-    let server = sandbox.place.server();
+    let sandbox = Sandbox::fixtures(TestDestination::s3());
+    let server = sandbox.destination.server();
     let mut cluster = Cluster::start(&sandbox, 1);
     server.inject(hang_in_upload(3));
     let args = [&DAY[..], &TASK_SIZE, &[TABLE]].concat();
     let running = run(&sandbox, &cluster, &args);
-    // The only executor there is has done two tasks, and has begun the upload of a third.
-    assert!(server.wait_for_faults(1, LIMIT), "no upload begins");
+    // The only executor has finished two tasks and started the upload of a third.
+    assert!(server.wait_for_faults(1, TIMEOUT), "no upload starts");
     cluster.add(&sandbox, 2);
     cluster.executors[0].signal(Signal::SIGKILL);
-    assert_eq!(running.ended(), Some(0));
+    assert_eq!(running.exit_code(), Some(0));
 
-    check_data(&sandbox.place, &[]);
-    assert_eq!(partitions(&sandbox.place), partitions(&on_one.place));
-    // What the killed one had staged is not published, not even what was whole. Nobody knows its
-    // tokens any more: that is left to the lifecycle rule.
-    assert_eq!(sandbox.place.leftovers().len(), 3);
-    let to = sandbox.place.url();
+    check_data(&sandbox.destination, &[]);
+    assert_eq!(
+        partitions(&sandbox.destination),
+        partitions(&on_one.destination)
+    );
+    // Files that the killed executor had staged are not published, not even complete ones. Their
+    // tokens are lost: the lifecycle rule removes the uploads.
+    assert_eq!(sandbox.destination.leftovers().len(), 3);
+    let to = sandbox.destination.url();
     sandbox.dayport(&["verify", "--to", &to]).succeeded();
 }
 
 #[test]
 fn a_killed_scheduler_ends_the_run_and_nothing_is_visible() {
-    let sandbox = Sandbox::fixtures(Place::s3());
-    let server = sandbox.place.server();
+    let sandbox = Sandbox::fixtures(TestDestination::s3());
+    let server = sandbox.destination.server();
     let cluster = Cluster::start(&sandbox, 1);
     server.inject(hang_in_upload(1));
     let args = [&DAY[..], &TASK_SIZE, &[TABLE]].concat();
     let running = run(&sandbox, &cluster, &args);
-    assert!(server.wait_for_faults(1, LIMIT), "no upload begins");
+    assert!(server.wait_for_faults(1, TIMEOUT), "no upload starts");
     cluster.scheduler.signal(Signal::SIGKILL);
-    assert_eq!(running.ended(), Some(75));
-    assert!(current_manifests(&sandbox.place).is_empty());
-    assert_eq!(sandbox.place.keys_below("data/"), Vec::<String>::new());
+    assert_eq!(running.exit_code(), Some(75));
+    assert!(current_manifests(&sandbox.destination).is_empty());
+    assert_eq!(
+        sandbox.destination.keys_below("data/"),
+        Vec::<String>::new()
+    );
 }
 
-/// Executors take back what they have begun for a run that is no more.
+/// Executors abort the uploads of a run that was stopped.
 #[test]
 fn a_stopped_run_leaves_no_upload_on_executors() {
-    let sandbox = Sandbox::fixtures(Place::s3());
-    let server = sandbox.place.server();
+    let sandbox = Sandbox::fixtures(TestDestination::s3());
+    let server = sandbox.destination.server();
     let cluster = Cluster::start(&sandbox, 1);
-    // The upload is known; its first part never ends.
+    // The upload is registered; its first part never completes.
     server.inject(Fault::on(
         Operation::UploadPart,
         Action::Before(Failure::Silence),
     ));
     let args = [&DAY[..], &[TABLE]].concat();
     let running = run(&sandbox, &cluster, &args);
-    assert!(server.wait_for_faults(1, LIMIT), "no part is sent");
+    assert!(server.wait_for_faults(1, TIMEOUT), "no part is sent");
     server.clear_faults();
-    // Told to nobody: it only tells when.
+    // The lost response only marks the moment of the abort.
     server.inject(Fault::on(
         Operation::AbortMultipartUpload,
         Action::After(Failure::SlowDown),
     ));
     running.signal(Signal::SIGTERM);
-    assert_eq!(running.ended(), Some(75));
-    assert!(server.wait_for_faults(1, LIMIT), "nothing is given up");
-    assert_eq!(sandbox.place.leftovers(), Vec::<String>::new());
-    assert!(current_manifests(&sandbox.place).is_empty());
+    assert_eq!(running.exit_code(), Some(75));
+    assert!(server.wait_for_faults(1, TIMEOUT), "nothing is aborted");
+    assert_eq!(sandbox.destination.leftovers(), Vec::<String>::new());
+    assert!(current_manifests(&sandbox.destination).is_empty());
 }
 
 #[test]
-fn a_scheduler_that_is_not_there_is_named() {
-    let sandbox = Sandbox::fixtures(Place::local());
-    let ran = sandbox.run_on("df://127.0.0.1:1", &DAY).ended(75);
-    ran.complains("the scheduler at df://127.0.0.1:1 cannot be reached")
-        .hints("dayport cluster scheduler");
-    let ran = sandbox.run_on("127.0.0.1:1", &DAY).ended(2);
-    ran.complains("is no address of a scheduler").hints("df://");
+fn an_unreachable_scheduler_is_named() {
+    let sandbox = Sandbox::fixtures(TestDestination::local());
+    let output = sandbox.run_on("df://127.0.0.1:1", &DAY).exited_with(75);
+    output
+        .stderr_has("the scheduler at df://127.0.0.1:1 cannot be reached")
+        .hint_has("dayport cluster scheduler");
+    let output = sandbox.run_on("127.0.0.1:1", &DAY).exited_with(2);
+    output
+        .stderr_has("is no address of a scheduler")
+        .hint_has("df://");
 }
 
-/// SIGTERM: an executor ends the tasks that it has.
+/// On SIGTERM an executor finishes the tasks that it runs.
 #[test]
-fn processes_that_are_stopped_end_in_order() {
-    let sandbox = Sandbox::fixtures(Place::local());
+fn processes_shut_down_gracefully() {
+    let sandbox = Sandbox::fixtures(TestDestination::local());
     let mut cluster = Cluster::start(&sandbox, 1);
     sandbox
         .run_on(&cluster.url, &[&DAY[..], &[TABLE]].concat())
         .succeeded();
     let executor = cluster.executors.remove(0);
     executor.signal(Signal::SIGTERM);
-    assert_eq!(executor.ended(), Some(0));
+    assert_eq!(executor.exit_code(), Some(0));
     cluster.scheduler.signal(Signal::SIGTERM);
-    assert_eq!(cluster.scheduler.ended(), Some(0));
+    assert_eq!(cluster.scheduler.exit_code(), Some(0));
 }

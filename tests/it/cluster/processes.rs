@@ -1,4 +1,4 @@
-//! A scheduler and executors as real processes on loopback.
+//! A scheduler and executors as child processes on the loopback interface.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
@@ -11,13 +11,13 @@ use nix::unistd::Pid;
 
 use crate::support::Sandbox;
 
-/// Nothing here takes so long unless it is broken.
-pub(super) const LIMIT: Duration = Duration::from_secs(60);
+/// The timeout of every wait; a test that reaches it has failed.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What an executor that is silent is given, as text.
+/// The time after which a silent executor counts as lost.
 const EXECUTOR_TIMEOUT: &str = "3s";
 
-/// A process that says on stderr how far it is. It is killed with its owner.
+/// A child process whose stderr is read line by line; it is killed when dropped.
 pub(super) struct Process {
     child: Child,
     lines: Receiver<String>,
@@ -36,7 +36,7 @@ impl Process {
         thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 if sender.send(line).is_err() {
-                    // Nobody listens any more; the pipe is emptied all the same.
+                    // The receiver is gone; the pipe is drained so that the process does not block.
                     continue;
                 }
             }
@@ -44,19 +44,21 @@ impl Process {
         Process { child, lines }
     }
 
-    /// Waits for a line with `text`, and gives what follows it.
-    pub(super) fn says(&self, text: &str) -> String {
-        let deadline = Instant::now() + LIMIT;
-        let mut said = String::new();
+    /// Waits for a line that contains `text`, and returns the rest of the line.
+    pub(super) fn wait_for_line(&self, text: &str) -> String {
+        let deadline = Instant::now() + TIMEOUT;
+        let mut log = String::new();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let line = self.lines.recv_timeout(left);
-            let line = line.unwrap_or_else(|error| panic!("{error}: no `{text}` in\n{said}"));
+            let line = self
+                .lines
+                .recv_timeout(left)
+                .unwrap_or_else(|error| panic!("{error}: no `{text}` in\n{log}"));
             if let Some((_, rest)) = line.split_once(text) {
                 return rest.to_owned();
             }
-            said.push_str(&line);
-            said.push('\n');
+            log.push_str(&line);
+            log.push('\n');
         }
     }
 
@@ -65,17 +67,17 @@ impl Process {
         kill(pid, signal).expect("a process");
     }
 
-    /// Its exit code, once it has ended.
-    pub(super) fn ended(mut self) -> Option<i32> {
-        let deadline = Instant::now() + LIMIT;
-        // The lines end with the process.
+    /// Waits for the process to exit, and returns its exit code.
+    pub(super) fn exit_code(mut self) -> Option<i32> {
+        let deadline = Instant::now() + TIMEOUT;
+        // The channel closes when the process exits.
         while let Ok(line) = {
             let left = deadline.saturating_duration_since(Instant::now());
             self.lines.recv_timeout(left)
         } {
             eprintln!("{line}");
         }
-        assert!(Instant::now() < deadline, "the process does not end");
+        assert!(Instant::now() < deadline, "the process does not exit");
         self.child.wait().expect("an exit status").code()
     }
 }
@@ -87,11 +89,11 @@ impl Drop for Process {
     }
 }
 
-/// One scheduler, and the executors that were started.
+/// A scheduler and the executors that were started for it.
 pub(super) struct Cluster {
     pub(super) url: String,
     pub(super) scheduler: Process,
-    /// Each with one slot, so that all of them get tasks.
+    /// Executors with one slot each, so that all of them get tasks.
     pub(super) executors: Vec<Process>,
 }
 
@@ -108,7 +110,7 @@ impl Cluster {
                 EXECUTOR_TIMEOUT,
             ],
         );
-        let address = scheduler.says("listening address=");
+        let address = scheduler.wait_for_line("listening address=");
         let mut cluster = Cluster {
             url: format!("df://{address}"),
             scheduler,
@@ -118,19 +120,19 @@ impl Cluster {
         cluster
     }
 
-    /// Returns when the scheduler knows them.
+    /// Starts executors and waits until the scheduler has registered them.
     pub(super) fn add(&mut self, sandbox: &Sandbox, executors: usize) {
         let first = self.executors.len();
         for number in first..first + executors {
             let work_dir = sandbox.folder().join(format!("executor-{number}"));
-            let work_dir = work_dir.to_str().expect("UTF-8");
+
             let args = [
                 "cluster",
                 "executor",
                 "--scheduler",
                 &self.url,
                 "--work-dir",
-                work_dir,
+                work_dir.to_str().expect("UTF-8"),
                 "--slots",
                 "1",
                 "--memory-limit",
@@ -141,14 +143,14 @@ impl Cluster {
             self.executors.push(Process::start(sandbox, &args));
         }
         for executor in &self.executors[first..] {
-            executor.says("registered");
+            executor.wait_for_line("registered");
         }
     }
 }
 
-/// A run that is under way.
+/// Starts `dayport run` on a cluster.
 pub(super) fn run(sandbox: &Sandbox, cluster: &Cluster, args: &[&str]) -> Process {
-    let to = sandbox.place.url();
+    let to = sandbox.destination.url();
     let run = [
         "run",
         "--from",

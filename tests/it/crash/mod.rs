@@ -1,16 +1,16 @@
-//! Every crash point, enumerated: a run is struck at each of its calls to the destination in turn,
-//! and whatever that leaves behind, the next run makes it right.
+//! Enumerates all crash points: a fault is injected into each call of a run to the destination in turn,
+//! and the next run recovers from the state that it leaves.
 //!
-//! The calls of a clean run are counted. Then each of them is struck, as long as that can make a
+//! The calls of a run without faults are recorded. Then each call gets every fault that can make a
 //! difference:
-//! - *outage, before*: the call and all that follow fail; the program goes on and gives up in order;
-//! - *outage, after*: the call is done, its answer is lost, and all that follow fail. A read has
-//!   no after;
-//! - *death, after*: the process is gone once the call is done (which is also death before the next).
+//! - *outage, before*: the call and all later ones fail; the program continues and exits with an error;
+//! - *outage, after*: the call is applied, its response is lost, and all later calls fail. Reads have
+//!   no *after*;
+//! - *death, after*: the process dies once the call is applied (which is also death before the next).
 //!
-//! The points take turns with the two formats, the other way round in a folder than on S3.
+//! The points alternate between the two formats, in a folder in the opposite order of S3.
 
-pub mod directed;
+pub mod faulty_store;
 mod replacement;
 mod rollback;
 mod scenarios;
@@ -21,60 +21,96 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dayport::layout::FileFormat;
 
-use directed::{Call, Director, Moment, Turn, Verb};
-use truth::{Seen, Truth};
-use world::{Ask, Place, Row, Saved, Site, Table, World, malformed};
+use faulty_store::{Call, FaultInjector, FaultKind, FaultTiming, Verb};
+use truth::{StorageContents, Truth};
+use world::{Row, RunRequest, Storage, StorageFactory, StorageSnapshot, Table, World, malformed};
 
-/// Raw files, and one run over them.
+/// Makes two tests of each function `async fn(StorageFactory)`, or of each scenario that is passed to
+/// one function: one on S3, one in a folder.
+macro_rules! for_each_storage {
+    ($test:meta => $($function:ident)+) => {
+        $(mod $function {
+            use crate::crash::world::StorageFactory;
+
+            #[$test]
+            async fn on_s3() {
+                super::$function(StorageFactory::s3()).await;
+            }
+
+            #[$test]
+            async fn in_a_folder() {
+                super::$function(StorageFactory::folders()).await;
+            }
+        })+
+    };
+    ($test:meta, $function:ident => $($scenario:ident)+) => {
+        $(mod $scenario {
+            use crate::crash::world::StorageFactory;
+
+            #[$test]
+            async fn on_s3() {
+                super::$function(super::$scenario(), StorageFactory::s3()).await;
+            }
+
+            #[$test]
+            async fn in_a_folder() {
+                super::$function(super::$scenario(), StorageFactory::folders()).await;
+            }
+        })+
+    };
+}
+pub(crate) use for_each_storage;
+
+/// A step of a scenario: raw files, and a run that exports them.
 #[derive(Clone)]
 pub struct Step {
     /// The rows of each raw file of the table.
     pub files: Vec<Vec<Row>>,
-    pub ask: Ask,
-    pub fate: Fate,
+    pub request: RunRequest,
+    pub ending: Ending,
 }
 
-/// How a run that prepares a scenario ends.
+/// The ending of a run that prepares a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum Ending {
     Succeeds,
-    /// Dies when so many of its files are visible, after its commit.
+    /// The run dies after its commit, when this number of its files is visible.
     Dies {
         visible: usize,
     },
-    /// Dies so, and then its unfinished uploads are swept away.
+    /// The run dies likewise, and then its unfinished uploads are removed.
     DiesAndIsSwept {
         visible: usize,
     },
 }
 
 impl Step {
-    pub fn new(files: Vec<Vec<Row>>, ask: Ask) -> Self {
+    pub fn new(files: Vec<Vec<Row>>, request: RunRequest) -> Self {
         Self {
             files,
-            ask,
-            fate: Fate::Succeeds,
+            request,
+            ending: Ending::Succeeds,
         }
     }
 
-    pub fn fate(self, fate: Fate) -> Self {
-        Self { fate, ..self }
+    pub fn ending(self, ending: Ending) -> Self {
+        Self { ending, ..self }
     }
 }
 
-/// Steps that prepare, and the one that is struck.
+/// A scenario: preparing steps, and the step with the fault.
 pub struct Scenario {
     pub name: &'static str,
     pub prepare: Vec<Step>,
     pub act: Step,
 }
 
-/// What ought to be published, step by step.
+/// A model of the destination: what has to be published after each step.
 #[derive(Clone, Default)]
 pub struct Model {
     pub truth: Truth,
     files: BTreeMap<Table, Vec<Vec<Row>>>,
-    /// Cycles that lost files which they had published.
+    /// Cycles that have lost published files.
     pub damaged: BTreeSet<&'static str>,
 }
 
@@ -83,32 +119,34 @@ impl Model {
         self.files.insert(table, files.to_vec());
     }
 
-    /// A run that comes to its end, or at least to its commit.
-    pub fn publish(&mut self, ask: &Ask) {
-        for cycle in &ask.cycles {
-            let published = self.truth.tables.entry(ask.table).or_default();
-            let is_there = published.contains_key(*cycle) && !self.damaged.contains(cycle);
-            if is_there && !ask.rerun {
+    /// Applies a run that has succeeded, or at least committed.
+    pub fn publish(&mut self, request: &RunRequest) {
+        for cycle in &request.cycles {
+            let published = self.truth.tables.entry(request.table).or_default();
+            let is_published = published.contains_key(*cycle) && !self.damaged.contains(cycle);
+            if is_published && !request.rerun {
                 continue;
             }
             self.damaged.remove(cycle);
-            let rows = self.files[&ask.table].iter().flatten();
-            let rows = rows.filter(|row| **row != malformed());
-            let rows = rows.filter(|row| ask.table == Table::Names || row.received == *cycle);
+            let rows = self.files[&request.table]
+                .iter()
+                .flatten()
+                .filter(|row| **row != malformed())
+                .filter(|row| request.table == Table::Names || row.received == *cycle);
             self.truth
-                .publish(ask.table, cycle, rows.cloned().collect());
+                .publish(request.table, cycle, rows.cloned().collect());
         }
     }
 
-    /// A preparing step.
-    pub fn take(&mut self, step: &Step) {
-        self.set(step.ask.table, &step.files);
-        match step.fate {
-            Fate::Succeeds | Fate::Dies { .. } => self.publish(&step.ask),
-            Fate::DiesAndIsSwept { visible } => {
-                let cycle = step.ask.cycles[0];
-                let published = self.truth.tables.entry(step.ask.table).or_default();
-                let replaces = match step.ask.table {
+    /// Applies a preparing step.
+    pub fn apply(&mut self, step: &Step) {
+        self.set(step.request.table, &step.files);
+        match step.ending {
+            Ending::Succeeds | Ending::Dies { .. } => self.publish(&step.request),
+            Ending::DiesAndIsSwept { visible } => {
+                let cycle = step.request.cycles[0];
+                let published = self.truth.tables.entry(step.request.table).or_default();
+                let replaces = match step.request.table {
                     Table::Visits => published.contains_key(cycle),
                     Table::Names => !published.is_empty(),
                 };
@@ -120,228 +158,239 @@ impl Model {
     }
 }
 
-/// Does a preparing step.
-pub async fn take(world: &World, place: &Place, step: &Step) {
-    world.set(step.ask.table, &step.files);
-    match step.fate {
-        Fate::Succeeds => {
-            world.succeed(place, &step.ask).await;
+/// Runs a preparing step.
+pub async fn run_step(world: &World, storage: &Storage, step: &Step) {
+    world.set(step.request.table, &step.files);
+    match step.ending {
+        Ending::Succeeds => {
+            world.succeed(storage, &step.request).await;
         }
-        Fate::Dies { visible } => {
-            world.die_after_commit(place, &step.ask, visible).await;
+        Ending::Dies { visible } => {
+            world
+                .die_after_commit(storage, &step.request, visible)
+                .await;
         }
-        Fate::DiesAndIsSwept { visible } => {
-            world.die_after_commit(place, &step.ask, visible).await;
-            place.sweep();
+        Ending::DiesAndIsSwept { visible } => {
+            world
+                .die_after_commit(storage, &step.request, visible)
+                .await;
+            storage.sweep();
         }
     }
 }
 
-/// A point to strike at.
+/// A crash point: a call, and the fault that is injected.
 #[derive(Clone, Copy, Debug)]
 struct Point {
     call: usize,
-    moment: Moment,
-    turn: Turn,
+    timing: FaultTiming,
+    kind: FaultKind,
 }
 
-/// A place right before the run that is struck.
-struct Stage<'a> {
+/// The state right before the run with the fault.
+struct Setup<'a> {
     world: &'a World,
-    saved: Saved,
+    snapshot: StorageSnapshot,
     model: Model,
-    ask: Ask,
-    /// Whether there are entries that cannot be finished.
+    request: RunRequest,
+    /// True if the log has entries that cannot be finished.
     was_swept: bool,
 }
 
-impl<'a> Stage<'a> {
+impl<'a> Setup<'a> {
     async fn prepare(
         world: &'a World,
-        place: Place,
+        storage: Storage,
         scenario: &Scenario,
         format: FileFormat,
     ) -> Self {
         let mut model = Model::default();
         for step in &scenario.prepare {
             let step = Step {
-                ask: step.ask.clone().format(format),
+                request: step.request.clone().format(format),
                 ..step.clone()
             };
-            model.take(&step);
-            take(world, &place, &step).await;
+            model.apply(&step);
+            run_step(world, &storage, &step).await;
         }
         let act = &scenario.act;
-        model.set(act.ask.table, &act.files);
-        world.set(act.ask.table, &act.files);
+        model.set(act.request.table, &act.files);
+        world.set(act.request.table, &act.files);
         Self {
             world,
-            saved: place.save(),
+            snapshot: storage.save(),
             model,
-            ask: act.ask.clone().format(format),
+            request: act.request.clone().format(format),
             was_swept: scenario
                 .prepare
                 .iter()
-                .any(|step| matches!(step.fate, Fate::DiesAndIsSwept { .. })),
+                .any(|step| matches!(step.ending, Ending::DiesAndIsSwept { .. })),
         }
     }
 
-    /// The calls of a run that nothing happens to.
+    /// Returns the calls of a run without faults.
     async fn calls(&self) -> Vec<Call> {
-        let director = Director::watching();
-        let place = self.saved.restore();
-        let ran = self.world.run(place.directed(&director), &self.ask).await;
-        assert_eq!(ran.failures(), Vec::<String>::new());
-        director.calls()
+        let injector = FaultInjector::counting();
+        let storage = self.snapshot.restore();
+        let finished = self
+            .world
+            .run(storage.with_faults(&injector), &self.request)
+            .await;
+        assert_eq!(finished.failures(), Vec::<String>::new());
+        injector.calls()
     }
 }
 
-/// Where to strike a run that makes these calls.
+/// Returns the crash points of a run that makes these calls.
 fn points(calls: &[Call], is_folder: bool) -> Vec<Point> {
     let mut points = Vec::new();
     for call in calls {
-        let mut point = |moment, turn| {
+        let mut point = |timing, kind| {
             points.push(Point {
                 call: call.number,
-                moment,
-                turn,
+                timing,
+                kind,
             });
         };
-        point(Moment::Before, Turn::Outage);
+        point(FaultTiming::Before, FaultKind::Outage);
         if !matches!(call.verb, Verb::Get | Verb::List) {
-            point(Moment::After, Turn::Outage);
-            // To a bucket there is no difference: whatever the program still does needs the store.
+            point(FaultTiming::After, FaultKind::Outage);
+            // For a bucket this is the same: everything that the program still does needs the store.
             if is_folder {
-                point(Moment::After, Turn::Death);
+                point(FaultTiming::After, FaultKind::Death);
             }
         }
     }
     points
 }
 
-/// Strikes at every point of the scenario's last run.
-pub async fn enumerate(scenario: Scenario, site: Site) {
+/// Injects a fault at every crash point of the scenario's last run.
+pub async fn enumerate(scenario: Scenario, factory: StorageFactory) {
     let world = World::new().await;
-    let is_folder = matches!(site, Site::Folders);
+    let is_folder = matches!(factory, StorageFactory::Folders);
     let formats = match is_folder {
         false => [FileFormat::Json, FileFormat::Parquet],
         true => [FileFormat::Parquet, FileFormat::Json],
     };
-    let mut stages = Vec::new();
+    let mut setups = Vec::new();
     for format in formats {
-        stages.push(Stage::prepare(&world, site.place(), &scenario, format).await);
+        setups.push(Setup::prepare(&world, factory.create(), &scenario, format).await);
     }
-    let calls = stages[0].calls().await;
+    let calls = setups[0].calls().await;
     let points = points(&calls, is_folder);
     for point in &points {
-        let stage = &stages[point.call % 2];
-        let problems = strike(stage, *point).await;
+        let setup = &setups[point.call % 2];
+        let problems = inject(setup, *point).await;
         assert!(
             problems.is_empty(),
-            "{}, {site}, {}, {point:?}:\n{}",
+            "{}, {factory}, {}, {point:?}:\n{}",
             scenario.name,
-            stage.ask.format,
+            setup.request.format,
             problems.join("\n")
         );
     }
     eprintln!(
-        "crash: {}, {site}: {} calls, {} points",
+        "crash: {}, {factory}: {} calls, {} points",
         scenario.name,
         calls.len(),
         points.len()
     );
 }
 
-/// Lets every call of the scenario's last run fail, one at a time: as long as nothing is committed,
-/// what was staged is given up.
-pub async fn fail_each(scenario: Scenario, site: Site) {
+/// Lets every call of the scenario's last run fail, one at a time: without a commit, all staged files
+/// are removed.
+pub async fn fail_each(scenario: Scenario, factory: &StorageFactory) {
     let world = World::new().await;
-    let stage = Stage::prepare(&world, site.place(), &scenario, FileFormat::Json).await;
-    let calls = stage.calls().await;
-    // After a commit whose answer is missing, nothing may be given up.
+    let setup = Setup::prepare(&world, factory.create(), &scenario, FileFormat::Json).await;
+    let calls = setup.calls().await;
+    // After a commit without a response, no staged file may be removed.
     for call in calls.iter().filter(|call| !call.is_commit()) {
-        let place = stage.saved.restore();
-        let prepared = Seen::of(&place);
-        let director = Director::at(call.number, Moment::Before, Turn::Failure);
-        let ran = world.run(place.directed(&director), &stage.ask).await;
-        let at = format!("{}, {site}, {call} failed", scenario.name);
-        let seen = Seen::of(&place);
-        if ran.exit_code() == 0 || seen.has_commit_of(stage.ask.table, &ran.run_id) {
+        let storage = setup.snapshot.restore();
+        let prepared = StorageContents::of(&storage);
+        let injector = FaultInjector::at(call.number, FaultTiming::Before, FaultKind::Failure);
+        let finished = world
+            .run(storage.with_faults(&injector), &setup.request)
+            .await;
+        let at = format!("{}, {factory}, {call} failed", scenario.name);
+        let contents = StorageContents::of(&storage);
+        if finished.exit_code() == 0
+            || contents.has_commit_of(setup.request.table, &finished.run_id)
+        {
             continue;
         }
-        assert_eq!(ran.exit_code(), 75, "{at}: {:?}", ran.failures());
+        assert_eq!(finished.exit_code(), 75, "{at}: {:?}", finished.failures());
         assert!(
-            seen == prepared,
-            "{at}: something is left, {:?}",
-            seen.left_since(&prepared)
+            contents == prepared,
+            "{at}: something is left behind, {:?}",
+            contents.added_since(&prepared)
         );
     }
 }
 
-/// One point, and all that is asked of the runs that come after. Returns what is wrong.
-async fn strike(stage: &Stage<'_>, point: Point) -> Vec<String> {
-    let world = stage.world;
-    let ask = stage.ask.clone();
-    let table = ask.table;
-    let place = stage.saved.restore();
-    let prepared = Seen::of(&place);
+/// Tests a crash point and the runs that follow it. Returns the problems.
+async fn inject(setup: &Setup<'_>, point: Point) -> Vec<String> {
+    let world = setup.world;
+    let request = setup.request.clone();
+    let table = request.table;
+    let storage = setup.snapshot.restore();
+    let prepared = StorageContents::of(&storage);
 
-    let director = Director::at(point.call, point.moment, point.turn);
-    let run_id = world.strike(&place, &ask, &director).await;
-    let Some(call) = director.struck() else {
-        return vec!["the run ended before it was struck".to_owned()];
+    let injector = FaultInjector::at(point.call, point.timing, point.kind);
+    let run_id = world.inject(&storage, &request, &injector).await;
+    let Some(call) = injector.injected() else {
+        return vec!["the run ended before the fault".to_owned()];
     };
-    let is = |stage: &str, problems: Vec<String>| -> Vec<String> {
+    let found = |phase: &str, problems: Vec<String>| -> Vec<String> {
         let problems = problems.into_iter();
         problems
-            .map(|problem| format!("{stage} ({call} struck): {problem}"))
+            .map(|problem| format!("{phase} (fault in {call}): {problem}"))
             .collect()
     };
 
-    // At once: nothing changed for readers unless something is committed.
-    let seen = Seen::of(&place);
-    let is_committed = seen.has_commit_of(table, &run_id);
-    let mut model = stage.model.clone();
+    // Immediately: nothing has changed for readers unless something is committed.
+    let contents = StorageContents::of(&storage);
+    let is_committed = contents.has_commit_of(table, &run_id);
+    let mut model = setup.model.clone();
     if is_committed {
-        model.publish(&ask);
+        model.publish(&request);
     }
-    let was_quiet = !prepared.has_unfinished_business(table);
-    if was_quiet && !is_committed && seen.published() != prepared.published() {
-        return is("at once", vec!["published without a commit".to_owned()]);
+    let was_quiet = !prepared.has_pending_work(table);
+    if was_quiet && !is_committed && contents.published() != prepared.published() {
+        return found("immediately", vec!["published without a commit".to_owned()]);
     }
     if model.damaged.is_empty() {
-        let problems = seen.problems_for_readers(&model.truth);
+        let problems = contents.problems_for_readers(&model.truth);
         if !problems.is_empty() {
-            return is("at once", problems);
+            return found("immediately", problems);
         }
     }
 
-    // The next run finishes what is committed, and publishes what is not.
-    world.succeed(&place, &ask.clone().plain()).await;
-    model.publish(&ask.clone().plain());
-    let problems = Seen::of(&place).problems(&model.truth);
+    // The next run finishes a commit, and publishes the cycle without one.
+    world.succeed(&storage, &request.clone().plain()).await;
+    model.publish(&request.clone().plain());
+    let problems = StorageContents::of(&storage).problems(&model.truth);
     if !problems.is_empty() {
-        return is("after the next run", problems);
+        return found("after the next run", problems);
     }
-    if ask.rerun {
-        world.succeed(&place, &ask).await;
-        model.publish(&ask);
-        let problems = Seen::of(&place).problems(&model.truth);
+    if request.rerun {
+        world.succeed(&storage, &request).await;
+        model.publish(&request);
+        let problems = StorageContents::of(&storage).problems(&model.truth);
         if !problems.is_empty() {
-            return is("after the rerun", problems);
+            return found("after the rerun", problems);
         }
     }
 
-    // What is committed is finished, never taken back, unless it was swept away.
-    if !stage.was_swept && Seen::of(&place).has_void(table) {
-        return is("in the end", vec!["a commit was taken back".to_owned()]);
+    // A commit is finished, never voided, unless its uploads were removed.
+    if !setup.was_swept && StorageContents::of(&storage).has_void(table) {
+        return found("at the end", vec!["a commit was voided".to_owned()]);
     }
 
-    // A further run finds nothing to do.
-    let settled = Seen::of(&place);
-    world.succeed(&place, &ask.plain()).await;
-    if Seen::of(&place) != settled {
-        return is("a further run", vec!["it changed something".to_owned()]);
+    // Another run has nothing to do.
+    let settled = StorageContents::of(&storage);
+    world.succeed(&storage, &request.plain()).await;
+    if StorageContents::of(&storage) != settled {
+        return found("another run", vec!["it changed something".to_owned()]);
     }
     Vec::new()
 }

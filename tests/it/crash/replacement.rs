@@ -1,74 +1,82 @@
-//! What a replacement deletes and overwrites: the files of the manifest that it replaces, by name,
-//! and nothing else.
+//! A replacement deletes and overwrites the files of the manifest that it replaces, by name, and nothing
+//! else.
 
 use std::collections::BTreeSet;
 
 use dayport::layout::FileFormat;
 use dayport::run::Outcome;
 
-use super::directed::{Director, Verb};
-use super::truth::Seen;
-use super::world::{Ask, DAY, DAY_AFTER, DAY_BEFORE, Place, Ran, Row, Site, Table, World, name};
-use super::{Model, Step, take};
+use super::faulty_store::{FaultInjector, Verb};
+use super::truth::{StorageContents, assert_whole};
+use super::world::{
+    DAY, DAY_AFTER, DAY_BEFORE, FinishedRun, Row, Storage, StorageFactory, Table, World, name,
+    names,
+};
+use super::{Model, Step, for_each_storage, run_step};
+
+for_each_storage! {
+    tokio::test =>
+    only_its_own_files_are_deleted
+    a_number_in_use_is_not_overwritten
+}
 
 const FOREIGN: &[u8] = b"none of dayport's";
-
-fn names(cycle: &'static str) -> Ask {
-    Ask::new(Table::Names, cycle)
-}
 
 fn files(count: i64, text: &str) -> Vec<Vec<Row>> {
     (1..=count).map(|id| vec![name(id, text)]).collect()
 }
 
-fn put_foreign(place: &Place, model: &mut Model, keys: &[&str]) {
+fn put_foreign(storage: &Storage, model: &mut Model, keys: &[&str]) {
     for key in keys {
-        place.put(key, FOREIGN);
+        storage.put(key, FOREIGN);
         model.truth.foreign.insert((*key).to_owned());
     }
 }
 
-fn assert_whole(place: &Place, model: &Model) {
-    let seen = Seen::of(place);
-    let problems = seen.problems(&model.truth);
-    assert!(problems.is_empty(), "{}", problems.join("\n"));
+fn assert_whole_and_foreign_kept(storage: &Storage, model: &Model) {
+    assert_whole(storage, &model.truth);
+    let contents = StorageContents::of(storage);
     for key in &model.truth.foreign {
-        assert_eq!(seen.bytes(key), Some(FOREIGN), "`{key}` was overwritten");
+        assert_eq!(
+            contents.bytes(key),
+            Some(FOREIGN),
+            "`{key}` was overwritten"
+        );
     }
 }
 
-/// The foreign objects that a run told of.
-fn told(ran: &Ran) -> BTreeSet<&str> {
-    match ran.outcome() {
+/// Returns the foreign objects that a run has reported.
+fn reported_foreign_objects(finished: &FinishedRun) -> BTreeSet<&str> {
+    match finished.outcome() {
         Outcome::Published { foreign, .. } => foreign.iter().map(String::as_str).collect(),
         other => panic!("{other:?}"),
     }
 }
 
-async fn only_its_own_files_are_deleted(site: Site) {
+async fn only_its_own_files_are_deleted(factory: StorageFactory) {
     let world = World::new().await;
-    let place = site.place();
+    let storage = factory.create();
     let mut model = Model::default();
     let first = Step::new(files(3, "old"), names(DAY_BEFORE));
-    model.take(&first);
-    take(&world, &place, &first).await;
+    model.apply(&first);
+    run_step(&world, &storage, &first).await;
     let foreign = [
         "data/names/data-000000000001.parquet",
         "data/names/data-000000000007.json.gz",
         "data/names/older/data-000000000000.json.gz",
         "data/names/readme.txt",
     ];
-    put_foreign(&place, &mut model, &foreign);
+    put_foreign(&storage, &mut model, &foreign);
 
-    // One file takes the place of three.
+    // One file replaces three.
     model.set(Table::Names, &files(1, "new"));
     world.set(Table::Names, &files(1, "new"));
-    let director = Director::watching();
-    let ran = world.run(place.directed(&director), &names(DAY)).await;
+    let injector = FaultInjector::counting();
+    let finished = world.run(storage.with_faults(&injector), &names(DAY)).await;
     model.publish(&names(DAY));
-    assert_whole(&place, &model);
-    assert_eq!(told(&ran), BTreeSet::from(foreign));
-    let deleted: Vec<String> = director
+    assert_whole_and_foreign_kept(&storage, &model);
+    assert_eq!(reported_foreign_objects(&finished), BTreeSet::from(foreign));
+    let deleted: Vec<String> = injector
         .calls()
         .into_iter()
         .filter(|call| call.verb == Verb::Delete)
@@ -79,12 +87,12 @@ async fn only_its_own_files_are_deleted(site: Site) {
         ["data-000000000001.json.gz", "data-000000000002.json.gz"]
     );
 
-    // Three take the place of one: beyond every number that was ever seen.
+    // Three files replace one: their numbers are higher than all that ever existed.
     let third = Step::new(files(3, "big"), names(DAY_AFTER));
-    model.take(&third);
-    take(&world, &place, &third).await;
-    assert_whole(&place, &model);
-    let numbers: Vec<u64> = Seen::of(&place)
+    model.apply(&third);
+    run_step(&world, &storage, &third).await;
+    assert_whole_and_foreign_kept(&storage, &model);
+    let numbers: Vec<u64> = StorageContents::of(&storage)
         .published()
         .keys()
         .filter(|key| !model.truth.foreign.contains(**key))
@@ -97,50 +105,30 @@ async fn only_its_own_files_are_deleted(site: Site) {
     assert_eq!(numbers, [0, 8, 9]);
 }
 
-#[tokio::test]
-async fn only_its_own_files_are_deleted_on_s3() {
-    only_its_own_files_are_deleted(Site::s3()).await;
-}
-
-#[tokio::test]
-async fn only_its_own_files_are_deleted_in_a_folder() {
-    only_its_own_files_are_deleted(Site::folders()).await;
-}
-
-async fn a_number_that_is_taken_is_not_overwritten(site: Site) {
+async fn a_number_in_use_is_not_overwritten(factory: StorageFactory) {
     let world = World::new().await;
-    let place = site.place();
+    let storage = factory.create();
     let mut model = Model::default();
-    // Taken before the first publication.
+    // The number is in use before the first publication.
     put_foreign(
-        &place,
+        &storage,
         &mut model,
         &["data/names/data-000000000000.json.gz"],
     );
     let first = Step::new(files(1, "old"), names(DAY_BEFORE));
-    model.take(&first);
-    take(&world, &place, &first).await;
-    assert_whole(&place, &model);
+    model.apply(&first);
+    run_step(&world, &storage, &first).await;
+    assert_whole_and_foreign_kept(&storage, &model);
 
-    // Taken in the format that a rerun changes to, under the number of the file that it replaces.
+    // The number of the replaced file is in use in the format that the rerun changes to.
     put_foreign(
-        &place,
+        &storage,
         &mut model,
         &["data/names/data-000000000001.parquet"],
     );
-    let ask = names(DAY_BEFORE).again().format(FileFormat::Parquet);
-    let second = Step::new(files(1, "new"), ask);
-    model.take(&second);
-    take(&world, &place, &second).await;
-    assert_whole(&place, &model);
-}
-
-#[tokio::test]
-async fn a_number_that_is_taken_is_not_overwritten_on_s3() {
-    a_number_that_is_taken_is_not_overwritten(Site::s3()).await;
-}
-
-#[tokio::test]
-async fn a_number_that_is_taken_is_not_overwritten_in_a_folder() {
-    a_number_that_is_taken_is_not_overwritten(Site::folders()).await;
+    let request = names(DAY_BEFORE).again().format(FileFormat::Parquet);
+    let second = Step::new(files(1, "new"), request);
+    model.apply(&second);
+    run_step(&world, &storage, &second).await;
+    assert_whole_and_foreign_kept(&storage, &model);
 }

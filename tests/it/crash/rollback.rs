@@ -1,67 +1,50 @@
-//! A committed entry whose uploads were swept away is taken back, and its cycle is due again.
+//! A committed entry whose uploads were removed is voided, and its cycle is due again.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::directed::{Director, Moment, Turn};
-use super::truth::Seen;
-use super::world::{Ask, DAY, DAY_AFTER, DAY_BEFORE, Place, Row, Site, Table, World, visit};
-use super::{Fate, Model, Step, take};
+use super::faulty_store::{FaultInjector, FaultKind, FaultTiming};
+use super::truth::{StorageContents, assert_whole};
+use super::world::{
+    DAY, DAY_AFTER, DAY_BEFORE, Row, RunRequest, Storage, StorageFactory, Table, World, visit,
+    visits,
+};
+use super::{Ending, Model, Step, for_each_storage, run_step};
 
-/// One test for each kind of place.
-macro_rules! everywhere {
-    ($($test:ident)*) => {
-        $(mod $test {
-            #[tokio::test]
-            async fn on_s3() {
-                super::$test(super::Site::s3()).await;
-            }
-
-            #[tokio::test]
-            async fn in_a_folder() {
-                super::$test(super::Site::folders()).await;
-            }
-        })*
-    };
-}
-
-everywhere! {
-    the_run_itself_finds_out
-    what_was_visible_is_removed_by_name
-    a_rerun_that_was_half_visible_is_made_again
-    a_rerun_of_which_nothing_was_visible_leaves_the_old_rows
+for_each_storage! {
+    tokio::test =>
+    the_run_itself_voids_its_commit
+    visible_files_are_removed_by_name
+    a_half_visible_rerun_is_repeated
+    an_invisible_rerun_leaves_the_old_rows
 }
 
 fn two(text: &str) -> Vec<Vec<Row>> {
     vec![vec![visit(1, text, DAY, 15), visit(2, text, DAY, 14)]]
 }
 
-fn visits(cycle: &'static str) -> Ask {
-    Ask::new(Table::Visits, cycle)
-}
-
-fn assert_whole(place: &Place, model: &Model) {
-    let problems = Seen::of(place).problems(&model.truth);
-    assert!(problems.is_empty(), "{}", problems.join("\n"));
-}
-
-/// A world where an earlier cycle is published, so that the later ones are due.
-async fn begun(site: &Site, model: &mut Model) -> (World, Place) {
+/// Creates a world where an earlier cycle is published, so that the later ones are due.
+async fn world_with_published_cycle(
+    factory: &StorageFactory,
+    model: &mut Model,
+) -> (World, Storage) {
     let world = World::new().await;
-    let place = site.place();
+    let storage = factory.create();
     let step = Step::new(two("old"), visits(DAY_BEFORE));
-    model.take(&step);
-    take(&world, &place, &step).await;
-    (world, place)
+    model.apply(&step);
+    run_step(&world, &storage, &step).await;
+    (world, storage)
 }
 
-/// Publishes what is due: the swept cycle and the one after it.
-async fn publish_due(world: &World, place: &Place, model: &mut Model) {
-    world.succeed(place, &Ask::due(Table::Visits)).await;
+/// Publishes the due cycles: the voided one and the one after it.
+async fn publish_due(world: &World, storage: &Storage, model: &mut Model) {
+    world
+        .succeed(storage, &RunRequest::due(Table::Visits))
+        .await;
     model.publish(&visits(DAY));
     model.publish(&visits(DAY_AFTER));
-    assert_whole(place, model);
+    assert_whole(storage, &model.truth);
 }
 
 fn kinds(log: &[Value]) -> Vec<&str> {
@@ -70,36 +53,40 @@ fn kinds(log: &[Value]) -> Vec<&str> {
         .collect()
 }
 
-async fn the_run_itself_finds_out(site: Site) {
+async fn the_run_itself_voids_its_commit(factory: StorageFactory) {
     let mut model = Model::default();
-    let (world, place) = begun(&site, &mut model).await;
-    let before = Seen::of(&place);
+    let (world, storage) = world_with_published_cycle(&factory, &mut model).await;
+    let before = StorageContents::of(&storage);
 
-    let director = Director::when(|call| call.is_commit(), Moment::After, Turn::Pause);
-    let running = world.start(place.directed(&director), &visits(DAY));
-    director.reached().await;
-    place.sweep();
-    director.resume();
-    let ran = running.end().await;
+    let injector = FaultInjector::when(
+        |call| call.is_commit(),
+        FaultTiming::After,
+        FaultKind::Pause,
+    );
+    let running = world.start(storage.with_faults(&injector), &visits(DAY));
+    injector.reached().await;
+    storage.sweep();
+    injector.resume();
+    let finished = running.end().await;
 
-    assert_eq!(ran.exit_code(), 75);
-    assert!(ran.failures()[0].contains("the cycle is due again"));
-    let seen = Seen::of(&place);
-    assert!(seen.published() == before.published());
+    assert_eq!(finished.exit_code(), 75);
+    assert!(finished.failures()[0].contains("the cycle is due again"));
+    let contents = StorageContents::of(&storage);
+    assert!(contents.published() == before.published());
     assert_eq!(
-        kinds(&seen.log(Table::Visits)),
+        kinds(&contents.log(Table::Visits)),
         ["publish", "publish", "void"]
     );
-    assert_whole(&place, &model);
-    publish_due(&world, &place, &mut model).await;
+    assert_whole(&storage, &model.truth);
+    publish_due(&world, &storage, &mut model).await;
 }
 
-async fn what_was_visible_is_removed_by_name(site: Site) {
+async fn visible_files_are_removed_by_name(factory: StorageFactory) {
     let mut model = Model::default();
-    let (world, place) = begun(&site, &mut model).await;
-    world.die_after_commit(&place, &visits(DAY), 1).await;
-    place.sweep();
-    let visible: Vec<String> = Seen::of(&place)
+    let (world, storage) = world_with_published_cycle(&factory, &mut model).await;
+    world.die_after_commit(&storage, &visits(DAY), 1).await;
+    storage.sweep();
+    let visible: Vec<String> = StorageContents::of(&storage)
         .published()
         .keys()
         .filter(|key| key.starts_with("data/"))
@@ -107,14 +94,14 @@ async fn what_was_visible_is_removed_by_name(site: Site) {
         .collect();
     assert_eq!(visible.len(), 1);
 
-    publish_due(&world, &place, &mut model).await;
+    publish_due(&world, &storage, &mut model).await;
 
-    let seen = Seen::of(&place);
-    let log = seen.log(Table::Visits);
+    let contents = StorageContents::of(&storage);
+    let log = contents.log(Table::Visits);
     let all = ["publish", "publish", "void", "publish", "publish"];
     assert_eq!(kinds(&log), all);
     assert_eq!(log[2]["action"]["delete"], serde_json::json!(visible));
-    // Its names are not used again: whoever still means to delete them would hit the new files.
+    // Its names are not reused: another run that still deletes them would delete the new files.
     let paths = |entry: &Value| -> BTreeSet<String> {
         let files = entry["action"]["manifest"]["files"].as_array().unwrap();
         let paths = files.iter().map(|file| file["path"].as_str().unwrap());
@@ -123,37 +110,45 @@ async fn what_was_visible_is_removed_by_name(site: Site) {
     assert!(paths(&log[1]).is_disjoint(&paths(&log[3])));
 }
 
-async fn a_rerun_that_was_half_visible_is_made_again(site: Site) {
+async fn a_half_visible_rerun_is_repeated(factory: StorageFactory) {
     let mut model = Model::default();
-    let (world, place) = begun(&site, &mut model).await;
+    let (world, storage) = world_with_published_cycle(&factory, &mut model).await;
     for step in [
         Step::new(two("old"), visits(DAY)),
-        Step::new(two("new"), visits(DAY).again()).fate(Fate::DiesAndIsSwept { visible: 1 }),
+        Step::new(two("new"), visits(DAY).again()).ending(Ending::DiesAndIsSwept { visible: 1 }),
     ] {
-        model.take(&step);
-        take(&world, &place, &step).await;
+        model.apply(&step);
+        run_step(&world, &storage, &step).await;
     }
 
-    // The file that it took the place of is gone: the cycle is due although it has a manifest.
-    publish_due(&world, &place, &mut model).await;
-    let seen = Seen::of(&place);
-    assert!(seen.bytes("manifests/visits/2020-01-15.r1.json").is_some());
+    // The file that it replaced is gone: the cycle is due although it has a manifest.
+    publish_due(&world, &storage, &mut model).await;
+    let contents = StorageContents::of(&storage);
+    assert!(
+        contents
+            .bytes("manifests/visits/2020-01-15.r1.json")
+            .is_some()
+    );
 }
 
-async fn a_rerun_of_which_nothing_was_visible_leaves_the_old_rows(site: Site) {
+async fn an_invisible_rerun_leaves_the_old_rows(factory: StorageFactory) {
     let mut model = Model::default();
-    let (world, place) = begun(&site, &mut model).await;
+    let (world, storage) = world_with_published_cycle(&factory, &mut model).await;
     for step in [
         Step::new(two("old"), visits(DAY)),
-        // It would give up a file, too.
+        // The rerun would also delete a file.
         Step::new(vec![vec![visit(1, "new", DAY, 15)]], visits(DAY).again())
-            .fate(Fate::DiesAndIsSwept { visible: 0 }),
+            .ending(Ending::DiesAndIsSwept { visible: 0 }),
     ] {
-        model.take(&step);
-        take(&world, &place, &step).await;
+        model.apply(&step);
+        run_step(&world, &storage, &step).await;
     }
 
-    publish_due(&world, &place, &mut model).await;
-    let seen = Seen::of(&place);
-    assert!(seen.bytes("manifests/visits/2020-01-15.r1.json").is_none());
+    publish_due(&world, &storage, &mut model).await;
+    let contents = StorageContents::of(&storage);
+    assert!(
+        contents
+            .bytes("manifests/visits/2020-01-15.r1.json")
+            .is_none()
+    );
 }

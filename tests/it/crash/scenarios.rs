@@ -1,26 +1,12 @@
-//! What is being published when the run is struck.
+//! The scenarios of the crash tests.
 
-use super::world::{Ask, DAY, DAY_AFTER, DAY_BEFORE, Row, Site, Table, malformed, name, visit};
-use super::{Fate, Scenario, Step, enumerate, fail_each};
+use super::world::{
+    DAY, DAY_AFTER, DAY_BEFORE, Row, StorageFactory, malformed, name, names, visit, visits,
+};
+use super::{Ending, Scenario, Step, enumerate, fail_each, for_each_storage};
 
-/// One test for each scenario and kind of place.
-macro_rules! tests {
-    ($($scenario:ident)*) => {
-        $(mod $scenario {
-            #[tokio::test]
-            async fn on_s3() {
-                super::enumerate(super::$scenario(), super::Site::s3()).await;
-            }
-
-            #[tokio::test]
-            async fn in_a_folder() {
-                super::enumerate(super::$scenario(), super::Site::folders()).await;
-            }
-        })*
-    };
-}
-
-tests! {
+for_each_storage! {
+    tokio::test, enumerate =>
     first_publication
     several_partitions
     snapshot_grows
@@ -31,33 +17,23 @@ tests! {
     rerun_with_malformed_lines
     zero_rows
     empty_snapshot
-    finishing_what_another_run_committed
-    voiding_what_was_swept_away
-    voiding_a_rerun_that_was_half_visible
-    voiding_a_snapshot_that_was_half_visible
+    finishing_the_commit_of_another_run
+    voiding_a_commit_without_uploads
+    voiding_a_half_visible_rerun
+    voiding_a_half_visible_snapshot
 }
 
-#[tokio::test]
-async fn a_call_that_fails_before_the_commit_leaves_nothing_on_s3() {
-    fail_each(rerun_with_malformed_lines(), Site::s3()).await;
-    fail_each(late_rows_of_an_old_day(), Site::s3()).await;
+for_each_storage! {
+    tokio::test =>
+    a_call_that_fails_before_the_commit_leaves_nothing
 }
 
-#[tokio::test]
-async fn a_call_that_fails_before_the_commit_leaves_nothing_in_a_folder() {
-    fail_each(rerun_with_malformed_lines(), Site::folders()).await;
-    fail_each(late_rows_of_an_old_day(), Site::folders()).await;
+async fn a_call_that_fails_before_the_commit_leaves_nothing(factory: StorageFactory) {
+    fail_each(rerun_with_malformed_lines(), &factory).await;
+    fail_each(late_rows_of_an_old_day(), &factory).await;
 }
 
-fn visits(cycle: &'static str) -> Ask {
-    Ask::new(Table::Visits, cycle)
-}
-
-fn names(cycle: &'static str) -> Ask {
-    Ask::new(Table::Names, cycle)
-}
-
-/// So many raw files of one name each; the ids begin at `first`.
+/// Returns `count` raw files of one name each, with ids from `first`.
 fn name_files(first: i64, count: i64, text: &str) -> Vec<Vec<Row>> {
     let ids = first..first + count;
     ids.map(|id| vec![name(id, text)]).collect()
@@ -106,7 +82,7 @@ fn rerun_of_changed_rows() -> Scenario {
     };
     Scenario {
         name: "rerun of changed rows",
-        // As many bytes as before, so that the size tells nothing.
+        // The same number of bytes, so that sizes do not reveal the change.
         prepare: vec![Step::new(rows("old"), visits(DAY))],
         act: Step::new(rows("new"), visits(DAY).again()),
     }
@@ -160,50 +136,52 @@ fn empty_snapshot() -> Scenario {
     }
 }
 
-fn finishing_what_another_run_committed() -> Scenario {
+fn finishing_the_commit_of_another_run() -> Scenario {
     Scenario {
-        name: "finishing what another run committed",
+        name: "finishing the commit of another run",
         prepare: vec![
             Step::new(name_files(1, 3, "old"), names(DAY)),
-            Step::new(name_files(1, 2, "new"), names(DAY_AFTER)).fate(Fate::Dies { visible: 1 }),
+            Step::new(name_files(1, 2, "new"), names(DAY_AFTER))
+                .ending(Ending::Dies { visible: 1 }),
         ],
         act: Step::new(name_files(1, 2, "new"), names(DAY_AFTER)),
     }
 }
 
-fn voiding_what_was_swept_away() -> Scenario {
+fn voiding_a_commit_without_uploads() -> Scenario {
     let rows = || vec![vec![visit(1, "a", DAY, 15), visit(2, "b", DAY, 14)]];
     Scenario {
-        name: "voiding what was swept away",
-        prepare: vec![Step::new(rows(), visits(DAY)).fate(Fate::DiesAndIsSwept { visible: 1 })],
+        name: "voiding a commit without uploads",
+        prepare: vec![Step::new(rows(), visits(DAY)).ending(Ending::DiesAndIsSwept { visible: 1 })],
         act: Step::new(rows(), visits(DAY)),
     }
 }
 
-fn voiding_a_rerun_that_was_half_visible() -> Scenario {
+fn voiding_a_half_visible_rerun() -> Scenario {
     let rows = |text| {
         let both = [visit(1, text, DAY, 15), visit(2, text, DAY, 14)];
         vec![both.to_vec()]
     };
     Scenario {
-        name: "voiding a rerun that was half visible",
+        name: "voiding a half visible rerun",
         prepare: vec![
             Step::new(rows("old"), visits(DAY)),
-            Step::new(rows("new"), visits(DAY).again()).fate(Fate::DiesAndIsSwept { visible: 1 }),
+            Step::new(rows("new"), visits(DAY).again())
+                .ending(Ending::DiesAndIsSwept { visible: 1 }),
         ],
         act: Step::new(rows("new"), visits(DAY)),
     }
 }
 
-fn voiding_a_snapshot_that_was_half_visible() -> Scenario {
+fn voiding_a_half_visible_snapshot() -> Scenario {
     Scenario {
-        name: "voiding a snapshot that was half visible",
+        name: "voiding a half visible snapshot",
         prepare: vec![
             Step::new(name_files(1, 2, "old"), names(DAY_BEFORE)),
             Step::new(name_files(1, 2, "new"), names(DAY))
-                .fate(Fate::DiesAndIsSwept { visible: 1 }),
+                .ending(Ending::DiesAndIsSwept { visible: 1 }),
         ],
-        // The cycle that was voided is not tried again: the next one takes its place.
+        // The voided cycle is not retried: the next one supersedes it.
         act: Step::new(name_files(1, 2, "new"), names(DAY_AFTER)),
     }
 }

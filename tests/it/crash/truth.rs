@@ -1,6 +1,6 @@
-//! What a reader finds in a place, held against what belongs there.
+//! The contents of a storage, compared with the expected ones.
 //!
-//! Nothing of dayport is used to read: objects come as bytes, manifests and log entries as JSON.
+//! Reading uses nothing of dayport: objects are bytes, manifests and log entries are JSON.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
@@ -13,17 +13,17 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::world::{Object, Place, Row, Table};
+use super::world::{Object, Row, Storage, Table};
 
-/// A row as it was exported: id, text, and the partition's day where there is one.
-type Exported = (i64, String, Option<i64>);
+/// An exported row: id, text, and the day of the partition, if the table has partitions.
+type ExportedRow = (i64, String, Option<i64>);
 
-/// What belongs into a place.
+/// The expected contents of a storage.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Truth {
-    /// The rows of each table by cycle; of a snapshot, the last cycle counts.
+    /// The rows of each table by cycle; for a snapshot, only the last cycle counts.
     pub tables: BTreeMap<Table, BTreeMap<String, Vec<Row>>>,
-    /// Keys under `data/` that are none of dayport's.
+    /// The foreign keys under `data/`.
     pub foreign: BTreeSet<String>,
 }
 
@@ -34,24 +34,24 @@ impl Truth {
     }
 }
 
-/// A place as it is at one moment.
+/// All objects and unfinished uploads of a storage at one moment.
 #[derive(Clone, PartialEq)]
-pub struct Seen {
+pub struct StorageContents {
     objects: BTreeMap<String, Object>,
     uploads: Vec<(String, String)>,
 }
 
-/// A manifest that is the newest of its cycle.
+/// The manifest of the newest revision of a cycle.
 struct Current<'a> {
     key: &'a str,
     manifest: Value,
 }
 
-impl Seen {
-    pub fn of(place: &Place) -> Self {
+impl StorageContents {
+    pub fn of(storage: &Storage) -> Self {
         Self {
-            objects: place.objects(),
-            uploads: place.uploads(),
+            objects: storage.objects(),
+            uploads: storage.uploads(),
         }
     }
 
@@ -62,7 +62,7 @@ impl Seen {
             .map(|(key, object)| (key.as_str(), object))
     }
 
-    /// What readers see: all but the internals.
+    /// Returns the objects that readers see: all but the internal ones.
     pub fn published(&self) -> BTreeMap<&str, &Object> {
         let objects = self.below("");
         objects
@@ -70,26 +70,28 @@ impl Seen {
             .collect()
     }
 
-    /// What is there that was not there before, for messages.
-    pub fn left_since(&self, before: &Self) -> Vec<&str> {
-        let objects = self.objects.keys();
-        let objects = objects.filter(|key| !before.objects.contains_key(*key));
-        let uploads = self.uploads.iter();
-        let uploads = uploads.filter(|upload| !before.uploads.contains(upload));
-        objects
-            .chain(uploads.map(|(key, _)| key))
-            .map(String::as_str)
-            .collect()
+    /// Returns the keys that were added since `before`, for messages.
+    pub fn added_since(&self, before: &Self) -> Vec<&str> {
+        let objects = self
+            .objects
+            .keys()
+            .filter(|key| !before.objects.contains_key(*key));
+        let uploads = self
+            .uploads
+            .iter()
+            .filter(|upload| !before.uploads.contains(upload))
+            .map(|(key, _)| key);
+        objects.chain(uploads).map(String::as_str).collect()
     }
 
-    /// The keys of what is staged, whoever staged it.
+    /// Returns the keys of all staged files and unfinished uploads.
     pub fn staged(&self) -> Vec<&str> {
         let files = self.below("_dayport/staging/").map(|(key, _)| key);
         let uploads = self.uploads.iter().map(|(key, _)| key.as_str());
         files.chain(uploads).collect()
     }
 
-    /// The log of a table, oldest entry first.
+    /// Returns the log of a table, oldest entry first.
     pub fn log(&self, table: Table) -> Vec<Value> {
         let folder = format!("_dayport/log/{}/", table.name());
         let entries = self.below(&folder);
@@ -98,26 +100,26 @@ impl Seen {
             .collect()
     }
 
-    /// The bytes of an object.
+    /// Returns the bytes of an object.
     pub fn bytes(&self, key: &str) -> Option<&[u8]> {
         self.objects.get(key).map(|object| object.bytes.as_slice())
     }
 
-    /// Whether the run committed something to publish.
+    /// Returns true if the run has committed a publication.
     pub fn has_commit_of(&self, table: Table, run_id: &str) -> bool {
         let log = self.log(table);
         log.iter()
             .any(|entry| entry["run_id"] == run_id && entry["action"]["kind"] == "publish")
     }
 
-    /// Whether an entry of the log takes back the one before it.
+    /// Returns true if an entry of the log voids the one before it.
     pub fn has_void(&self, table: Table) -> bool {
         let log = self.log(table);
         log.iter().any(|entry| entry["action"]["kind"] == "void")
     }
 
-    /// Whether the newest entry of the log waits to be finished.
-    pub fn has_unfinished_business(&self, table: Table) -> bool {
+    /// Returns true if the newest entry of the log is not finished.
+    pub fn has_pending_work(&self, table: Table) -> bool {
         let log = self.log(table);
         let Some(newest) = log.last() else {
             return false;
@@ -137,7 +139,7 @@ impl Seen {
         }
     }
 
-    /// The newest revision of each cycle of a table; of a snapshot, only of its newest cycle.
+    /// Returns the newest revision of each cycle of a table; for a snapshot, only of its newest cycle.
     fn current(&self, table: Table) -> Vec<Current<'_>> {
         let folder = format!("manifests/{}/", table.name());
         let mut newest: BTreeMap<String, (u64, Current<'_>)> = BTreeMap::new();
@@ -156,14 +158,14 @@ impl Seen {
                 }
             }
         }
-        let mut newest = newest.into_values().map(|(_, current)| current);
+        let mut current = newest.into_values().map(|(_, current)| current);
         match table {
-            Table::Visits => newest.collect(),
-            Table::Names => newest.next_back().into_iter().collect(),
+            Table::Visits => current.collect(),
+            Table::Names => current.next_back().into_iter().collect(),
         }
     }
 
-    /// What is wrong with a place where nothing is under way. Empty if all is well.
+    /// Returns the problems of a storage while no run is in progress; none if it is as expected.
     pub fn problems(&self, truth: &Truth) -> Vec<String> {
         let mut problems = Vec::new();
         let mut named: BTreeSet<String> = truth.foreign.clone();
@@ -184,12 +186,12 @@ impl Seen {
         problems
     }
 
-    /// What is wrong for readers at a moment when a run has broken off: where nothing is left to
-    /// finish, everything that is published must be whole.
+    /// Returns the problems for readers after an interrupted run: tables without pending work must be
+    /// published completely.
     pub fn problems_for_readers(&self, truth: &Truth) -> Vec<String> {
         let mut problems = Vec::new();
         for (table, cycles) in &truth.tables {
-            if !self.has_unfinished_business(*table) {
+            if !self.has_pending_work(*table) {
                 self.check_table(*table, cycles, &mut BTreeSet::new(), &mut problems);
             }
         }
@@ -212,15 +214,15 @@ impl Seen {
             .iter()
             .map(|current| current.manifest["cycle"]["id"].as_str().unwrap())
             .collect();
-        let wanted: BTreeSet<&str> = expected.keys().map(|cycle| cycle.as_str()).collect();
-        if published != wanted {
+        let expected_cycles: BTreeSet<&str> = expected.keys().map(|cycle| cycle.as_str()).collect();
+        if published != expected_cycles {
             problems.push(format!(
-                "{table:?}: published are {published:?}, not {wanted:?}"
+                "{table:?}: published are {published:?}, not {expected_cycles:?}"
             ));
         }
         for Current { key, manifest } in &current {
             let cycle = manifest["cycle"]["id"].as_str().unwrap().to_owned();
-            let mut rows: Vec<Exported> = Vec::new();
+            let mut rows: Vec<ExportedRow> = Vec::new();
             for file in manifest["files"].as_array().unwrap() {
                 let path = file["path"].as_str().unwrap();
                 if !named.insert(path.to_owned()) {
@@ -252,7 +254,7 @@ impl Seen {
                 }
             }
             rows.sort();
-            let mut wanted: Vec<Exported> = expected
+            let mut expected_rows: Vec<ExportedRow> = expected
                 .get(&cycle)
                 .into_iter()
                 .flat_map(|rows| rows.iter())
@@ -261,17 +263,17 @@ impl Seen {
                     (row.id, row.text.clone(), day)
                 })
                 .collect();
-            wanted.sort();
-            if rows != wanted {
+            expected_rows.sort();
+            if rows != expected_rows {
                 problems.push(format!(
-                    "{table:?} {cycle}: the rows are {rows:?}, not {wanted:?}"
+                    "{table:?} {cycle}: the rows are {rows:?}, not {expected_rows:?}"
                 ));
             }
         }
     }
 
-    /// The log has no gaps, every entry came to its manifest or was voided, and nothing that was
-    /// staged for an entry is left.
+    /// Checks that the log has no gaps, that every entry has its manifest or was voided, and that no
+    /// staged file of an entry is left.
     fn check_log(&self, table: Table, problems: &mut Vec<String>) {
         let log = self.log(table);
         let mut pending: BTreeSet<(String, String)> = BTreeSet::new();
@@ -287,8 +289,7 @@ impl Seen {
                 .get(index + 1)
                 .is_some_and(|next| next["action"]["kind"] == "void");
             let key = manifest_key(&action["manifest"]);
-            let manifest = self.objects.get(&key);
-            let manifest = manifest.map(|object| {
+            let manifest = self.objects.get(&key).map(|object| {
                 serde_json::from_slice::<Value>(&object.bytes).expect("a manifest is JSON")
             });
             let is_published =
@@ -324,6 +325,13 @@ impl Seen {
     }
 }
 
+/// Asserts that a storage has exactly the expected contents.
+#[track_caller]
+pub fn assert_whole(storage: &Storage, truth: &Truth) {
+    let problems = StorageContents::of(storage).problems(truth);
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
 fn manifest_key(manifest: &Value) -> String {
     format!(
         "manifests/{}/{}.r{}.json",
@@ -333,34 +341,36 @@ fn manifest_key(manifest: &Value) -> String {
     )
 }
 
-/// A file of any kind.
+/// Checks the bytes of a file of any kind.
 fn check_bytes(key: &str, file: &Value, object: &Object, problems: &mut Vec<String>) {
     let path = file["path"].as_str().unwrap();
     let sha256: String = format!("{:x}", Sha256::digest(&object.bytes));
     if file["bytes"].as_u64() != Some(object.bytes.len() as u64) {
-        problems.push(format!("`{key}`: the size of `{path}` is another"));
+        problems.push(format!("`{key}`: the size of `{path}` differs"));
     }
     if file["sha256"] != sha256 {
-        problems.push(format!("`{key}`: the bytes of `{path}` are others"));
+        problems.push(format!("`{key}`: the bytes of `{path}` differ"));
     }
     if file["etag"] != object.etag {
-        problems.push(format!("`{key}`: the ETag of `{path}` is another"));
+        problems.push(format!("`{key}`: the ETag of `{path}` differs"));
     }
 }
 
-/// A file of rows.
+/// Checks a file of rows.
 fn check_file(key: &str, file: &Value, object: &Object, problems: &mut Vec<String>) {
     check_bytes(key, file, object, problems);
     let path = file["path"].as_str().unwrap();
     if file["rows"].as_u64() != Some(decode(path, &object.bytes).len() as u64) {
-        problems.push(format!("`{key}`: the rows of `{path}` are not as many"));
+        problems.push(format!("`{key}`: the number of rows of `{path}` differs"));
     }
 }
 
-/// The rows of a file; the day is taken from its folder.
-fn decode(path: &str, bytes: &[u8]) -> Vec<Exported> {
-    let day = path.split('/').find_map(|part| part.strip_prefix("day="));
-    let day = day.map(|day| day.parse().expect("a day is a number"));
+/// Decodes the rows of a file; the day comes from its folder.
+fn decode(path: &str, bytes: &[u8]) -> Vec<ExportedRow> {
+    let day = path
+        .split('/')
+        .find_map(|part| part.strip_prefix("day="))
+        .map(|day| day.parse().expect("a day is a number"));
     let rows: Vec<(i64, String)> = match path.ends_with(".json.gz") {
         true => BufReader::new(MultiGzDecoder::new(bytes))
             .lines()

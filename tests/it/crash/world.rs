@@ -1,4 +1,4 @@
-//! Small tables, the places they are exported to, and runs over both.
+//! Small tables, storages to export them to, and runs.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,16 +23,16 @@ use object_store::path::Path;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use super::directed::{Directed, Director, Moment, Turn};
+use super::faulty_store::{FaultInjector, FaultKind, FaultTiming, FaultyStore};
 use crate::s3::{self, TestS3};
 
-/// The closed cycle that most tests publish, and the ones around it.
+/// The closed cycle that most tests publish, and its neighbours.
 pub const DAY_BEFORE: &str = "2020-01-14";
 pub const DAY: &str = "2020-01-15";
 pub const DAY_AFTER: &str = "2020-01-16";
 
-/// All days used are closed, and [`DAY_AFTER`] is the last one that is. Long ago, so that what a
-/// test has staged just now is never taken for something that a run left behind.
+/// The clock: [`DAY_AFTER`] is the last closed day. It is years ago, so that files which a test has just
+/// staged are never older than the clock and removed as leftovers.
 const NOW: &str = "2020-01-17T03:00:00Z";
 
 const BUCKET: &str = "exports";
@@ -42,13 +42,13 @@ const BUCKET: &str = "exports";
 pub struct Row {
     pub id: i64,
     pub text: String,
-    /// The cycle that it falls into.
+    /// The day of receipt, which is its cycle.
     pub received: &'static str,
-    /// The partition that it belongs to.
+    /// The partition of the row.
     pub day: i64,
 }
 
-/// A visit that was received at noon of a day.
+/// Returns a visit that was received at noon of a day.
 pub fn visit(id: i64, text: &str, received: &'static str, day: i64) -> Row {
     Row {
         id,
@@ -58,22 +58,22 @@ pub fn visit(id: i64, text: &str, received: &'static str, day: i64) -> Row {
     }
 }
 
-/// A row of the snapshot.
+/// Returns a row of the snapshot.
 pub fn name(id: i64, text: &str) -> Row {
     visit(id, text, "", 0)
 }
 
-/// A line that holds no row.
+/// Returns a row that stands for a malformed line.
 pub fn malformed() -> Row {
     visit(-1, "", "", 0)
 }
 
-/// The two tables.
+/// The tables of a world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Table {
-    /// Incremental, partitioned by `day`.
+    /// An incremental table, partitioned by `day`.
     Visits,
-    /// A snapshot. Each source file makes one shard.
+    /// A snapshot. Each source file becomes one shard.
     Names,
 }
 
@@ -105,17 +105,17 @@ impl Table {
     }
 }
 
-/// What a run is asked for.
+/// The arguments of a run.
 #[derive(Clone, Debug)]
-pub struct Ask {
+pub struct RunRequest {
     pub table: Table,
-    /// Empty: what is due.
+    /// The cycles to publish; if empty, those that are due.
     pub cycles: Vec<&'static str>,
     pub rerun: bool,
     pub format: FileFormat,
 }
 
-impl Ask {
+impl RunRequest {
     pub fn new(table: Table, cycle: &'static str) -> Self {
         Self {
             table,
@@ -132,7 +132,7 @@ impl Ask {
         }
     }
 
-    /// Whatever is due.
+    /// Requests the due cycles.
     pub fn due(table: Table) -> Self {
         Self {
             cycles: Vec::new(),
@@ -151,8 +151,8 @@ impl Ask {
         Self { format, ..self }
     }
 
-    /// The one place that makes a [`Request`].
-    fn request(&self) -> Request {
+    /// Converts to dayport's [`Request`].
+    fn to_request(&self) -> Request {
         let cycles: Vec<Cycle> = self.cycles.iter().map(|day| day.parse().unwrap()).collect();
         Request {
             definitions: vec![self.table.definition()],
@@ -162,7 +162,7 @@ impl Ask {
             },
             rerun: self.rerun,
             format: self.format,
-            // Every batch ends its file.
+            // Every batch becomes a file of its own.
             target_file_size: Some(1),
             max_rejects: MaxRejects::Lines(1),
             allow_shrink: true,
@@ -171,7 +171,17 @@ impl Ask {
     }
 }
 
-/// Raw files in a folder, and an engine that reads them.
+/// Requests a cycle of `visits`.
+pub fn visits(cycle: &'static str) -> RunRequest {
+    RunRequest::new(Table::Visits, cycle)
+}
+
+/// Requests a cycle of `names`.
+pub fn names(cycle: &'static str) -> RunRequest {
+    RunRequest::new(Table::Names, cycle)
+}
+
+/// A world: raw files in a folder, and an engine that reads them.
 pub struct World {
     folder: TempDir,
     engine: Engine,
@@ -206,18 +216,17 @@ impl World {
             gzip_level: GzipLevel::default(),
         };
         let from = Location::parse(folder.path().to_str().unwrap()).unwrap();
-        let sources = Sources::load(&sources).unwrap();
+        let declared = Sources::load(&sources).unwrap();
         let s3 = S3Options::default();
-        let engine = Engine::open(&sources, Some(&from), &s3, settings).await;
-        let engine = engine.unwrap();
+        let engine = Engine::open(&declared, Some(&from), &s3, settings).await;
         Self {
             folder,
-            engine,
+            engine: engine.unwrap(),
             runs: AtomicUsize::new(0),
         }
     }
 
-    /// Replaces the raw files of a table; rows that stand together share a file.
+    /// Replaces the raw files of a table by these files of rows.
     pub fn set(&self, table: Table, files: &[Vec<Row>]) {
         let folder = self.folder.path().join(table.name());
         std::fs::remove_dir_all(&folder).unwrap();
@@ -233,12 +242,12 @@ impl World {
                     Table::Names => format!("{{\"id\":{id},\"text\":\"{text}\"}}\n"),
                 }
             });
-            let lines: String = lines.collect();
-            std::fs::write(folder.join(format!("{number}.json")), lines).unwrap();
+            let text: String = lines.collect();
+            std::fs::write(folder.join(format!("{number}.json")), text).unwrap();
         }
     }
 
-    /// A context with a run id of its own.
+    /// Creates a context with a new run id.
     pub fn context(&self, destination: Destination) -> Arc<Context> {
         let number = self.runs.fetch_add(1, Ordering::Relaxed) + 1;
         Arc::new(Context {
@@ -251,38 +260,40 @@ impl World {
         })
     }
 
-    /// A run on a destination that may be directed. An error counts as a failure of every table.
-    pub async fn run(&self, destination: Destination, ask: &Ask) -> Ran {
+    /// Runs to a destination, which may have faults. An error counts as a failure of every table.
+    pub async fn run(&self, destination: Destination, request: &RunRequest) -> FinishedRun {
         let context = self.context(destination);
-        Ran::of(&context, run(Arc::clone(&context), ask.request()).await)
+        FinishedRun::of(
+            &context,
+            run(Arc::clone(&context), request.to_request()).await,
+        )
     }
 
-    /// A run in the background; dropped with the runtime if it never ends.
-    pub fn start(&self, destination: Destination, ask: &Ask) -> Running {
+    /// Starts a run in the background; if it never ends, it is dropped with the runtime.
+    pub fn start(&self, destination: Destination, request: &RunRequest) -> Running {
         let context = self.context(destination);
-        let request = ask.request();
+        let request = request.to_request();
         let run_id = context.run_id.clone();
-        let task =
-            tokio::spawn(
-                async move { Ran::of(&context, run(Arc::clone(&context), request).await) },
-            );
+        let task = tokio::spawn(async move {
+            FinishedRun::of(&context, run(Arc::clone(&context), request).await)
+        });
         Running { run_id, task }
     }
 
-    /// The same run as a process of its own.
-    pub fn program(&self, place: &Place, ask: &Ask) -> Command {
-        let Place::S3 { server, prefix, .. } = place else {
-            panic!("a process needs a server to be stopped at");
+    /// Returns the command of the same run as a child process.
+    pub fn program(&self, storage: &Storage, request: &RunRequest) -> Command {
+        let Storage::S3 { server, prefix, .. } = storage else {
+            panic!("a child process needs a server");
         };
         let mut command = Command::new(env!("CARGO_BIN_EXE_dayport"));
         command
             .env_clear()
             .envs(server.env())
             .env("DAYPORT_NOW", NOW)
-            .args(["run", "--quiet", ask.table.name()])
-            .args(["--date", ask.cycles[0]])
+            .args(["run", "--quiet", request.table.name()])
+            .args(["--date", request.cycles[0]])
             .arg("--format")
-            .arg(ask.format.to_string())
+            .arg(request.format.to_string())
             .arg("--to")
             .arg(format!("s3://{BUCKET}/{prefix}/"))
             .arg("--from")
@@ -293,37 +304,51 @@ impl World {
         command
     }
 
-    /// A run that has to succeed.
-    pub async fn succeed(&self, place: &Place, ask: &Ask) -> Ran {
-        let ran = self.run(place.destination(), ask).await;
-        assert_eq!(ran.failures(), Vec::<String>::new(), "{ask:?}");
-        ran
+    /// Runs, and asserts success.
+    pub async fn succeed(&self, storage: &Storage, request: &RunRequest) -> FinishedRun {
+        let finished = self.run(storage.destination(), request).await;
+        assert_eq!(finished.failures(), Vec::<String>::new(), "{request:?}");
+        finished
     }
 
-    /// A run that is struck; returns its id. A call that is never reached means a run that ends.
-    pub async fn strike(&self, place: &Place, ask: &Ask, director: &Arc<Director>) -> String {
-        let running = self.start(place.directed(director), ask);
+    /// Runs with a fault, until the run ends or dies, and returns the run id.
+    pub async fn inject(
+        &self,
+        storage: &Storage,
+        request: &RunRequest,
+        injector: &Arc<FaultInjector>,
+    ) -> String {
+        let running = self.start(storage.with_faults(injector), request);
         let run_id = running.run_id.clone();
         tokio::select! {
             _ = running.end() => {}
-            () = director.died() => {}
+            () = injector.died() => {}
         }
         run_id
     }
 
-    /// A run that dies when `count` of its files have become visible (none: right after the commit).
-    pub async fn die_after_commit(&self, place: &Place, ask: &Ask, count: usize) -> String {
-        let seen = AtomicUsize::new(0);
-        let director = Director::when(
+    /// Runs until `count` files have become visible (0: right after the commit), where the run dies.
+    /// Returns the run id.
+    pub async fn die_after_commit(
+        &self,
+        storage: &Storage,
+        request: &RunRequest,
+        count: usize,
+    ) -> String {
+        let completed = AtomicUsize::new(0);
+        let injector = FaultInjector::when(
             move |call| match count {
                 0 => call.is_commit(),
-                _ => call.is_completion() && seen.fetch_add(1, Ordering::Relaxed) + 1 == count,
+                _ => call.is_completion() && completed.fetch_add(1, Ordering::Relaxed) + 1 == count,
             },
-            Moment::After,
-            Turn::Death,
+            FaultTiming::After,
+            FaultKind::Death,
         );
-        let run_id = self.strike(place, ask, &director).await;
-        assert!(director.struck().is_some(), "the run did not get there");
+        let run_id = self.inject(storage, request, &injector).await;
+        assert!(
+            injector.injected().is_some(),
+            "the run did not reach the call"
+        );
         run_id
     }
 }
@@ -331,23 +356,23 @@ impl World {
 /// A run in the background.
 pub struct Running {
     pub run_id: String,
-    task: tokio::task::JoinHandle<Ran>,
+    task: tokio::task::JoinHandle<FinishedRun>,
 }
 
 impl Running {
-    pub async fn end(self) -> Ran {
+    pub async fn end(self) -> FinishedRun {
         self.task.await.expect("a run does not panic")
     }
 }
 
-/// How a run ended.
+/// The result of a run.
 #[derive(Debug)]
-pub struct Ran {
+pub struct FinishedRun {
     pub run_id: String,
     pub result: Result<Report, dayport::error::Error>,
 }
 
-impl Ran {
+impl FinishedRun {
     fn of(context: &Context, result: Result<Report, dayport::error::Error>) -> Self {
         Self {
             run_id: context.run_id.clone(),
@@ -355,7 +380,7 @@ impl Ran {
         }
     }
 
-    /// What failed, as it would be printed.
+    /// Returns the error messages as the program prints them.
     pub fn failures(&self) -> Vec<String> {
         match &self.result {
             Err(error) => vec![error.render()],
@@ -370,7 +395,7 @@ impl Ran {
         }
     }
 
-    /// The exit code that the program would end with.
+    /// Returns the exit code of the program.
     pub fn exit_code(&self) -> u8 {
         match &self.result {
             Err(error) => error.kind().exit_code().code(),
@@ -378,7 +403,7 @@ impl Ran {
         }
     }
 
-    /// What became of the only table and cycle.
+    /// Returns the outcome of the only table and cycle.
     pub fn outcome(&self) -> &Outcome {
         let report = self.result.as_ref().expect("the run was attempted");
         assert_eq!(report.tables.len(), 1, "one table and cycle");
@@ -386,8 +411,8 @@ impl Ran {
     }
 }
 
-/// Where tables are exported to: a prefix of a bucket, or a folder.
-pub enum Place {
+/// The storage behind a destination: a prefix of a bucket, or a folder.
+pub enum Storage {
     S3 {
         server: Arc<TestS3>,
         client: Arc<AmazonS3>,
@@ -396,120 +421,120 @@ pub enum Place {
     Folder(TempDir),
 }
 
-/// A place at one moment.
-pub enum Saved {
+/// The state of a storage at one moment.
+pub enum StorageSnapshot {
     S3 {
         server: Arc<TestS3>,
         client: Arc<AmazonS3>,
         prefix: String,
-        bucket: s3::Saved,
+        bucket: s3::BucketSnapshot,
     },
     Folder(TempDir),
 }
 
-/// A kind of place, which new ones are made of.
-pub enum Site {
+/// A factory of empty storages of one kind.
+pub enum StorageFactory {
     S3 {
         server: Arc<TestS3>,
         client: Arc<AmazonS3>,
-        places: AtomicUsize,
+        created: AtomicUsize,
     },
     Folders,
 }
 
-impl Site {
+impl StorageFactory {
     pub fn s3() -> Self {
         let server = Arc::new(TestS3::start());
         server.create_bucket(BUCKET);
         let client = Arc::new(server.store(BUCKET));
-        Site::S3 {
+        StorageFactory::S3 {
             server,
             client,
-            places: AtomicUsize::new(0),
+            created: AtomicUsize::new(0),
         }
     }
 
     pub fn folders() -> Self {
-        Site::Folders
+        StorageFactory::Folders
     }
 
-    /// The server, to inject faults into.
+    /// Returns the server, to inject faults into.
     pub fn server(&self) -> &TestS3 {
         match self {
-            Site::S3 { server, .. } => server,
-            Site::Folders => panic!("a folder has no server"),
+            StorageFactory::S3 { server, .. } => server,
+            StorageFactory::Folders => panic!("a folder has no server"),
         }
     }
 
-    /// An empty place.
-    pub fn place(&self) -> Place {
+    /// Creates an empty storage.
+    pub fn create(&self) -> Storage {
         match self {
-            Site::S3 {
+            StorageFactory::S3 {
                 server,
                 client,
-                places,
-            } => Place::S3 {
+                created,
+            } => Storage::S3 {
                 server: Arc::clone(server),
                 client: Arc::clone(client),
-                prefix: format!("p{:05}", places.fetch_add(1, Ordering::Relaxed)),
+                prefix: format!("p{:05}", created.fetch_add(1, Ordering::Relaxed)),
             },
-            Site::Folders => Place::Folder(TempDir::new().unwrap()),
+            StorageFactory::Folders => Storage::Folder(TempDir::new().unwrap()),
         }
     }
 }
 
-impl fmt::Display for Site {
+impl fmt::Display for StorageFactory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Site::S3 { .. } => "S3",
-            Site::Folders => "folder",
+            StorageFactory::S3 { .. } => "S3",
+            StorageFactory::Folders => "folder",
         })
     }
 }
 
-impl Place {
-    /// Keeps the state of the place, and gives the place up.
-    pub fn save(self) -> Saved {
+impl Storage {
+    /// Turns the storage into a snapshot of its state.
+    pub fn save(self) -> StorageSnapshot {
         match self {
-            Place::S3 {
+            Storage::S3 {
                 server,
                 client,
                 prefix,
-            } => Saved::S3 {
+            } => StorageSnapshot::S3 {
                 bucket: server.save(BUCKET),
                 server,
                 client,
                 prefix,
             },
-            Place::Folder(folder) => Saved::Folder(folder),
+            Storage::Folder(folder) => StorageSnapshot::Folder(folder),
         }
     }
 
-    /// The place through its plain client.
+    /// Returns dayport's destination on this storage, without faults.
     pub fn destination(&self) -> Destination {
-        self.directed(&Director::watching())
+        self.with_faults(&FaultInjector::counting())
     }
 
-    /// The place through a directed client.
-    pub fn directed(&self, director: &Arc<Director>) -> Destination {
+    /// Returns dayport's destination on this storage, with faults.
+    pub fn with_faults(&self, injector: &Arc<FaultInjector>) -> Destination {
         match self {
-            Place::S3 { client, prefix, .. } => {
-                let store = Arc::new(Directed::new(Arc::clone(client), director));
+            Storage::S3 { client, prefix, .. } => {
+                let store = Arc::new(FaultyStore::new(Arc::clone(client), injector));
                 let name = format!("s3://{BUCKET}/{prefix}/");
                 Destination::multipart(name, Path::from(prefix.as_str()), store)
             }
-            Place::Folder(folder) => {
+            Storage::Folder(folder) => {
                 let root = folder.path().to_owned();
                 let store = Arc::new(local(&root));
-                Destination::rename(root, Arc::new(Directed::new(store, director)))
+                Destination::rename(root, Arc::new(FaultyStore::new(store, injector)))
             }
         }
     }
 
-    /// Every object with its bytes and ETag, by key, as another program sees it.
+    /// Returns all objects by key, read without dayport.
     pub fn objects(&self) -> BTreeMap<String, Object> {
         match self {
-            Place::S3 { server, prefix, .. } => {
+            Storage::S3 { server, prefix, .. } => {
                 let keys = server.keys(BUCKET).into_iter();
                 keys.filter_map(|key| {
                     let relative = key.strip_prefix(&format!("{prefix}/"))?.to_owned();
@@ -520,7 +545,7 @@ impl Place {
                 })
                 .collect()
             }
-            Place::Folder(folder) => {
+            Storage::Folder(folder) => {
                 let mut objects = BTreeMap::new();
                 collect(folder.path(), folder.path(), &mut objects);
                 objects
@@ -528,37 +553,37 @@ impl Place {
         }
     }
 
-    /// Key and id of the unfinished uploads. A folder has none: what is staged there is a file.
+    /// Returns key and id of the unfinished uploads; none in a folder, where staged files are files.
     pub fn uploads(&self) -> Vec<(String, String)> {
         match self {
-            Place::S3 { server, prefix, .. } => {
+            Storage::S3 { server, prefix, .. } => {
                 let uploads = server.uploads(BUCKET).into_iter();
                 let ours = uploads.filter_map(|(key, id)| {
                     Some((key.strip_prefix(&format!("{prefix}/"))?.to_owned(), id))
                 });
                 ours.collect()
             }
-            Place::Folder(_) => Vec::new(),
+            Storage::Folder(_) => Vec::new(),
         }
     }
 
-    /// Does what a lifecycle rule does: what is staged is gone.
+    /// Removes all staged files and unfinished uploads, as a lifecycle rule does.
     pub fn sweep(&self) {
         match self {
-            Place::S3 { server, .. } => server.abort_uploads(BUCKET),
-            Place::Folder(folder) => {
+            Storage::S3 { server, .. } => server.abort_uploads(BUCKET),
+            Storage::Folder(folder) => {
                 std::fs::remove_dir_all(folder.path().join("_dayport/staging")).unwrap();
             }
         }
     }
 
-    /// An object that is none of dayport's.
+    /// Puts a foreign object.
     pub fn put(&self, key: &str, bytes: &[u8]) {
         match self {
-            Place::S3 { server, prefix, .. } => {
+            Storage::S3 { server, prefix, .. } => {
                 server.put(BUCKET, &format!("{prefix}/{key}"), bytes.to_vec());
             }
-            Place::Folder(folder) => {
+            Storage::Folder(folder) => {
                 let path = folder.path().join(key);
                 std::fs::create_dir_all(path.parent().unwrap()).unwrap();
                 std::fs::write(path, bytes).unwrap();
@@ -567,33 +592,33 @@ impl Place {
     }
 }
 
-impl Saved {
-    /// The place as it was. The bucket is the same one: what came after is gone.
-    pub fn restore(&self) -> Place {
+impl StorageSnapshot {
+    /// Restores the storage. The bucket is shared: everything written since is gone.
+    pub fn restore(&self) -> Storage {
         match self {
-            Saved::S3 {
+            StorageSnapshot::S3 {
                 server,
                 client,
                 prefix,
                 bucket,
             } => {
                 server.restore(BUCKET, bucket);
-                Place::S3 {
+                Storage::S3 {
                     server: Arc::clone(server),
                     client: Arc::clone(client),
                     prefix: prefix.clone(),
                 }
             }
-            Saved::Folder(saved) => {
+            StorageSnapshot::Folder(snapshot) => {
                 let folder = TempDir::new().unwrap();
-                link(saved.path(), folder.path());
-                Place::Folder(folder)
+                link(snapshot.path(), folder.path());
+                Storage::Folder(folder)
             }
         }
     }
 }
 
-/// Links files, so that they keep their ETags: nothing ever writes into a file that is there.
+/// Copies a folder by hard links, so that files keep their ETags. Existing files are never modified.
 fn link(from: &FilePath, to: &FilePath) {
     for entry in std::fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
@@ -607,11 +632,11 @@ fn link(from: &FilePath, to: &FilePath) {
     }
 }
 
-/// An object as it lies there.
+/// An object of a storage.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Object {
     pub bytes: Vec<u8>,
-    /// Without quotes.
+    /// The ETag, without quotes.
     pub etag: String,
 }
 
@@ -636,11 +661,11 @@ fn collect(root: &FilePath, folder: &FilePath, objects: &mut BTreeMap<String, Ob
             .to_owned();
         let read = std::fs::metadata(&path).and_then(|about| Ok((about, std::fs::read(&path)?)));
         let (about, bytes) = match read {
-            // A run that is giving up takes its files away meanwhile.
+            // A failing run may remove its staged files at the same time.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
             read => read.unwrap(),
         };
-        // As object_store makes it: inode, time of change in microseconds, size.
+        // The ETag of object_store: inode, time of modification in microseconds, size.
         let changed = about.mtime() * 1_000_000 + about.mtime_nsec() / 1_000;
         let etag = format!("{:x}-{changed:x}-{:x}", about.ino(), about.size());
         objects.insert(key, Object { bytes, etag });

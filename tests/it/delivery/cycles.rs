@@ -1,42 +1,45 @@
-//! Which cycles a run takes up.
+//! The cycles that a run publishes.
 
 use super::ids;
-use crate::support::{Place, check_published, in_both_places, manifest, rows};
+use crate::support::{TestDestination, check_published, for_each_destination, manifest, rows};
 use crate::world::world;
 
-in_both_places!(
+for_each_destination!(
     a_published_cycle_is_skipped,
-    the_first_run_takes_the_last_closed_day,
+    the_first_run_publishes_the_last_closed_day,
     later_runs_catch_up_oldest_first,
-    a_backfill_takes_each_day_once,
+    a_backfill_publishes_each_day_once,
     a_day_can_be_exported_once_it_is_over,
     an_open_day_is_refused,
 );
 
-fn a_published_cycle_is_skipped(place: Place) {
-    let sandbox = world(place);
+fn a_published_cycle_is_skipped(destination: TestDestination) {
+    let sandbox = world(destination);
     sandbox.run(&["--date", "2026-01-15"]).succeeded();
-    let before = sandbox.place.contents();
-    let run_id = |table| manifest(&sandbox.place, table, "2026-01-15", 0)["run_id"].clone();
+    let before = sandbox.destination.contents();
 
-    let again = sandbox.run(&["--date", "2026-01-15"]).succeeded();
-    let again = again.says("0 published, 2 skipped, 0 failed");
+    let again = sandbox
+        .run(&["--date", "2026-01-15"])
+        .succeeded()
+        .stdout_has("0 published, 2 skipped, 0 failed");
     for table in ["sites", "views"] {
-        let run_id = run_id(table);
-        let run_id = run_id.as_str().expect("a run id");
-        let line = again.stdout.lines().find(|line| line.starts_with(table));
-        let line = line.expect("a line for each table");
+        let manifest = manifest(&sandbox.destination, table, "2026-01-15", 0);
+        let run_id = manifest["run_id"].as_str().expect("a run id");
+        let mut lines = again.stdout.lines();
+        let line = lines
+            .find(|line| line.starts_with(table))
+            .expect("a line for each table");
         assert!(
             line.ends_with(&format!("already published by run {run_id}")),
             "{line}"
         );
     }
-    assert_eq!(sandbox.place.contents(), before);
-    check_published(&sandbox.place);
+    assert_eq!(sandbox.destination.contents(), before);
+    check_published(&sandbox.destination);
 }
 
-fn the_first_run_takes_the_last_closed_day(place: Place) {
-    let sandbox = world(place);
+fn the_first_run_publishes_the_last_closed_day(destination: TestDestination) {
+    let sandbox = world(destination);
     let first = sandbox.run(&["--output", "json"]).succeeded();
     assert_eq!(
         first.results(),
@@ -44,13 +47,13 @@ fn the_first_run_takes_the_last_closed_day(place: Place) {
     );
     let second = sandbox.run(&["--output", "json"]).succeeded();
     assert_eq!(second.results(), Vec::<String>::new());
-    sandbox.run(&[]).succeeded().says("nothing is due");
-    check_published(&sandbox.place);
-    assert_eq!(ids(&rows(&sandbox.place, "views")), [16]);
+    sandbox.run(&[]).succeeded().stdout_has("nothing is due");
+    check_published(&sandbox.destination);
+    assert_eq!(ids(&rows(&sandbox.destination, "views")), [16]);
 }
 
-fn later_runs_catch_up_oldest_first(place: Place) {
-    let mut sandbox = world(place);
+fn later_runs_catch_up_oldest_first(destination: TestDestination) {
+    let mut sandbox = world(destination);
     for day in ["2026-01-12", "2026-01-14"] {
         sandbox.run(&["--date", day]).succeeded();
     }
@@ -64,8 +67,11 @@ fn later_runs_catch_up_oldest_first(place: Place) {
             "views 2026-01-16 published",
         ]
     );
-    check_published(&sandbox.place);
-    assert_eq!(ids(&rows(&sandbox.place, "views")), [12, 13, 14, 15, 16]);
+    check_published(&sandbox.destination);
+    assert_eq!(
+        ids(&rows(&sandbox.destination, "views")),
+        [12, 13, 14, 15, 16]
+    );
 
     sandbox.set_clock("2026-01-18T03:00:00Z");
     let next_day = sandbox.run(&["--output", "json"]).succeeded();
@@ -74,16 +80,16 @@ fn later_runs_catch_up_oldest_first(place: Place) {
         ["sites 2026-01-17 published", "views 2026-01-17 published"]
     );
     // Nothing was received on the 17th: a manifest without files says so.
-    let empty = manifest(&sandbox.place, "views", "2026-01-17", 0);
+    let empty = manifest(&sandbox.destination, "views", "2026-01-17", 0);
     assert_eq!(
         (&empty["rows"], empty["files"].as_array().map(Vec::len)),
         (&0.into(), Some(0))
     );
-    check_published(&sandbox.place);
+    check_published(&sandbox.destination);
 }
 
-fn a_backfill_takes_each_day_once(place: Place) {
-    let sandbox = world(place);
+fn a_backfill_publishes_each_day_once(destination: TestDestination) {
+    let sandbox = world(destination);
     sandbox.run(&["--date", "2026-01-14", "views"]).succeeded();
     let range = ["--since", "2026-01-13", "--through", "2026-01-15"];
     let backfill = sandbox.run(&[&range[..], &["--output", "json"]].concat());
@@ -97,38 +103,39 @@ fn a_backfill_takes_each_day_once(place: Place) {
             "views 2026-01-15 published",
         ]
     );
-    check_published(&sandbox.place);
-    assert_eq!(ids(&rows(&sandbox.place, "views")), [13, 14, 15]);
+    check_published(&sandbox.destination);
+    assert_eq!(ids(&rows(&sandbox.destination, "views")), [13, 14, 15]);
 
     let backwards = ["--since", "2026-01-15", "--through", "2026-01-13"];
-    let refused = sandbox.run(&backwards).ended(2);
-    refused.complains("--since 2026-01-15 is later than --through 2026-01-13");
+    let refused = sandbox.run(&backwards).exited_with(2);
+    refused.stderr_has("--since 2026-01-15 is later than --through 2026-01-13");
     sandbox
         .run(&["--since", "2026-01-15"])
-        .ended(2)
-        .complains("--through");
+        .exited_with(2)
+        .stderr_has("--through");
 }
 
-fn a_day_can_be_exported_once_it_is_over(place: Place) {
-    let mut sandbox = world(place);
+fn a_day_can_be_exported_once_it_is_over(destination: TestDestination) {
+    let mut sandbox = world(destination);
     sandbox.set_clock("2026-01-17T00:00:00Z");
     sandbox.run(&["--date", "2026-01-16"]).succeeded();
     sandbox.set_clock("2026-01-17T23:59:59.999999Z");
-    sandbox.run(&[]).succeeded().says("nothing is due");
-    check_published(&sandbox.place);
+    sandbox.run(&[]).succeeded().stdout_has("nothing is due");
+    check_published(&sandbox.destination);
 }
 
-fn an_open_day_is_refused(place: Place) {
-    let mut sandbox = world(place);
+fn an_open_day_is_refused(destination: TestDestination) {
+    let mut sandbox = world(destination);
     sandbox.set_clock("2026-01-16T23:59:59.999999Z");
-    let refused = sandbox.run(&["--date", "2026-01-16"]).ended(2);
-    let refused =
-        refused.complains("the cycle 2026-01-16 is not over: it ends 2026-01-17 00:00 UTC");
-    refused.hints("the last closed cycle is 2026-01-15");
+    sandbox
+        .run(&["--date", "2026-01-16"])
+        .exited_with(2)
+        .stderr_has("the cycle 2026-01-16 is not over: it ends 2026-01-17 00:00 UTC")
+        .hint_has("the last closed cycle is 2026-01-15");
     let range = ["--since", "2026-01-15", "--through", "2026-01-16"];
     sandbox
         .run(&range)
-        .ended(2)
-        .complains("the cycle 2026-01-16 is not over");
-    assert_eq!(sandbox.place.keys(), Vec::<String>::new());
+        .exited_with(2)
+        .stderr_has("the cycle 2026-01-16 is not over");
+    assert_eq!(sandbox.destination.keys(), Vec::<String>::new());
 }

@@ -1,47 +1,47 @@
-//! What a run does not do unless it is told to.
+//! Guards: what a run does only with an explicit flag.
 
 use super::ids;
-use crate::support::{Place, Sandbox, check_published, in_both_places, rows};
+use crate::support::{Sandbox, TestDestination, check_published, for_each_destination, rows};
 use crate::world::{set_sites, set_views, view, world};
 
-in_both_places!(
-    a_snapshot_that_shrinks_a_lot_needs_a_word,
-    a_rerun_that_shrinks_a_lot_needs_a_word,
+for_each_destination!(
+    a_snapshot_that_shrinks_a_lot_needs_a_flag,
+    a_rerun_that_shrinks_a_lot_needs_a_flag,
     a_catch_up_can_be_bounded,
 );
 
-/// Refused, and nothing has changed; done when it is allowed.
-fn needs_a_word(sandbox: &Sandbox, args: &[&str], message: &str) {
-    let before = sandbox.place.contents();
-    let refused = sandbox.run(args).ended(1);
-    refused.complains(message).hints("--allow-shrink");
-    assert_eq!(sandbox.place.contents(), before);
-    assert_eq!(sandbox.place.leftovers(), Vec::<String>::new());
+/// Checks that a run is refused without effect, and succeeds with `--allow-shrink`.
+fn assert_needs_allow_shrink(sandbox: &Sandbox, args: &[&str], message: &str) {
+    let before = sandbox.destination.contents();
+    let refused = sandbox.run(args).exited_with(1);
+    refused.stderr_has(message).hint_has("--allow-shrink");
+    assert_eq!(sandbox.destination.contents(), before);
+    assert_eq!(sandbox.destination.leftovers(), Vec::<String>::new());
 
     sandbox
         .run(&[args, &["--allow-shrink"]].concat())
         .succeeded();
-    check_published(&sandbox.place);
+    check_published(&sandbox.destination);
 }
 
-fn a_snapshot_that_shrinks_a_lot_needs_a_word(place: Place) {
-    let sandbox = world(place);
+fn a_snapshot_that_shrinks_a_lot_needs_a_flag(destination: TestDestination) {
+    let sandbox = world(destination);
     set_sites(&sandbox, 10);
     sandbox.run(&["--date", "2026-01-14", "sites"]).succeeded();
     set_sites(&sandbox, 5);
     sandbox.run(&["--date", "2026-01-15", "sites"]).succeeded();
     set_sites(&sandbox, 1);
     let args = ["--date", "2026-01-16", "sites"];
-    needs_a_word(
+    assert_needs_allow_shrink(
         &sandbox,
         &args,
         "1 rows would replace 5: more than 50 % would be gone",
     );
-    assert_eq!(ids(&rows(&sandbox.place, "sites")), [0]);
+    assert_eq!(ids(&rows(&sandbox.destination, "sites")), [0]);
 }
 
-fn a_rerun_that_shrinks_a_lot_needs_a_word(place: Place) {
-    let sandbox = world(place);
+fn a_rerun_that_shrinks_a_lot_needs_a_flag(destination: TestDestination) {
+    let sandbox = world(destination);
     set_views(&sandbox, 15, &[view(1, 15), view(2, 15), view(3, 15)]);
     sandbox.run(&["--date", "2026-01-15", "views"]).succeeded();
     set_views(&sandbox, 15, &[view(1, 15), view(2, 15)]);
@@ -53,7 +53,7 @@ fn a_rerun_that_shrinks_a_lot_needs_a_word(place: Place) {
         "--max-shrink",
         "0",
     ];
-    needs_a_word(
+    assert_needs_allow_shrink(
         &sandbox,
         &strict,
         "2 rows would replace 3: more than 0 % would be gone",
@@ -61,12 +61,15 @@ fn a_rerun_that_shrinks_a_lot_needs_a_word(place: Place) {
 
     set_views(&sandbox, 15, &[]);
     let args = ["--date", "2026-01-15", "--rerun", "views"];
-    needs_a_word(&sandbox, &args, "0 rows would replace 2");
-    assert_eq!(sandbox.place.keys_below("data/"), Vec::<String>::new());
+    assert_needs_allow_shrink(&sandbox, &args, "0 rows would replace 2");
+    assert_eq!(
+        sandbox.destination.keys_below("data/"),
+        Vec::<String>::new()
+    );
 }
 
-fn a_catch_up_can_be_bounded(place: Place) {
-    let sandbox = world(place);
+fn a_catch_up_can_be_bounded(destination: TestDestination) {
+    let sandbox = world(destination);
     sandbox.run(&["--date", "2026-01-12", "views"]).succeeded();
     let args = ["--max-cycles", "2", "views", "--output", "json"];
     let first = sandbox.run(&args).succeeded();
@@ -79,5 +82,5 @@ fn a_catch_up_can_be_bounded(place: Place) {
         second.results(),
         ["views 2026-01-15 published", "views 2026-01-16 published"]
     );
-    check_published(&sandbox.place);
+    check_published(&sandbox.destination);
 }

@@ -1,4 +1,4 @@
-//! Which cycles are published, as what, and under which names.
+//! Cycles, contents and names of published files.
 
 mod cycles;
 mod guards;
@@ -10,15 +10,17 @@ mod tables;
 
 use serde_json::Value;
 
-/// The ids of rows, sorted.
+/// Returns the sorted ids of rows.
 fn ids(rows: &[Value]) -> Vec<u64> {
-    let ids = rows.iter().map(|row| row["id"].as_u64().expect("an id"));
-    let mut ids: Vec<u64> = ids.collect();
+    let mut ids: Vec<u64> = rows
+        .iter()
+        .map(|row| row["id"].as_u64().expect("an id"))
+        .collect();
     ids.sort_unstable();
     ids
 }
 
-/// The key of a file of `views`.
+/// Returns the key of a file of `views`.
 fn views_file(day: u64, number: u64, extension: &str) -> String {
     format!("data/views/year=2026/month=1/day={day}/data-{number:012}.{extension}")
 }

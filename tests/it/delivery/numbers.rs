@@ -1,19 +1,22 @@
-//! How many files, and which numbers they get.
+//! The number of files, and the numbers in their names.
 
 use std::collections::BTreeSet;
 
 use super::{ids, views_file};
-use crate::support::{Place, Ran, check_data, check_published, check_tidy, in_both_places, rows};
+use crate::support::{
+    CommandOutput, TestDestination, check_data, check_published, check_tidy, for_each_destination,
+    rows,
+};
 use crate::world::{set_views, view, world};
 
-in_both_places!(
+for_each_destination!(
     shards_end_soon_after_the_target_size,
     late_rows_go_into_the_next_file_of_an_old_day,
-    what_is_not_dayports_stays_and_its_number_is_not_taken,
+    foreign_files_stay_and_their_numbers_are_not_used,
 );
 
-fn shards_end_soon_after_the_target_size(place: Place) {
-    let sandbox = world(place);
+fn shards_end_soon_after_the_target_size(destination: TestDestination) {
+    let sandbox = world(destination);
     let views: Vec<_> = (0..60_000).map(|id| view(id, 15)).collect();
     set_views(&sandbox, 15, &views);
     let args = [
@@ -29,91 +32,95 @@ fn shards_end_soon_after_the_target_size(place: Place) {
             .run(&[&args[..], &[format], rerun].concat())
             .succeeded();
 
-        let published = check_published(&sandbox.place);
+        let published = check_published(&sandbox.destination);
         let files = published["views"][0]["files"]
             .as_array()
             .expect("a list of files");
-        let sizes = files
+        let sizes: Vec<u64> = files
             .iter()
-            .map(|file| file["bytes"].as_u64().expect("a size"));
-        let sizes: Vec<u64> = sizes.collect();
+            .map(|file| file["bytes"].as_u64().expect("a size"))
+            .collect();
         assert!(sizes.len() >= 3, "{format}: {sizes:?}");
         let rolled = &sizes[..sizes.len() - 1];
-        // A file may overshoot by the rows that are encoded in one go.
+        // A file may overshoot by the rows of one encoded batch.
         let soon_after = (256 << 10)..(1 << 20);
         assert!(
             rolled.iter().all(|size| soon_after.contains(size)),
             "{format}: {sizes:?}"
         );
         assert!(
-            ids(&rows(&sandbox.place, "views"))
+            ids(&rows(&sandbox.destination, "views"))
                 .into_iter()
                 .eq(0..60_000)
         );
     }
 }
 
-fn late_rows_go_into_the_next_file_of_an_old_day(place: Place) {
-    let sandbox = world(place);
+fn late_rows_go_into_the_next_file_of_an_old_day(destination: TestDestination) {
+    let sandbox = world(destination);
     set_views(&sandbox, 15, &[view(1, 15), view(2, 15)]);
     set_views(&sandbox, 16, &[view(3, 15), view(4, 16)]);
     sandbox
         .run(&["--since", "2026-01-15", "--through", "2026-01-16", "views"])
         .succeeded();
-    check_published(&sandbox.place);
+    check_published(&sandbox.destination);
     let keys = [
         views_file(15, 0, "parquet"),
         views_file(15, 1, "parquet"),
         views_file(16, 0, "parquet"),
     ];
-    assert_eq!(sandbox.place.keys_below("data/"), keys);
-    let late = sandbox.place.read(&keys[1]);
+    assert_eq!(sandbox.destination.keys_below("data/"), keys);
+    let late = sandbox.destination.read(&keys[1]);
 
-    // The rows of the 15th are replaced where they are; the late ones belong to the 16th.
+    // The rows of the 15th are replaced in their file; the late rows belong to the cycle of the 16th.
     set_views(&sandbox, 15, &[view(1, 15), view(2, 15), view(5, 15)]);
     sandbox
         .run(&["--date", "2026-01-15", "--rerun", "views"])
         .succeeded();
-    check_published(&sandbox.place);
-    assert_eq!(sandbox.place.keys_below("data/"), keys);
-    assert_eq!(sandbox.place.read(&keys[1]), late);
-    assert_eq!(ids(&rows(&sandbox.place, "views")), [1, 2, 3, 4, 5]);
+    check_published(&sandbox.destination);
+    assert_eq!(sandbox.destination.keys_below("data/"), keys);
+    assert_eq!(sandbox.destination.read(&keys[1]), late);
+    assert_eq!(ids(&rows(&sandbox.destination, "views")), [1, 2, 3, 4, 5]);
 }
 
-fn what_is_not_dayports_stays_and_its_number_is_not_taken(place: Place) {
-    let sandbox = world(place);
+fn foreign_files_stay_and_their_numbers_are_not_used(destination: TestDestination) {
+    let sandbox = world(destination);
     let foreign = [
         "data/sites/readme.txt".to_owned(),
         views_file(15, 0, "parquet"),
         views_file(15, 7, "json.gz"),
     ];
     for key in &foreign {
-        sandbox.place.put(key, format!("foreign {key}"));
+        sandbox.destination.put(key, format!("foreign {key}"));
     }
-    let untouched = |ran: Ran| {
+    let untouched = |output: CommandOutput| {
         for key in &foreign {
-            let known = ran
+            let is_mentioned = output
                 .stderr
                 .lines()
                 .any(|line| line.contains(&format!("`{key}`")));
-            assert!(known, "nothing is said of `{key}`:\n{ran}");
+            assert!(is_mentioned, "`{key}` is not mentioned:\n{output}");
         }
         let keys: Vec<&str> = foreign.iter().map(String::as_str).collect();
-        check_data(&sandbox.place, &keys);
-        check_tidy(&sandbox.place);
+        check_data(&sandbox.destination, &keys);
+        check_tidy(&sandbox.destination);
         for key in &foreign {
-            assert_eq!(sandbox.place.read(key), format!("foreign {key}"));
+            assert_eq!(sandbox.destination.read(key), format!("foreign {key}"));
         }
     };
 
-    untouched(sandbox.run(&["--date", "2026-01-15"]).ended(0));
-    untouched(sandbox.run(&["--date", "2026-01-15", "--rerun"]).ended(0));
+    untouched(sandbox.run(&["--date", "2026-01-15"]).exited_with(0));
+    untouched(
+        sandbox
+            .run(&["--date", "2026-01-15", "--rerun"])
+            .exited_with(0),
+    );
     // Replacing its own file under another extension must not take the foreign one's name.
     let json = ["--date", "2026-01-15", "--rerun", "--format", "json"];
-    untouched(sandbox.run(&json).ended(0));
+    untouched(sandbox.run(&json).exited_with(0));
 
-    let keys = sandbox.place.keys_below("data/views/");
+    let keys = sandbox.destination.keys_below("data/views/");
     let new: BTreeSet<&String> = keys.iter().filter(|key| !foreign.contains(key)).collect();
     assert_eq!(new, BTreeSet::from([&views_file(15, 8, "json.gz")]));
-    assert_eq!(ids(&rows(&sandbox.place, "views")), [15]);
+    assert_eq!(ids(&rows(&sandbox.destination, "views")), [15]);
 }

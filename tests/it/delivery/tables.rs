@@ -1,31 +1,31 @@
-//! Tables do not stand in each other's way; cycles of one table are in order.
+//! Tables do not block each other; the cycles of one table are published in order.
 
 use super::ids;
-use crate::support::{Place, check_published, in_both_places, rows};
+use crate::support::{TestDestination, check_published, for_each_destination, rows};
 use crate::world::{set_views, view, world};
 
-in_both_places!(
+for_each_destination!(
     one_table_fails_and_the_others_are_published,
     a_cycle_that_fails_holds_up_the_later_ones_of_its_table,
     tables_can_be_picked,
 );
 
-fn one_table_fails_and_the_others_are_published(place: Place) {
-    let sandbox = world(place);
+fn one_table_fails_and_the_others_are_published(destination: TestDestination) {
+    let sandbox = world(destination);
     let divided = |by: &str| format!("COPY (SELECT 1 / ({by}) AS x FROM sites) TO 'ratios'");
     sandbox.write("sql/ratios.sql", divided("id - 1"));
     let args = ["--date", "2026-01-15", "--output", "json"];
-    let ran = sandbox.run(&args).ended(1);
+    let output = sandbox.run(&args).exited_with(1);
     assert_eq!(
-        ran.results(),
+        output.results(),
         [
             "ratios 2026-01-15 failed",
             "sites 2026-01-15 published",
             "views 2026-01-15 published",
         ]
     );
-    ran.complains("error: ratios 2026-01-15: ");
-    let published = check_published(&sandbox.place);
+    output.stderr_has("error: ratios 2026-01-15: ");
+    let published = check_published(&sandbox.destination);
     assert!(published.keys().eq(["sites", "views"]));
 
     sandbox.write("sql/ratios.sql", divided("id - 9"));
@@ -38,11 +38,11 @@ fn one_table_fails_and_the_others_are_published(place: Place) {
             "views 2026-01-15 already_published",
         ]
     );
-    check_published(&sandbox.place);
+    check_published(&sandbox.destination);
 }
 
-fn a_cycle_that_fails_holds_up_the_later_ones_of_its_table(place: Place) {
-    let sandbox = world(place);
+fn a_cycle_that_fails_holds_up_the_later_ones_of_its_table(destination: TestDestination) {
+    let sandbox = world(destination);
     sandbox.write("sql/strict.sql", STRICT);
     let range = [
         "--since",
@@ -53,9 +53,9 @@ fn a_cycle_that_fails_holds_up_the_later_ones_of_its_table(place: Place) {
         "json",
     ];
     set_views(&sandbox, 14, &[view(14, 14), view(0, 14)]);
-    let ran = sandbox.run(&range).ended(1);
+    let output = sandbox.run(&range).exited_with(1);
     assert_eq!(
-        ran.results(),
+        output.results(),
         [
             "sites 2026-01-15 published",
             "strict 2026-01-13 published",
@@ -65,9 +65,9 @@ fn a_cycle_that_fails_holds_up_the_later_ones_of_its_table(place: Place) {
             "views 2026-01-15 published",
         ]
     );
-    check_published(&sandbox.place);
+    check_published(&sandbox.destination);
 
-    // A later run takes up where it stopped.
+    // A later run continues where this one stopped.
     set_views(&sandbox, 14, &[view(14, 14)]);
     let due = sandbox.run(&["strict", "--output", "json"]).succeeded();
     assert_eq!(
@@ -78,23 +78,27 @@ fn a_cycle_that_fails_holds_up_the_later_ones_of_its_table(place: Place) {
             "strict 2026-01-16 published",
         ]
     );
-    check_published(&sandbox.place);
-    assert_eq!(ids(&rows(&sandbox.place, "strict")), [13, 14, 15, 16]);
+    check_published(&sandbox.destination);
+    assert_eq!(ids(&rows(&sandbox.destination, "strict")), [13, 14, 15, 16]);
 }
 
-/// Fails on a row whose id is 0.
+/// A definition that fails on a row whose id is 0.
 const STRICT: &str = "COPY (
   SELECT id, 1 / id AS inverse FROM views
   WHERE received >= $window_start AND received < $window_end
 ) TO 'strict'";
 
-fn tables_can_be_picked(place: Place) {
-    let sandbox = world(place);
-    let ran = sandbox
+fn tables_can_be_picked(destination: TestDestination) {
+    let sandbox = world(destination);
+    let output = sandbox
         .run(&["views", "--date", "2026-01-15", "--output", "json"])
         .succeeded();
-    assert_eq!(ran.results(), ["views 2026-01-15 published"]);
-    let published = check_published(&sandbox.place);
+    assert_eq!(output.results(), ["views 2026-01-15 published"]);
+    let published = check_published(&sandbox.destination);
     assert!(published.keys().eq(["views"]));
-    assert_eq!(sandbox.place.keys().len(), 3, "data, manifest, log entry");
+    assert_eq!(
+        sandbox.destination.keys().len(),
+        3,
+        "data, manifest, log entry"
+    );
 }

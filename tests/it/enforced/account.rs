@@ -1,4 +1,4 @@
-//! An account of ministack: its buckets, users and roles, set up by plain signed calls.
+//! An account of ministack, whose buckets, users and roles are set up by signed requests.
 
 use bytes::Bytes;
 use http::{Method, Request};
@@ -10,7 +10,7 @@ use object_store::client::{
 use object_store::{Certificate, ClientOptions};
 use url::form_urlencoded;
 
-use super::server::{PATIENCE, Server};
+use super::server::{RESPONSE_TIMEOUT, Server};
 
 pub(super) const REGION: &str = "us-east-1";
 pub(super) const ACCOUNT: &str = "000000000000";
@@ -30,19 +30,19 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// `None` where there is no ministack.
+    /// Starts ministack and opens its account, or returns `None` if ministack is not installed.
     pub(super) fn open(tls: bool) -> Option<Account> {
         let server = Server::ministack(tls)?;
         let mut options = ClientOptions::new()
             .with_allow_http(true)
-            .with_connect_timeout(PATIENCE)
-            .with_timeout(PATIENCE)
+            .with_connect_timeout(RESPONSE_TIMEOUT)
+            .with_timeout(RESPONSE_TIMEOUT)
             // A connection that the server has closed in the meantime would fail a call.
             .with_pool_max_idle_per_host(0);
         let mut scheme = "http";
         if tls {
-            let authority = std::fs::read(server.authority()).expect("a certificate");
-            let authority = Certificate::from_pem(&authority).expect("PEM");
+            let pem = std::fs::read(server.authority()).expect("a certificate");
+            let authority = Certificate::from_pem(&pem).expect("PEM");
             options = options.with_root_certificate(authority);
             scheme = "https";
         }
@@ -65,10 +65,10 @@ impl Account {
             runtime,
             root,
         };
-        // It is up when it answers a signed call.
+        // The server is up when it responds to a signed request.
         let answer = account.send(&account.root, "s3", Method::GET, "/", Bytes::new());
         if !matches!(answer, Ok((200, _))) {
-            panic!("{answer:?}\n{}", account.server.obituary());
+            panic!("{answer:?}\n{}", account.server.exit_report());
         }
         Some(account)
     }
@@ -77,7 +77,7 @@ impl Account {
         &self.endpoint
     }
 
-    /// Status and body of a call.
+    /// Sends a signed request, and returns the status and the body.
     pub(super) fn call(
         &self,
         key: &Key,
@@ -118,7 +118,7 @@ impl Account {
         })
     }
 
-    /// A call of the owner that must succeed.
+    /// Sends a request of the owner, which must succeed.
     pub(super) fn s3(&self, method: Method, target: &str, body: impl Into<Bytes>) -> String {
         let (status, body) = self.call(&self.root, "s3", method, target, body);
         assert!((200..300).contains(&status), "{target}: {status} {body}");
@@ -136,7 +136,7 @@ impl Account {
         body
     }
 
-    /// A user without any right, and a key of it.
+    /// Creates a user without permissions, and returns its access key.
     pub(super) fn user(&self, name: &str) -> Key {
         self.iam("CreateUser", &[("UserName", name)]);
         let answer = self.iam("CreateAccessKey", &[("UserName", name)]);
@@ -153,7 +153,7 @@ impl Account {
         }
     }
 
-    /// Every key of a bucket, as its owner sees them.
+    /// Lists all keys of a bucket as its owner.
     pub(super) fn keys(&self, bucket: &str) -> Vec<String> {
         let listing = self.s3(Method::GET, &format!("/{bucket}?list-type=2"), "");
         let keys = listing.split("<Key>").skip(1);

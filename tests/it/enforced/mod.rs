@@ -1,5 +1,5 @@
-//! The policy that `dayport policy` prints suffices for a run, and for no more; what is missing is
-//! named by `dayport check`. Held against servers of others that enforce it.
+//! The policy that `dayport policy` prints suffices for a run and grants no more; `dayport check` names
+//! missing permissions. Tested with servers of other projects that enforce policies.
 
 mod account;
 mod server;
@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Place, Ran, Sandbox};
+use crate::support::{CommandOutput, Sandbox, TestDestination};
 use crate::world::{set_views, view, world};
 use account::{ACCOUNT, Account, Key, REGION};
 use server::Server;
@@ -17,9 +17,9 @@ use server::Server;
 const BUCKET: &str = "exports";
 const TO: &str = "s3://exports/acme/dayport/";
 
-/// A sandbox whose runs are those of `key`.
+/// Creates a sandbox whose runs use the access key `key`.
 fn exporter(account: &Account, key: &Key) -> Sandbox {
-    let mut sandbox = world(Place::local());
+    let mut sandbox = world(TestDestination::local());
     sandbox.set_env("AWS_ENDPOINT_URL", account.endpoint());
     sandbox.set_env("AWS_ACCESS_KEY_ID", &key.id);
     sandbox.set_env("AWS_SECRET_ACCESS_KEY", &key.secret);
@@ -52,12 +52,12 @@ fn attach(account: &Account, policy: &Value) {
     );
 }
 
-fn dayport(sandbox: &Sandbox, command: &str, args: &[&str]) -> Ran {
+fn dayport(sandbox: &Sandbox, command: &str, args: &[&str]) -> CommandOutput {
     let fixed = [command, "--from", "raw", "--to", TO];
     sandbox.dayport(&[&fixed, args].concat())
 }
 
-/// A bucket, and a user whom its policy alone lets in.
+/// Creates a bucket, and a user with the permissions of the bucket policy alone.
 fn set_up(tls: bool) -> Option<(Account, Key, Sandbox)> {
     let account = Account::open(tls)?;
     account.s3(Method::PUT, &format!("/{BUCKET}"), "");
@@ -80,25 +80,30 @@ fn with_this_policy_alone_a_cycle_a_rerun_and_a_rollback_succeed() {
         "not JSON\n{\"id\":7,\"name\":\"x\"}\n",
     );
     let day = ["--date", "2026-01-15", "--max-rejects", "1"];
-    dayport(&sandbox, "run", &day).ended(0).says("2 published");
+    dayport(&sandbox, "run", &day)
+        .exited_with(0)
+        .stdout_has("2 published");
     set_views(&sandbox, 15, &[view(1, 14), view(2, 15), view(3, 15)]);
     dayport(
         &sandbox,
         "run",
         &[&day[..], &["--rerun", "--allow-shrink"]].concat(),
     )
-    .ended(0)
-    .says("published as revision 1");
+    .exited_with(0)
+    .stdout_has("published as revision 1");
 
-    half_a_publication(&account, &sandbox);
-    let ran = dayport(
+    forge_half_published_commit(&account, &sandbox);
+    let output = dayport(
         &sandbox,
         "run",
         &["--date", "2026-01-16", "views", "--output", "json"],
     );
-    assert_eq!(ran.ended(0).results(), ["views 2026-01-16 published"]);
+    assert_eq!(
+        output.exited_with(0).results(),
+        ["views 2026-01-16 published"]
+    );
     let keys = account.keys(BUCKET);
-    let has = |key: &str| keys.iter().any(|there| there.ends_with(key));
+    let has = |key: &str| keys.iter().any(|existing| existing.ends_with(key));
     assert!(
         has("_dayport/log/views/00000000000000000004.json"),
         "{keys:?}"
@@ -109,14 +114,14 @@ fn with_this_policy_alone_a_cycle_a_rerun_and_a_rollback_succeed() {
     sandbox
         .dayport(&verify)
         .succeeded()
-        .says("all as published");
+        .stdout_has("all as published");
 }
 
-/// A commit of 2026-01-16 whose uploads are gone, but for one file that is visible already.
-fn half_a_publication(account: &Account, sandbox: &Sandbox) {
+/// Forges a commit of 2026-01-16 of which one file is visible and the other uploads are gone.
+fn forge_half_published_commit(account: &Account, sandbox: &Sandbox) {
     let log = "/exports/acme/dayport/_dayport/log/views";
-    let entry = account.s3(Method::GET, &format!("{log}/00000000000000000002.json"), "");
-    let mut entry: Value = serde_json::from_str(&entry).expect("a log entry");
+    let text = account.s3(Method::GET, &format!("{log}/00000000000000000002.json"), "");
+    let mut entry: Value = serde_json::from_str(&text).expect("a log entry");
     entry["sequence"] = json!(3);
     entry["run_id"] = json!("20260117T020000Z-dead00000000");
     let manifest = &mut entry["action"]["manifest"];
@@ -152,8 +157,8 @@ fn half_a_publication(account: &Account, sandbox: &Sandbox) {
         "plan",
         &["--date", "2026-01-16", "--rerun", "views"],
     );
-    plan.ended(0)
-        .complains("first finishes the publication that run 20260117T020000Z-dead");
+    plan.exited_with(0)
+        .stderr_has("first finishes the publication that run 20260117T020000Z-dead");
 }
 
 #[test]
@@ -170,35 +175,35 @@ fn any_one_denied_action_is_named_by_the_check() {
         "s3:DeleteObject",
     ] {
         attach(&account, &without(&whole, denied));
-        let ran = dayport(&sandbox, "check", &["--output", "json"]).ended(1);
-        let report = ran.report();
+        let output = dayport(&sandbox, "check", &["--output", "json"]).exited_with(1);
+        let report = output.report();
         let items = report["items"].as_array().expect("items");
         let named: BTreeSet<&str> = items
             .iter()
             .filter_map(|item| item["permission"].as_str())
             .collect();
-        assert_eq!(named, BTreeSet::from([denied]), "{ran}");
+        assert_eq!(named, BTreeSet::from([denied]), "{output}");
         assert_eq!(account.keys(BUCKET), Vec::<String>::new(), "{denied}");
         let uploads = account.s3(Method::GET, "/exports?uploads=", "");
         assert!(!uploads.contains("<UploadId>"), "{denied}: {uploads}");
     }
 
     attach(&account, &policy(&sandbox, &["--part", "bucket-policy"]));
-    let unseen = dayport(&sandbox, "check", &[]);
-    unseen
+    let without_settings = dayport(&sandbox, "check", &[]);
+    without_settings
         .succeeded()
-        .says("s3:GetBucketVersioning is not allowed; a run does not need it");
+        .stdout_has("s3:GetBucketVersioning is not allowed; a run does not need it");
     attach(
         &account,
         &policy(&sandbox, &["--part", "bucket-policy", "--settings"]),
     );
     dayport(&sandbox, "check", &[])
-        .ended(1)
-        .says("versioning")
-        .says(" 0 could not be seen");
+        .exited_with(1)
+        .stdout_has("versioning")
+        .stdout_has(" 0 could not be seen");
 }
 
-/// The policy with one action less.
+/// Returns the policy without one action.
 fn without(policy: &Value, denied: &str) -> Value {
     let mut policy = policy.clone();
     let statements = policy["Statement"].as_array_mut().expect("statements");
@@ -238,11 +243,11 @@ fn everything_outside_the_prefix_is_refused() {
         let (status, body) = account.call(&key, "s3", method.clone(), target, "");
         assert_eq!(status, 403, "{method} {target}: {body}");
     }
-    let elsewhere = ["run", "--from", "raw", "--to", "s3://exports/acme/other/"];
+    let other_prefix = ["run", "--from", "raw", "--to", "s3://exports/acme/other/"];
     sandbox
-        .dayport(&elsewhere)
-        .ended(2)
-        .complains("cannot list");
+        .dayport(&other_prefix)
+        .exited_with(2)
+        .stderr_has("cannot list");
     assert_eq!(account.keys(BUCKET), before);
 }
 
@@ -270,8 +275,8 @@ fn a_role_is_assumed_with_its_external_id_alone() {
     let arn = format!("arn:aws:iam::{ACCOUNT}:role/export");
     let assume = json!({ "Version": "2012-10-17", "Statement": [
         { "Effect": "Allow", "Action": "sts:AssumeRole", "Resource": arn },
-    ] });
-    let assume = assume.to_string();
+    ] })
+    .to_string();
     let own = [
         ("UserName", "exporter"),
         ("PolicyName", "assume"),
@@ -280,13 +285,13 @@ fn a_role_is_assumed_with_its_external_id_alone() {
     account.iam("PutUserPolicy", &own);
 
     let day = ["--date", "2026-01-15"];
-    dayport(&sandbox, "run", &day).ended(2);
+    dayport(&sandbox, "run", &day).exited_with(2);
     let assumed = |id: &str| {
         let role = ["--role-arn", &arn, "--external-id", id];
         dayport(&sandbox, "run", &[&day[..], &role].concat())
     };
-    assumed("acme-8").ended(2).complains("AccessDenied");
-    assumed("acme-7").succeeded().says("2 published");
+    assumed("acme-8").exited_with(2).stderr_has("AccessDenied");
+    assumed("acme-7").succeeded().stdout_has("2 published");
 }
 
 #[test]
@@ -295,8 +300,8 @@ fn nothing_is_allowed_without_tls() {
         return;
     };
     dayport(&sandbox, "run", &["--date", "2026-01-15"])
-        .ended(2)
-        .complains("cannot list");
+        .exited_with(2)
+        .stderr_has("cannot list");
     let target = "/exports/acme/dayport/data/x";
     let (status, _) = account.call(&key, "s3", Method::PUT, target, "x");
     assert_eq!(status, 403);
@@ -312,14 +317,14 @@ fn a_server_that_ignores_if_none_match_is_refused() {
     let Some(server) = Server::rclone() else {
         return;
     };
-    let mut sandbox = world(Place::local());
+    let mut sandbox = world(TestDestination::local());
     let endpoint = format!("http://127.0.0.1:{}", server.port());
     sandbox.set_env("AWS_ENDPOINT_URL", &endpoint);
     sandbox.set_env("AWS_ACCESS_KEY_ID", "key");
     sandbox.set_env("AWS_SECRET_ACCESS_KEY", "secret");
     sandbox.set_env("AWS_REGION", REGION);
-    let ran = dayport(&sandbox, "check", &[]).ended(1);
-    ran.says("the store ignores `If-None-Match: *`");
+    let output = dayport(&sandbox, "check", &[]).exited_with(1);
+    output.stdout_has("the store ignores `If-None-Match: *`");
     let left = walk(&server.folder().join("data"));
     assert_eq!(left, 0, "files left behind");
 }

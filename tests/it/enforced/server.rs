@@ -1,4 +1,4 @@
-//! Servers of others, started for the tests: ministack, which enforces policies, over TLS; rclone.
+//! S3 servers of other projects: ministack, which enforces policies, with TLS; and rclone.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -10,22 +10,22 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-/// The path of the `ministack` executable; `python` and `rclone` lie beside it.
+/// The variable with the path of the `ministack` executable; `python` and `rclone` are beside it.
 const MINISTACK: &str = "DAYPORT_MINISTACK";
 
-/// How long an answer may take on a slow machine, the first one included.
-pub(super) const PATIENCE: Duration = Duration::from_secs(120);
+/// The timeout of a response on a slow machine, including the first one.
+pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(120);
 
 const LOG: &str = "log";
 
-/// A server that ends when it is dropped.
+/// A server process that is killed when dropped.
 pub(super) struct Server {
     child: Child,
     port: u16,
     folder: TempDir,
 }
 
-/// Where `name` is; `None`, and a word about it, where it is not installed.
+/// Returns the path of an executable; prints a message if it is not installed.
 pub(super) fn executable(name: &str) -> Option<PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "a test's own switch")]
     let ministack = std::env::var_os(MINISTACK);
@@ -39,15 +39,15 @@ pub(super) fn executable(name: &str) -> Option<PathBuf> {
 }
 
 impl Server {
-    /// With policies enforced, over TLS under a certificate of its own, or without.
+    /// Starts ministack with enforced policies, optionally over TLS with a certificate made for it.
     pub(super) fn ministack(tls: bool) -> Option<Server> {
         executable("ministack")?;
         let python = executable("python")?;
         let folder = TempDir::new().expect("a temporary folder");
         let (listener, port) = listen();
         let mut command = Command::new(python);
-        // Not by `ministack` itself: that one closes its port for a moment if another one beside
-        // it is first to take port 443, too.
+        // Not by `ministack` itself, which closes its port for a moment if another process has bound
+        // port 443 before.
         command
             .args(["-m", "hypercorn", "ministack.app:app", "--bind", "fd://0"])
             .args(["--workers", "0", "--keep-alive", "75"])
@@ -62,14 +62,14 @@ impl Server {
         Some(Server::start(command, port, folder))
     }
 
-    /// `rclone serve s3`, which ignores `If-None-Match`.
+    /// Starts `rclone serve s3`, which ignores `If-None-Match`.
     pub(super) fn rclone() -> Option<Server> {
         let program = executable("rclone")?;
         let folder = TempDir::new().expect("a temporary folder");
         std::fs::create_dir_all(folder.path().join("data/exports")).expect("make a folder");
         let (listener, port) = listen();
         let mut command = Command::new("sh");
-        // As systemd hands over a socket.
+        // The variables of systemd's socket activation.
         command
             .args([
                 "-c",
@@ -81,14 +81,14 @@ impl Server {
             .arg(folder.path().join("data"))
             .stdin(OwnedFd::from(listener));
         let mut server = Server::start(command, port, folder);
-        if let Err(error) = server.answers_unsigned() {
-            panic!("it does not start: {error}\n{}", server.obituary());
+        if let Err(error) = server.responds_to_unsigned() {
+            panic!("it does not start: {error}\n{}", server.exit_report());
         }
         Some(server)
     }
 
-    /// Its listening socket is its stdin. So its port cannot become another's before it takes it,
-    /// and calls wait in the socket until it does.
+    /// Starts a server with its listening socket as stdin: no other process can bind the port, and
+    /// connections queue until the server accepts them.
     fn start(mut command: Command, port: u16, folder: TempDir) -> Server {
         let log = File::create(folder.path().join(LOG)).expect("a log");
         let copy = log.try_clone().expect("a second handle");
@@ -105,25 +105,25 @@ impl Server {
         }
     }
 
-    fn answers_unsigned(&self) -> std::io::Result<()> {
+    fn responds_to_unsigned(&self) -> std::io::Result<()> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
         stream.write_all(b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n")?;
         stream.read_exact(&mut [0; 12])
     }
 
-    /// Whether it has ended, and what it said.
-    pub(super) fn obituary(&mut self) -> String {
-        let ended = self.child.try_wait().expect("ask for a child");
+    /// Returns the exit status, if the server has exited, and its output.
+    pub(super) fn exit_report(&mut self) -> String {
+        let status = self.child.try_wait().expect("a child process");
         let log = std::fs::read_to_string(self.folder.path().join(LOG)).expect("a log");
-        format!("ended: {ended:?}\n{log}")
+        format!("exit status: {status:?}\n{log}")
     }
 
     pub(super) fn port(&self) -> u16 {
         self.port
     }
 
-    /// The certificate of the authority that signed the server's.
+    /// Returns the path of the certificate of the authority that signed the server's certificate.
     pub(super) fn authority(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
     }
@@ -135,20 +135,20 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// A socket that listens on a free port of 127.0.0.1.
+/// Opens a socket that listens on a free port of 127.0.0.1.
 fn listen() -> (TcpListener, u16) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind to loopback");
     let port = listener.local_addr().expect("an address").port();
     (listener, port)
 }
 
-/// An authority, and a certificate for 127.0.0.1 that it signed.
+/// Creates an authority, and a certificate for 127.0.0.1 that it has signed.
 fn certify(folder: &Path) {
     let extensions = "subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n";
     std::fs::write(folder.join("extensions"), extensions).expect("write a file");

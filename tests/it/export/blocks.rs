@@ -1,18 +1,20 @@
-//! A JSON file of many blocks, which are compressed side by side.
+//! JSON files of many blocks, which are compressed concurrently.
 
 use std::io::Read;
 
 use flate2::bufread::GzDecoder;
 use serde_json::json;
 
-use crate::support::{Place, Sandbox, check_published, gzip, in_both_places, lines, rows};
+use crate::support::{
+    Sandbox, TestDestination, check_published, for_each_destination, gzip, lines, rows,
+};
 
 const ROWS: u64 = 20_000;
 
-in_both_places!(a_file_of_many_blocks_has_all_rows_in_order);
+for_each_destination!(a_file_of_many_blocks_has_all_rows_in_order);
 
-fn sandbox(place: Place) -> Sandbox {
-    let sandbox = Sandbox::empty(place);
+fn sandbox(destination: TestDestination) -> Sandbox {
+    let sandbox = Sandbox::empty(destination);
     sandbox.write(
         "sql/sources/notes.sql",
         "CREATE EXTERNAL TABLE notes (id BIGINT, text VARCHAR) STORED AS JSON LOCATION 'notes/'",
@@ -22,15 +24,17 @@ fn sandbox(place: Place) -> Sandbox {
         "COPY (SELECT id, text FROM notes ORDER BY id) TO 'notes'",
     );
     let notes = (0..ROWS).map(|id| {
-        let words = (1..=40).map(|word| id.wrapping_mul(word * 2_654_435_761) % 9_973);
-        let words: Vec<String> = words.map(|word| word.to_string()).collect();
+        let words: Vec<String> = (1..=40)
+            .map(|word| id.wrapping_mul(word * 2_654_435_761) % 9_973)
+            .map(|word| word.to_string())
+            .collect();
         json!({"id": id, "text": words.join(" ")})
     });
     sandbox.write("raw/notes/notes.json.gz", gzip(&lines(notes)));
     sandbox
 }
 
-/// Exports at a level and gives the file.
+/// Exports at a compression level, and returns the file.
 fn export(sandbox: &Sandbox, level: &str) -> Vec<u8> {
     let args = [
         "--date",
@@ -42,37 +46,37 @@ fn export(sandbox: &Sandbox, level: &str) -> Vec<u8> {
         level,
     ];
     sandbox.run(&args).succeeded();
-    check_published(&sandbox.place);
-    let keys = sandbox.place.keys_below("data/notes/");
+    check_published(&sandbox.destination);
+    let keys = sandbox.destination.keys_below("data/notes/");
     let [key] = keys.as_slice() else {
         panic!("not one file: {keys:?}");
     };
-    sandbox.place.read(key).to_vec()
+    sandbox.destination.read(key).to_vec()
 }
 
-fn a_file_of_many_blocks_has_all_rows_in_order(place: Place) {
-    let sandbox = sandbox(place);
+fn a_file_of_many_blocks_has_all_rows_in_order(destination: TestDestination) {
+    let sandbox = sandbox(destination);
     let file = export(&sandbox, "4");
     let members = members(&file);
     assert!(members.len() >= 3, "{} members", members.len());
     assert!(members.iter().all(|member| member.ends_with('\n')));
-    let ids = rows(&sandbox.place, "notes");
-    let ids = ids.iter().map(|row| row["id"].as_u64().expect("an id"));
+    let rows = rows(&sandbox.destination, "notes");
+    let ids = rows.iter().map(|row| row["id"].as_u64().expect("an id"));
     assert!(ids.eq(0..ROWS));
     assert!(
         export(&sandbox, "4") == file,
-        "equal rows make another file"
+        "equal rows give another file"
     );
 }
 
 #[test]
 fn a_higher_level_makes_a_smaller_file() {
-    let sandbox = sandbox(Place::local());
+    let sandbox = sandbox(TestDestination::local());
     let sizes = ["1", "6", "12"].map(|level| export(&sandbox, level).len());
     assert!(sizes.is_sorted_by(|a, b| a > b), "{sizes:?}");
 }
 
-/// Each member of a gzip file, inflated.
+/// Inflates each member of a gzip file.
 fn members(file: &[u8]) -> Vec<String> {
     let (mut rest, mut members) = (file, Vec::new());
     while !rest.is_empty() {

@@ -1,11 +1,11 @@
-//! The tree of a day, and every row of it against the raw data.
+//! The keys of an exported day, and all of its rows compared with the raw data.
 
 use serde_json::{Value, json};
 
 use super::{expected, exported};
-use crate::support::{Place, SECOND_DAY, check_published, manifest, rows, sorted};
+use crate::support::{SECOND_DAY, TestDestination, check_published, manifest, rows, sorted};
 
-/// Tables with the rows that their definition yields for the second day.
+/// The incremental tables, with the number of rows that their definition yields for the second day.
 const INCREMENTAL: [(&str, u64); 8] = [
     ("aliases", 439),
     ("formsubmission_events", 0),
@@ -19,8 +19,8 @@ const INCREMENTAL: [(&str, u64); 8] = [
 const SNAPSHOTS: [(&str, u64); 2] = [("domains", 11), ("segment_metadata", 211)];
 
 macro_rules! in_each_place_and_format {
-    ($($test:ident: $place:ident, $format:literal;)+) => {
-        $(#[test] fn $test() { a_day(Place::$place(), $format); })+
+    ($($test:ident: $destination:ident, $format:literal;)+) => {
+        $(#[test] fn $test() { a_day(TestDestination::$destination(), $format); })+
     };
 }
 
@@ -31,30 +31,34 @@ in_each_place_and_format! {
     json_on_s3: s3, "json";
 }
 
-fn a_day(place: Place, format: &str) {
-    let sandbox = exported(place, format);
-    let place = &sandbox.place;
+fn a_day(destination: TestDestination, format: &str) {
+    let sandbox = exported(destination, format);
+    let destination = &sandbox.destination;
 
-    assert_eq!(place.keys(), tree(format));
-    let published = check_published(place);
+    assert_eq!(destination.keys(), tree(format));
+    let published = check_published(destination);
     for (table, count) in INCREMENTAL.iter().chain(&SNAPSHOTS) {
         assert_eq!(published[*table][0]["rows"], *count, "{table}");
     }
     for (table, name) in expected::EVENT_TABLES {
         let schema = &published[table][0]["schema"];
         let events = expected::events(name, SECOND_DAY, schema);
-        assert_same(table, rows(place, table), events);
+        assert_same(table, rows(destination, table), events);
     }
     let schema = |table: &str| &published[table][0]["schema"];
     let aliases = expected::aliases(SECOND_DAY, schema("aliases"));
-    assert_same("aliases", rows(place, "aliases"), aliases);
+    assert_same("aliases", rows(destination, "aliases"), aliases);
     let domains = expected::domains(schema("domains"));
-    assert_same("domains", rows(place, "domains"), domains);
+    assert_same("domains", rows(destination, "domains"), domains);
     let cohorts = expected::cohorts(schema("segment_metadata"));
-    assert_same("segment_metadata", rows(place, "segment_metadata"), cohorts);
+    assert_same(
+        "segment_metadata",
+        rows(destination, "segment_metadata"),
+        cohorts,
+    );
 }
 
-/// Every key there is, sorted.
+/// Returns all expected keys, sorted.
 fn tree(format: &str) -> Vec<String> {
     let extension = if format == "json" { "json.gz" } else { format };
     let file = format!("data-000000000000.{extension}");
@@ -73,7 +77,7 @@ fn tree(format: &str) -> Vec<String> {
     keys
 }
 
-/// The same rows, each as often, in any order.
+/// Asserts that both have the same rows, equally often, in any order.
 fn assert_same(table: &str, exported: Vec<Value>, expected: Vec<Value>) {
     assert_eq!(exported.len(), expected.len(), "rows of {table}");
     let (exported, expected) = (sorted(exported), sorted(expected));
@@ -84,8 +88,8 @@ fn assert_same(table: &str, exported: Vec<Value>, expected: Vec<Value>) {
 
 #[test]
 fn a_manifest_says_what_was_done() {
-    let sandbox = exported(Place::s3(), "parquet");
-    let manifest = manifest(&sandbox.place, "slotclicked_events", SECOND_DAY, 0);
+    let sandbox = exported(TestDestination::s3(), "parquet");
+    let manifest = manifest(&sandbox.destination, "slotclicked_events", SECOND_DAY, 0);
 
     assert_eq!(manifest["version"], 1);
     assert_eq!(manifest["sync_mode"], "incremental");

@@ -1,20 +1,20 @@
-//! The spelling of JSON files, and that Parquet says the same.
+//! The dialect of JSON files; Parquet files have the same values.
 
 use std::io::Read;
 
 use flate2::read::MultiGzDecoder;
 
 use super::exported;
-use crate::support::{Place, Sandbox, gzip, rows, sorted};
+use crate::support::{Sandbox, TestDestination, gzip, rows, sorted};
 
-/// The text of a table's one file.
+/// Returns the text of the only file of a table.
 fn text_of(sandbox: &Sandbox, table: &str) -> String {
-    let keys = sandbox.place.keys_below(&format!("data/{table}/"));
+    let keys = sandbox.destination.keys_below(&format!("data/{table}/"));
     let [key] = keys.as_slice() else {
         panic!("not one file: {keys:?}");
     };
     let mut text = String::new();
-    MultiGzDecoder::new(sandbox.place.read(key).as_ref())
+    MultiGzDecoder::new(sandbox.destination.read(key).as_ref())
         .read_to_string(&mut text)
         .expect("gzip of UTF-8 text");
     text
@@ -22,7 +22,7 @@ fn text_of(sandbox: &Sandbox, table: &str) -> String {
 
 #[test]
 fn a_line_is_spelled_as_promised() {
-    let sandbox = Sandbox::empty(Place::local());
+    let sandbox = Sandbox::empty(TestDestination::local());
     sandbox.write(
         "sql/sources/things.sql",
         "CREATE EXTERNAL TABLE things (
@@ -57,10 +57,10 @@ fn a_line_is_spelled_as_promised() {
     assert_eq!(text_of(&sandbox, "things"), spelled);
 }
 
-/// The fixtures have all of it; a change to them must not take a trait away unnoticed.
+/// Checks that the fixtures still contain all these values, and that the export keeps them.
 #[test]
 fn the_awkward_values_of_the_fixtures_survive() {
-    let sandbox = exported(Place::local(), "json");
+    let sandbox = exported(TestDestination::local(), "json");
     let pageviews = text_of(&sandbox, "pageview_events");
     for kept in [
         r#""time":"2026-01-15T00:00:00Z""#,
@@ -93,15 +93,15 @@ fn the_awkward_values_of_the_fixtures_survive() {
 
 #[test]
 fn parquet_and_json_hold_the_same_rows() {
-    let parquet = exported(Place::local(), "parquet").place;
-    let json = exported(Place::local(), "json").place;
+    let parquet = exported(TestDestination::local(), "parquet").destination;
+    let json = exported(TestDestination::local(), "json").destination;
     for table in [
         "aliases",
         "pageview_events",
         "segment_metadata",
         "slotviewable_events",
     ] {
-        let of = |place| sorted(rows(place, table));
+        let of = |destination| sorted(rows(destination, table));
         assert_eq!(of(&parquet), of(&json), "{table}");
     }
 }

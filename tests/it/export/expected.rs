@@ -1,7 +1,7 @@
-//! What the definitions promise, worked out from the raw files without SQL.
+//! The rows that the definitions promise, computed from the raw files without SQL.
 //!
-//! An exported row is the raw object cut down to the columns of the manifest: fields that are null
-//! or absent are left out, instants are spelled in one way.
+//! An exported row is the raw object reduced to the columns of the manifest: fields that are null
+//! or absent are left out, and instants have one form.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,7 @@ use crate::support::{FIRST_DAY, SECOND_DAY, THIRD_DAY, instant, number_of, repos
 
 const DAYS: [&str; 3] = [FIRST_DAY, SECOND_DAY, THIRD_DAY];
 
-/// Read once: all tables of events come from them.
+/// The raw events, read once for all tables of events.
 static EVENTS: LazyLock<Vec<Value>> = LazyLock::new(|| {
     let hours = DAYS
         .iter()
@@ -27,7 +27,7 @@ static EVENTS: LazyLock<Vec<Value>> = LazyLock::new(|| {
         .collect()
 });
 
-/// Tables of events, and the event type in each.
+/// The tables of events, with their event types.
 pub(super) const EVENT_TABLES: [(&str, &str); 7] = [
     ("formsubmission_events", "FormSubmission"),
     ("pageview_events", "Pageview"),
@@ -38,13 +38,13 @@ pub(super) const EVENT_TABLES: [(&str, &str); 7] = [
     ("videoview_events", "Videoview"),
 ];
 
-/// The events of one type in the 24 hours of a day. Any file may hold them: all are looked at.
+/// Returns the events of one type in the 24 hours of a day, from all files.
 pub(super) fn events(name: &str, day: &str, schema: &Value) -> Vec<Value> {
     let of_day = EVENTS.iter().filter(|event| is_in_day(event, day));
     of_day
         .filter(|event| event["name"] == name)
         .map(|event| {
-            let mut row = cut_down(event, schema);
+            let mut row = reduced(event, schema);
             // Receivers are promised a list, and a struct of properties.
             let members = row.as_object_mut().expect("an object");
             members.entry("segments").or_insert(json!([]));
@@ -59,17 +59,17 @@ pub(super) fn aliases(day: &str, schema: &Value) -> Vec<Value> {
         .iter()
         .flat_map(|day| raw(&format!("aliases/date={day}/aliases.json.gz")));
     raw.filter(|alias| is_in_day(alias, day))
-        .map(|alias| cut_down(&alias, schema))
+        .map(|alias| reduced(&alias, schema))
         .collect()
 }
 
-/// The newest dump alone.
+/// Returns the domains of the newest dump.
 pub(super) fn domains(schema: &Value) -> Vec<Value> {
     let dump = raw(&format!("domains/date={THIRD_DAY}/domains.json.zst"));
-    dump.iter().map(|domain| cut_down(domain, schema)).collect()
+    dump.iter().map(|domain| reduced(domain, schema)).collect()
 }
 
-/// Of each cohort the record with the latest `updated_at`.
+/// Returns the record with the latest `updated_at` of each cohort.
 pub(super) fn cohorts(schema: &Value) -> Vec<Value> {
     let mut latest: BTreeMap<(String, String), Value> = BTreeMap::new();
     for day in DAYS {
@@ -83,11 +83,11 @@ pub(super) fn cohorts(schema: &Value) -> Vec<Value> {
     }
     latest
         .values()
-        .map(|cohort| cut_down(cohort, schema))
+        .map(|cohort| reduced(cohort, schema))
         .collect()
 }
 
-/// The objects of one file below `fixtures/raw`.
+/// Reads the objects of a file below `fixtures/raw`.
 fn raw(path: &str) -> Vec<Value> {
     let stored = fs::read(repository().join("fixtures/raw").join(path)).expect("a fixture");
     let mut text = String::new();
@@ -124,8 +124,8 @@ fn at(instant: &Value) -> DateTime<Utc> {
         .to_utc()
 }
 
-/// The members of an object that are columns (or fields of a struct), without nulls.
-fn cut_down(object: &Value, columns: &Value) -> Value {
+/// Reduces an object to the members that are columns (or fields of a struct), without nulls.
+fn reduced(object: &Value, columns: &Value) -> Value {
     let mut members = Map::new();
     for column in columns.as_array().expect("a list of columns") {
         let name = column["name"].as_str().expect("a name");
@@ -155,6 +155,6 @@ fn converted(raw: &Value, kind: &Value) -> Value {
                 .map(|item| converted(item, &kind["list"]["type"]))
                 .collect()
         }
-        None => cut_down(raw, &kind["struct"]),
+        None => reduced(raw, &kind["struct"]),
     }
 }

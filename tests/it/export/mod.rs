@@ -1,4 +1,4 @@
-//! One day of the fixtures, exported for each place in each format.
+//! One day of the fixtures, exported to each destination in each format.
 
 mod blocks;
 mod day;
@@ -8,12 +8,12 @@ mod options;
 mod parquet;
 mod sources;
 
-use crate::support::{Place, SECOND_DAY, Sandbox};
+use crate::support::{SECOND_DAY, Sandbox, TestDestination};
 
-/// The fixtures' second day, exported in a format.
-fn exported(place: Place, format: &str) -> Sandbox {
-    let sandbox = Sandbox::fixtures(place);
-    let ran = sandbox.run(&["--date", SECOND_DAY, "--format", format]);
-    ran.succeeded();
+/// Exports the second day of the fixtures.
+fn exported(destination: TestDestination, format: &str) -> Sandbox {
+    let sandbox = Sandbox::fixtures(destination);
+    let output = sandbox.run(&["--date", SECOND_DAY, "--format", format]);
+    output.succeeded();
     sandbox
 }

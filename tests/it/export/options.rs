@@ -1,17 +1,17 @@
-//! What a definition says about its format goes before `--format`.
+//! The format options of a definition take precedence over `--format`.
 
 use parquet::basic::Compression;
 use parquet::file::properties::ReaderProperties;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::serialized_reader::ReadOptionsBuilder;
 
-use crate::support::{Place, Sandbox, check_published, in_both_places, rows};
+use crate::support::{Sandbox, TestDestination, check_published, for_each_destination, rows};
 use crate::world::world;
 
-in_both_places!(a_definition_can_pin_its_format_and_its_options);
+for_each_destination!(a_definition_can_pin_its_format_and_its_options);
 
-fn a_definition_can_pin_its_format_and_its_options(place: Place) {
-    let sandbox = world(place);
+fn a_definition_can_pin_its_format_and_its_options(destination: TestDestination) {
+    let sandbox = world(destination);
     let define = |table: &str, rest: &str| {
         let text = format!("COPY (SELECT id, name FROM sites) TO '{table}' {rest}");
         sandbox.write(&format!("sql/{table}.sql"), text);
@@ -27,50 +27,50 @@ fn a_definition_can_pin_its_format_and_its_options(place: Place) {
         let tables = ["as_asked", "as_json", "as_parquet"];
         let args = ["--date", day, "--rerun", "--format", format];
         sandbox.run(&[&args[..], &tables].concat()).succeeded();
-        let published = check_published(&sandbox.place);
+        let published = check_published(&sandbox.destination);
         tables.map(|table| published[table][0]["format"].clone())
     };
     assert_eq!(asked("json"), ["json", "json", "parquet"]);
     assert_eq!(asked("parquet"), ["parquet", "json", "parquet"]);
 
     assert_eq!(
-        rows(&sandbox.place, "as_json"),
-        rows(&sandbox.place, "as_parquet")
+        rows(&sandbox.destination, "as_json"),
+        rows(&sandbox.destination, "as_parquet")
     );
     assert!(matches!(
         compression(&sandbox, "as_parquet"),
         Compression::ZSTD(_)
     ));
     assert_eq!(compression(&sandbox, "as_asked"), Compression::SNAPPY);
-    let published = check_published(&sandbox.place);
+    let published = check_published(&sandbox.destination);
     let recorded = |table: &str| published[table][0]["compression"].clone();
     assert_eq!(recorded("as_parquet"), "zstd");
     assert_eq!(recorded("as_json"), "gzip");
 }
 
-/// A receiver who looks up one id reads few row groups.
+/// A Bloom filter lets a receiver that looks up one id skip row groups.
 #[test]
 fn a_definition_can_ask_for_a_bloom_filter() {
-    let sandbox = world(Place::local());
+    let sandbox = world(TestDestination::local());
     let options = "'bloom_filter_enabled::id' 'true', 'dictionary_enabled::id' 'true'";
     let text = format!("COPY (SELECT id, name FROM sites) TO 'sites' OPTIONS ({options})");
     sandbox.write("sql/sites.sql", text);
     let day = ["--date", "2026-01-15", "sites"];
     sandbox.run(&day).succeeded();
-    let keys = sandbox.place.keys_below("data/sites/");
-    let file = sandbox.place.read(&keys[0]);
+    let keys = sandbox.destination.keys_below("data/sites/");
+    let bytes = sandbox.destination.read(&keys[0]);
     let properties = ReaderProperties::builder().set_read_bloom_filter(true);
     let options = ReadOptionsBuilder::new().with_reader_properties(properties.build());
-    let file = SerializedFileReader::new_with_options(file, options.build()).expect("Parquet");
+    let file = SerializedFileReader::new_with_options(bytes, options.build()).expect("Parquet");
     let group = file.get_row_group(0).expect("a row group");
     assert!(group.get_column_bloom_filter(0).is_some());
     assert!(group.get_column_bloom_filter(1).is_none());
 }
 
-/// Ids stand in the file as they are, unless the definition says otherwise.
+/// Ids are written without a dictionary unless the definition enables it.
 #[test]
-fn a_definition_decides_about_dictionaries_where_it_says_so() {
-    let sandbox = world(Place::local());
+fn a_definition_can_enable_dictionaries() {
+    let sandbox = world(TestDestination::local());
     let sites = (100..500).map(|id| format!("{{\"id\":{id},\"name\":\"same\"}}\n"));
     sandbox.write("raw/sites/more.json", sites.collect::<String>());
     for (rest, of_id) in [("", false), ("OPTIONS ('dictionary_enabled' 'true')", true)] {
@@ -78,8 +78,8 @@ fn a_definition_decides_about_dictionaries_where_it_says_so() {
         sandbox.write("sql/sites.sql", text);
         let day = ["--date", "2026-01-15", "--rerun", "sites"];
         sandbox.run(&day).succeeded();
-        let keys = sandbox.place.keys_below("data/sites/");
-        let file = SerializedFileReader::new(sandbox.place.read(&keys[0])).expect("Parquet");
+        let keys = sandbox.destination.keys_below("data/sites/");
+        let file = SerializedFileReader::new(sandbox.destination.read(&keys[0])).expect("Parquet");
         let group = file.metadata().row_group(0);
         let dictionaries = [0, 1].map(|n| group.column(n).dictionary_page_offset().is_some());
         assert_eq!(dictionaries, [of_id, true], "{rest}");
@@ -87,14 +87,15 @@ fn a_definition_decides_about_dictionaries_where_it_says_so() {
 }
 
 fn compression(sandbox: &Sandbox, table: &str) -> Compression {
-    let keys = sandbox.place.keys_below(&format!("data/{table}/"));
-    let file = SerializedFileReader::new(sandbox.place.read(&keys[0])).expect("a Parquet file");
+    let keys = sandbox.destination.keys_below(&format!("data/{table}/"));
+    let file =
+        SerializedFileReader::new(sandbox.destination.read(&keys[0])).expect("a Parquet file");
     file.metadata().row_group(0).column(0).compression()
 }
 
 #[test]
-fn options_that_are_none_are_refused() {
-    let sandbox = world(Place::local());
+fn unknown_options_are_refused() {
+    let sandbox = world(TestDestination::local());
     for (rest, message) in [
         (
             "STORED AS JSON OPTIONS (compression 'zstd')",
@@ -114,7 +115,9 @@ fn options_that_are_none_are_refused() {
     ] {
         let text = format!("COPY (SELECT id FROM sites) TO 'sites' {rest}");
         sandbox.write("sql/sites.sql", text);
-        let ran = sandbox.run(&["--date", "2026-01-15", "sites"]).ended(2);
-        ran.complains("sql/sites.sql").complains(message);
+        let output = sandbox
+            .run(&["--date", "2026-01-15", "sites"])
+            .exited_with(2);
+        output.stderr_has("sql/sites.sql").stderr_has(message);
     }
 }

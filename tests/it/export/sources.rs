@@ -1,16 +1,17 @@
-//! Raw data on S3 instead of in a folder.
+//! Sources on S3 instead of in a folder.
 
 use std::fs;
 
 use super::expected;
 use crate::s3::{ACCESS_KEY_ID, Operation, REGION, SECRET_ACCESS_KEY, TestS3};
 use crate::support::{
-    BUCKET, Place, SECOND_DAY, Sandbox, check_published, in_both_places, repository, rows, sorted,
+    BUCKET, SECOND_DAY, Sandbox, TestDestination, check_published, for_each_destination,
+    repository, rows, sorted,
 };
 
-in_both_places!(sources_on_s3);
+for_each_destination!(sources_on_s3);
 
-/// A bucket `raw` with the events of the second day below `lake/`, and half of the third.
+/// Fills a bucket `raw` with the events of the second day below `lake/`, and half of the third.
 fn fill(server: &TestS3) {
     server.create_bucket("raw");
     for (day, hours) in [(SECOND_DAY, 0..24), ("2026-01-16", 0..12)] {
@@ -26,15 +27,15 @@ fn fill(server: &TestS3) {
     }
 }
 
-fn sources_on_s3(place: Place) {
+fn sources_on_s3(destination: TestDestination) {
     let other = TestS3::start();
-    let server = match &place {
-        Place::Local(_) => &other,
-        Place::S3(server) => server,
+    let server = match &destination {
+        TestDestination::Local(_) => &other,
+        TestDestination::S3(server) => server,
     };
     fill(server);
     let endpoint = server.endpoint();
-    let mut sandbox = Sandbox::fixtures(place);
+    let mut sandbox = Sandbox::fixtures(destination);
     for (name, value) in [
         ("AWS_ENDPOINT_URL", endpoint.as_str()),
         ("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID),
@@ -44,7 +45,7 @@ fn sources_on_s3(place: Place) {
         sandbox.set_env(name, value);
     }
 
-    let to = sandbox.place.url();
+    let to = sandbox.destination.url();
     let args = [
         "run",
         "--from",
@@ -54,21 +55,21 @@ fn sources_on_s3(place: Place) {
         "--date",
         SECOND_DAY,
     ];
-    let ran = sandbox.dayport(&[&args[..], &["videoview_events"]].concat());
-    ran.succeeded();
+    let output = sandbox.dayport(&[&args[..], &["videoview_events"]].concat());
+    output.succeeded();
 
-    let published = check_published(&sandbox.place);
+    let published = check_published(&sandbox.destination);
     let manifest = &published["videoview_events"][0];
     let events = expected::events("Videoview", SECOND_DAY, &manifest["schema"]);
     assert_eq!(
-        sorted(rows(&sandbox.place, "videoview_events")),
+        sorted(rows(&sandbox.destination, "videoview_events")),
         sorted(events)
     );
 
     // Each hour of the day is read once, and no other object of the bucket at all.
-    let server = match &sandbox.place {
-        Place::Local(_) => &other,
-        Place::S3(server) => server,
+    let server = match &sandbox.destination {
+        TestDestination::Local(_) => &other,
+        TestDestination::S3(server) => server,
     };
     let calls = server.calls().into_iter();
     let mut read: Vec<String> = calls

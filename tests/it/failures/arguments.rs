@@ -1,11 +1,11 @@
-//! A wrong call: exit code 2, and nothing is attempted.
+//! Wrong arguments: exit code 2, and nothing is attempted.
 
 use super::{one_day_published, without_effect};
-use crate::support::{Place, in_both_places};
+use crate::support::{TestDestination, for_each_destination};
 
-in_both_places!(a_wrong_call_is_refused_before_anything_is_done);
+for_each_destination!(wrong_arguments_are_refused_without_effect);
 
-/// Arguments of `run`, what stderr says, and the advice on it.
+/// Arguments of `run`, with the expected error message and hint.
 const WRONG: [(&[&str], &str, &str); 12] = [
     (
         &["vews"],
@@ -65,21 +65,22 @@ const WRONG: [(&[&str], &str, &str); 12] = [
     ),
 ];
 
-fn a_wrong_call_is_refused_before_anything_is_done(place: Place) {
-    let sandbox = one_day_published(place);
+fn wrong_arguments_are_refused_without_effect(destination: TestDestination) {
+    let sandbox = one_day_published(destination);
     for (args, message, hint) in WRONG {
-        let ran = without_effect(&sandbox, || sandbox.run(args));
-        let ran = ran.ended(2).complains(message);
-        assert_eq!(ran.stdout, "", "stdout of\n{ran}");
+        let output = without_effect(&sandbox, || sandbox.run(args))
+            .exited_with(2)
+            .stderr_has(message);
+        assert_eq!(output.stdout, "", "stdout of\n{output}");
         if !hint.is_empty() {
-            ran.hints(hint);
+            output.hint_has(hint);
         }
     }
 }
 
 #[test]
-fn places_that_are_none_are_refused() {
-    let sandbox = one_day_published(Place::local());
+fn invalid_locations_are_refused() {
+    let sandbox = one_day_published(TestDestination::local());
     let cases = [
         (
             "gs://bucket/x",
@@ -88,31 +89,37 @@ fn places_that_are_none_are_refused() {
         ("s3:///x", "names no bucket"),
         ("s3://b/x?y=1", "has `?` or `#` in it"),
     ];
-    for (place, message) in cases {
+    for (destination, message) in cases {
         for [one, other] in [["--from", "--to"], ["--to", "--from"]] {
-            let ran = sandbox.dayport(&["run", one, place, other, "raw"]);
-            ran.ended(2).complains(message).hints("s3://bucket/prefix/");
+            let output = sandbox.dayport(&["run", one, destination, other, "raw"]);
+            output
+                .exited_with(2)
+                .stderr_has(message)
+                .hint_has("s3://bucket/prefix/");
         }
     }
-    let secret = sandbox.dayport(&["run", "--from", "raw", "--to", "s3://id:hunter2@b/x"]);
-    let secret = secret.ended(2).complains("credentials");
-    assert!(!secret.stderr.contains("hunter2"), "{secret}");
+    let output = sandbox
+        .dayport(&["run", "--from", "raw", "--to", "s3://id:hunter2@b/x"])
+        .exited_with(2)
+        .stderr_has("credentials");
+    assert!(!output.stderr.contains("hunter2"), "{output}");
 }
 
 #[test]
 fn a_destination_that_is_a_file_is_refused() {
-    let sandbox = one_day_published(Place::local());
+    let sandbox = one_day_published(TestDestination::local());
     sandbox.write("file", "not a folder");
-    let ran = sandbox.dayport(&["run", "--from", "raw", "--to", "file"]);
-    ran.ended(2)
-        .complains("cannot use")
-        .complains("as a destination");
+    let output = sandbox.dayport(&["run", "--from", "raw", "--to", "file"]);
+    output
+        .exited_with(2)
+        .stderr_has("cannot use")
+        .stderr_has("as a destination");
 }
 
 #[cfg(not(feature = "cluster"))]
 #[test]
 fn a_build_without_clusters_says_so() {
-    let sandbox = crate::world::world(Place::local());
+    let sandbox = crate::world::world(TestDestination::local());
     for args in [
         &["cluster", "scheduler"][..],
         &[
@@ -125,8 +132,9 @@ fn a_build_without_clusters_says_so() {
             "df://a:1",
         ],
     ] {
-        let ran = sandbox.dayport(args).ended(2);
-        ran.complains("was built without clusters")
-            .hints("--features cluster");
+        let output = sandbox.dayport(args).exited_with(2);
+        output
+            .stderr_has("was built without clusters")
+            .hint_has("--features cluster");
     }
 }

@@ -1,17 +1,17 @@
 //! A wrong definition or source: exit code 2, with file and line, before any table is touched.
 
 use super::{one_day_published, run_without_effect};
-use crate::support::{Place, in_both_places};
+use crate::support::{TestDestination, for_each_destination};
 use crate::world::VIEWS;
 
-in_both_places!(
+for_each_destination!(
     broken_definitions_name_file_and_line,
     broken_sources_name_file_and_line
 );
 
-fn broken_definitions_name_file_and_line(place: Place) {
-    let sandbox = one_day_published(place);
-    for (text, place_and_message, hint) in [
+fn broken_definitions_name_file_and_line(destination: TestDestination) {
+    let sandbox = one_day_published(destination);
+    for (text, location_and_message, hint) in [
         (
             "COPY (\n  SELEC id FROM sites\n) TO 'extra'",
             "sql/extra.sql:2: ",
@@ -64,19 +64,19 @@ fn broken_definitions_name_file_and_line(place: Place) {
         ),
     ] {
         sandbox.write("sql/extra.sql", text);
-        let ran = run_without_effect(&sandbox, &[])
-            .ended(2)
-            .complains(place_and_message);
-        assert_eq!(ran.stdout, "", "stdout of\n{ran}");
+        let output = run_without_effect(&sandbox, &[])
+            .exited_with(2)
+            .stderr_has(location_and_message);
+        assert_eq!(output.stdout, "", "stdout of\n{output}");
         if !hint.is_empty() {
-            ran.hints(hint);
+            output.hint_has(hint);
         }
     }
 }
 
-fn broken_sources_name_file_and_line(place: Place) {
-    let sandbox = one_day_published(place);
-    for (text, place_and_message) in [
+fn broken_sources_name_file_and_line(destination: TestDestination) {
+    let sandbox = one_day_published(destination);
+    for (text, location_and_message) in [
         (
             "CREATE EXTERNAL TABLE extra (\n  id BIGNT)\nSTORED AS JSON LOCATION 'x/'",
             "sql/sources/extra.sql:1: ",
@@ -93,29 +93,29 @@ fn broken_sources_name_file_and_line(place: Place) {
     ] {
         sandbox.write("sql/sources/extra.sql", text);
         run_without_effect(&sandbox, &[])
-            .ended(2)
-            .complains(place_and_message);
+            .exited_with(2)
+            .stderr_has(location_and_message);
     }
 }
 
-/// All at once, so that they can be mended in one go.
+/// All errors are reported at once, so that they can be fixed together.
 #[test]
 fn every_wrong_definition_is_named() {
-    let sandbox = one_day_published(Place::local());
+    let sandbox = one_day_published(TestDestination::local());
     sandbox.write("sql/first.sql", "COPY (SELECT nme FROM sites) TO 'first'");
     sandbox.write(
         "sql/second.sql",
         VIEWS.replace("note", "nte").replace("'views'", "'second'"),
     );
-    let ran = run_without_effect(&sandbox, &[]).ended(2);
-    let ran = ran
-        .complains("sql/first.sql:1: ")
-        .complains("sql/second.sql:2: ");
-    let errors = ran
+    let output = run_without_effect(&sandbox, &[])
+        .exited_with(2)
+        .stderr_has("sql/first.sql:1: ")
+        .stderr_has("sql/second.sql:2: ");
+    let errors = output
         .stderr
         .lines()
         .filter(|line| line.starts_with("error: "));
-    assert_eq!(errors.count(), 2, "{ran}");
-    // A definition that is not asked for does not matter.
+    assert_eq!(errors.count(), 2, "{output}");
+    // A definition that is not selected is not checked.
     sandbox.run(&["--date", "2026-01-15", "views"]).succeeded();
 }

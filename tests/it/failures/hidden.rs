@@ -1,18 +1,20 @@
-//! A store that answers 403 for what is not there: S3 and Ceph, to whoever may list the bucket only
-//! under a condition. So does the policy that `dayport policy` prints.
+//! A store that responds 403 for missing objects, as S3 and Ceph do if the permission to list the bucket
+//! has a condition. The policy that `dayport policy` prints has one.
 
 use crate::s3::{Action, Failure, Fault, Operation, Settings};
-use crate::support::{BUCKET, Place, Sandbox, check_published};
+use crate::support::{BUCKET, Sandbox, TestDestination, check_published};
 use crate::world::world;
 
-/// A day that is committed, but whose uploads are gone.
+/// Creates a committed day whose uploads are gone.
 fn swept() -> Sandbox {
-    let mut sandbox = world(Place::s3());
+    let mut sandbox = world(TestDestination::s3());
     sandbox.set_env("DAYPORT_RETRY_TIMEOUT", "1");
-    let server = sandbox.place.server();
+    let server = sandbox.destination.server();
     let down = Action::Before(Failure::SlowDown);
     server.inject(Fault::on(Operation::CompleteMultipartUpload, down));
-    sandbox.run(&["--date", "2026-01-15", "views"]).ended(75);
+    sandbox
+        .run(&["--date", "2026-01-15", "views"])
+        .exited_with(75);
     server.clear_faults();
     server.abort_uploads(BUCKET);
     server.set(
@@ -28,30 +30,33 @@ fn swept() -> Sandbox {
 }
 
 #[test]
-fn what_is_not_there_is_told_by_a_listing() {
+fn a_listing_tells_that_an_object_is_missing() {
     let sandbox = swept();
-    let ran = sandbox.run(&["--date", "2026-01-15", "--output", "json", "views"]);
-    assert_eq!(ran.ended(0).results(), ["views 2026-01-15 published"]);
-    check_published(&sandbox.place);
+    let output = sandbox.run(&["--date", "2026-01-15", "--output", "json", "views"]);
+    assert_eq!(
+        output.exited_with(0).results(),
+        ["views 2026-01-15 published"]
+    );
+    check_published(&sandbox.destination);
 
-    let to = sandbox.place.url();
+    let to = sandbox.destination.url();
     sandbox
         .dayport(&["check", "--from", "raw", "--to", &to])
         .succeeded()
-        .says("0 findings");
+        .stdout_has("0 findings");
 }
 
 #[test]
-fn without_a_listing_it_stays_a_refusal() {
+fn without_a_listing_the_run_is_denied() {
     let sandbox = swept();
-    let before = sandbox.place.contents();
+    let before = sandbox.destination.contents();
     let rule = Fault::on(
         Operation::ListObjects,
         Action::Before(Failure::AccessDenied),
     );
     let in_data = rule.key("data/views/year=2026");
-    sandbox.place.server().inject(in_data);
-    let ran = sandbox.run(&["--date", "2026-01-15", "views"]);
-    ran.ended(1).hints("policy");
-    assert_eq!(sandbox.place.contents(), before);
+    sandbox.destination.server().inject(in_data);
+    let output = sandbox.run(&["--date", "2026-01-15", "views"]);
+    output.exited_with(1).hint_has("policy");
+    assert_eq!(sandbox.destination.contents(), before);
 }

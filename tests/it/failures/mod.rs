@@ -1,4 +1,4 @@
-//! What must go wrong goes wrong with a clear word, the right exit code, and nothing published.
+//! Failures have a clear message and the right exit code, and publish nothing.
 
 mod arguments;
 mod credentials;
@@ -7,33 +7,33 @@ mod definitions;
 mod hidden;
 mod stores;
 
-use crate::support::{Place, Ran, Sandbox, check_published};
+use crate::support::{CommandOutput, Sandbox, TestDestination, check_published};
 use crate::world::world;
 
-/// The small world, with 2026-01-14 published.
-fn one_day_published(place: Place) -> Sandbox {
-    let sandbox = world(place);
+/// Creates the small world, with 2026-01-14 published.
+fn one_day_published(destination: TestDestination) -> Sandbox {
+    let sandbox = world(destination);
     sandbox.run(&["--date", "2026-01-14"]).succeeded();
     sandbox
 }
 
-/// `dayport run --date 2026-01-15` and these arguments, which leaves the destination as it was:
-/// no data, no manifest, no log entry, no unfinished upload.
-fn run_without_effect(sandbox: &Sandbox, args: &[&str]) -> Ran {
+/// Runs `dayport run --date 2026-01-15` with more arguments, and checks that it leaves the destination
+/// unchanged: no data, no manifest, no log entry, no unfinished upload.
+fn run_without_effect(sandbox: &Sandbox, args: &[&str]) -> CommandOutput {
     without_effect(sandbox, || {
         sandbox.run(&[&["--date", "2026-01-15"], args].concat())
     })
 }
 
-fn without_effect(sandbox: &Sandbox, run: impl FnOnce() -> Ran) -> Ran {
-    let before = sandbox.place.contents();
-    let ran = run();
-    assert_eq!(sandbox.place.contents(), before, "after\n{ran}");
+fn without_effect(sandbox: &Sandbox, run: impl FnOnce() -> CommandOutput) -> CommandOutput {
+    let before = sandbox.destination.contents();
+    let output = run();
+    assert_eq!(sandbox.destination.contents(), before, "after\n{output}");
     assert_eq!(
-        sandbox.place.leftovers(),
+        sandbox.destination.leftovers(),
         Vec::<String>::new(),
-        "after\n{ran}"
+        "after\n{output}"
     );
-    check_published(&sandbox.place);
-    ran
+    check_published(&sandbox.destination);
+    output
 }

@@ -5,10 +5,10 @@ use dayport::manifest::Manifest;
 use object_store::path::Path;
 use serde_json::{Value, json};
 
-use crate::support::{Place, SECOND_DAY, Sandbox};
+use crate::support::{SECOND_DAY, Sandbox, TestDestination};
 
-/// As version 1 was written, with every member there is. It must be readable for ever: never change
-/// it, add another file.
+/// A manifest of version 1 with all of its members. It must stay readable forever: never change it,
+/// add another file.
 const VERSION_1: &str = include_str!("v1.json");
 
 fn complaints(manifest: &Value) -> Vec<String> {
@@ -25,17 +25,17 @@ fn complaints(manifest: &Value) -> Vec<String> {
 #[test]
 fn every_manifest_written_fits_the_published_schema() {
     for format in ["parquet", "json"] {
-        let sandbox = Sandbox::fixtures(Place::local());
+        let sandbox = Sandbox::fixtures(TestDestination::local());
         // One malformed line, so that there are rejects.
         sandbox.write("raw/events/date=2026-01-15/hour=03/broken.json", "{\n");
         sandbox
             .run(&["--date", SECOND_DAY, "--format", format])
-            .ended(0)
-            .complains("warning: pageview_events: 1 malformed line ");
-        let keys = sandbox.place.keys_below("manifests");
+            .exited_with(0)
+            .stderr_has("warning: pageview_events: 1 malformed line ");
+        let keys = sandbox.destination.keys_below("manifests");
         assert_eq!(keys.len(), 10, "{keys:?}");
         for key in keys {
-            let bytes = sandbox.place.read(&key);
+            let bytes = sandbox.destination.read(&key);
             let manifest: Value = serde_json::from_slice(&bytes).expect("JSON");
             assert_eq!(complaints(&manifest), Vec::<String>::new(), "{key}");
             let rejects = manifest["rejects"].as_array().map_or(0, Vec::len);
@@ -79,12 +79,12 @@ fn version_1_is_readable_for_ever() {
     let arrow = manifest.schema.arrow();
     assert_eq!(arrow.field(0).name(), "time");
 
-    // What is written now is read back as it was, and unknown members are ignored.
+    // The current version reads back what it writes, and ignores unknown members.
     let written = manifest.to_json().expect("JSON");
     assert_eq!(Manifest::parse(&key, &written).expect("readable"), manifest);
-    let later = VERSION_1.replacen('{', r#"{"mood": ["unknown to this version"],"#, 1);
-    let later = Manifest::parse(&key, later.as_bytes()).expect("readable");
-    assert_eq!(later, manifest);
+    let with_unknown = VERSION_1.replacen('{', r#"{"mood": ["unknown to this version"],"#, 1);
+    let parsed = Manifest::parse(&key, with_unknown.as_bytes()).expect("readable");
+    assert_eq!(parsed, manifest);
 }
 
 #[test]

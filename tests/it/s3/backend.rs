@@ -94,17 +94,17 @@ impl S3 for Backend {
         request: S3Request<dto::CopyObjectInput>,
     ) -> Answer<dto::CopyObjectOutput> {
         let conditions = Conditions::from_headers(&request.headers)?;
-        let asked = Attributes::from_headers(&request.headers)?;
+        let requested = Attributes::from_headers(&request.headers)?;
         let input = request.input;
         let dto::CopySource::Bucket { bucket, key, .. } = &input.copy_source else {
             return Err(s3_error!(NotImplemented));
         };
         let mut state = self.0.lock();
         let source = state.bucket(bucket)?.object(key)?.clone();
-        // Encryption is the only thing that a copy does not take over from its source.
+        // A copy takes over all attributes from its source except the encryption.
         let Attributes {
             sse, kms_key_id, ..
-        } = asked;
+        } = requested;
         let attributes = Attributes {
             sse,
             kms_key_id,
@@ -199,7 +199,7 @@ impl S3 for Backend {
         })
     }
 
-    /// Deleting what is not there succeeds.
+    /// Deletes an object; succeeds if there is none.
     async fn delete_object(
         &self,
         request: S3Request<dto::DeleteObjectInput>,
@@ -238,7 +238,7 @@ impl S3 for Backend {
         })
     }
 
-    /// `encoding-type` is not applied, and the answer therefore does not claim it.
+    /// Lists objects. `encoding-type` is not applied, so the response does not name it.
     async fn list_objects_v2(
         &self,
         request: S3Request<dto::ListObjectsV2Input>,

@@ -1,7 +1,7 @@
-//! Faults on request: which requests fail, when, and what the client gets to see.
+//! Injected faults: the requests that fail, the moment, and the response to the client.
 //!
-//! This file only decides; `server.rs` does it. A fault names *before* or *after*, because for
-//! the client both look the same, and *after* (done, but the answer was lost) is the one that
+//! This file decides, and `server.rs` acts. A fault is *before* or *after* the request is applied:
+//! both look the same to the client, and *after* (applied, but the response is lost) is the one that
 //! breaks protocols.
 
 use super::operation::{Operation, Target};
@@ -12,42 +12,43 @@ use std::{
     time::Duration,
 };
 
-/// What the client gets in place of the true answer.
+/// The failure that the client gets instead of the true response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// `503 SlowDown`; clients retry it.
     SlowDown,
     /// `409 ConditionalRequestConflict`.
     Conflict,
-    /// `403 AccessDenied`, as for want of a right.
+    /// `403 AccessDenied`, as without the permission.
     AccessDenied,
-    /// The connection is closed in good order, without an answer. To object_store 0.13 this means
-    /// "the request was not sent", and it retries **every** request, also a conditional put.
+    /// The connection is closed without a response (TCP FIN). object_store 0.13 takes this for "the
+    /// request was not sent", and retries **every** request, also a conditional put.
     Hangup,
-    /// The connection is reset (TCP RST). object_store 0.13 retries only what it holds to be
-    /// idempotent; a conditional put fails at once with `Error::Generic`.
+    /// The connection is reset (TCP RST). object_store 0.13 retries only requests that it considers
+    /// idempotent; a conditional put fails immediately with `Error::Generic`.
     Reset,
-    /// No answer until the client gives up or is killed.
+    /// No response, until the client gives up or is killed.
     Silence,
 }
 
+/// The effect of a fault on its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// The request is not applied.
     Before(Failure),
-    /// The request is applied and its answer is lost.
+    /// The request is applied, and its response is lost.
     After(Failure),
-    /// The answer is right, but the connection ends after so many bytes of its body.
+    /// The response is correct, but the connection is closed after this number of bytes of its body.
     Truncate { after_bytes: usize },
-    /// The request is applied, so much later.
+    /// The request is applied after this delay.
     Delay(Duration),
 }
 
-/// Which requests a fault looks at.
+/// A filter for the requests of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum On {
     Any,
-    /// See [`Operation::is_write`].
+    /// All requests with [`Operation::is_write`].
     Writes,
     Operation(Operation),
 }
@@ -58,19 +59,19 @@ impl From<Operation> for On {
     }
 }
 
-/// One rule. As built by [`Fault::on`] it strikes every matching request; narrow it with the
-/// methods that follow. Requests are numbered from 1, among those that match *this* rule, from
-/// the moment it is injected. A client's retries count as requests.
+/// A rule that fails requests. As built by [`Fault::on`] it is triggered by every matching request;
+/// the other methods narrow it. Requests are numbered from 1, among those that match *this* rule since
+/// it was injected. A client's retries count as requests.
 #[derive(Clone, Debug)]
 pub struct Fault {
     on: On,
     key_part: String,
-    strikes: Strikes,
+    trigger: Trigger,
     action: Action,
 }
 
 #[derive(Clone, Debug)]
-enum Strikes {
+enum Trigger {
     Numbers(RangeInclusive<u64>),
     Chance { probability: f64, random: Rng },
     Crash { at: u64 },
@@ -79,51 +80,53 @@ enum Strikes {
 impl Fault {
     pub fn on(on: impl Into<On>, action: Action) -> Fault {
         let on = on.into();
-        let strikes = Strikes::Numbers(1..=u64::MAX);
+        let trigger = Trigger::Numbers(1..=u64::MAX);
         Fault {
             on,
             key_part: String::new(),
-            strikes,
+            trigger,
             action,
         }
     }
 
-    /// Only requests whose key (for listings: whose prefix) contains `part`.
+    /// Limits the fault to requests whose key (for listings: whose prefix) contains `part`.
     pub fn key(mut self, part: &str) -> Fault {
         part.clone_into(&mut self.key_part);
         self
     }
 
+    /// Limits the fault to the matching request with this number.
     pub fn nth(self, number: u64) -> Fault {
-        self.strikes(Strikes::Numbers(number..=number))
+        self.with_trigger(Trigger::Numbers(number..=number))
     }
 
+    /// Limits the fault to the first matching requests.
     pub fn first(self, count: u64) -> Fault {
-        self.strikes(Strikes::Numbers(1..=count))
+        self.with_trigger(Trigger::Numbers(1..=count))
     }
 
-    /// The request with this number and every matching one after it.
+    /// Limits the fault to the matching request with this number and all later ones.
     pub fn nth_and_later(self, number: u64) -> Fault {
-        self.strikes(Strikes::Numbers(number..=u64::MAX))
+        self.with_trigger(Trigger::Numbers(number..=u64::MAX))
     }
 
-    /// Each matching request with this probability. The same seed strikes the same numbers.
+    /// Gives every matching request this probability. The same seed triggers the same numbers.
     pub fn chance(self, probability: f64, seed: u64) -> Fault {
-        self.strikes(Strikes::Chance {
+        self.with_trigger(Trigger::Chance {
             probability,
             random: Rng::with_seed(seed),
         })
     }
 
-    /// The matching request with this number gets the action, and from then on *every* request,
-    /// matching or not, is hung up on without being applied: to the store, the client is dead.
-    /// Ends with `clear_faults`.
+    /// Applies the action to the matching request with this number, and from then on hangs up on
+    /// *every* request without applying it, matching or not: to the store, the client is dead. It lasts
+    /// until `clear_faults`.
     pub fn crash_at(self, number: u64) -> Fault {
-        self.strikes(Strikes::Crash { at: number })
+        self.with_trigger(Trigger::Crash { at: number })
     }
 
-    fn strikes(self, strikes: Strikes) -> Fault {
-        Fault { strikes, ..self }
+    fn with_trigger(self, trigger: Trigger) -> Fault {
+        Fault { trigger, ..self }
     }
 
     fn matches(&self, target: &Target) -> bool {
@@ -136,18 +139,18 @@ impl Fault {
     }
 }
 
-/// The rules in force, and how often they struck.
+/// The injected faults, and the number of requests that have triggered one.
 #[derive(Default)]
 pub struct Faults {
     plan: Mutex<Plan>,
-    struck: Condvar,
+    was_triggered: Condvar,
 }
 
 #[derive(Default)]
 struct Plan {
     rules: Vec<Rule>,
     crashed: bool,
-    strikes: u64,
+    triggered: u64,
 }
 
 struct Rule {
@@ -156,17 +159,17 @@ struct Rule {
 }
 
 impl Rule {
-    /// Counts the matching request and says whether it is struck.
+    /// Counts a matching request, and returns true if it triggers the fault.
     fn count(&mut self) -> bool {
         self.matched += 1;
-        match &mut self.fault.strikes {
-            Strikes::Numbers(numbers) => numbers.contains(&self.matched),
-            Strikes::Chance {
+        match &mut self.fault.trigger {
+            Trigger::Numbers(numbers) => numbers.contains(&self.matched),
+            Trigger::Chance {
                 probability,
                 random,
             } => random.f64() < *probability,
-            // Not `==`: an earlier rule may have taken the request with that very number.
-            Strikes::Crash { at } => self.matched >= *at,
+            // Not `==`: an earlier rule may have decided the request with this number.
+            Trigger::Crash { at } => self.matched >= *at,
         }
     }
 }
@@ -180,29 +183,29 @@ impl Faults {
             .push(Rule { fault, matched: 0 });
     }
 
-    /// Forgets the rules, the crash and the count of strikes.
+    /// Removes the faults and the crash, and resets the count.
     pub fn clear(&self) {
         *self.plan.lock().unwrap() = Plan::default();
     }
 
-    /// Requests that were struck since the last `clear`.
-    pub fn strikes(&self) -> u64 {
-        self.plan.lock().unwrap().strikes
+    /// Returns the number of requests that have triggered a fault since the last `clear`.
+    pub fn triggered(&self) -> u64 {
+        self.plan.lock().unwrap().triggered
     }
 
-    /// Blocks until `count` requests have been struck; false if that takes longer than `limit`.
-    pub fn wait_for_strikes(&self, count: u64, limit: Duration) -> bool {
+    /// Blocks until `count` requests have triggered a fault; returns false after `timeout`.
+    pub fn wait_for_triggers(&self, count: u64, timeout: Duration) -> bool {
         let plan = self.plan.lock().unwrap();
-        let too_few = |plan: &mut Plan| plan.strikes < count;
+        let too_few = |plan: &mut Plan| plan.triggered < count;
         let (plan, _) = self
-            .struck
-            .wait_timeout_while(plan, limit, too_few)
+            .was_triggered
+            .wait_timeout_while(plan, timeout, too_few)
             .unwrap();
-        plan.strikes >= count
+        plan.triggered >= count
     }
 
-    /// What happens to this request. Every rule that matches counts it; the first one that
-    /// strikes decides.
+    /// Returns the action for a request. Every matching rule counts it; the first one that is
+    /// triggered decides.
     pub fn decide(&self, target: &Target) -> Option<Action> {
         let mut guard = self.plan.lock().unwrap();
         let plan = &mut *guard;
@@ -212,19 +215,19 @@ impl Faults {
             .iter_mut()
             .filter(|rule| rule.fault.matches(target))
         {
-            let is_struck = rule.count();
-            if is_struck && action.is_none() {
+            let is_triggered = rule.count();
+            if is_triggered && action.is_none() {
                 action = Some(rule.fault.action);
-                plan.crashed = matches!(rule.fault.strikes, Strikes::Crash { .. });
+                plan.crashed = matches!(rule.fault.trigger, Trigger::Crash { .. });
             }
         }
         action
     }
 
-    /// Counts a strike. Called when the request has been applied, if it is to be applied at all,
-    /// so that whoever waits for an `After` finds it done.
-    pub fn record_strike(&self) {
-        self.plan.lock().unwrap().strikes += 1;
-        self.struck.notify_all();
+    /// Counts a triggered fault. It is called after the request has been applied, if it is applied at
+    /// all, so that a test that waits for an `After` finds it applied.
+    pub fn record_trigger(&self) {
+        self.plan.lock().unwrap().triggered += 1;
+        self.was_triggered.notify_all();
     }
 }

@@ -1,4 +1,4 @@
-//! What request headers say about an object: its attributes, and the conditions of a request.
+//! The attributes of an object and the conditions of a request, parsed from request headers.
 
 use super::state::Object;
 use hyper::{HeaderMap, header};
@@ -9,15 +9,15 @@ use s3s::{
 };
 use std::collections::HashMap;
 
-/// What a writer says about an object besides its bytes.
+/// The attributes that a writer gives to an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {
     pub content_type: Option<String>,
     pub content_encoding: Option<String>,
-    /// Without the `x-amz-meta-` of their headers.
+    /// The user metadata, without the prefix `x-amz-meta-`.
     pub metadata: HashMap<String, String>,
-    /// `AES256` or `aws:kms`; `None` when the writer did not ask for encryption. (The real S3
-    /// would then encrypt with `AES256` and say so.)
+    /// The encryption: `AES256`, `aws:kms`, or `None` if the writer requested none. (The real S3 then
+    /// encrypts with `AES256` and returns that.)
     pub sse: Option<String>,
     pub kms_key_id: Option<String>,
 }
@@ -37,7 +37,7 @@ impl Attributes {
         });
         let attributes = Attributes {
             content_type: text("content-type"),
-            // `aws-chunked` is about the request, not about the object.
+            // `aws-chunked` describes the request, not the object.
             content_encoding: text("content-encoding").filter(|coding| coding != "aws-chunked"),
             metadata: metadata.collect(),
             sse: text("x-amz-server-side-encryption"),
@@ -106,7 +106,7 @@ fn holds(condition: &ETagCondition, object: &Object) -> bool {
     }
 }
 
-/// With or without quotes.
+/// Compares ETags regardless of their quotes.
 pub fn same_etag(ours: &str, theirs: &ETag) -> bool {
     ours.trim_matches('"') == theirs.value()
 }

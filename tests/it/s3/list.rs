@@ -12,7 +12,7 @@ pub struct ListQuery {
     pub delimiter: Option<String>,
     /// The listing starts behind this key.
     pub start_after: String,
-    /// [`Page::next`] of the page before.
+    /// The [`Page::next`] of the previous page.
     pub token: Option<String>,
     pub page_size: usize,
 }
@@ -21,7 +21,7 @@ pub struct ListQuery {
 pub struct Page<'a> {
     pub objects: Vec<(&'a String, &'a Object)>,
     pub common_prefixes: Vec<String>,
-    /// What to continue with, when there is more: the last entry of this page.
+    /// The token to continue with, if there are more entries: the last entry of this page.
     pub next: Option<String>,
 }
 
@@ -69,7 +69,7 @@ impl ListQuery {
         page
     }
 
-    /// The key up to and with the first delimiter behind the prefix.
+    /// Returns the key up to and including the first delimiter after the prefix.
     fn common_prefix(&self, key: &str) -> Option<String> {
         let delimiter = self.delimiter.as_ref()?;
         let rest = &key[self.prefix.len()..];
@@ -77,7 +77,7 @@ impl ListQuery {
         Some(key[..length].to_owned())
     }
 
-    /// Whether the key belongs to the common prefix that ended the page before.
+    /// Returns true if the key belongs to the common prefix that ended the previous page.
     fn was_rolled_up(&self, key: &str) -> bool {
         self.token.is_some() && self.common_prefix(key) == self.token
     }

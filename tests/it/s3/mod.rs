@@ -1,5 +1,5 @@
 //! An S3 server inside the test process: real HTTP on 127.0.0.1, real SigV4, objects in memory,
-//! and faults on request.
+//! and injected faults.
 //!
 //! ```text
 //! client ── http ──> server.rs ── s3s: SigV4, XML ──> backend.rs, multipart.rs ──> state.rs
@@ -7,13 +7,13 @@
 //!        operation.rs <┘  └ fault.rs: before | after
 //! ```
 //!
-//! The server has a thread and a runtime of its own. So it also serves a client in another
-//! process while the test blocks on that process, and a test may be a plain `#[test]`.
+//! The server has its own thread and runtime, so that it serves a client in another process while
+//! the test blocks on that process, and a test may be a plain `#[test]`.
 //!
-//! Known to differ from AWS: objects are not encrypted unless the writer asks; there are no
-//! versions, tags, policies (deny by [`Failure::AccessDenied`]) or ListObjects version 1; a concurrent write is never answered with
-//! `409` (inject that); a second CompleteMultipartUpload is always `NoSuchUpload`, where AWS may
-//! repeat its first answer for a while.
+//! Known differences from AWS: objects are encrypted only if the writer requests it; there are no
+//! versions, tags, policies (deny by [`Failure::AccessDenied`]) or ListObjects version 1; a concurrent
+//! write never gets `409` (inject it); a second CompleteMultipartUpload always gets `NoSuchUpload`,
+//! where AWS may repeat its first response for some time.
 
 mod backend;
 mod fault;
@@ -60,17 +60,17 @@ pub const ACCESS_KEY_ID: &str = "AKIATESTS3EXAMPLE000";
 pub const SECRET_ACCESS_KEY: &str = "test-s3-secret-access-key";
 pub const REGION: &str = "eu-west-1";
 
-/// The running server. Dropping it ends every connection and frees the port.
+/// A running server. Dropping it closes every connection and frees the port.
 pub struct TestS3 {
     address: SocketAddr,
     memory: Arc<Memory>,
     server: Arc<Server>,
-    /// `Some` until dropped.
+    /// The server thread; `Some` until dropped.
     running: Option<Running>,
 }
 
 /// The state of a bucket at one moment.
-pub struct Saved(Bucket);
+pub struct BucketSnapshot(Bucket);
 
 struct Running {
     stop: oneshot::Sender<()>,
@@ -78,7 +78,7 @@ struct Running {
 }
 
 impl TestS3 {
-    /// Listens on a free port of 127.0.0.1 when it returns. There are no buckets yet.
+    /// Starts a server without buckets, which listens on a free port of 127.0.0.1.
     pub fn start() -> TestS3 {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind to loopback");
         let address = listener.local_addr().expect("address of a bound socket");
@@ -104,12 +104,12 @@ impl TestS3 {
         }
     }
 
-    /// `http://127.0.0.1:PORT`; buckets are addressed by path.
+    /// Returns `http://127.0.0.1:PORT`; buckets are addressed by path.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// What a child process needs in its environment.
+    /// Returns the environment variables that a child process needs.
     pub fn env(&self) -> Vec<(&'static str, String)> {
         vec![
             ("AWS_ENDPOINT_URL", self.endpoint()),
@@ -119,7 +119,7 @@ impl TestS3 {
         ]
     }
 
-    /// A client for the bucket with object_store's number of retries, and backoffs of
+    /// Returns a client for the bucket with object_store's number of retries, and backoffs of
     /// milliseconds.
     pub fn store(&self, bucket: &str) -> AmazonS3 {
         self.store_builder(bucket)
@@ -127,7 +127,7 @@ impl TestS3 {
             .expect("complete client settings")
     }
 
-    /// [`TestS3::store`] before it is built, to change its settings.
+    /// Returns the builder of [`TestS3::store`], to change its settings.
     pub fn store_builder(&self, bucket: &str) -> AmazonS3Builder {
         let backoff = BackoffConfig {
             init_backoff: Duration::from_millis(1),
@@ -148,8 +148,8 @@ impl TestS3 {
     }
 }
 
-/// What the server holds, seen and changed behind the back of its clients: no faults, no log.
-/// All of these panic on an unknown bucket.
+/// Direct access to the buckets: without faults, and not recorded as calls. All of these panic on an
+/// unknown bucket.
 impl TestS3 {
     pub fn create_bucket(&self, name: &str) {
         let former = self
@@ -160,7 +160,7 @@ impl TestS3 {
         assert!(former.is_none(), "bucket `{name}` exists");
     }
 
-    /// Sorted.
+    /// Returns the keys of a bucket, sorted.
     pub fn keys(&self, bucket: &str) -> Vec<String> {
         self.with_bucket(bucket, |bucket| bucket.objects.keys().cloned().collect())
     }
@@ -176,26 +176,26 @@ impl TestS3 {
         });
     }
 
-    /// Whether there was such an object.
+    /// Deletes an object, and returns true if it existed.
     pub fn delete(&self, bucket: &str, key: &str) -> bool {
         self.with_bucket(bucket, |bucket| bucket.objects.remove(key).is_some())
     }
 
-    /// All that a bucket holds, unfinished uploads included, for [`TestS3::restore`].
-    pub fn save(&self, bucket: &str) -> Saved {
-        Saved(self.with_bucket(bucket, |bucket| bucket.clone()))
+    /// Copies the state of a bucket, unfinished uploads included, for [`TestS3::restore`].
+    pub fn save(&self, bucket: &str) -> BucketSnapshot {
+        BucketSnapshot(self.with_bucket(bucket, |bucket| bucket.clone()))
     }
 
-    /// Puts a bucket back into the state that it was saved in.
-    pub fn restore(&self, bucket: &str, saved: &Saved) {
-        self.with_bucket(bucket, |bucket| *bucket = saved.0.clone());
+    /// Restores a bucket to a saved state.
+    pub fn restore(&self, bucket: &str, snapshot: &BucketSnapshot) {
+        self.with_bucket(bucket, |bucket| *bucket = snapshot.0.clone());
     }
 
     pub fn set(&self, bucket: &str, settings: Settings) {
         self.with_bucket(bucket, |bucket| bucket.settings = settings);
     }
 
-    /// Key and upload id of each unfinished multipart upload, in the order of their start.
+    /// Returns key and upload id of each unfinished multipart upload, in the order of their start.
     pub fn uploads(&self, bucket: &str) -> Vec<(String, String)> {
         self.with_bucket(bucket, |bucket| {
             let uploads = bucket.uploads.iter();
@@ -205,57 +205,57 @@ impl TestS3 {
         })
     }
 
-    /// What a lifecycle rule does to unfinished uploads that are too old: all of them are gone.
+    /// Removes all unfinished uploads, as a lifecycle rule does with old ones.
     pub fn abort_uploads(&self, bucket: &str) {
         self.with_bucket(bucket, |bucket| bucket.uploads.clear());
     }
 
-    /// The least size of a part that is not the last: 5 MiB unless set.
+    /// Sets the minimum size of a part that is not the last; the default is 5 MiB.
     pub fn set_min_part_size(&self, bytes: usize) {
         self.memory.lock().limits.part_size = bytes;
     }
 
-    /// The most entries in one page of a listing: 1000 unless set.
+    /// Sets the maximum number of entries in a page of a listing; the default is 1000.
     pub fn set_max_page_size(&self, entries: usize) {
         self.memory.lock().limits.page_size = entries;
     }
 
-    fn with_bucket<T>(&self, name: &str, look: impl FnOnce(&mut Bucket) -> T) -> T {
+    fn with_bucket<T>(&self, name: &str, access: impl FnOnce(&mut Bucket) -> T) -> T {
         let mut state = self.memory.lock();
         // The assertion does not run under the lock: a poisoned lock would hide its message.
-        let found = state.buckets.get_mut(name).map(look);
+        let found = state.buckets.get_mut(name).map(access);
         drop(state);
         found.unwrap_or_else(|| panic!("no bucket `{name}`"))
     }
 }
 
-/// What is done to its clients, and what they did.
+/// Faults for the clients, and the calls that the clients made.
 impl TestS3 {
-    /// Adds a rule to those in force; the first rule that strikes a request decides.
+    /// Adds a fault; the first one that is triggered by a request decides.
     pub fn inject(&self, fault: Fault) {
         self.server.faults.inject(fault);
     }
 
-    /// Ends all faults, also a crash, and sets [`TestS3::faults_struck`] to zero. Requests that
-    /// already hang in a [`Failure::Silence`] stay there.
+    /// Removes all faults, also a crash, and resets [`TestS3::faults_triggered`] to zero. Requests that
+    /// already hang in a [`Failure::Silence`] continue to hang.
     pub fn clear_faults(&self) {
         self.server.faults.clear();
     }
 
-    /// How many requests were struck. Zero after a run under [`Fault::crash_at`] tells a loop
-    /// over crash points that it is past the last one.
-    pub fn faults_struck(&self) -> u64 {
-        self.server.faults.strikes()
+    /// Returns the number of requests that have triggered a fault. Zero after a run with
+    /// [`Fault::crash_at`] tells a loop over crash points that it is past the last one.
+    pub fn faults_triggered(&self) -> u64 {
+        self.server.faults.triggered()
     }
 
-    /// Blocks until `count` requests have been struck; false if that takes longer than `limit`.
-    /// A request under [`Action::After`] has then been applied. With [`Failure::Silence`], this is
-    /// the moment to kill a child process.
-    pub fn wait_for_faults(&self, count: u64, limit: Duration) -> bool {
-        self.server.faults.wait_for_strikes(count, limit)
+    /// Blocks until `count` requests have triggered a fault; returns false after `timeout`. A request
+    /// with [`Action::After`] is applied by then. With [`Failure::Silence`], this is the moment to kill a
+    /// child process.
+    pub fn wait_for_faults(&self, count: u64, timeout: Duration) -> bool {
+        self.server.faults.wait_for_triggers(count, timeout)
     }
 
-    /// Every request since the start, in the order of arrival, retries and refusals included.
+    /// Returns all requests since the start, in the order of arrival, retries and denied ones included.
     pub fn calls(&self) -> Vec<Call> {
         self.server.calls()
     }
@@ -273,7 +273,7 @@ impl Drop for TestS3 {
         let Some(Running { stop, thread }) = self.running.take() else {
             return;
         };
-        // An error means that the thread has ended by a panic, which `join` reports.
+        // An error means that the thread has panicked, which `join` reports.
         let _ = stop.send(());
         let outcome = thread.join();
         if !std::thread::panicking() {
@@ -299,7 +299,7 @@ fn serve_until(stopped: oneshot::Receiver<()>, server: Arc<Server>, listener: Tc
     });
 }
 
-/// s3s's own `SimpleAuth`, but with the error code that AWS has for an unknown key id.
+/// A copy of s3s's `SimpleAuth` with AWS's error code for an unknown key id.
 struct OneAccount;
 
 #[async_trait::async_trait]

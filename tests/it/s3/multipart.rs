@@ -46,9 +46,8 @@ impl Backend {
             input.checksum_sha256.as_deref(),
         )
         .await?;
-        // Elsewhere, as the digest would keep the other connections waiting.
-        let part = tokio::task::spawn_blocking(move || Part::new(data));
-        let part = part
+        // On another thread, because the digest would block the other connections.
+        let part = tokio::task::spawn_blocking(move || Part::new(data))
             .await
             .map_err(|error| s3_error!(error, InternalError))?;
         let output = dto::UploadPartOutput {
@@ -75,8 +74,11 @@ impl Backend {
             .and_then(|upload| upload.parts)
             .unwrap_or_default();
         let number_and_etag = |part: dto::CompletedPart| part.part_number.zip(part.e_tag);
-        let wanted: Option<Vec<_>> = parts.into_iter().map(number_and_etag).collect();
-        let wanted = wanted.ok_or_else(|| s3_error!(MalformedXML))?;
+        let requested_parts = parts
+            .into_iter()
+            .map(number_and_etag)
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(|| s3_error!(MalformedXML))?;
 
         let mut state = self.0.lock();
         let min_part_size = state.limits.part_size;
@@ -84,7 +86,7 @@ impl Backend {
         let object = bucket.complete_upload(
             &input.key,
             &input.upload_id,
-            &wanted,
+            &requested_parts,
             &conditions,
             min_part_size,
         )?;

@@ -1,6 +1,6 @@
-//! Which S3 operation an HTTP request asks for, told from its request line alone.
+//! The S3 operation of an HTTP request, determined from its request line alone.
 //!
-//! The fault layer has to know this before the S3 code has seen (and authenticated) the request.
+//! The fault layer needs it before the S3 code parses and authenticates the request.
 
 use hyper::{HeaderMap, Method, Uri};
 use percent_encoding::percent_decode_str;
@@ -12,7 +12,7 @@ pub enum Operation {
     CreateBucket,
     HeadBucket,
     DeleteBucket,
-    /// ListObjectsV2; version 1 is not implemented.
+    /// The operation ListObjectsV2; version 1 is not implemented.
     ListObjects,
     ListMultipartUploads,
     DeleteObjects,
@@ -29,15 +29,14 @@ pub enum Operation {
     GetPublicAccessBlock,
     GetBucketVersioning,
     GetBucketLifecycle,
-    /// Of the security token service, at the same address.
+    /// An operation of the security token service, at the same address.
     AssumeRole,
-    /// Anything else; most of it is answered with `NotImplemented`.
+    /// All other operations; the response is mostly `NotImplemented`.
     Other,
 }
 
 impl Operation {
-    /// Whether the operation, when it succeeds, changes what a bucket holds
-    /// (objects or unfinished uploads).
+    /// Returns true if the operation changes a bucket (objects or unfinished uploads) when it succeeds.
     pub fn is_write(self) -> bool {
         match self {
             Operation::CreateBucket
@@ -65,19 +64,19 @@ impl Operation {
     }
 }
 
-/// What a request is about.
+/// The operation, bucket and key of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     pub operation: Operation,
-    /// Empty for a request on the service itself.
+    /// The bucket; empty for a request on the service itself.
     pub bucket: String,
-    /// Percent-decoded. Empty for a request on a bucket; a listing shows its prefix here,
-    /// so that a fault can be put on the listing of one folder.
+    /// The percent-decoded key; empty for a request on a bucket. For a listing it is the prefix, so that
+    /// a fault can be limited to the listing of one folder.
     pub key: String,
 }
 
 impl Target {
-    /// Path-style addresses only: `/bucket/key`.
+    /// Parses a request with a path-style address: `/bucket/key`.
     pub fn of(method: &Method, uri: &Uri, headers: &HeaderMap) -> Target {
         let path = uri.path().trim_start_matches('/');
         let (bucket, key) = path.split_once('/').unwrap_or((path, ""));

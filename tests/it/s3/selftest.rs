@@ -1,4 +1,4 @@
-//! The server's own promises, mostly as the real client sees them.
+//! Tests of the server itself, mostly with the real client.
 
 mod faults;
 mod http;
@@ -22,7 +22,7 @@ fn start() -> (TestS3, AmazonS3) {
     (s3, store)
 }
 
-/// Sends what object_store has no method for; the address begins with the bucket.
+/// Sends a signed request that object_store has no method for; its URI begins with the bucket.
 async fn send(s3: &TestS3, mut request: Request<HttpRequestBody>) -> (StatusCode, String) {
     *request.uri_mut() = format!("{}{}", s3.endpoint(), request.uri())
         .parse()
@@ -41,7 +41,7 @@ async fn send(s3: &TestS3, mut request: Request<HttpRequestBody>) -> (StatusCode
     (head.status, String::from_utf8(body.to_vec()).unwrap())
 }
 
-async fn ask(s3: &TestS3, method: Method, uri: &str) -> (StatusCode, String) {
+async fn request(s3: &TestS3, method: Method, uri: &str) -> (StatusCode, String) {
     let request = Request::builder().method(method).uri(uri);
     send(s3, request.body(HttpRequestBody::empty()).unwrap()).await
 }

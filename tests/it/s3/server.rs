@@ -1,5 +1,5 @@
-//! The HTTP front: takes connections, logs each request, lets the faults strike, and passes the
-//! rest to s3s, which checks the signature and calls `backend.rs`.
+//! The HTTP front: accepts connections, records each request, injects the faults, and passes the
+//! other requests to s3s, which checks the signature and calls `backend.rs`.
 
 use super::{
     fault::{Action, Failure, Faults},
@@ -25,18 +25,18 @@ use std::{
 };
 use tokio::net::{TcpListener, TcpStream};
 
-/// One request as it arrived, and what became of it.
+/// A recorded request with its response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     pub operation: Operation,
     pub bucket: String,
-    /// For listings: the prefix.
+    /// The key; for listings, the prefix.
     pub key: String,
     /// The `Range` header.
     pub range: Option<String>,
-    /// The status that was sent; `None` while the request is under way and after a lost answer.
+    /// The status that was sent; `None` while the request is in progress and after a lost response.
     pub status: Option<u16>,
-    /// The fault that struck.
+    /// The fault that the request has triggered.
     pub fault: Option<Action>,
 }
 
@@ -46,14 +46,14 @@ pub struct Server {
     calls: Mutex<Vec<Call>>,
 }
 
-/// Why a connection ends without a whole answer. Given to hyper in place of a response (or of
-/// the rest of a body), it makes hyper drop the connection.
+/// The reason why a connection ends without a complete response. hyper drops the connection when it
+/// gets this error instead of a response or of the rest of a body.
 #[derive(Debug)]
 enum Broken {
     Hangup,
     Reset,
     Truncated,
-    /// s3s could not make a response of its own result.
+    /// A failure of s3s to convert its own result into a response.
     NoResponse(s3s::HttpError),
 }
 
@@ -74,7 +74,7 @@ impl Server {
         }
     }
 
-    /// In the order of arrival.
+    /// Returns the requests in the order of arrival.
     pub fn calls(&self) -> Vec<Call> {
         self.calls.lock().unwrap().clone()
     }
@@ -91,10 +91,10 @@ impl Server {
         stream.set_nodelay(true).expect("TCP_NODELAY on loopback");
         let service = service_fn(move |request| {
             let server = Arc::clone(&self);
-            async move { server.answer(request).await }
+            async move { server.respond(request).await }
         });
         let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-        // Errors are no surprise here: clients go away, and faults end as errors on purpose.
+        // Errors are expected: clients disconnect, and faults end as errors on purpose.
         let Err(error) = (&mut connection).await else {
             return;
         };
@@ -112,17 +112,19 @@ impl Server {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Result<HttpResponse, Broken> {
+    async fn respond(&self, request: Request<Incoming>) -> Result<HttpResponse, Broken> {
         let target = Target::of(request.method(), request.uri(), request.headers());
         let action = self.faults.decide(&target);
-        let range = request.headers().get(RANGE);
-        let range = range.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        let range = request
+            .headers()
+            .get(RANGE)
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         let Target {
             operation,
             bucket,
             key,
         } = target;
-        let number = {
+        let index = {
             let mut calls = self.calls.lock().unwrap();
             calls.push(Call {
                 operation,
@@ -134,11 +136,11 @@ impl Server {
             });
             calls.len() - 1
         };
-        let answer = self.act(request, action).await;
-        if let Ok(response) = &answer {
-            self.calls.lock().unwrap()[number].status = Some(response.status().as_u16());
+        let result = self.act(request, action).await;
+        if let Ok(response) = &result {
+            self.calls.lock().unwrap()[index].status = Some(response.status().as_u16());
         }
-        answer
+        result
     }
 
     async fn act(
@@ -151,25 +153,25 @@ impl Server {
             Some(Action::Delay(delay)) => {
                 tokio::time::sleep(delay).await;
                 let response = self.apply(request).await;
-                self.faults.record_strike();
+                self.faults.record_trigger();
                 response
             }
             Some(Action::Truncate { after_bytes }) => {
                 let response = self.apply(request).await?;
-                self.faults.record_strike();
+                self.faults.record_trigger();
                 Ok(response.map(|body| truncated(body, after_bytes)))
             }
             Some(Action::Before(failure)) => {
-                // Reads the body to its end, so that the client, still sending, does not see a
-                // broken pipe in place of the failure. A client that has gone needs no failure.
+                // Reads the whole body, so that a client that is still sending gets the failure and not
+                // a broken pipe. A client that has disconnected needs no failure.
                 let _ = request.into_body().collect().await;
-                self.faults.record_strike();
-                failure.answer().await
+                self.faults.record_trigger();
+                failure.respond().await
             }
             Some(Action::After(failure)) => {
                 self.apply(request).await?;
-                self.faults.record_strike();
-                failure.answer().await
+                self.faults.record_trigger();
+                failure.respond().await
             }
         }
     }
@@ -188,7 +190,7 @@ impl Server {
 }
 
 impl Failure {
-    async fn answer(self) -> Result<HttpResponse, Broken> {
+    async fn respond(self) -> Result<HttpResponse, Broken> {
         match self {
             Failure::SlowDown => {
                 error_response(S3ErrorCode::SlowDown, "Please reduce your request rate.")
@@ -210,21 +212,22 @@ fn error_response(code: S3ErrorCode, message: &'static str) -> Result<HttpRespon
     Ok(response.expect("an error without headers has a response"))
 }
 
-/// The first `after_bytes` of the body, and then an error. The headers, with the full
-/// `Content-Length`, stay as they are.
+/// Truncates a body to its first `after_bytes`, followed by an error. The headers, with the full
+/// `Content-Length`, stay unchanged.
 fn truncated(body: Body, after_bytes: usize) -> Body {
     let mut left = after_bytes;
-    let start = body.map(move |chunk| {
-        let mut chunk: Bytes = chunk.expect("the backend answers from memory");
+    let chunks = body.map(move |chunk| {
+        let mut chunk: Bytes = chunk.expect("the backend responds from memory");
         chunk.truncate(left);
         left -= chunk.len();
         chunk
     });
-    let start = start.take_while(|chunk| std::future::ready(!chunk.is_empty()));
-    let start = start.map(|chunk| Ok(Frame::data(chunk)));
+    let start = chunks
+        .take_while(|chunk| std::future::ready(!chunk.is_empty()))
+        .map(|chunk| Ok(Frame::data(chunk)));
     let end = stream::once(async {
-        // hyper flushes what it has only when the body makes it wait; without this pause the
-        // client would not even see the headers.
+        // hyper flushes only when the body is pending; without this pause the client would not even
+        // get the headers.
         tokio::task::yield_now().await;
         Err(Broken::Truncated)
     });

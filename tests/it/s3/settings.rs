@@ -1,4 +1,4 @@
-//! What a bucket says about itself.
+//! The S3 operations on settings of a bucket.
 
 use super::{
     backend::Backend,

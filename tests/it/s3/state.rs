@@ -1,7 +1,7 @@
-//! What the buckets hold, and the rules S3 applies when that is read or changed.
+//! The buckets, and the rules of S3 for reading and changing them.
 //!
-//! Everything is behind one mutex, and each method of [`Bucket`] is one critical section: a
-//! condition and the write it guards cannot be separated.
+//! Everything is behind one mutex, and each method of [`Bucket`] is a critical section, so that a
+//! condition and its write are atomic.
 
 use super::headers::{Attributes, Conditions, same_etag};
 use bytes::{Bytes, BytesMut};
@@ -16,7 +16,7 @@ use std::{
 #[derive(Clone, Debug)]
 pub struct Object {
     pub data: Bytes,
-    /// As on the wire, with its quotes.
+    /// The ETag as sent, with its quotes.
     pub etag: String,
     pub last_modified: SystemTime,
     pub attributes: Attributes,
@@ -40,22 +40,23 @@ pub struct Part {
 #[derive(Clone, Default)]
 pub struct Bucket {
     pub objects: BTreeMap<String, Object>,
-    /// The unfinished ones, by upload id.
+    /// The unfinished uploads, by upload id.
     pub uploads: BTreeMap<String, Upload>,
     pub settings: Settings,
     uploads_started: u64,
 }
 
-/// What the owner of a bucket has set.
+/// The settings of a bucket.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     pub public_access_blocked: bool,
-    /// The server overwrites in spite of `If-None-Match`, as some do.
+    /// True if the server ignores `If-None-Match` and overwrites, as some do.
     pub ignores_conditions: bool,
     pub is_versioned: bool,
-    /// What is not there is answered with `403`, as to whoever may list under a condition only.
+    /// True if the response for a missing object is `403`, as it is for clients whose permission to list
+    /// has a condition.
     pub hides_missing: bool,
-    /// Prefix and days of a rule that removes unfinished uploads.
+    /// The prefix and the days of a rule that removes unfinished uploads.
     pub aborts_uploads: Option<(String, i32)>,
     /// The prefix of a rule that lets objects expire.
     pub expires: Option<String>,
@@ -208,8 +209,8 @@ fn assemble(
     for (number, etag) in wanted {
         let part = parts
             .get(number)
-            .filter(|part| same_etag(&part.etag(), etag));
-        let part = part.ok_or_else(|| s3_error!(InvalidPart))?;
+            .filter(|part| same_etag(&part.etag(), etag))
+            .ok_or_else(|| s3_error!(InvalidPart))?;
         if number != last && part.data.len() < min_part_size {
             return Err(s3_error!(EntityTooSmall));
         }

@@ -1,10 +1,12 @@
-//! The security token service: every role is assumed, by anybody, as the one account there is.
+//! The security token service: anybody can assume every role, and gets the credentials of the only
+//! account.
 //!
-//! Who may assume a role is tested where that is enforced (`enforced`); here it is slow, or down.
+//! Trust policies are tested with a server that enforces them (`enforced`); here the service is slow or
+//! down.
 
 use super::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 
-/// The answer to AssumeRole.
+/// Returns the response to AssumeRole.
 pub fn assumed() -> String {
     format!(
         "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult>\

@@ -1,4 +1,4 @@
-//! Between the terms of the server and those of s3s.
+//! Conversions between the types of the server and those of s3s.
 
 use super::headers::Attributes;
 use bytes::{Bytes, BytesMut};
@@ -17,7 +17,7 @@ pub fn ok<T>(output: T) -> Answer<T> {
     Ok(S3Response::new(output))
 }
 
-/// From the quoted form of [`Object::etag`](super::Object::etag).
+/// Parses the quoted form of [`Object::etag`](super::Object::etag).
 pub fn etag(quoted: &str) -> Option<dto::ETag> {
     Some(dto::ETag::Strong(quoted.trim_matches('"').to_owned()))
 }
@@ -26,25 +26,25 @@ pub fn encryption(attributes: &Attributes) -> Option<dto::ServerSideEncryption> 
     attributes.sse.clone().map(dto::ServerSideEncryption::from)
 }
 
-/// What the client asks for, within the limit of the server.
-pub fn page_size(asked: Option<i32>, limit: usize) -> usize {
-    asked.map_or(limit, |asked| {
-        usize::try_from(asked).unwrap_or(0).min(limit)
+/// Returns the requested page size, within the limit of the server.
+pub fn page_size(requested: Option<i32>, limit: usize) -> usize {
+    requested.map_or(limit, |requested| {
+        usize::try_from(requested).unwrap_or(0).min(limit)
     })
 }
 
-/// Room for a body before any of it has come, in bytes.
-const MOST_AT_FIRST: usize = 64 << 20;
+/// The maximum initial capacity of a body, in bytes.
+const MAX_INITIAL_CAPACITY: usize = 64 << 20;
 
-/// The whole body. s3s fails the stream of a body that does not have the SHA-256 that was signed.
-/// Checked here is the one checksum header that object_store can send; others are ignored.
+/// Reads the whole body. s3s fails the stream if the body does not match the signed SHA-256. This
+/// checks the only checksum header that object_store can send; others are ignored.
 pub async fn read_body(
     body: Option<StreamingBlob>,
     length: Option<i64>,
     sha256: Option<&str>,
 ) -> S3Result<Bytes> {
     let length = length.and_then(|length| usize::try_from(length).ok());
-    let mut data = BytesMut::with_capacity(length.unwrap_or(0).min(MOST_AT_FIRST));
+    let mut data = BytesMut::with_capacity(length.unwrap_or(0).min(MAX_INITIAL_CAPACITY));
     if let Some(mut stream) = body {
         while let Some(chunk) = stream.next().await {
             let bad = |error| S3Error::with_source(S3ErrorCode::BadDigest, error);

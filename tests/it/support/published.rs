@@ -1,28 +1,33 @@
-//! The promise to the receiver, held against what is really there.
+//! Checks that the objects of a destination are what the manifests promise to receivers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Place, decode};
+use super::{TestDestination, decode};
 
-/// The manifests that make up each table now, oldest cycle first.
+/// The current manifests of each table, oldest cycle first.
 pub(crate) type Published = BTreeMap<String, Vec<Value>>;
 
-/// One published manifest.
-pub(crate) fn manifest(place: &Place, table: &str, cycle: &str, revision: u64) -> Value {
+/// Reads a published manifest.
+pub(crate) fn manifest(
+    destination: &TestDestination,
+    table: &str,
+    cycle: &str,
+    revision: u64,
+) -> Value {
     let key = format!("manifests/{table}/{cycle}.r{revision}.json");
-    parse(&place.read(&key))
+    parse(&destination.read(&key))
 }
 
-/// What a receiver follows: of an incremental table the newest revision of each cycle, of a
-/// snapshot the newest revision of the newest cycle.
-pub(crate) fn current_manifests(place: &Place) -> Published {
+/// Returns the manifests that a receiver follows: for an incremental table the newest revision of
+/// each cycle, for a snapshot the newest revision of the newest cycle.
+pub(crate) fn current_manifests(destination: &TestDestination) -> Published {
     let mut newest: BTreeMap<(String, String), (u64, Value)> = BTreeMap::new();
-    for key in place.keys_below("manifests/") {
+    for key in destination.keys_below("manifests/") {
         let (table, cycle, revision) = manifest_name(&key);
-        let manifest = parse(&place.read(&key));
+        let manifest = parse(&destination.read(&key));
         assert_eq!(manifest["table"], table, "`{key}`");
         assert_eq!(manifest["cycle"]["id"], cycle, "`{key}`");
         assert_eq!(manifest["revision"], revision, "`{key}`");
@@ -42,57 +47,60 @@ pub(crate) fn current_manifests(place: &Place) -> Published {
     published
 }
 
-/// Everything that holds whenever no run is under way and none was interrupted.
+/// Checks everything that holds while no run is in progress and none was interrupted.
 #[track_caller]
-pub(crate) fn check_published(place: &Place) -> Published {
-    let published = check_data(place, &[]);
-    check_tidy(place);
+pub(crate) fn check_published(destination: &TestDestination) -> Published {
+    let published = check_data(destination, &[]);
+    check_tidy(destination);
     published
 }
 
-/// That nothing unfinished is left behind.
+/// Checks that there is no staged file and no unfinished upload.
 #[track_caller]
-pub(crate) fn check_tidy(place: &Place) {
-    assert_eq!(place.leftovers(), Vec::<String>::new(), "left behind");
+pub(crate) fn check_tidy(destination: &TestDestination) {
+    assert_eq!(destination.leftovers(), Vec::<String>::new(), "left behind");
 }
 
-/// That the manifests are true, and that `data/` holds their files and the `foreign` ones alone.
+/// Checks that the manifests are true, and that `data/` holds only their files and the `foreign` ones.
 #[track_caller]
-pub(crate) fn check_data(place: &Place, foreign: &[&str]) -> Published {
-    let published = current_manifests(place);
+pub(crate) fn check_data(destination: &TestDestination, foreign: &[&str]) -> Published {
+    let published = current_manifests(destination);
     let mut named: BTreeSet<String> = BTreeSet::new();
     for manifest in published.values().flatten() {
         for file in list(&manifest["files"]) {
             let path = text(&file["path"]);
-            check_file(place, manifest, file);
+            check_file(destination, manifest, file);
             assert!(named.insert(path.to_owned()), "`{path}` is named twice");
         }
         check_sums(manifest);
     }
-    check_rejects(place, &published);
+    check_rejects(destination, &published);
     named.extend(foreign.iter().map(|key| (*key).to_owned()));
-    let there: BTreeSet<String> = place.keys_below("data/").into_iter().collect();
-    assert_eq!(there, named, "what is under data/, and what manifests name");
+    let existing: BTreeSet<String> = destination.keys_below("data/").into_iter().collect();
+    assert_eq!(
+        existing, named,
+        "what is under data/, and what manifests name"
+    );
     for table in published.keys() {
-        check_log(place, table);
+        check_log(destination, table);
     }
     published
 }
 
-/// That malformed lines are on record where the manifests say, and nowhere else.
-fn check_rejects(place: &Place, published: &Published) {
+/// Checks that malformed lines are recorded in the files that the manifests name, and nowhere else.
+fn check_rejects(destination: &TestDestination, published: &Published) {
     let mut named = BTreeSet::new();
     for manifest in published.values().flatten() {
         let files = manifest["rejects"].as_array().into_iter().flatten();
         let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
         for file in files {
-            let lines = check_object(place, file);
-            let whole = |line: &Value| {
+            let lines = check_object(destination, file);
+            let is_complete = |line: &Value| {
                 text(&line["file"]).len() * text(&line["reason"]).len() > 0
                     && line["line"].is_u64()
                     && line["offset"].is_u64()
             };
-            assert!(lines.iter().all(whole), "{lines:?}");
+            assert!(lines.iter().all(is_complete), "{lines:?}");
             counts.insert(text(&file["source"]), lines.len() as u64);
             named.insert(text(&file["path"]).to_owned());
         }
@@ -104,36 +112,35 @@ fn check_rejects(place: &Place, published: &Published) {
             assert_eq!(source["rows_rejected"], count, "of {}", source["name"]);
         }
     }
-    let there: BTreeSet<String> = place.keys_below("rejects/").into_iter().collect();
+    let existing: BTreeSet<String> = destination.keys_below("rejects/").into_iter().collect();
     assert_eq!(
-        there, named,
+        existing, named,
         "what is under rejects/, and what manifests name"
     );
 }
 
-/// That an object is the recorded one. Gives its rows.
-fn check_object(place: &Place, file: &Value) -> Vec<Value> {
+/// Checks that an object is the recorded one, and returns its rows.
+fn check_object(destination: &TestDestination, file: &Value) -> Vec<Value> {
     let path = text(&file["path"]);
-    let bytes = place
+    let bytes = destination
         .find(path)
         .unwrap_or_else(|| panic!("a manifest names `{path}`, which is not there"));
     assert_eq!(file["bytes"], bytes.len() as u64, "size of `{path}`");
     let sha256 = format!("{:x}", Sha256::digest(&bytes));
     assert_eq!(file["sha256"], sha256, "digest of `{path}`");
-    assert_eq!(file["etag"], place.etag(path), "ETag of `{path}`");
+    assert_eq!(file["etag"], destination.etag(path), "ETag of `{path}`");
     let rows = decode(path, &bytes);
     assert_eq!(file["rows"], rows.len() as u64, "rows of `{path}`");
     rows
 }
 
-fn check_file(place: &Place, manifest: &Value, file: &Value) {
+fn check_file(destination: &TestDestination, manifest: &Value, file: &Value) {
     let path = text(&file["path"]);
-    let rows = check_object(place, file);
+    let rows = check_object(destination, file);
     if let Some(column) = manifest["window_column"].as_str() {
-        let times = rows.iter().map(|row| in_full(text(&row[column])));
-        let times: BTreeSet<String> = times.collect();
+        let times: BTreeSet<String> = rows.iter().map(|row| padded(text(&row[column]))).collect();
         let bounds = (times.first(), times.last());
-        let recorded = ["window_min", "window_max"].map(|end| in_full(text(&file[end])));
+        let recorded = ["window_min", "window_max"].map(|end| padded(text(&file[end])));
         assert_eq!(bounds, (Some(&recorded[0]), Some(&recorded[1])), "`{path}`");
     }
 
@@ -143,8 +150,10 @@ fn check_file(place: &Place, manifest: &Value, file: &Value) {
         other => panic!("no format `{other}`"),
     };
     let folders = file["partition"].as_object().expect("an object").iter();
-    let columns = list(&manifest["partition_by"]).iter();
-    let columns: Vec<&str> = columns.map(|column| text(&column["name"])).collect();
+    let columns: Vec<&str> = list(&manifest["partition_by"])
+        .iter()
+        .map(|column| text(&column["name"]))
+        .collect();
     assert_eq!(folders.clone().count(), columns.len(), "`{path}`");
     let folders: String = columns
         .iter()
@@ -169,14 +178,14 @@ fn check_sums(manifest: &Value) {
     }
 }
 
-/// Entries are numbered from 1 without gaps, and the newest one has its manifest.
-fn check_log(place: &Place, table: &str) {
-    let entries = place.keys_below(&format!("_dayport/log/{table}/"));
+/// Checks that log entries are numbered from 1 without gaps, and that the newest one has its manifest.
+fn check_log(destination: &TestDestination, table: &str) {
+    let entries = destination.keys_below(&format!("_dayport/log/{table}/"));
     let numbers: Vec<String> = (1..=entries.len())
         .map(|number| format!("_dayport/log/{table}/{number:020}.json"))
         .collect();
     assert_eq!(entries, numbers);
-    let newest = parse(&place.read(entries.last().expect("a log")));
+    let newest = parse(&destination.read(entries.last().expect("a log")));
     if newest["action"]["kind"] == "publish" {
         let announced = &newest["action"]["manifest"];
         let key = format!(
@@ -184,11 +193,14 @@ fn check_log(place: &Place, table: &str) {
             text(&announced["cycle"]["id"]),
             announced["revision"]
         );
-        assert!(place.find(&key).is_some(), "`{key}` is in the log alone");
+        assert!(
+            destination.find(&key).is_some(),
+            "`{key}` is in the log alone"
+        );
     }
 }
 
-/// `manifests/<table>/<cycle>.r<revision>.json`
+/// Parses `manifests/<table>/<cycle>.r<revision>.json`.
 fn manifest_name(key: &str) -> (String, String, u64) {
     let parse = || {
         let (table, name) = key.strip_prefix("manifests/")?.split_once('/')?;
@@ -198,8 +210,8 @@ fn manifest_name(key: &str) -> (String, String, u64) {
     parse().unwrap_or_else(|| panic!("`{key}` is not a manifest"))
 }
 
-/// `…T00:00:00Z` and `…T00:00:00.000001Z` in one length, so that texts sort as instants.
-fn in_full(instant: &str) -> String {
+/// Pads `…T00:00:00Z` and `…T00:00:00.000001Z` to one length, so that texts sort as instants.
+fn padded(instant: &str) -> String {
     let bare = instant.strip_suffix('Z').expect("UTC");
     let (seconds, fraction) = bare.split_once('.').unwrap_or((bare, ""));
     format!("{seconds}.{fraction:0<6}Z")

@@ -1,4 +1,4 @@
-//! Raw data made by a test.
+//! Raw data that a test writes.
 
 use std::io::Write;
 
@@ -6,7 +6,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
 
-/// One JSON object a line.
+/// Returns JSON lines.
 pub(crate) fn lines(rows: impl IntoIterator<Item = Value>) -> String {
     rows.into_iter().map(|row| format!("{row}\n")).collect()
 }

@@ -1,5 +1,5 @@
-//! Files back into rows, on a path of their own: Parquet with the record reader of the `parquet`
-//! crate (no arrow), JSON with flate2 and serde_json.
+//! Decodes exported files independently of dayport: Parquet with the record reader of the `parquet`
+//! crate (without arrow), JSON with flate2 and serde_json.
 
 use std::io::Read;
 
@@ -9,30 +9,32 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
 use serde_json::{Map, Number, Value};
 
-use super::{Place, current_manifests, instant};
+use super::{TestDestination, current_manifests, instant};
 
-/// The rows of a table as it is published now, in the order of its manifests and files.
-pub(crate) fn rows(place: &Place, table: &str) -> Vec<Value> {
-    let manifests = current_manifests(place).remove(table).unwrap_or_default();
+/// Returns the rows of a table as currently published, in the order of its manifests and files.
+pub(crate) fn rows(destination: &TestDestination, table: &str) -> Vec<Value> {
+    let manifests = current_manifests(destination)
+        .remove(table)
+        .unwrap_or_default();
     let files = manifests
         .iter()
         .flat_map(|manifest| manifest["files"].as_array().expect("a list of files"));
     files
         .flat_map(|file| {
             let path = file["path"].as_str().expect("a path");
-            decode(path, &place.read(path))
+            decode(path, &destination.read(path))
         })
         .collect()
 }
 
-/// In an order that depends on nothing but the rows, to compare tables whose order is not promised.
+/// Sorts rows by their text, to compare tables whose order is not promised.
 pub(crate) fn sorted(rows: Vec<Value>) -> Vec<Value> {
     let mut rows = rows;
     rows.sort_by_cached_key(Value::to_string);
     rows
 }
 
-/// The rows of one file. Both formats give the same values: NULL fields are absent, instants are
+/// Returns the rows of a file. Both formats give the same values: NULL fields are absent, instants are
 /// RFC 3339 in UTC.
 pub(crate) fn decode(key: &str, bytes: &Bytes) -> Vec<Value> {
     if key.ends_with(".parquet") {
@@ -76,7 +78,7 @@ fn with_numbers(json: Value) -> Value {
     }
 }
 
-/// A float to single precision: serde_json reads the last bits of some wrongly.
+/// Rounds a float to single precision, because serde_json misreads the last bits of some.
 pub(crate) fn number_of(float: f64) -> Value {
     let rounded = f64::from(float as f32);
     Number::from_f64(rounded).map_or(Value::Null, Value::Number)

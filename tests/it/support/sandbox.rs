@@ -1,4 +1,4 @@
-//! A place, definitions and raw data of its own, and the program to run on them.
+//! A destination, definitions and raw data for one scenario, and the program to run on them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,9 +7,9 @@ use std::{fs, iter};
 use bytes::Bytes;
 use tempfile::TempDir;
 
-use super::{Place, Ran};
+use super::{CommandOutput, TestDestination};
 
-/// The clock of every run unless a scenario sets another: the fixtures' last day has ended.
+/// The default clock of every run: the last day of the fixtures is over.
 const NOW: &str = "2026-01-17T03:00:00Z";
 
 /// The days of the fixtures.
@@ -17,14 +17,15 @@ pub(crate) const FIRST_DAY: &str = "2026-01-14";
 pub(crate) const SECOND_DAY: &str = "2026-01-15";
 pub(crate) const THIRD_DAY: &str = "2026-01-16";
 
-/// The folder with `sql/` and `fixtures/`.
+/// Returns the root of the repository, which holds `sql/` and `fixtures/`.
 pub(crate) fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Runs are started in [`Sandbox::folder`], read `sql` and `raw` there, and export to the place.
+/// An isolated environment for runs: they start in [`Sandbox::folder`], read `sql` and `raw` there, and
+/// export to the destination.
 pub(crate) struct Sandbox {
-    pub(crate) place: Place,
+    pub(crate) destination: TestDestination,
     folder: TempDir,
     now: String,
     env: Vec<(String, String)>,
@@ -32,14 +33,14 @@ pub(crate) struct Sandbox {
 }
 
 impl Sandbox {
-    /// Without definitions and raw data.
-    pub(crate) fn empty(place: Place) -> Sandbox {
+    /// Creates a sandbox without definitions and raw data.
+    pub(crate) fn empty(destination: TestDestination) -> Sandbox {
         let folder = TempDir::new().expect("a temporary folder");
         for name in ["sql/sources", "raw"] {
             fs::create_dir_all(folder.path().join(name)).expect("make a folder");
         }
         Sandbox {
-            place,
+            destination,
             folder,
             now: NOW.to_owned(),
             env: Vec::new(),
@@ -47,9 +48,9 @@ impl Sandbox {
         }
     }
 
-    /// With the definitions and the raw data of the repository.
-    pub(crate) fn fixtures(place: Place) -> Sandbox {
-        let sandbox = Sandbox::empty(place);
+    /// Creates a sandbox with the definitions and the fixtures of the repository.
+    pub(crate) fn fixtures(destination: TestDestination) -> Sandbox {
+        let sandbox = Sandbox::empty(destination);
         let copy = |from: &str, to: &str| {
             copy_folder(&repository().join(from), &sandbox.folder().join(to));
         };
@@ -85,42 +86,36 @@ impl Sandbox {
         self.env.push((name.to_owned(), value.to_owned()));
     }
 
-    /// Takes a variable out of the environment of the runs that follow.
+    /// Removes a variable from the environment of the runs that follow.
     pub(crate) fn unset_env(&mut self, name: &str) {
         self.unset.push(name.to_owned());
     }
 
-    /// `dayport run --from raw --to <place>` and these arguments.
-    pub(crate) fn run(&self, args: &[&str]) -> Ran {
-        let to = self.place.url();
-        let places = ["run", "--from", "raw", "--to", &to];
-        self.dayport(&[&places, args].concat())
+    /// Runs `dayport run --from raw --to <destination>` with more arguments.
+    pub(crate) fn run(&self, args: &[&str]) -> CommandOutput {
+        let to = self.destination.url();
+        let destinations = ["run", "--from", "raw", "--to", &to];
+        self.dayport(&[&destinations, args].concat())
     }
 
-    /// `dayport run` on a cluster, as [`Sandbox::run`].
+    /// Runs `dayport run` on a cluster, as [`Sandbox::run`] does.
     #[cfg(feature = "cluster")]
-    pub(crate) fn run_on(&self, cluster: &str, args: &[&str]) -> Ran {
+    pub(crate) fn run_on(&self, cluster: &str, args: &[&str]) -> CommandOutput {
         self.run(&[&["--cluster", cluster], args].concat())
     }
 
-    /// `dayport query --from raw` and these arguments.
-    pub(crate) fn query(&self, args: &[&str]) -> Ran {
+    /// Runs `dayport query --from raw` with more arguments.
+    pub(crate) fn query(&self, args: &[&str]) -> CommandOutput {
         self.dayport(&[&["query", "--from", "raw"], args].concat())
     }
 
-    /// `dayport` with exactly these arguments, waited for.
-    pub(crate) fn dayport(&self, args: &[&str]) -> Ran {
-        let output = self.command(args).output().expect("start dayport");
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
-        Ran {
-            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
-            code: output.status.code().expect("an exit code"),
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
-        }
+    /// Runs `dayport` with exactly these arguments and waits for it.
+    pub(crate) fn dayport(&self, args: &[&str]) -> CommandOutput {
+        let output = self.command(args).output();
+        CommandOutput::new(args, output.expect("start dayport"))
     }
 
-    /// The child process, not yet started. It gets nothing of this process's environment.
+    /// Returns the command to start. It inherits no variable of this process's environment.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dayport"));
         command
@@ -128,10 +123,10 @@ impl Sandbox {
             .current_dir(self.folder())
             .env_clear()
             .env("DAYPORT_NOW", &self.now)
-            // No profile of whoever runs the tests, and no question to a cloud's metadata service.
+            // No AWS profile of the user who runs the tests, and no call to a metadata service.
             .env("HOME", self.folder())
             .env("AWS_EC2_METADATA_DISABLED", "true")
-            .envs(self.place.env())
+            .envs(self.destination.env())
             .envs(self.env.iter().cloned())
             .stdin(Stdio::null());
         for name in &self.unset {
@@ -140,12 +135,12 @@ impl Sandbox {
         command
     }
 
-    /// Puts this text in place of what differs from run to run: paths, ports, run ids, times.
+    /// Replaces what differs from run to run (paths, ports, run ids, times) by placeholders.
     pub(crate) fn redacted(&self, text: &str) -> String {
         let folder = self.folder().display().to_string();
         let replaced = text
-            .replace(&self.place.url(), "[TO]")
-            .replace(self.place.url().trim_end_matches('/'), "[TO]")
+            .replace(&self.destination.url(), "[TO]")
+            .replace(self.destination.url().trim_end_matches('/'), "[TO]")
             .replace(&folder, "[SANDBOX]");
         let lines = replaced.lines().map(without_run_id);
         lines
@@ -154,7 +149,7 @@ impl Sandbox {
     }
 }
 
-/// A run id is the pinned clock and twelve random digits.
+/// Replaces the random digits of run ids; a run id is the pinned clock and twelve random digits.
 fn without_run_id(line: &str) -> String {
     let mut pieces = line.split("T030000Z-");
     let first = pieces.next().unwrap_or_default().to_owned();

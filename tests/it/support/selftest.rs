@@ -1,20 +1,20 @@
-//! The check of what is published finds what is wrong.
+//! Tests of the harness: the check of published objects finds every kind of damage.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{Place, check_published, gzip, in_both_places};
+use super::{TestDestination, check_published, for_each_destination, gzip};
 use crate::world::world;
 
-in_both_places!(every_kind_of_damage_is_found);
+for_each_destination!(every_kind_of_damage_is_found);
 
 const FILE: &str = "data/views/year=2026/month=1/day=15/data-000000000000.parquet";
 const MANIFEST: &str = "manifests/views/2026-01-15.r0.json";
 
-fn every_kind_of_damage_is_found(place: Place) {
-    let sandbox = world(place);
-    let place = &sandbox.place;
+fn every_kind_of_damage_is_found(destination: TestDestination) {
+    let sandbox = world(destination);
+    let destination = &sandbox.destination;
     sandbox.run(&["--date", "2026-01-15", "views"]).succeeded();
-    let whole = place.contents();
+    let whole = destination.contents();
     let manifest = |from: &str, to: &str| {
         let text = String::from_utf8(whole[MANIFEST].to_vec()).expect("UTF-8");
         assert!(text.contains(from), "no `{from}` in {text}");
@@ -23,7 +23,7 @@ fn every_kind_of_damage_is_found(place: Place) {
     let mut other_bytes = whole[FILE].to_vec();
     other_bytes[10] ^= 1;
 
-    // The data file comes last: put back on disk, it would have another ETag.
+    // The data file comes last: a file that is written back to disk has another ETag.
     let damages: [(&str, Option<Vec<u8>>); 8] = [
         (MANIFEST, None),
         (MANIFEST, Some(manifest("\"rows\": 1", "\"rows\": 2"))),
@@ -39,17 +39,17 @@ fn every_kind_of_damage_is_found(place: Place) {
     ];
     for (key, bytes) in damages {
         if key != FILE {
-            check_published(place);
+            check_published(destination);
         }
         match bytes {
-            Some(bytes) => place.put(key, bytes),
-            None => place.delete(key),
+            Some(bytes) => destination.put(key, bytes),
+            None => destination.delete(key),
         }
-        let found = catch_unwind(AssertUnwindSafe(|| check_published(place)));
-        assert!(found.is_err(), "`{key}` is damaged, and nobody noticed");
+        let found = catch_unwind(AssertUnwindSafe(|| check_published(destination)));
+        assert!(found.is_err(), "the damage of `{key}` is not found");
         match whole.get(key) {
-            Some(bytes) => place.put(key, bytes.clone()),
-            None => place.delete(key),
+            Some(bytes) => destination.put(key, bytes.clone()),
+            None => destination.delete(key),
         }
     }
 }

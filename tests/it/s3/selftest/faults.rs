@@ -1,5 +1,5 @@
-//! Each fault, and what object_store 0.13 makes of it. The commit protocol is built on these
-//! facts: when an update of object_store changes one, a test here fails first.
+//! Tests of each fault with object_store 0.13. The commit protocol relies on this behaviour of the
+//! client: when an update of object_store changes it, a test here fails first.
 
 use super::{
     super::{
@@ -17,8 +17,8 @@ use object_store::{
 };
 use std::time::{Duration, Instant};
 
-/// The tries of `RetryConfig::default`: one, and ten more.
-const TRIES: usize = 11;
+/// The number of attempts of `RetryConfig::default`: one, and ten retries.
+const ATTEMPTS: usize = 11;
 
 struct Setup {
     s3: TestS3,
@@ -53,7 +53,7 @@ impl Setup {
         self.s3.object(BUCKET, self.path.as_ref()).is_some()
     }
 
-    /// What became of the puts: `None` is an answer that was lost.
+    /// Returns the statuses of the puts; `None` is a lost response.
     fn statuses(&self) -> Vec<Option<u16>> {
         self.s3.calls().iter().map(|call| call.status).collect()
     }
@@ -117,8 +117,8 @@ async fn a_create_whose_answers_are_all_lost_fails_although_stored() {
     let setup = start(Fault::on(Operation::PutObject, After(SlowDown)));
     let outcome = setup.create().await;
     assert!(matches!(outcome, Err(Error::Generic { .. })), "{outcome:?}");
-    assert_eq!(setup.statuses(), [Some(503); TRIES]);
-    assert_eq!(setup.s3.faults_struck(), TRIES as u64);
+    assert_eq!(setup.statuses(), [Some(503); ATTEMPTS]);
+    assert_eq!(setup.s3.faults_triggered(), ATTEMPTS as u64);
     assert!(setup.is_stored());
 }
 
@@ -178,16 +178,16 @@ async fn after_a_crash_nothing_is_applied_until_faults_are_cleared() {
 
         put("log/1").await.unwrap();
         store.get(&Path::from("read")).await.unwrap();
-        assert_eq!(s3.faults_struck(), 0);
+        assert_eq!(s3.faults_triggered(), 0);
         put("log/2").await.unwrap_err();
         put("elsewhere").await.unwrap_err();
         store.get(path).await.unwrap_err();
         assert_eq!(s3.keys(BUCKET).len(), 1 + stored, "{action:?}");
-        assert_eq!(s3.faults_struck(), 3 * TRIES as u64);
+        assert_eq!(s3.faults_triggered(), 3 * ATTEMPTS as u64);
 
         s3.clear_faults();
         put("log/2").await.unwrap();
-        assert_eq!(s3.faults_struck(), 0);
+        assert_eq!(s3.faults_triggered(), 0);
     }
 }
 
@@ -200,19 +200,19 @@ async fn a_silent_server_can_be_waited_for() {
     let put = tokio::spawn(async move { store.put(&path, "data".into()).await });
     let Setup { s3, .. } = setup;
     let waited = tokio::task::spawn_blocking(move || {
-        let was_struck = s3.wait_for_faults(1, Duration::from_secs(30));
-        (s3, was_struck)
+        let was_triggered = s3.wait_for_faults(1, Duration::from_secs(30));
+        (s3, was_triggered)
     });
-    let (s3, was_struck) = waited.await.unwrap();
-    assert!(was_struck);
+    let (s3, was_triggered) = waited.await.unwrap();
+    assert!(was_triggered);
     assert_eq!(s3.keys(BUCKET), ["log/1"]);
     assert!(!put.is_finished());
     put.abort();
     assert_eq!(s3.calls()[0].status, None);
 }
 
-/// The numbers of the requests, of ten, that a fault strikes.
-fn struck(fault: Fault) -> Vec<u64> {
+/// Returns the numbers of the requests, of ten, that trigger a fault.
+fn triggered_numbers(fault: Fault) -> Vec<u64> {
     let faults = Faults::default();
     faults.inject(fault);
     let key = "log/1".to_owned();
@@ -227,29 +227,29 @@ fn struck(fault: Fault) -> Vec<u64> {
 }
 
 #[test]
-fn faults_strike_the_requests_they_are_narrowed_to() {
+fn faults_are_triggered_by_the_requests_they_are_narrowed_to() {
     let fault = || Fault::on(Operation::PutObject, Before(Reset));
-    assert_eq!(struck(fault()), Vec::from_iter(1..=10));
-    assert_eq!(struck(fault().nth(3)), [3]);
-    assert_eq!(struck(fault().first(2)), [1, 2]);
-    assert_eq!(struck(fault().nth_and_later(9)), [9, 10]);
-    assert_eq!(struck(fault().crash_at(8)), [8, 9, 10]);
-    assert_eq!(struck(fault().key("log/").nth(1)), [1]);
-    assert_eq!(struck(fault().key("data/")), [0; 0]);
+    assert_eq!(triggered_numbers(fault()), Vec::from_iter(1..=10));
+    assert_eq!(triggered_numbers(fault().nth(3)), [3]);
+    assert_eq!(triggered_numbers(fault().first(2)), [1, 2]);
+    assert_eq!(triggered_numbers(fault().nth_and_later(9)), [9, 10]);
+    assert_eq!(triggered_numbers(fault().crash_at(8)), [8, 9, 10]);
+    assert_eq!(triggered_numbers(fault().key("log/").nth(1)), [1]);
+    assert_eq!(triggered_numbers(fault().key("data/")), [0; 0]);
     assert_eq!(
-        struck(Fault::on(Operation::GetObject, Before(Reset))),
+        triggered_numbers(Fault::on(Operation::GetObject, Before(Reset))),
         [0; 0]
     );
 
-    let by_chance = struck(fault().chance(0.5, 1));
-    assert_eq!(struck(fault().chance(0.5, 1)), by_chance);
-    assert_ne!(struck(fault().chance(0.5, 2)), by_chance);
-    assert_eq!(struck(fault().chance(0.0, 1)), [0; 0]);
-    assert_eq!(struck(fault().chance(1.0, 1)).len(), 10);
+    let by_chance = triggered_numbers(fault().chance(0.5, 1));
+    assert_eq!(triggered_numbers(fault().chance(0.5, 1)), by_chance);
+    assert_ne!(triggered_numbers(fault().chance(0.5, 2)), by_chance);
+    assert_eq!(triggered_numbers(fault().chance(0.0, 1)), [0; 0]);
+    assert_eq!(triggered_numbers(fault().chance(1.0, 1)).len(), 10);
 }
 
 #[test]
-fn every_matching_rule_counts_and_the_first_to_strike_decides() {
+fn every_matching_rule_counts_and_the_first_triggered_one_decides() {
     let faults = Faults::default();
     faults.inject(Fault::on(On::Any, Before(SlowDown)).nth(1));
     faults.inject(Fault::on(On::Writes, Before(Conflict)).first(2));

@@ -1,7 +1,7 @@
-//! What is not about objects: who is let in, buckets, the process, and what a request asks for.
+//! Tests of authentication, buckets, child processes, and the operation of a request.
 
 use super::super::{ACCESS_KEY_ID, Operation, TestS3, operation::Target};
-use super::{BUCKET, ask, start};
+use super::{BUCKET, request, start};
 use hyper::{HeaderMap, Method, StatusCode, Uri};
 use object_store::{Error, ObjectStoreExt, aws::AmazonS3, path::Path};
 use std::{
@@ -48,23 +48,23 @@ async fn strangers_are_refused() {
 #[tokio::test]
 async fn buckets_are_made_and_removed() {
     let s3 = TestS3::start();
-    let (status, _) = ask(&s3, Method::PUT, "/made").await;
+    let (status, _) = request(&s3, Method::PUT, "/made").await;
     assert_eq!(status, StatusCode::OK);
-    let (status, body) = ask(&s3, Method::PUT, "/made").await;
+    let (status, body) = request(&s3, Method::PUT, "/made").await;
     assert_eq!(status, StatusCode::CONFLICT, "{body}");
-    let (status, _) = ask(&s3, Method::HEAD, "/made").await;
+    let (status, _) = request(&s3, Method::HEAD, "/made").await;
     assert_eq!(status, StatusCode::OK);
     s3.put("made", "key", "data");
-    let (status, body) = ask(&s3, Method::DELETE, "/made").await;
+    let (status, body) = request(&s3, Method::DELETE, "/made").await;
     assert_eq!(status, StatusCode::CONFLICT, "{body}");
     s3.delete("made", "key");
-    let (status, _) = ask(&s3, Method::DELETE, "/made").await;
+    let (status, _) = request(&s3, Method::DELETE, "/made").await;
     assert_eq!(status, StatusCode::NO_CONTENT);
-    let (status, _) = ask(&s3, Method::HEAD, "/made").await;
+    let (status, _) = request(&s3, Method::HEAD, "/made").await;
     assert_eq!(status, StatusCode::NOT_FOUND);
 }
 
-/// No runtime here: what the test of a child process relies on.
+/// Checks that the server runs without a runtime of the test, as tests of child processes need it.
 #[test]
 fn the_server_needs_no_runtime_of_its_test_and_ends_with_its_handle() {
     let s3 = TestS3::start();

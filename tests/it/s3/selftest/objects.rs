@@ -1,4 +1,4 @@
-//! Objects: put, get, list, delete, and the conditions on each.
+//! Tests of objects: put, get, list, delete, and the conditions on each.
 
 use super::super::{Operation, TestS3};
 use super::{BUCKET, send, start};
@@ -35,8 +35,8 @@ async fn objects_come_back_as_they_were_put() {
     let age = object.last_modified.elapsed().unwrap();
     assert!(age.as_secs() < 60, "last modified {age:?} ago");
     assert_eq!(store.get_range(&path, 1..3).await.unwrap(), "el");
-    let suffix = GetOptions::new().with_range(Some(GetRange::Suffix(2)));
-    let suffix = store.get_opts(&path, suffix).await.unwrap();
+    let options = GetOptions::new().with_range(Some(GetRange::Suffix(2)));
+    let suffix = store.get_opts(&path, options).await.unwrap();
     assert_eq!(
         (suffix.range.clone(), suffix.bytes().await.unwrap()),
         (3..5, "lo".into())
@@ -94,8 +94,11 @@ async fn one_of_twenty_writers_creates_an_object() {
         tokio::spawn(put)
     };
     let outcomes = futures::future::join_all((0..20).map(create)).await;
-    let outcomes = outcomes.into_iter().map(Result::unwrap).enumerate();
-    let (winners, losers): (Vec<_>, Vec<_>) = outcomes.partition(|(_, outcome)| outcome.is_ok());
+    let (winners, losers): (Vec<_>, Vec<_>) = outcomes
+        .into_iter()
+        .map(Result::unwrap)
+        .enumerate()
+        .partition(|(_, outcome)| outcome.is_ok());
     let [(winner, _)] = winners.as_slice() else {
         panic!("winners: {winners:?}")
     };
@@ -115,14 +118,14 @@ async fn one_of_twenty_writers_creates_an_object() {
 async fn an_update_needs_the_current_etag() {
     let (s3, store) = start();
     let path = Path::from("pointer");
-    let first = store.put(&path, "1".into()).await.unwrap();
+    let put = store.put(&path, "1".into()).await.unwrap();
     let update = async |data: &'static str, version: UpdateVersion| {
         store
             .put_opts(&path, data.into(), PutMode::Update(version).into())
             .await
     };
     let first = UpdateVersion {
-        e_tag: first.e_tag,
+        e_tag: put.e_tag,
         version: None,
     };
     update("2", first.clone()).await.unwrap();
@@ -178,8 +181,9 @@ async fn checksums_are_checked() {
     s3.create_bucket(BUCKET);
     let store = s3
         .store_builder(BUCKET)
-        .with_checksum_algorithm(Checksum::SHA256);
-    let store = store.build().unwrap();
+        .with_checksum_algorithm(Checksum::SHA256)
+        .build()
+        .unwrap();
     store.put(&Path::from("put"), "data".into()).await.unwrap();
     let mut upload = store.put_multipart(&Path::from("multipart")).await.unwrap();
     upload.put_part("data".into()).await.unwrap();
@@ -202,9 +206,12 @@ async fn listings_are_sorted_and_paged() {
     }
     let keys = async |prefix: Option<&str>, offset: &str| {
         let prefix = prefix.map(Path::from);
-        let found = store.list_with_offset(prefix.as_ref(), &Path::from(offset));
-        let found = found.map_ok(|meta| meta.location.to_string());
-        found.try_collect::<Vec<_>>().await.unwrap()
+        store
+            .list_with_offset(prefix.as_ref(), &Path::from(offset))
+            .map_ok(|meta| meta.location.to_string())
+            .try_collect::<Vec<_>>()
+            .await
+            .unwrap()
     };
     assert_eq!(
         keys(None, "").await,

@@ -1,6 +1,6 @@
-//! Multipart uploads, from start to sweep.
+//! Tests of multipart uploads, from their start to their removal.
 
-use super::{BUCKET, ask, start};
+use super::{BUCKET, request, start};
 use hyper::Method;
 use object_store::{
     Error,
@@ -14,18 +14,18 @@ async fn an_upload_is_invisible_until_it_is_completed_once() {
     s3.set_min_part_size(2);
     let path = Path::from("big");
     let id = store.create_multipart(&path).await.unwrap();
-    // Out of order, as concurrent parts come.
+    // Out of order, as concurrent parts arrive.
     let second = store.put_part(&path, &id, 1, "c".into()).await.unwrap();
     let first = store.put_part(&path, &id, 0, "ab".into()).await.unwrap();
     assert_eq!(s3.keys(BUCKET), [""; 0]);
     assert_eq!(s3.uploads(BUCKET), [("big".to_owned(), id.clone())]);
 
-    let (_, listed) = ask(&s3, Method::GET, "/exports?uploads=").await;
+    let (_, listed) = request(&s3, Method::GET, "/exports?uploads=").await;
     assert!(
         listed.contains(&format!("<UploadId>{id}</UploadId>")),
         "{listed}"
     );
-    let (_, listed) = ask(&s3, Method::GET, &format!("/exports/big?uploadId={id}")).await;
+    let (_, listed) = request(&s3, Method::GET, &format!("/exports/big?uploadId={id}")).await;
     assert_eq!(listed.matches("<PartNumber>").count(), 2, "{listed}");
 
     let parts = vec![first, second];
@@ -123,7 +123,7 @@ async fn uploads_and_parts_are_listed_in_pages() {
             .unwrap();
     }
     let list = async |uri: &str, tag: &str| {
-        let (_, page) = ask(&s3, Method::GET, uri).await;
+        let (_, page) = request(&s3, Method::GET, uri).await;
         (texts(&page, tag), texts(&page, "IsTruncated") == ["true"])
     };
 
@@ -147,7 +147,7 @@ async fn uploads_and_parts_are_listed_in_pages() {
     );
 }
 
-/// The contents of every element of this name.
+/// Returns the contents of all elements of this name.
 fn texts(xml: &str, tag: &str) -> Vec<String> {
     let (open, close) = (format!("<{tag}>"), format!("</{tag}>"));
     let after_open = xml.split(&open).skip(1);

@@ -1,4 +1,5 @@
-//! A store whose every call is numbered, and which a test can make fail, die or wait at one of them.
+//! An object store that numbers its calls and injects a fault into one of them: a failure, an outage,
+//! the death of the process, or a pause.
 
 use std::fmt;
 use std::future::Future;
@@ -18,13 +19,13 @@ use object_store::{
 };
 use tokio::sync::watch;
 
-/// What a store is asked for.
+/// The kind of a call to a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
     Put,
     Get,
     List,
-    /// One for each name, also where the store deletes many at once.
+    /// One call per object, even if the store deletes many with one request.
     Delete,
     Copy,
     Rename,
@@ -34,10 +35,10 @@ pub enum Verb {
     Abort,
 }
 
-/// One call.
+/// A call to a store.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// From 1.
+    /// The number of the call, from 1.
     pub number: usize,
     pub verb: Verb,
     /// The key, or the prefix of a listing.
@@ -45,12 +46,12 @@ pub struct Call {
 }
 
 impl Call {
-    /// The put of a log entry: the commit point.
+    /// Returns true for the put of a log entry, which is the commit point.
     pub fn is_commit(&self) -> bool {
         self.verb == Verb::Put && self.key.contains("_dayport/log/")
     }
 
-    /// What makes a staged file visible.
+    /// Returns true for the call that makes a staged file visible.
     pub fn is_completion(&self) -> bool {
         matches!(self.verb, Verb::Complete | Verb::Rename) && self.key.contains("data/")
     }
@@ -62,220 +63,220 @@ impl fmt::Display for Call {
     }
 }
 
-/// When the call is struck.
+/// The moment of a fault relative to its call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
-    /// It never reaches the store.
+pub enum FaultTiming {
+    /// The call never reaches the store.
     Before,
-    /// It is done, and its answer is held back.
+    /// The call is applied, and its response is lost.
     After,
 }
 
-/// What happens there.
+/// The effect of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum FaultKind {
     /// The call fails; the next one does not.
     Failure,
-    /// The call and all that follow fail. The program goes on, without a store.
+    /// The call and all later ones fail; the program continues without a store.
     Outage,
-    /// The call and all that follow never return, as if the process were killed.
+    /// The call and all later ones never return, as if the process were killed.
     Death,
-    /// The call waits until [`Director::resume`]; then everything goes on as usual.
+    /// The call blocks until [`FaultInjector::resume`]; later calls are not affected.
     Pause,
 }
 
 type Trigger = Box<dyn Fn(&Call) -> bool + Send + Sync>;
 
-struct Plot {
+struct FaultPlan {
     trigger: Trigger,
-    moment: Moment,
-    turn: Turn,
+    timing: FaultTiming,
+    kind: FaultKind,
 }
 
-/// Decides what becomes of each call to the stores that it directs.
-pub struct Director {
-    plot: Option<Plot>,
-    scene: Mutex<Scene>,
+/// Records the calls to the stores that it wraps, and injects at most one fault.
+pub struct FaultInjector {
+    plan: Option<FaultPlan>,
+    log: Mutex<CallLog>,
     reached: watch::Sender<bool>,
     resumed: watch::Sender<bool>,
 }
 
 #[derive(Default)]
-struct Scene {
+struct CallLog {
     calls: Vec<Call>,
-    struck: Option<Call>,
+    injected: Option<Call>,
 }
 
-enum Cue {
+enum Decision {
     Proceed,
-    Struck(Moment, Turn),
-    Late(Turn),
+    Inject(FaultTiming, FaultKind),
+    Later(FaultKind),
 }
 
-impl Director {
-    /// Only counts.
-    pub fn watching() -> Arc<Self> {
+impl FaultInjector {
+    /// Creates an injector that only records calls.
+    pub fn counting() -> Arc<Self> {
         Self::new(None)
     }
 
-    /// Strikes the call with this number, counted from 1.
-    pub fn at(number: usize, moment: Moment, turn: Turn) -> Arc<Self> {
-        Self::when(move |call| call.number == number, moment, turn)
+    /// Creates an injector for the call with this number, counted from 1.
+    pub fn at(number: usize, timing: FaultTiming, kind: FaultKind) -> Arc<Self> {
+        Self::when(move |call| call.number == number, timing, kind)
     }
 
-    /// Strikes the first call that matches.
+    /// Creates an injector for the first call that matches.
     pub fn when(
         trigger: impl Fn(&Call) -> bool + Send + Sync + 'static,
-        moment: Moment,
-        turn: Turn,
+        timing: FaultTiming,
+        kind: FaultKind,
     ) -> Arc<Self> {
-        Self::new(Some(Plot {
+        Self::new(Some(FaultPlan {
             trigger: Box::new(trigger),
-            moment,
-            turn,
+            timing,
+            kind,
         }))
     }
 
-    fn new(plot: Option<Plot>) -> Arc<Self> {
+    fn new(plan: Option<FaultPlan>) -> Arc<Self> {
         Arc::new(Self {
-            plot,
-            scene: Mutex::default(),
+            plan,
+            log: Mutex::default(),
             reached: watch::Sender::new(false),
             resumed: watch::Sender::new(false),
         })
     }
 
     pub fn calls(&self) -> Vec<Call> {
-        self.scene.lock().unwrap().calls.clone()
+        self.log.lock().unwrap().calls.clone()
     }
 
-    /// The call that was struck.
-    pub fn struck(&self) -> Option<Call> {
-        self.scene.lock().unwrap().struck.clone()
+    /// Returns the call with the injected fault, if it was reached.
+    pub fn injected(&self) -> Option<Call> {
+        self.log.lock().unwrap().injected.clone()
     }
 
-    /// Returns when the call is struck (with [`Moment::After`]: when it is done).
+    /// Waits until the fault is injected (with [`FaultTiming::After`]: until the call is applied).
     pub async fn reached(&self) {
         let mut reached = self.reached.subscribe();
         reached
             .wait_for(|reached| *reached)
             .await
-            .expect("the director is alive");
+            .expect("the injector is alive");
     }
 
-    /// Returns when the call is struck with [`Turn::Death`]; else never.
+    /// Waits until [`FaultKind::Death`] is injected; never returns for other kinds.
     pub async fn died(&self) {
-        match &self.plot {
-            Some(plot) if plot.turn == Turn::Death => self.reached().await,
+        match &self.plan {
+            Some(plan) if plan.kind == FaultKind::Death => self.reached().await,
             _ => std::future::pending().await,
         }
     }
 
-    /// Ends a [`Turn::Pause`].
+    /// Ends a [`FaultKind::Pause`].
     pub fn resume(&self) {
         self.resumed.send_replace(true);
     }
 
-    fn cue(&self, verb: Verb, key: &str) -> Cue {
-        let mut scene = self.scene.lock().unwrap();
+    fn decide(&self, verb: Verb, key: &str) -> Decision {
+        let mut log = self.log.lock().unwrap();
         let call = Call {
-            number: scene.calls.len() + 1,
+            number: log.calls.len() + 1,
             verb,
             key: key.to_owned(),
         };
-        scene.calls.push(call.clone());
-        match &self.plot {
-            None => Cue::Proceed,
-            Some(plot) if scene.struck.is_some() => Cue::Late(plot.turn),
-            Some(plot) if (plot.trigger)(&call) => {
-                scene.struck = Some(call);
-                Cue::Struck(plot.moment, plot.turn)
+        log.calls.push(call.clone());
+        match &self.plan {
+            None => Decision::Proceed,
+            Some(plan) if log.injected.is_some() => Decision::Later(plan.kind),
+            Some(plan) if (plan.trigger)(&call) => {
+                log.injected = Some(call);
+                Decision::Inject(plan.timing, plan.kind)
             }
-            Some(_) => Cue::Proceed,
+            Some(_) => Decision::Proceed,
         }
     }
 
     fn is_dead(&self) -> bool {
-        let dies = matches!(&self.plot, Some(plot) if plot.turn == Turn::Death);
-        dies && self.scene.lock().unwrap().struck.is_some()
+        let dies = matches!(&self.plan, Some(plan) if plan.kind == FaultKind::Death);
+        dies && self.log.lock().unwrap().injected.is_some()
     }
 
-    async fn strike(&self, turn: Turn) -> Result<()> {
+    async fn inject(&self, kind: FaultKind) -> Result<()> {
         self.reached.send_replace(true);
-        match turn {
-            Turn::Failure | Turn::Outage => Err(outage()),
-            Turn::Death => std::future::pending().await,
-            Turn::Pause => {
+        match kind {
+            FaultKind::Failure | FaultKind::Outage => Err(outage()),
+            FaultKind::Death => std::future::pending().await,
+            FaultKind::Pause => {
                 let mut resumed = self.resumed.subscribe();
                 resumed
                     .wait_for(|resumed| *resumed)
                     .await
-                    .expect("the director is alive");
+                    .expect("the injector is alive");
                 Ok(())
             }
         }
     }
 
-    async fn direct<T>(
+    async fn intercept<T>(
         &self,
         verb: Verb,
         key: &str,
         call: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        match self.cue(verb, key) {
-            Cue::Proceed | Cue::Late(Turn::Failure | Turn::Pause) => {
-                let answer = call.await;
+        match self.decide(verb, key) {
+            Decision::Proceed | Decision::Later(FaultKind::Failure | FaultKind::Pause) => {
+                let response = call.await;
                 if self.is_dead() {
                     std::future::pending::<()>().await;
                 }
-                answer
+                response
             }
-            Cue::Struck(Moment::Before, turn) => {
-                self.strike(turn).await?;
+            Decision::Inject(FaultTiming::Before, kind) => {
+                self.inject(kind).await?;
                 call.await
             }
-            Cue::Struck(Moment::After, turn) => {
-                let answer = call.await;
-                self.strike(turn).await?;
-                answer
+            Decision::Inject(FaultTiming::After, kind) => {
+                let response = call.await;
+                self.inject(kind).await?;
+                response
             }
-            Cue::Late(Turn::Outage) => Err(outage()),
-            Cue::Late(Turn::Death) => std::future::pending().await,
+            Decision::Later(FaultKind::Outage) => Err(outage()),
+            Decision::Later(FaultKind::Death) => std::future::pending().await,
         }
     }
 }
 
 fn outage() -> Error {
     Error::Generic {
-        store: "directed",
+        store: "faulty",
         source: "the store is out of reach".into(),
     }
 }
 
-/// A store under direction.
-pub struct Directed<S: ?Sized> {
+/// A store whose calls go through a [`FaultInjector`].
+pub struct FaultyStore<S: ?Sized> {
     inner: Arc<S>,
-    director: Arc<Director>,
+    injector: Arc<FaultInjector>,
 }
 
-impl<S: ?Sized> Directed<S> {
-    pub fn new(inner: Arc<S>, director: &Arc<Director>) -> Self {
+impl<S: ?Sized> FaultyStore<S> {
+    pub fn new(inner: Arc<S>, injector: &Arc<FaultInjector>) -> Self {
         Self {
             inner,
-            director: Arc::clone(director),
+            injector: Arc::clone(injector),
         }
     }
 }
 
-impl<S: fmt::Debug + ?Sized> fmt::Debug for Directed<S> {
+impl<S: fmt::Debug + ?Sized> fmt::Debug for FaultyStore<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Directed({:?})", self.inner)
+        write!(f, "FaultyStore({:?})", self.inner)
     }
 }
 
-impl<S: fmt::Display + ?Sized> fmt::Display for Directed<S> {
+impl<S: fmt::Display + ?Sized> fmt::Display for FaultyStore<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Directed({})", self.inner)
+        write!(f, "FaultyStore({})", self.inner)
     }
 }
 
@@ -284,7 +285,7 @@ fn prefix_of(prefix: Option<&Path>) -> String {
 }
 
 #[async_trait]
-impl<S: ObjectStore + ?Sized> ObjectStore for Directed<S> {
+impl<S: ObjectStore + ?Sized> ObjectStore for FaultyStore<S> {
     async fn put_opts(
         &self,
         location: &Path,
@@ -292,8 +293,8 @@ impl<S: ObjectStore + ?Sized> ObjectStore for Directed<S> {
         options: PutOptions,
     ) -> Result<PutResult> {
         let call = self.inner.put_opts(location, payload, options);
-        self.director
-            .direct(Verb::Put, location.as_ref(), call)
+        self.injector
+            .intercept(Verb::Put, location.as_ref(), call)
             .await
     }
 
@@ -304,27 +305,27 @@ impl<S: ObjectStore + ?Sized> ObjectStore for Directed<S> {
     ) -> Result<Box<dyn MultipartUpload>> {
         let call = self.inner.put_multipart_opts(location, options);
         let inner = self
-            .director
-            .direct(Verb::Begin, location.as_ref(), call)
+            .injector
+            .intercept(Verb::Begin, location.as_ref(), call)
             .await?;
-        Ok(Box::new(DirectedUpload {
+        Ok(Box::new(FaultyUpload {
             key: location.to_string(),
             inner,
-            director: Arc::clone(&self.director),
+            injector: Arc::clone(&self.injector),
         }))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         let call = self.inner.get_opts(location, options);
-        self.director
-            .direct(Verb::Get, location.as_ref(), call)
+        self.injector
+            .intercept(Verb::Get, location.as_ref(), call)
             .await
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         let call = self.inner.get_ranges(location, ranges);
-        self.director
-            .direct(Verb::Get, location.as_ref(), call)
+        self.injector
+            .intercept(Verb::Get, location.as_ref(), call)
             .await
     }
 
@@ -332,16 +333,16 @@ impl<S: ObjectStore + ?Sized> ObjectStore for Directed<S> {
         &self,
         locations: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
-        let (inner, director) = (Arc::clone(&self.inner), Arc::clone(&self.director));
+        let (inner, injector) = (Arc::clone(&self.inner), Arc::clone(&self.injector));
         locations
             .then(move |location| {
-                let (inner, director) = (Arc::clone(&inner), Arc::clone(&director));
+                let (inner, injector) = (Arc::clone(&inner), Arc::clone(&injector));
                 async move {
                     let location = location?;
                     let one = futures::stream::iter([Ok(location.clone())]).boxed();
                     let call = async { inner.delete_stream(one).try_collect::<Vec<_>>().await };
-                    director
-                        .direct(Verb::Delete, location.as_ref(), call)
+                    injector
+                        .intercept(Verb::Delete, location.as_ref(), call)
                         .await?;
                     Ok(location)
                 }
@@ -350,12 +351,12 @@ impl<S: ObjectStore + ?Sized> ObjectStore for Directed<S> {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        let (inner, director) = (Arc::clone(&self.inner), Arc::clone(&self.director));
+        let (inner, injector) = (Arc::clone(&self.inner), Arc::clone(&self.injector));
         let prefix = prefix.cloned();
         futures::stream::once(async move {
             let call = async { inner.list(prefix.as_ref()).try_collect::<Vec<_>>().await };
             let key = prefix_of(prefix.as_ref());
-            let found = director.direct(Verb::List, &key, call).await?;
+            let found = injector.intercept(Verb::List, &key, call).await?;
             Ok::<_, Error>(futures::stream::iter(found.into_iter().map(Ok)))
         })
         .try_flatten()
@@ -364,27 +365,31 @@ impl<S: ObjectStore + ?Sized> ObjectStore for Directed<S> {
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
         let call = self.inner.list_with_delimiter(prefix);
-        self.director
-            .direct(Verb::List, &prefix_of(prefix), call)
+        self.injector
+            .intercept(Verb::List, &prefix_of(prefix), call)
             .await
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
         let call = self.inner.copy_opts(from, to, options);
-        self.director.direct(Verb::Copy, to.as_ref(), call).await
+        self.injector.intercept(Verb::Copy, to.as_ref(), call).await
     }
 
     async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
         let call = self.inner.rename_opts(from, to, options);
-        self.director.direct(Verb::Rename, to.as_ref(), call).await
+        self.injector
+            .intercept(Verb::Rename, to.as_ref(), call)
+            .await
     }
 }
 
 #[async_trait]
-impl<S: MultipartStore + ?Sized> MultipartStore for Directed<S> {
+impl<S: MultipartStore + ?Sized> MultipartStore for FaultyStore<S> {
     async fn create_multipart(&self, path: &Path) -> Result<MultipartId> {
         let call = self.inner.create_multipart(path);
-        self.director.direct(Verb::Begin, path.as_ref(), call).await
+        self.injector
+            .intercept(Verb::Begin, path.as_ref(), call)
+            .await
     }
 
     async fn put_part(
@@ -395,7 +400,9 @@ impl<S: MultipartStore + ?Sized> MultipartStore for Directed<S> {
         data: PutPayload,
     ) -> Result<PartId> {
         let call = self.inner.put_part(path, id, part, data);
-        self.director.direct(Verb::Part, path.as_ref(), call).await
+        self.injector
+            .intercept(Verb::Part, path.as_ref(), call)
+            .await
     }
 
     async fn complete_multipart(
@@ -405,45 +412,49 @@ impl<S: MultipartStore + ?Sized> MultipartStore for Directed<S> {
         parts: Vec<PartId>,
     ) -> Result<PutResult> {
         let call = self.inner.complete_multipart(path, id, parts);
-        self.director
-            .direct(Verb::Complete, path.as_ref(), call)
+        self.injector
+            .intercept(Verb::Complete, path.as_ref(), call)
             .await
     }
 
     async fn abort_multipart(&self, path: &Path, id: &MultipartId) -> Result<()> {
         let call = self.inner.abort_multipart(path, id);
-        self.director.direct(Verb::Abort, path.as_ref(), call).await
+        self.injector
+            .intercept(Verb::Abort, path.as_ref(), call)
+            .await
     }
 }
 
 #[derive(Debug)]
-struct DirectedUpload {
+struct FaultyUpload {
     key: String,
     inner: Box<dyn MultipartUpload>,
-    director: Arc<Director>,
+    injector: Arc<FaultInjector>,
 }
 
-impl fmt::Debug for Director {
+impl fmt::Debug for FaultInjector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Director")
+        f.write_str("FaultInjector")
     }
 }
 
 #[async_trait]
-impl MultipartUpload for DirectedUpload {
+impl MultipartUpload for FaultyUpload {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
         let call = self.inner.put_part(data);
-        let (director, key) = (Arc::clone(&self.director), self.key.clone());
-        Box::pin(async move { director.direct(Verb::Part, &key, call).await })
+        let (injector, key) = (Arc::clone(&self.injector), self.key.clone());
+        Box::pin(async move { injector.intercept(Verb::Part, &key, call).await })
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
         let call = self.inner.complete();
-        self.director.direct(Verb::Complete, &self.key, call).await
+        self.injector
+            .intercept(Verb::Complete, &self.key, call)
+            .await
     }
 
     async fn abort(&mut self) -> Result<()> {
         let call = self.inner.abort();
-        self.director.direct(Verb::Abort, &self.key, call).await
+        self.injector.intercept(Verb::Abort, &self.key, call).await
     }
 }

@@ -1,33 +1,47 @@
-//! What a child process came to.
+//! The exit code and the output of a child process.
+
+use std::process::Output;
 
 use serde_json::Value;
 
-/// A command that has ended. Its assertions print all of it.
-pub(crate) struct Ran {
-    /// Without the program.
+/// The result of a command that has exited. A failed assertion prints all of it.
+pub(crate) struct CommandOutput {
+    /// The arguments, without the program.
     pub(crate) args: Vec<String>,
     pub(crate) code: i32,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
-impl Ran {
+impl CommandOutput {
+    pub(crate) fn new(args: &[&str], output: Output) -> CommandOutput {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+        CommandOutput {
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            code: output.status.code().expect("an exit code"),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+
+    /// Asserts the exit code.
     #[track_caller]
-    pub(crate) fn ended(self, code: i32) -> Ran {
+    pub(crate) fn exited_with(self, code: i32) -> CommandOutput {
         assert_eq!(self.code, code, "exit code of\n{self}");
         self
     }
 
+    /// Asserts exit code 0 and nothing on stderr.
     #[track_caller]
-    pub(crate) fn succeeded(self) -> Ran {
-        let ran = self.ended(0);
-        assert_eq!(ran.stderr, "", "stderr of\n{ran}");
-        ran
+    pub(crate) fn succeeded(self) -> CommandOutput {
+        let output = self.exited_with(0);
+        assert_eq!(output.stderr, "", "stderr of\n{output}");
+        output
     }
 
-    /// That stdout has this text.
+    /// Asserts that stdout contains `text`.
     #[track_caller]
-    pub(crate) fn says(self, text: &str) -> Ran {
+    pub(crate) fn stdout_has(self, text: &str) -> CommandOutput {
         assert!(
             self.stdout.contains(text),
             "no `{text}` on stdout of\n{self}"
@@ -35,9 +49,9 @@ impl Ran {
         self
     }
 
-    /// That stderr has this text.
+    /// Asserts that stderr contains `text`.
     #[track_caller]
-    pub(crate) fn complains(self, text: &str) -> Ran {
+    pub(crate) fn stderr_has(self, text: &str) -> CommandOutput {
         assert!(
             self.stderr.contains(text),
             "no `{text}` on stderr of\n{self}"
@@ -45,9 +59,9 @@ impl Ran {
         self
     }
 
-    /// That stderr has a line of advice with this text.
+    /// Asserts that stderr has a `hint:` line that contains `text`.
     #[track_caller]
-    pub(crate) fn hints(self, text: &str) -> Ran {
+    pub(crate) fn hint_has(self, text: &str) -> CommandOutput {
         let mut hints = self
             .stderr
             .lines()
@@ -59,13 +73,13 @@ impl Ran {
         self
     }
 
-    /// The report of `run --output json`.
+    /// Parses the report of `run --output json`.
     #[track_caller]
     pub(crate) fn report(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in\n{self}"))
     }
 
-    /// Table, cycle and result of each line of the report of `run --output json`.
+    /// Returns table, cycle and result of each line of the report of `run --output json`.
     #[track_caller]
     pub(crate) fn results(&self) -> Vec<String> {
         let report = self.report();
@@ -83,7 +97,7 @@ impl Ran {
     }
 }
 
-impl std::fmt::Display for Ran {
+impl std::fmt::Display for CommandOutput {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "$ dayport {}", self.args.join(" "))?;
         writeln!(f, "exit code: {}", self.code)?;

@@ -1,7 +1,7 @@
-//! What it costs to write to S3 instead of a folder.
+//! Measures the cost of writing to S3 instead of a folder.
 //!
 //! ```text
-//! cargo bench --bench places -- FROM SQL DATE [RUNS] [FLAG…]
+//! cargo bench --bench destinations -- FROM SQL DATE [RUNS] [FLAG…]
 //! ```
 //! Runs `dayport run` in turn into a fresh folder and to an S3 server in this process, and prints
 //! the wall times, and the CPU times of the program alone. The server shares the processors with
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         .filter(|argument| argument != "--bench")
         .collect();
     let [from, sql, date, rest @ ..] = arguments.as_slice() else {
-        eprintln!("usage: cargo bench --bench places -- FROM SQL DATE [RUNS] [FLAG…]");
+        eprintln!("usage: cargo bench --bench destinations -- FROM SQL DATE [RUNS] [FLAG…]");
         return ExitCode::from(2);
     };
     let (runs, flags) = match rest {
@@ -49,11 +49,11 @@ fn main() -> ExitCode {
             .envs(env)
             .stdin(Stdio::null())
             .stdout(Stdio::null());
-        let (begun, before) = (Instant::now(), cpu_of_programs());
+        let (started, before) = (Instant::now(), cpu_of_programs());
         let status = command.status().expect("start the program");
         assert!(status.success(), "a run to {to} failed");
         Cost {
-            wall: begun.elapsed(),
+            wall: started.elapsed(),
             cpu: cpu_of_programs() - before,
         }
     };
@@ -69,9 +69,9 @@ fn main() -> ExitCode {
         ("wall", (|cost| cost.wall) as fn(&Cost) -> Duration),
         ("CPU of the program", |cost| cost.cpu),
     ] {
-        let [folder, bucket] = [&folders, &buckets].map(|costs| least(costs, of));
+        let [folder, bucket] = [&folders, &buckets].map(|costs| min_seconds(costs, of));
         let more = (bucket / folder - 1.0) * 100.0;
-        println!("{what}, least of {runs}: folder {folder:.2} s, S3 {bucket:.2} s: {more:+.1} %");
+        println!("{what}, minimum of {runs}: folder {folder:.2} s, S3 {bucket:.2} s: {more:+.1} %");
     }
     ExitCode::SUCCESS
 }
@@ -81,7 +81,7 @@ struct Cost {
     cpu: Duration,
 }
 
-/// User and system time of all programs that were started and have ended.
+/// Returns user and system time of all child processes that have exited.
 fn cpu_of_programs() -> Duration {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("the usage of the programs");
     let times = [usage.user_time(), usage.system_time()];
@@ -89,8 +89,8 @@ fn cpu_of_programs() -> Duration {
     Duration::from_micros(micros.unsigned_abs())
 }
 
-/// In seconds.
-fn least(costs: &[Cost], of: fn(&Cost) -> Duration) -> f64 {
-    let least = costs.iter().map(of).min();
-    least.unwrap_or_default().as_secs_f64()
+/// Returns the minimum of a cost, in seconds.
+fn min_seconds(costs: &[Cost], of: fn(&Cost) -> Duration) -> f64 {
+    let min = costs.iter().map(of).min();
+    min.unwrap_or_default().as_secs_f64()
 }

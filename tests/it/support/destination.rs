@@ -1,4 +1,4 @@
-//! Where a scenario exports to: a folder on disk, or a prefix in a bucket.
+//! The destination of a scenario: a folder on disk, or a prefix in a bucket.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,62 +11,62 @@ use tempfile::TempDir;
 
 use crate::s3::TestS3;
 
-/// The bucket of [`Place::s3`].
+/// The bucket of [`TestDestination::s3`].
 pub(crate) const BUCKET: &str = "exports";
 
-/// Not the root of the bucket: keys outside the prefix must stay untouched.
+/// The prefix of the exports. It is not the root of the bucket: keys outside must stay untouched.
 const PREFIX: &str = "acme/dayport/";
 
-/// A destination, seen behind dayport's back. Keys are relative to the prefix.
-pub(crate) enum Place {
+/// A destination that is read and changed without dayport. Keys are relative to the prefix.
+pub(crate) enum TestDestination {
     Local(TempDir),
     S3(TestS3),
 }
 
-impl Place {
-    pub(crate) fn local() -> Place {
-        Place::Local(TempDir::new().expect("a temporary folder"))
+impl TestDestination {
+    pub(crate) fn local() -> TestDestination {
+        TestDestination::Local(TempDir::new().expect("a temporary folder"))
     }
 
-    pub(crate) fn s3() -> Place {
+    pub(crate) fn s3() -> TestDestination {
         let server = TestS3::start();
         server.create_bucket(BUCKET);
-        Place::S3(server)
+        TestDestination::S3(server)
     }
 
-    /// What `--to` is given.
+    /// Returns the value of `--to`.
     pub(crate) fn url(&self) -> String {
         match self {
-            Place::Local(_) => self.root().display().to_string(),
-            Place::S3(_) => format!("s3://{BUCKET}/{PREFIX}"),
+            TestDestination::Local(_) => self.root().display().to_string(),
+            TestDestination::S3(_) => format!("s3://{BUCKET}/{PREFIX}"),
         }
     }
 
-    /// The server of [`Place::s3`].
+    /// Returns the server of [`TestDestination::s3`].
     pub(crate) fn server(&self) -> &TestS3 {
         match self {
-            Place::Local(_) => panic!("a folder has no server"),
-            Place::S3(server) => server,
+            TestDestination::Local(_) => panic!("a folder has no server"),
+            TestDestination::S3(server) => server,
         }
     }
 
-    /// What a child process needs in its environment to reach the place.
+    /// Returns the environment variables that a child process needs to reach the destination.
     pub(crate) fn env(&self) -> Vec<(&'static str, String)> {
         match self {
-            Place::Local(_) => Vec::new(),
-            Place::S3(server) => server.env(),
+            TestDestination::Local(_) => Vec::new(),
+            TestDestination::S3(server) => server.env(),
         }
     }
 
-    /// Every key, sorted.
+    /// Returns all keys, sorted.
     pub(crate) fn keys(&self) -> Vec<String> {
         match self {
-            Place::Local(_) => {
+            TestDestination::Local(_) => {
                 let mut keys = files_below(&self.root());
                 keys.sort();
                 keys
             }
-            Place::S3(server) => {
+            TestDestination::S3(server) => {
                 let keys = server.keys(BUCKET).into_iter();
                 keys.map(|key| {
                     let relative = key.strip_prefix(PREFIX).map(str::to_owned);
@@ -77,14 +77,14 @@ impl Place {
         }
     }
 
-    /// Every key below a folder, sorted.
+    /// Returns all keys below a folder, sorted.
     pub(crate) fn keys_below(&self, folder: &str) -> Vec<String> {
         let mut keys = self.keys();
         keys.retain(|key| key.starts_with(folder));
         keys
     }
 
-    /// Every key with its bytes.
+    /// Returns all keys with their bytes.
     pub(crate) fn contents(&self) -> BTreeMap<String, Bytes> {
         let keys = self.keys().into_iter();
         keys.map(|key| {
@@ -94,31 +94,31 @@ impl Place {
         .collect()
     }
 
-    /// The bytes of an object that must be there.
+    /// Returns the bytes of an object that must exist.
     pub(crate) fn read(&self, key: &str) -> Bytes {
         self.find(key).unwrap_or_else(|| panic!("no `{key}`"))
     }
 
     pub(crate) fn find(&self, key: &str) -> Option<Bytes> {
         match self {
-            Place::Local(_) => fs::read(self.path(key)).ok().map(Bytes::from),
-            Place::S3(server) => {
+            TestDestination::Local(_) => fs::read(self.path(key)).ok().map(Bytes::from),
+            TestDestination::S3(server) => {
                 let object = server.object(BUCKET, &format!("{PREFIX}{key}"));
                 object.map(|object| object.data)
             }
         }
     }
 
-    /// As the store's own client tells it, without quotes.
+    /// Returns the ETag that the client of the store reports, without quotes.
     pub(crate) fn etag(&self, key: &str) -> String {
         let etag = match self {
-            Place::Local(_) => {
+            TestDestination::Local(_) => {
                 let store = LocalFileSystem::new_with_prefix(self.root()).expect("the folder");
                 let path = object_store::path::Path::parse(key).expect("a key");
                 let head = futures::executor::block_on(store.head(&path));
                 head.expect("an object").e_tag.expect("an ETag")
             }
-            Place::S3(server) => {
+            TestDestination::S3(server) => {
                 let object = server.object(BUCKET, &format!("{PREFIX}{key}"));
                 object.expect("an object").etag
             }
@@ -126,44 +126,44 @@ impl Place {
         etag.trim_matches('"').to_owned()
     }
 
-    /// Puts what is not dayport's there.
+    /// Puts an object that dayport did not write.
     pub(crate) fn put(&self, key: &str, bytes: impl Into<Bytes>) {
         let bytes = bytes.into();
         match self {
-            Place::Local(_) => {
+            TestDestination::Local(_) => {
                 let path = self.path(key);
                 fs::create_dir_all(path.parent().expect("a folder")).expect("make a folder");
                 fs::write(path, bytes).expect("write a file");
             }
-            Place::S3(server) => server.put(BUCKET, &format!("{PREFIX}{key}"), bytes),
+            TestDestination::S3(server) => server.put(BUCKET, &format!("{PREFIX}{key}"), bytes),
         }
     }
 
     pub(crate) fn delete(&self, key: &str) {
         match self {
-            Place::Local(_) => fs::remove_file(self.path(key)).expect("delete a file"),
-            Place::S3(server) => {
-                let there = server.delete(BUCKET, &format!("{PREFIX}{key}"));
-                assert!(there, "no `{key}`");
+            TestDestination::Local(_) => fs::remove_file(self.path(key)).expect("delete a file"),
+            TestDestination::S3(server) => {
+                let was_there = server.delete(BUCKET, &format!("{PREFIX}{key}"));
+                assert!(was_there, "no `{key}`");
             }
         }
     }
 
-    /// What staging left behind: keys of unfinished uploads, or of staged files.
+    /// Returns the keys of unfinished uploads and of staged files.
     pub(crate) fn leftovers(&self) -> Vec<String> {
         let mut leftovers = self.keys_below("_dayport/staging/");
-        if let Place::S3(server) = self {
+        if let TestDestination::S3(server) = self {
             let uploads = server.uploads(BUCKET).into_iter();
             leftovers.extend(uploads.map(|(key, id)| format!("{key} ({id})")));
         }
         leftovers
     }
 
-    /// The folder of the prefix; it is made by the first run.
+    /// Returns the folder of the prefix, which the first run creates.
     fn root(&self) -> PathBuf {
         match self {
-            Place::Local(folder) => folder.path().join(PREFIX),
-            Place::S3(_) => panic!("a bucket is not a folder"),
+            TestDestination::Local(folder) => folder.path().join(PREFIX),
+            TestDestination::S3(_) => panic!("a bucket is not a folder"),
         }
     }
 
@@ -172,7 +172,7 @@ impl Place {
     }
 }
 
-/// Every file below a folder, relative to it; none if there is no folder.
+/// Returns the paths of all files below a folder, relative to it; none if the folder is missing.
 fn files_below(root: &Path) -> Vec<String> {
     let (mut files, mut folders) = (Vec::new(), vec![root.to_owned()]);
     while let Some(folder) = folders.pop() {
