@@ -9,13 +9,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, Result};
 
-/// How a table relates to the cycle. Derived from its query, so that it cannot contradict it.
+/// The relation of a table to the cycle. Derived from its query, so that the two cannot contradict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SyncMode {
-    /// The query is bound to the cycle's window; its rows are added to what is there.
+    /// The query is bound to the cycle's window; its rows are added to those of other cycles.
     Incremental,
-    /// The query uses no window; the table is replaced whole.
+    /// The query uses no window; the whole table is replaced.
     Snapshot,
 }
 
@@ -43,17 +43,17 @@ impl Cycle {
         Some(Self(date))
     }
 
-    /// The first instant of the window.
+    /// Returns the first instant of the window.
     pub fn start(self) -> DateTime<Utc> {
         midnight(self.0)
     }
 
-    /// The first instant after the window.
+    /// Returns the first instant after the window.
     pub fn end(self) -> DateTime<Utc> {
         midnight(self.0 + Days::new(1))
     }
 
-    /// The newest cycle whose window has ended at `now`.
+    /// Returns the newest cycle whose window has ended at `now`.
     pub fn last_closed(now: DateTime<Utc>) -> Result<Self> {
         now.date_naive()
             .checked_sub_days(Days::new(1))
@@ -61,24 +61,24 @@ impl Cycle {
             .ok_or_else(|| Error::invalid(format!("the clock shows {now}, outside 1677 to 2262")))
     }
 
-    /// Whether the window has ended at `now`.
+    /// Returns true if the window has ended at `now`.
     pub fn is_closed(self, now: DateTime<Utc>) -> bool {
         self.end() <= now
     }
 
-    /// The cycle so many days earlier.
+    /// Returns the cycle `days` days earlier.
     pub fn days_before(self, days: u32) -> Result<Self> {
         let day = self.0.checked_sub_days(Days::new(days.into()));
         day.and_then(Self::new)
             .ok_or_else(|| Error::invalid(format!("{days} days before {self} there is no cycle")))
     }
 
-    /// The next day's.
+    /// Returns the cycle of the next day. Returns `None` after the last representable one.
     pub fn next(self) -> Option<Self> {
         self.0.succ_opt().and_then(Self::new)
     }
 
-    /// All cycles from `first` to `last`, both included; empty if `last` is earlier.
+    /// Returns all cycles from `first` to `last`, both inclusive; empty if `last` is earlier.
     pub fn range(first: Cycle, last: Cycle) -> Vec<Cycle> {
         first
             .0
@@ -105,7 +105,7 @@ impl FromStr for Cycle {
     fn from_str(text: &str) -> Result<Self> {
         let date = NaiveDate::parse_from_str(text, "%Y-%m-%d")
             .ok()
-            // chrono takes `2026-1-5` too; an id has one spelling.
+            // chrono accepts `2026-1-5` too; an id has one spelling.
             .filter(|date| date.format("%Y-%m-%d").to_string() == text);
         date.and_then(Self::new).ok_or_else(|| {
             Error::invalid(format!("`{text}` is not a day"))
@@ -127,7 +127,7 @@ impl<'de> Deserialize<'de> for Cycle {
     }
 }
 
-/// The cycles that a run without dates takes up, oldest first.
+/// Returns the cycles that a run without dates delivers, oldest first.
 ///
 /// Incremental: every closed cycle after the first published one that is not published; before the
 /// first publication, the last closed cycle. Snapshot: the last closed cycle alone, because a table

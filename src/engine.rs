@@ -39,7 +39,7 @@ use crate::stage::{
     keep_partitions_apart, sort_joined_strings, spec_of, staged_files,
 };
 use crate::staged::StagedFile;
-use crate::store::{self, Location, S3Options};
+use crate::store::{self, Location, StoreOptions};
 
 #[cfg(feature = "cluster")]
 pub use distributed::Distribution;
@@ -85,7 +85,7 @@ impl Engine {
     pub async fn open(
         sources: &Sources,
         from: Option<&Location>,
-        s3: &S3Options,
+        s3: &StoreOptions,
         settings: EngineSettings,
     ) -> Result<Self> {
         let runtime = RuntimeEnvBuilder::new()

@@ -1,4 +1,4 @@
-//! The clock, randomness and the process environment: nothing else in the crate reads them.
+//! Reads the clock, randomness and the process environment; no other module does.
 
 use std::path::PathBuf;
 
@@ -6,11 +6,12 @@ use chrono::{DateTime, SubsecRound, Utc};
 
 use crate::error::{Error, Result};
 
-/// Fixes the clock, as RFC 3339: `2026-01-17T03:00:00Z`; time stands still then, and durations are 0.
-/// For reproducing a run and for tests.
+/// The environment variable that fixes the clock to an RFC 3339 instant: `2026-01-17T03:00:00Z`.
+///
+/// Time then stands still and all durations are 0. For reproducing a run, and for tests.
 pub const NOW: &str = "DAYPORT_NOW";
 
-/// The one clock of a process.
+/// The clock of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clock {
     System,
@@ -18,7 +19,10 @@ pub enum Clock {
 }
 
 impl Clock {
-    /// The system clock, or the instant in `DAYPORT_NOW`.
+    /// Returns the system clock, or a clock fixed to the instant in `DAYPORT_NOW`.
+    ///
+    /// # Errors
+    /// Fails if `DAYPORT_NOW` is not an RFC 3339 instant.
     pub fn from_environment() -> Result<Self> {
         match var(NOW) {
             None => Ok(Clock::System),
@@ -31,7 +35,7 @@ impl Clock {
         }
     }
 
-    /// The current instant, to the microsecond.
+    /// Returns the current instant, truncated to microseconds.
     pub fn now(self) -> DateTime<Utc> {
         match self {
             #[expect(
@@ -44,12 +48,13 @@ impl Clock {
     }
 }
 
-/// The real time, whatever [`Clock`] the process has: for comparing clocks between machines.
+/// Returns the system time even if the process has a fixed [`Clock`]: for comparing clocks between
+/// machines.
 pub fn wall_clock() -> DateTime<Utc> {
     Clock::System.now()
 }
 
-/// An environment variable; unset, empty and non-Unicode are all `None`.
+/// Returns the value of an environment variable; `None` if it is unset, empty or not Unicode.
 pub fn var(name: &str) -> Option<String> {
     #[expect(
         clippy::disallowed_methods,
@@ -58,26 +63,28 @@ pub fn var(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Where this user's programs keep what may be lost: `$XDG_STATE_HOME/dayport`, or below `$HOME`.
+/// Returns the folder for this user's disposable state: `$XDG_STATE_HOME/dayport`, or below `$HOME`.
 pub fn state_folder() -> Option<PathBuf> {
-    let state = var("XDG_STATE_HOME").map(PathBuf::from);
-    let state = state.or_else(|| var("HOME").map(|home| PathBuf::from(home).join(".local/state")));
-    state.map(|state| state.join("dayport"))
+    let below_home = || var("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+    var("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .or_else(below_home)
+        .map(|state| state.join("dayport"))
 }
 
-/// Twelve random hexadecimal digits.
+/// Returns twelve random hexadecimal digits.
 pub fn random_suffix() -> String {
     #[expect(clippy::disallowed_methods, reason = "the one place that is random")]
     let random = uuid::Uuid::new_v4().simple().to_string();
     random[..12].to_owned()
 }
 
-/// The processors this process may use.
+/// Returns the number of processors that this process may use.
 pub fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The machine's memory in bytes, as Linux tells it; `None` elsewhere.
+/// Returns the machine's memory in bytes. Known on Linux only; `None` on other systems.
 pub fn machine_memory() -> Option<u64> {
     let meminfo = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = meminfo.lines().find(|line| line.starts_with("MemTotal:"))?;

@@ -1,4 +1,4 @@
-//! One error type. Its kind says what the operator does next, its message says where to look.
+//! The error type of the crate. Its kind says what the operator does next, its message where to look.
 //!
 //! Messages are lower case, without a final stop, with literals in backticks; advice goes into
 //! [`Error::hint`], never into the message. `Display` prints the message alone: [`Error::render`]
@@ -8,25 +8,25 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What every fallible function of this crate returns.
+/// The result of every fallible function of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What the operator does next.
+/// The kind of an error, which says what the operator does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
-    /// Mend the command line, the configuration or a definition; the same call can never succeed.
+    /// Fix the command line, the configuration or a definition; the same call can never succeed.
     Invalid,
-    /// Look at the data: a source or the destination holds something that must not be published.
+    /// Inspect the data: a source or the destination holds something that must not be published.
     Data,
-    /// Try again: a store did not answer, or another run was faster.
+    /// Retry: a store did not respond, or a concurrent run committed first.
     Unavailable,
     /// Report it: dayport broke a promise of its own.
     Internal,
 }
 
 impl ErrorKind {
-    /// The exit code of a run that ended with an error of this kind before any table was attempted.
+    /// Returns the exit code of a run that failed with this kind before any table was attempted.
     pub fn exit_code(self) -> ExitCode {
         match self {
             ErrorKind::Invalid => ExitCode::Invalid,
@@ -39,7 +39,7 @@ impl ErrorKind {
 /// The process's exit codes. Scripts rely on the numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitCode {
-    /// Everything asked for is done.
+    /// Everything requested is done.
     Done,
     /// A table failed, or a check found something.
     Failed,
@@ -50,7 +50,7 @@ pub enum ExitCode {
 }
 
 impl ExitCode {
-    /// The number given to the operating system.
+    /// Returns the number that is passed to the operating system.
     pub fn code(self) -> u8 {
         match self {
             ExitCode::Done => 0,
@@ -61,7 +61,7 @@ impl ExitCode {
     }
 }
 
-type Source = Box<dyn std::error::Error + Send + Sync>;
+type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// An error with a kind, a message, and optionally a hint and a cause.
 #[derive(Debug)]
@@ -69,8 +69,8 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     hint: Option<String>,
-    source: Option<Source>,
-    /// Complaints of the same check, after this one.
+    source: Option<Cause>,
+    /// Further errors of the same check.
     more: Vec<Error>,
 }
 
@@ -85,29 +85,29 @@ impl Error {
         }
     }
 
-    /// An [`ErrorKind::Invalid`] error.
+    /// Creates an [`ErrorKind::Invalid`] error.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Invalid, message)
     }
 
-    /// An [`ErrorKind::Data`] error.
+    /// Creates an [`ErrorKind::Data`] error.
     pub fn data(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Data, message)
     }
 
-    /// An [`ErrorKind::Unavailable`] error.
+    /// Creates an [`ErrorKind::Unavailable`] error.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Unavailable, message)
     }
 
-    /// An [`ErrorKind::Internal`] error.
+    /// Creates an [`ErrorKind::Internal`] error.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Internal, message)
     }
 
-    /// Classifies what an object store answered, while `doing` something to `what`.
+    /// Classifies the error of an object store that occurred while `doing` something to `what`.
     ///
-    /// Refused credentials and missing buckets need a human; everything else may pass by itself.
+    /// Refused credentials and missing buckets need a human; every other error may be transient.
     pub fn store(doing: &str, what: impl fmt::Display, source: object_store::Error) -> Self {
         use object_store::Error as Store;
         let (kind, hint) = match &source {
@@ -120,7 +120,7 @@ impl Error {
                 Some("check the credentials, and the trust policy of a role"),
             ),
             Store::NotFound { .. } => (ErrorKind::Invalid, None),
-            Store::Generic { source, .. } if refuses(source.as_ref()) => (
+            Store::Generic { source, .. } if is_refusal(source.as_ref()) => (
                 ErrorKind::Invalid,
                 Some("check the bucket's name, the credentials and the bucket policy"),
             ),
@@ -135,7 +135,7 @@ impl Error {
         error
     }
 
-    /// Adds advice, printed on its own `hint:` line.
+    /// Adds advice, which is printed on its own `hint:` line.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -144,38 +144,38 @@ impl Error {
 
     /// Adds the cause.
     #[must_use]
-    pub fn with_source(mut self, source: impl Into<Source>) -> Self {
+    pub fn with_source(mut self, source: impl Into<Cause>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// Puts `context` in front of the message: the innermost message stays last.
+    /// Prepends `context` to the message, so that the innermost message stays last.
     #[must_use]
     pub fn context(mut self, context: impl fmt::Display) -> Self {
         self.message = format!("{context}: {}", self.message);
         self
     }
 
-    /// Joins complaints that were collected so that they can be mended in one go.
-    /// Fine if there are none.
-    pub fn all(complaints: Vec<Error>) -> Result<()> {
-        let mut complaints = complaints.into_iter();
-        let Some(mut first) = complaints.next() else {
+    /// Joins the errors of one check, so that all of them can be fixed in one go.
+    /// Returns `Ok` if there are none.
+    pub fn all(errors: Vec<Error>) -> Result<()> {
+        let mut rest = errors.into_iter();
+        let Some(mut first) = rest.next() else {
             return Ok(());
         };
-        for next in complaints {
+        for next in rest {
             first.more.push(next);
         }
         Err(first)
     }
 
-    /// This complaint and those of the same check after it.
+    /// Returns this error and the further errors of the same check.
     pub fn each(&self) -> Vec<&Error> {
         let more = self.more.iter().flat_map(Error::each);
         std::iter::once(self).chain(more).collect()
     }
 
-    /// A copy whose causes are part of its message.
+    /// Returns a copy whose causes are part of its message.
     pub fn detached(&self) -> Self {
         Self {
             kind: self.kind,
@@ -186,23 +186,23 @@ impl Error {
         }
     }
 
-    /// What the operator does next.
+    /// Returns the kind, which says what the operator does next.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// Advice, where there is some.
+    /// Returns the advice, if there is any.
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
     }
 
-    /// The message and its causes in one line, without the hint.
+    /// Returns the message and its causes in one line, without the hint.
     pub fn chain(&self) -> String {
         let mut text = self.message.clone();
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
             let line = error.to_string();
-            // Wrappers often repeat the text of what they wrap.
+            // Wrappers often repeat the message of the error that they wrap.
             if !text.contains(&line) {
                 text.push_str(": ");
                 text.push_str(&line);
@@ -212,7 +212,7 @@ impl Error {
         text
     }
 
-    /// The text printed to the operator.
+    /// Renders the error as it is printed to the operator.
     pub fn render(&self) -> String {
         let mut text = format!("error: {}", self.chain());
         if let Some(hint) = &self.hint {
@@ -227,11 +227,11 @@ impl Error {
     }
 }
 
-/// Whether a store answered with a refusal that no retry can mend.
+/// Returns true if a store refused a request in a way that no retry can help.
 ///
-/// For listings `object_store` keeps the status inside its retry error, which is not public: only
-/// its text tells.
-fn refuses(error: &(dyn std::error::Error + 'static)) -> bool {
+/// For listings `object_store` keeps the status inside its retry error, which is not public, so it is
+/// found in the text.
+fn is_refusal(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
         let text = error.to_string();

@@ -163,7 +163,7 @@ fn view(
 
 fn object(destination: &Destination, manifest: &Manifest, file: &DataFile) -> Result<ObjectMeta> {
     Ok(ObjectMeta {
-        location: destination.absolute(&layout::recorded(&file.path)?),
+        location: destination.absolute(&layout::parse_recorded(&file.path)?),
         last_modified: manifest.committed_at,
         size: file.bytes,
         e_tag: None,

@@ -1,4 +1,4 @@
-//! Every object key in the destination, built here and parsed back here.
+//! Builds and parses every object key in the destination.
 //!
 //! ```text
 //! <prefix>/data/<table>/year=2026/month=1/day=15/data-000000000000.parquet
@@ -9,7 +9,8 @@
 //! <prefix>/_dayport/staging/<staging>/000000000000
 //! <prefix>/_dayport/check/<check>
 //! ```
-//! Keys inside the types of this crate are relative to the prefix; [`Layout`] joins the two.
+//! All keys in this crate are relative to the prefix, unless called absolute; [`Layout`] converts
+//! between the two.
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,7 +22,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::cycle::Cycle;
 use crate::error::{Error, Result};
 
-/// What Hive writes for NULL; a text value spelled like this would be read back as NULL.
+/// Hive's name of the partition for NULL; a string value spelled like this would be read back as NULL.
 pub const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// The name of a table: `[a-z][a-z0-9_]*`, so it is a safe path segment and an SQL identifier.
@@ -30,6 +31,7 @@ pub const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 pub struct TableName(String);
 
 impl TableName {
+    /// Returns the name as a string.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -81,7 +83,7 @@ pub enum FileFormat {
 }
 
 impl FileFormat {
-    /// The file name extension, without the leading dot.
+    /// Returns the file name extension, without the leading dot.
     pub fn extension(self) -> &'static str {
         match self {
             FileFormat::Json => "json.gz",
@@ -105,10 +107,10 @@ impl fmt::Display for FileFormat {
     }
 }
 
-/// One Hive folder: the partition columns in order, with the text of their values.
+/// A Hive partition: the partition columns in the order of the folders, with their values as text.
 ///
-/// Empty for a table without partitions. Displayed as `year=2026/month=1/day=15`.
-/// In JSON an object, whose members stand in the order of the folders.
+/// Empty for a table without partitions. Displayed as `year=2026/month=1/day=15`; in JSON an object
+/// whose members are in the order of the folders.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Partition(Vec<(String, String)>);
 
@@ -143,7 +145,11 @@ impl<'de> Deserialize<'de> for Partition {
 }
 
 impl Partition {
-    /// Refuses what readers could not tell from NULL: an empty value, and Hive's word for NULL.
+    /// Creates a partition.
+    ///
+    /// # Errors
+    /// Fails on a value that readers cannot distinguish from NULL: an empty one, and Hive's name for
+    /// NULL.
     pub fn new(values: Vec<(String, String)>) -> Result<Self> {
         for (column, value) in &values {
             if value.is_empty() || value == HIVE_NULL {
@@ -158,7 +164,7 @@ impl Partition {
         Ok(Self(values))
     }
 
-    /// The columns and the text of their values, in the order of the folders.
+    /// Returns the columns and their values as text, in the order of the folders.
     pub fn values(&self) -> &[(String, String)] {
         &self.0
     }
@@ -197,7 +203,7 @@ fn percent_decode(text: &str) -> Option<String> {
         .map(|decoded| decoded.into_owned())
 }
 
-/// One data file: `data-<12 digits>.<ext>` in a partition.
+/// A shard, one data file of a partition: `data-<12 digits>.<ext>`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Shard {
     pub table: TableName,
@@ -207,17 +213,17 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// The key, relative to the prefix.
+    /// Returns the key, relative to the prefix.
     pub fn path(&self) -> Path {
         let name = format!("data-{:012}.{}", self.number, self.format.extension());
         partition_folder(&self.table, &self.partition).join(name)
     }
 
-    /// The inverse of [`Shard::path`]; `None` for every other key.
+    /// Parses a key built by [`Shard::path`]. Returns `None` for every other key.
     pub fn parse(path: &Path) -> Option<Self> {
         let parts: Vec<_> = path.parts().collect();
-        let parts: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
-        let [DATA, table, folders @ .., name] = parts.as_slice() else {
+        let names: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
+        let [DATA, table, folders @ .., name] = names.as_slice() else {
             return None;
         };
         let (digits, extension) = name.strip_prefix("data-")?.split_once('.')?;
@@ -236,49 +242,49 @@ const MANIFESTS: &str = "manifests";
 const REJECTS: &str = "rejects";
 const INTERNAL: &str = "_dayport";
 
-/// The folder that holds one folder of data for each table, and nothing else, relative to the prefix.
+/// Returns the folder that contains one folder of data for each table, and nothing else.
 pub fn data_folder() -> Path {
     Path::from(DATA)
 }
 
-/// The folder that holds one folder of rejects for each source, relative to the prefix.
+/// Returns the folder that contains one folder of rejects for each source.
 pub fn rejects_folder() -> Path {
     Path::from(REJECTS)
 }
 
-/// The folder of what is dayport's own business, relative to the prefix.
+/// Returns the folder of dayport's internal objects: the log, staging and checks.
 pub fn internal_folder() -> Path {
     Path::from(INTERNAL)
 }
 
-/// The folder that a check puts its objects into, and takes them out of, relative to the prefix.
+/// Returns the folder for the temporary objects of checks.
 pub fn checks_folder() -> Path {
     Path::from_iter([INTERNAL, "check"])
 }
 
-/// The folder of a table's data, relative to the prefix.
+/// Returns the folder of a table's data.
 pub fn table_folder(table: &TableName) -> Path {
     data_folder().join(table.as_str())
 }
 
-/// The folder of one partition, relative to the prefix.
+/// Returns the folder of one partition.
 pub fn partition_folder(table: &TableName, partition: &Partition) -> Path {
     partition
         .segments()
         .fold(table_folder(table), |folder, segment| folder.join(segment))
 }
 
-/// The folder of a table's manifests, relative to the prefix.
+/// Returns the folder of a table's manifests.
 pub fn manifest_folder(table: &TableName) -> Path {
     manifests_folder().join(table.as_str())
 }
 
-/// The folder that holds one folder of manifests for each table, relative to the prefix.
+/// Returns the folder that contains one folder of manifests for each table.
 pub fn manifests_folder() -> Path {
     Path::from(MANIFESTS)
 }
 
-/// The name of one manifest: a table, a cycle and a revision.
+/// The name of a manifest: a table, a cycle and a revision.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ManifestName {
     pub table: TableName,
@@ -287,16 +293,16 @@ pub struct ManifestName {
 }
 
 impl ManifestName {
-    /// The key, relative to the prefix.
+    /// Returns the key, relative to the prefix.
     pub fn path(&self) -> Path {
         manifest_folder(&self.table).join(format!("{}.r{}.json", self.cycle, self.revision))
     }
 
-    /// The inverse of [`ManifestName::path`]; `None` for every other key.
+    /// Parses a key built by [`ManifestName::path`]. Returns `None` for every other key.
     pub fn parse(path: &Path) -> Option<Self> {
         let parts: Vec<_> = path.parts().collect();
-        let parts: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
-        let [MANIFESTS, table, name] = parts.as_slice() else {
+        let names: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
+        let [MANIFESTS, table, name] = names.as_slice() else {
             return None;
         };
         let (cycle, revision) = name.strip_suffix(".json")?.split_once(".r")?;
@@ -315,31 +321,31 @@ impl fmt::Display for ManifestName {
     }
 }
 
-/// Where the malformed lines go that one run found in a source for one table and cycle.
-pub fn rejects_file(source: &str, cycle: Cycle, table: &TableName, run: &str) -> Path {
+/// Returns the key of the file of rejects that one run writes for a source, a table and a cycle.
+pub fn rejects_file(source: &str, cycle: Cycle, table: &TableName, run_id: &str) -> Path {
     Path::from_iter([
         REJECTS.to_owned(),
         source.to_owned(),
         cycle.to_string(),
-        format!("{table}.{run}.json.gz"),
+        format!("{table}.{run_id}.json.gz"),
     ])
 }
 
-/// The folder of a table's commit log, relative to the prefix.
+/// Returns the folder of a table's commit log.
 pub fn log_folder(table: &TableName) -> Path {
     Path::from_iter([INTERNAL, "log", table.as_str()])
 }
 
-/// The key of one log entry, relative to the prefix. Sequence numbers begin at 1.
+/// Returns the key of one log entry. Sequence numbers begin at 1.
 pub fn log_entry(table: &TableName, sequence: u64) -> Path {
     log_folder(table).join(format!("{sequence:020}.json"))
 }
 
-/// The inverse of [`log_entry`]; `None` for every other key.
+/// Parses a key built by [`log_entry`]. Returns `None` for every other key.
 pub fn parse_log_entry(path: &Path) -> Option<(TableName, u64)> {
     let parts: Vec<_> = path.parts().collect();
-    let parts: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
-    let [INTERNAL, "log", table, name] = parts.as_slice() else {
+    let names: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
+    let [INTERNAL, "log", table, name] = names.as_slice() else {
         return None;
     };
     let table: TableName = table.parse().ok()?;
@@ -347,51 +353,55 @@ pub fn parse_log_entry(path: &Path) -> Option<(TableName, u64)> {
     (log_entry(&table, sequence) == *path).then_some((table, sequence))
 }
 
-/// Where a store without withheld uploads keeps the files of one staging until they are published.
+/// Returns the key at which a store without multipart uploads keeps a file until it is published.
 ///
-/// `staging` names the staging: one run's work on one table and cycle.
+/// `staging` is the name of the staging session: one run's work on one table and cycle.
 pub fn staging_file(staging: &str, index: u64) -> Path {
     staging_folder(staging).join(format!("{index:012}"))
 }
 
-/// As [`staging_file`], for one of several processes that write to one staging: `attempt` tells them
-/// apart.
+/// Returns the key of [`staging_file`] for one of several processes that write to one staging session.
+/// `attempt` identifies the process.
 pub fn attempt_file(staging: &str, attempt: &str, index: u64) -> Path {
     staging_folder(staging).join(format!("{attempt}-{index:012}"))
 }
 
-/// The folder of [`staging_file`], relative to the prefix.
+/// Returns the folder of the files of one staging session.
 pub fn staging_folder(staging: &str) -> Path {
     stagings_folder().join(staging)
 }
 
-/// The folder that holds one folder for each staging, relative to the prefix.
+/// Returns the folder that contains one folder for each staging session.
 pub fn stagings_folder() -> Path {
     Path::from_iter([INTERNAL, "staging"])
 }
 
-/// A key as it was recorded, in a manifest or in the log. Its escapes stay as they are.
-pub fn recorded(key: &str) -> Result<Path> {
+/// Parses a key that was recorded in a manifest or in the log. Its escapes are kept.
+///
+/// # Errors
+/// Fails if the text is not a valid key.
+pub fn parse_recorded(key: &str) -> Result<Path> {
     Path::parse(key).map_err(|error| Error::data(format!("`{key}` is no key")).with_source(error))
 }
 
-/// The prefix of a destination: joins it to relative keys and takes it off again.
+/// The prefix of a destination, which is joined to relative keys and stripped from absolute ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     prefix: Path,
 }
 
 impl Layout {
+    /// Creates the layout of a destination at `prefix`, which may be empty.
     pub fn new(prefix: Path) -> Self {
         Self { prefix }
     }
 
-    /// The key in the store of a key relative to the prefix.
+    /// Returns the absolute key in the store of a key relative to the prefix.
     pub fn absolute(&self, relative: &Path) -> Path {
         self.prefix.parts().chain(relative.parts()).collect()
     }
 
-    /// The inverse of [`Layout::absolute`]; `None` for a key outside the prefix.
+    /// Strips the prefix from an absolute key. Returns `None` for a key outside the prefix.
     pub fn relative(&self, absolute: &Path) -> Option<Path> {
         absolute
             .prefix_match(&self.prefix)

@@ -1,7 +1,7 @@
-//! The published record of one table and one cycle: the proof that it is complete.
+//! Manifests: the published record of one table and one cycle, which proves that it is complete.
 //!
-//! Version 1. Members may be added without a new version, so readers ignore what they do not know;
-//! a member never changes its meaning. The JSON schema is `docs/manifest.v1.schema.json`.
+//! Version 1. Members may be added without a new version, so readers ignore unknown members; a member
+//! never changes its meaning. The JSON schema is `docs/manifest.v1.schema.json`.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +14,10 @@ use crate::error::{Error, Result};
 use crate::layout::{FileFormat, ManifestName, Partition, TableName};
 use crate::schema::ExportSchema;
 
-/// The version written, and the only one there is.
+/// The version of the manifests that are written, and the only one that is read.
 pub const VERSION: u32 = 1;
 
-/// One table, one cycle, one revision.
+/// The manifest of one revision of one table and cycle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     pub version: u32,
@@ -31,14 +31,14 @@ pub struct Manifest {
     pub run_id: String,
     pub started_at: DateTime<Utc>,
     pub committed_at: DateTime<Utc>,
-    /// Program and version.
+    /// The program that wrote it, with its version.
     pub writer: String,
     pub format: FileFormat,
-    /// `gzip`, `snappy`, …
+    /// The compression of the files: `gzip`, `snappy`, …
     pub compression: String,
-    /// The partition columns in the order of the folders; their values are in the path only.
+    /// The partition columns in the order of the folders; their values are only in the paths.
     pub partition_by: ExportSchema,
-    /// The column that the window selects by, where the files contain it.
+    /// The column that the window selects by, if the files contain it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window_column: Option<String>,
     /// The columns inside the files.
@@ -50,15 +50,15 @@ pub struct Manifest {
     /// The sum over `files`.
     pub bytes: u64,
     pub files: Vec<DataFile>,
-    /// Where the malformed lines of the sources are, one file for each source that has some.
+    /// The files of rejects, one for each source that has malformed lines.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rejects: Vec<RejectsFile>,
-    /// Files of the replaced manifest that this one does not name; they are deleted.
+    /// The files of the replaced manifest that this one does not name; they are deleted.
     pub replaced: Vec<String>,
 }
 
 impl Manifest {
-    /// The name it is published under.
+    /// Returns the name that the manifest is published under.
     pub fn name(&self) -> ManifestName {
         ManifestName {
             table: self.table.clone(),
@@ -67,24 +67,28 @@ impl Manifest {
         }
     }
 
-    /// Parses a published manifest; `key` is named in errors.
+    /// Parses a published manifest. `key` is its key, for errors.
+    ///
+    /// # Errors
+    /// Fails on anything but a manifest of the current version.
     pub fn parse(key: &Path, text: &[u8]) -> Result<Self> {
         #[derive(Deserialize)]
         struct Versioned {
             version: u32,
         }
-        let damaged = |error| Error::data(format!("`{key}` is not a manifest")).with_source(error);
-        let Versioned { version } = serde_json::from_slice(text).map_err(damaged)?;
+        let malformed =
+            |error| Error::data(format!("`{key}` is not a manifest")).with_source(error);
+        let Versioned { version } = serde_json::from_slice(text).map_err(malformed)?;
         if version != VERSION {
             return Err(Error::data(format!(
                 "`{key}` is a manifest of version {version}; this program reads version {VERSION}"
             ))
             .with_hint("use a newer dayport"));
         }
-        serde_json::from_slice(text).map_err(damaged)
+        serde_json::from_slice(text).map_err(malformed)
     }
 
-    /// The published text.
+    /// Serializes the manifest as it is published.
     pub fn to_json(&self) -> Result<Vec<u8>> {
         let mut text = serde_json::to_vec_pretty(self)
             .map_err(|error| Error::internal("cannot write a manifest").with_source(error))?;
@@ -111,65 +115,65 @@ impl From<Cycle> for CycleRecord {
     }
 }
 
-/// The query that made the table.
+/// The record of the definition that produced the table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DefinitionRecord {
     /// The file's name, without its folder.
     pub file: String,
-    /// Of the file's text, hexadecimal.
+    /// The SHA-256 of the definition's text, hexadecimal.
     pub sha256: String,
-    /// The parameters given beyond the window.
+    /// The values of the parameters beyond the window.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, String>,
 }
 
-/// What was read of one source.
+/// The record of what was read from one source.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SourceRecord {
     pub name: String,
-    /// How many files were in the frozen list.
+    /// The number of files in the file list snapshot.
     pub files: u64,
-    /// Their size as stored.
+    /// The sum of their stored (compressed) sizes.
     pub bytes: u64,
     pub rows_read: u64,
     pub rows_rejected: u64,
-    /// SHA-256 of the frozen list: one line `key TAB size TAB etag` a file, sorted by key.
+    /// The SHA-256 of the file list snapshot: one line `key TAB size TAB etag` per file, sorted by key.
     pub digest: String,
 }
 
-/// The malformed lines that were set aside in one source: gzip JSON lines with `file`, `line`,
+/// A file of rejects, the malformed lines of one source: gzip JSON lines with `file`, `line`,
 /// `offset` and `reason`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RejectsFile {
     pub source: String,
-    /// Relative to the prefix of the destination.
+    /// The key, relative to the prefix of the destination.
     pub path: String,
     pub rows: u64,
     pub bytes: u64,
-    /// As the store gives it, without quotes; absent where the store has none.
+    /// The ETag from the store, without quotes; absent if the store has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
-    /// Of the file's bytes, hexadecimal.
+    /// The SHA-256 of the file's bytes, hexadecimal.
     pub sha256: String,
 }
 
-/// One file of the table.
+/// The record of one data file of the table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DataFile {
-    /// Relative to the prefix of the destination.
+    /// The key, relative to the prefix of the destination.
     pub path: String,
     pub partition: Partition,
     pub rows: u64,
     pub bytes: u64,
-    /// As the store gives it, without quotes; absent where the store has none.
+    /// The ETag from the store, without quotes; absent if the store has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
-    /// Of the file's bytes, hexadecimal.
+    /// The SHA-256 of the file's bytes, hexadecimal.
     pub sha256: String,
-    /// The least value of the window column, where there is one.
+    /// The minimum of the window column, if the file has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window_min: Option<DateTime<Utc>>,
-    /// The greatest value of the window column, where there is one.
+    /// The maximum of the window column, if the file has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window_max: Option<DateTime<Utc>>,
 }

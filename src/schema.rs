@@ -1,6 +1,7 @@
 //! The types of exported columns: a small set that every receiver can read, the same in both formats.
 //!
-//! [`ExportSchema::of`] maps what a query yields onto it; [`ExportSchema::cast`] makes a batch fit.
+//! [`ExportSchema::of`] maps the columns of a query onto it; [`ExportSchema::cast`] casts a batch to
+//! it.
 //! | query yields | exported as |
 //! |---|---|
 //! | any string, dictionary of strings | `string` |
@@ -10,7 +11,7 @@
 //! | any timestamp (without zone: taken as UTC) | `timestamp`, microseconds, UTC |
 //! | Date32, Date64 | `date` |
 //! | Decimal | `decimal` |
-//! | Boolean, binary, struct, list | as such |
+//! | Boolean, binary, struct, list | unchanged |
 
 use std::sync::Arc;
 
@@ -22,9 +23,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// One exported column, or one field of a struct.
+/// An exported column, or a field of an exported struct.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Column {
+pub struct ExportColumn {
     pub name: String,
     #[serde(rename = "type")]
     pub kind: ColumnType,
@@ -41,19 +42,19 @@ pub enum ColumnType {
     Float64,
     String,
     Binary,
-    /// Days.
+    /// Days since 1970-01-01.
     Date,
-    /// Microseconds, UTC.
+    /// Microseconds since 1970-01-01, UTC.
     Timestamp,
     Decimal {
         precision: u8,
         scale: i8,
     },
-    List(Box<Column>),
-    Struct(Vec<Column>),
+    List(Box<ExportColumn>),
+    Struct(Vec<ExportColumn>),
 }
 
-impl Column {
+impl ExportColumn {
     fn of(field: &Field, path: &str) -> Result<Self> {
         Ok(Self {
             name: field.name().clone(),
@@ -98,14 +99,14 @@ impl ColumnType {
             | DataType::LargeListView(item)
             | DataType::FixedSizeList(item, _) => {
                 // Parquet and every catalogue call the item of a list `element`.
-                let mut column = Column::of(item, &format!("{path}[]"))?;
+                let mut column = ExportColumn::of(item, &format!("{path}[]"))?;
                 column.name = "element".to_owned();
                 ColumnType::List(Box::new(column))
             }
             DataType::Struct(fields) => ColumnType::Struct(
                 fields
                     .iter()
-                    .map(|field| Column::of(field, &format!("{path}.{}", field.name())))
+                    .map(|field| ExportColumn::of(field, &format!("{path}.{}", field.name())))
                     .collect::<Result<_>>()?,
             ),
             other => {
@@ -117,7 +118,7 @@ impl ColumnType {
         })
     }
 
-    /// `strings` is the type of strings.
+    /// Returns the Arrow type. `strings` is the Arrow type of strings.
     fn data_type(&self, strings: &DataType) -> DataType {
         match self {
             ColumnType::Boolean => DataType::Boolean,
@@ -135,13 +136,12 @@ impl ColumnType {
     }
 }
 
-fn fields(columns: &[Column], strings: &DataType) -> Fields {
-    let columns = columns.iter();
-    columns.map(|column| column.field(strings)).collect()
+fn fields(columns: &[ExportColumn], strings: &DataType) -> Fields {
+    columns.iter().map(|column| column.field(strings)).collect()
 }
 
-/// How many leaf columns a type has in Parquet, which is how many parts of it a query can use. A list
-/// of other than structs is one with its elements.
+/// Returns the number of leaf columns that a type has in Parquet, which is also the number of parts
+/// that a nested projection can select. A list of scalars is one leaf.
 pub fn leaf_count(data_type: &DataType) -> usize {
     match data_type {
         DataType::Struct(fields) => fields.iter().map(|f| leaf_count(f.data_type())).sum(),
@@ -158,15 +158,18 @@ pub fn leaf_count(data_type: &DataType) -> usize {
 /// The columns inside the files of a table, partition columns left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct ExportSchema(Vec<Column>);
+pub struct ExportSchema(Vec<ExportColumn>);
 
 impl ExportSchema {
-    /// Maps the columns a query yields. Fails on a type that an export cannot carry, and on two
-    /// columns whose names differ in case only, which Athena and others cannot tell apart.
+    /// Maps the columns of a query.
+    ///
+    /// # Errors
+    /// Fails on a type that an export cannot carry, and on two columns whose names differ in case
+    /// only, which Athena and others cannot distinguish.
     pub fn of<'a>(query: impl IntoIterator<Item = &'a Field>) -> Result<Self> {
         let columns = query
             .into_iter()
-            .map(|field| Column::of(field, field.name()))
+            .map(|field| ExportColumn::of(field, field.name()))
             .collect::<Result<Vec<_>>>()?;
         for (index, column) in columns.iter().enumerate() {
             let twin = columns[..index]
@@ -183,29 +186,32 @@ impl ExportSchema {
         Ok(Self(columns))
     }
 
-    pub fn columns(&self) -> &[Column] {
+    /// Returns the columns.
+    pub fn columns(&self) -> &[ExportColumn] {
         &self.0
     }
 
-    /// The Arrow schema of rows in memory: strings are views, so that rows are handed on and picked
-    /// without copies of their text.
+    /// Returns the Arrow schema of rows in memory: strings are views, so that rows are filtered and
+    /// forwarded without copying their bytes.
     pub fn arrow(&self) -> SchemaRef {
         Arc::new(Schema::new(fields(&self.0, &DataType::Utf8View)))
     }
 
-    /// What a reader of the files has who asks for nothing else.
+    /// Returns the Arrow schema that a reader of the files gets by default.
     pub fn arrow_of_files(&self) -> SchemaRef {
         Arc::new(Schema::new(fields(&self.0, &DataType::Utf8)))
     }
 
     /// Casts columns, given in order, into a batch of `schema`, which is [`ExportSchema::arrow`].
-    /// Nothing is rounded to NULL: a value that does not fit is an error.
+    ///
+    /// # Errors
+    /// Fails on a value that does not fit its type; it never becomes NULL.
     pub fn cast(schema: &SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
         let options = CastOptions {
             safe: false,
             format_options: FormatOptions::default(),
         };
-        let columns = columns
+        let cast_columns = columns
             .into_iter()
             .zip(schema.fields())
             .map(|(array, field)| {
@@ -218,7 +224,7 @@ impl ExportSchema {
                 })
             })
             .collect::<Result<Vec<_>>>()?;
-        RecordBatch::try_new(Arc::clone(schema), columns).map_err(|error| {
+        RecordBatch::try_new(Arc::clone(schema), cast_columns).map_err(|error| {
             Error::data("the rows of the query do not fit the schema of the table")
                 .with_source(error)
         })

@@ -1,6 +1,6 @@
-//! A file whose bytes are in the store and which nobody can see yet.
+//! Staged files: uploaded to the store, but not visible yet.
 //!
-//! It is what staging hands to delivery, on this machine or from another, so it is plain data.
+//! Staging passes them to delivery, from this machine or from a remote one, so they are plain data.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -8,40 +8,40 @@ use serde::{Deserialize, Serialize};
 use crate::layout::Shard;
 use crate::manifest::DataFile;
 
-/// One uploaded file with its completion withheld.
+/// An uploaded file whose completion is withheld.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StagedFile {
     pub shard: Shard,
     pub rows: u64,
     pub bytes: u64,
-    /// Hexadecimal.
+    /// The SHA-256 of the file's bytes, hexadecimal.
     pub sha256: String,
-    /// Least and greatest value of the window column.
+    /// The minimum and maximum of the window column, if the file has one.
     pub window: Option<(DateTime<Utc>, DateTime<Utc>)>,
     pub token: UploadToken,
 }
 
-/// What any process needs to make the file visible, once.
+/// A token with which any process can make an uploaded file visible. Stored in the commit log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum UploadToken {
-    /// A multipart upload of which only the completion is missing.
+    /// A multipart upload that lacks only its completion.
     Multipart {
         upload_id: String,
-        /// One for each part, as the store gave them, in order.
+        /// The ETags of the parts as returned by the store, in order.
         part_etags: Vec<String>,
     },
-    /// A whole file in the staging folder, to be renamed.
+    /// A complete file in the staging folder, to be renamed.
     Rename {
-        /// Relative to the prefix.
+        /// The key of the staged file, relative to the prefix.
         staged: String,
-        /// Survives the rename, so it tells whose file lies at the final place.
+        /// The ETag of the staged file. It survives the rename, so it identifies the file at the final key.
         etag: Option<String>,
     },
 }
 
 impl StagedFile {
-    /// The record in the manifest. The ETag is known when the file is published.
+    /// Returns the file's record for the manifest. Its ETag is absent until the file is published.
     pub fn record(&self) -> DataFile {
         let (window_min, window_max) = self.window.unzip();
         DataFile {

@@ -14,10 +14,7 @@ use crate::cycle::{Cycle, SyncMode};
 use crate::delivery::{History, read_manifest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{self, ManifestName, TableName};
-use crate::store::Destination;
-
-/// Tables looked at at once.
-const CONCURRENT_TABLES: usize = 16;
+use crate::store::{CONCURRENCY, Destination};
 
 /// What is waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,7 +127,7 @@ pub async fn look(destination: &Destination, wanted: &Wanted) -> Result<Look> {
         .map(|table| published(destination, table, wanted.cycle))
         .collect();
     let found: Vec<Option<ManifestName>> = futures::stream::iter(looks)
-        .buffered(CONCURRENT_TABLES)
+        .buffered(CONCURRENCY.tables)
         .try_collect()
         .await?;
     if found.is_empty() {

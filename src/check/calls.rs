@@ -7,15 +7,16 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use object_store::path::Path;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::check::denial::denied;
 use crate::check::leftovers::is_leftover;
 use crate::check::list::{Area, List};
 use crate::error::Error;
 use crate::layout;
-use crate::policy::{Action, Grant};
+use crate::policy::{Grant, IamAction};
 use crate::staged::UploadToken;
-use crate::store::{Bucket, Completion, Created, Destination, Encryption, Work};
+use crate::store::{Completion, Created, Destination, Encryption, S3Bucket};
 
 const AREA: Area = Area::Destination;
 
@@ -26,7 +27,7 @@ const SECOND: &[u8] = b"dayport check, a second time";
 pub struct Calls<'a> {
     pub destination: &'a Destination,
     /// Absent for a folder.
-    pub bucket: Option<&'a Bucket>,
+    pub bucket: Option<&'a S3Bucket>,
     pub grant: &'a Grant,
     pub encryption: &'a Encryption,
     pub id: &'a str,
@@ -49,11 +50,7 @@ impl Calls<'_> {
             return;
         }
         self.sweep(list).await;
-        tokio::select! {
-            biased;
-            () = self.stop.cancelled() => {}
-            () = self.create(list) => {}
-        }
+        self.stop.run_until_cancelled(self.create(list)).await;
         if self.stop.is_cancelled() {
             list.unseen(AREA, "the rest", "not tried: interrupted");
         } else if aborts {
@@ -77,7 +74,7 @@ impl Calls<'_> {
         layout::checks_folder().join(format!("{}-multipart", self.id))
     }
 
-    fn failed(&self, list: &mut List, name: &str, asked: Action, error: &Error) {
+    fn failed(&self, list: &mut List, name: &str, asked: IamAction, error: &Error) {
         match denied(error, asked) {
             Some(action) => list.denied(name, action, self.grant),
             None => list.error(AREA, name, error),
@@ -92,7 +89,7 @@ impl Calls<'_> {
         ];
         for folder in folders {
             if let Err(error) = self.destination.folders(&folder).await {
-                return self.failed(list, "list", Action::ListBucket, &error);
+                return self.failed(list, "list", IamAction::ListBucket, &error);
             }
         }
         list.fine(AREA, "list", format!("{}", self.destination));
@@ -107,7 +104,7 @@ impl Calls<'_> {
                 true
             }
             Err(error) => {
-                self.failed(list, "delete", Action::DeleteObject, &error);
+                self.failed(list, "delete", IamAction::DeleteObject, &error);
                 false
             }
         }
@@ -130,22 +127,15 @@ impl Calls<'_> {
                 let detail = format!("{} of checks that were killed: removed", leftovers.len());
                 list.fine(AREA, "leftovers", detail);
             }
-            Err(error) => self.failed(list, "leftovers", Action::DeleteObject, &error),
+            Err(error) => self.failed(list, "leftovers", IamAction::DeleteObject, &error),
         }
     }
 
-    /// Of an upload that there is not.
+    /// Aborts an upload that does not exist. Returns false if that is not allowed.
     async fn abort(&self, list: &mut List) -> bool {
-        let token = match self.bucket {
-            None => return true,
-            Some(_) => UploadToken::Multipart {
-                upload_id: "dayport-check-of-an-upload-that-is-not-there".to_owned(),
-                part_etags: Vec::new(),
-            },
-        };
-        match self.destination.abort(&self.in_data(), &token).await {
-            Err(error) if denied(&error, Action::AbortMultipartUpload).is_some() => {
-                self.failed(list, "abort", Action::AbortMultipartUpload, &error);
+        match self.destination.abort_unknown(&self.in_data()).await {
+            Err(error) if denied(&error, IamAction::AbortMultipartUpload).is_some() => {
+                self.failed(list, "abort", IamAction::AbortMultipartUpload, &error);
                 false
             }
             // Some stores call an id malformed that was never theirs: allowed all the same.
@@ -171,7 +161,7 @@ impl Calls<'_> {
                 );
             }
             Created::Unknown(error) => {
-                return self.failed(list, "put", Action::PutObject, &error);
+                return self.failed(list, "put", IamAction::PutObject, &error);
             }
         }
         let again = self
@@ -191,7 +181,7 @@ impl Calls<'_> {
                 list.finding(AREA, "create-if-absent", detail, Some(hint));
             }
             (Created::Unknown(error), _) => {
-                self.failed(list, "create-if-absent", Action::PutObject, &error);
+                self.failed(list, "create-if-absent", IamAction::PutObject, &error);
             }
             (Created::Contested, Ok(None)) => {
                 list.finding(
@@ -203,7 +193,7 @@ impl Calls<'_> {
             }
             (Created::Contested, Err(error)) => {
                 list.fine(AREA, "create-if-absent", "the second one is refused");
-                self.failed(list, "read back", Action::GetObject, &error);
+                self.failed(list, "read back", IamAction::GetObject, &error);
             }
         }
         self.encryption(list, &path).await;
@@ -224,11 +214,7 @@ impl Calls<'_> {
         };
         let algorithm = answer.header("x-amz-server-side-encryption");
         let key = answer.header("x-amz-server-side-encryption-aws-kms-key-id");
-        let wanted = match self.encryption {
-            Encryption::Bucket => None,
-            Encryption::Aes256 => Some(("AES256", None)),
-            Encryption::Kms { key } => Some(("aws:kms", key.as_deref())),
-        };
+        let wanted = self.encryption.headers();
         let seen = match (algorithm, key) {
             (None, _) => "none".to_owned(),
             (Some(algorithm), None) => algorithm.to_owned(),
@@ -259,26 +245,26 @@ impl Calls<'_> {
         match self.withheld(&path, list).await {
             Ok(true) => list.fine(AREA, "multipart", "invisible until it is completed"),
             Ok(false) => {}
-            Err(error) => self.failed(list, "multipart", Action::PutObject, &error),
+            Err(error) => self.failed(list, "multipart", IamAction::PutObject, &error),
         }
         let path = self.in_data();
         let token = match self.begin(&path, 1).await {
             Ok(token) => token,
-            Err(error) => return self.failed(list, "abort", Action::PutObject, &error),
+            Err(error) => return self.failed(list, "abort", IamAction::PutObject, &error),
         };
         match self.given_up(&path, &token).await {
             Ok(None) => list.fine(AREA, "abort", "in data, and nothing became visible"),
             Ok(Some(detail)) => list.finding(AREA, "abort", detail, None),
-            Err(error) => self.failed(list, "abort", Action::AbortMultipartUpload, &error),
+            Err(error) => self.failed(list, "abort", IamAction::AbortMultipartUpload, &error),
         }
     }
 
     /// Begins an upload and sends all of it; its completion is withheld.
     async fn begin(&self, path: &Path, index: u64) -> Result<UploadToken, Error> {
         let staged = layout::staging_file(&format!("check-{}", self.id), index);
-        let work = Work::new();
+        let calls = TaskTracker::new();
         let destination = self.destination;
-        let (mut upload, started) = destination.upload(path, &staged, work.token()).await?;
+        let (mut upload, started) = destination.upload(path, &staged, calls.token()).await?;
         let sent = async {
             upload.part(Bytes::from_static(FIRST)).await?;
             upload.seal().await
@@ -286,7 +272,8 @@ impl Calls<'_> {
         match sent.await {
             Ok(token) => Ok(token),
             Err(error) => {
-                work.ended().await;
+                calls.close();
+                calls.wait().await;
                 destination.abort(path, &started.token).await?;
                 Err(error)
             }
@@ -305,7 +292,7 @@ impl Calls<'_> {
                 return Ok(false);
             }
             Err(error) => {
-                self.failed(list, "multipart", Action::GetObject, &error);
+                self.failed(list, "multipart", IamAction::GetObject, &error);
                 self.destination.abort(path, &token).await?;
                 return Ok(false);
             }
@@ -338,7 +325,7 @@ impl Calls<'_> {
                 Ok(false)
             }
             Err(error) => {
-                self.failed(list, "multipart", Action::GetObject, &error);
+                self.failed(list, "multipart", IamAction::GetObject, &error);
                 Ok(false)
             }
         }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::error::{Error, ExitCode};
-use crate::policy::{Action, Grant};
+use crate::policy::{Grant, IamAction};
 
 /// What an item is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -89,12 +89,12 @@ impl List {
     }
 
     /// A refusal for want of a right.
-    pub fn denied(&mut self, name: &str, action: Action, grant: &Grant) {
+    pub fn denied(&mut self, name: &str, action: IamAction, grant: &Grant) {
         let verdict = Verdict::Finding {
             detail: format!("{action} is not allowed"),
             hint: Some("`dayport policy` prints all that is needed".to_owned()),
             permission: Some(action.name()),
-            policy: Some(grant.granting(action).line()),
+            policy: Some(grant.statement_granting(action).line()),
         };
         self.push(Area::Destination, name, verdict);
     }

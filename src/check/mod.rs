@@ -23,12 +23,12 @@ use crate::check::calls::Calls;
 use crate::check::settings::Settings;
 use crate::error::Result;
 use crate::policy::Grant;
-use crate::store::{Bucket, Destination, Encryption, Location, Place, S3Options};
+use crate::store::{Destination, Location, S3Bucket, S3Prefix, StoreOptions};
 
 /// The destination to be checked.
 pub struct Target<'a> {
     pub location: &'a Location,
-    pub options: &'a S3Options,
+    pub options: &'a StoreOptions,
     /// Names the objects of this check.
     pub id: &'a str,
     /// When this check began, by the clock that its id is of.
@@ -42,7 +42,7 @@ pub struct Target<'a> {
 /// Checks the destination by doing what a run does.
 pub async fn check_destination(target: &Target<'_>, list: &mut List) -> Result<()> {
     let grant = grant(target);
-    let bucket = Bucket::open(target.location, target.options).await?;
+    let bucket = S3Bucket::open(target.location, target.options).await?;
     if let Some(bucket) = &bucket {
         let settings = Settings {
             bucket,
@@ -58,7 +58,7 @@ pub async fn check_destination(target: &Target<'_>, list: &mut List) -> Result<(
         destination: &destination,
         bucket: bucket.as_ref(),
         grant: &grant,
-        encryption: &target.options.encryption,
+        encryption: &target.options.s3.encryption,
         id: target.id,
         began: target.began,
         stop: target.stop,
@@ -77,18 +77,15 @@ pub async fn check_destination(target: &Target<'_>, list: &mut List) -> Result<(
 
 /// The rights at issue, without a principal: who asks is for the store to know.
 fn grant(target: &Target<'_>) -> Grant {
-    let (bucket, prefix) = match target.location.place() {
-        Place::S3 { bucket, prefix } => (bucket.clone(), prefix.clone()),
-        Place::Local(_) => Default::default(),
+    let (bucket, prefix) = match target.location.s3_prefix() {
+        Some(S3Prefix { bucket, prefix }) => (bucket.to_owned(), prefix.clone()),
+        None => Default::default(),
     };
     Grant {
         bucket,
         prefix,
         principal: None,
-        kms_key: match &target.options.encryption {
-            Encryption::Kms { key } => key.clone(),
-            Encryption::Bucket | Encryption::Aes256 => None,
-        },
+        kms_key: target.options.s3.encryption.kms_key().map(str::to_owned),
         external_id: None,
         settings: true,
     }

@@ -8,8 +8,8 @@ use crate::check::lifecycle::Lifecycle;
 use crate::check::list::{Area, List};
 use crate::error::Result;
 use crate::layout;
-use crate::policy::{Action, Grant};
-use crate::store::{Answer, Bucket};
+use crate::policy::{Grant, IamAction};
+use crate::store::{S3Bucket, S3Response};
 
 /// S3 refuses signatures that are 15 minutes off.
 const MOST_SKEW: TimeDelta = TimeDelta::minutes(5);
@@ -18,14 +18,14 @@ const MOST_SKEW: TimeDelta = TimeDelta::minutes(5);
 const LEAST_DAYS: u32 = 2;
 
 pub struct Settings<'a> {
-    pub bucket: &'a Bucket,
+    pub bucket: &'a S3Bucket,
     pub grant: &'a Grant,
     pub now: DateTime<Utc>,
 }
 
 /// What a setting came to.
 enum Seen {
-    Answer(Answer),
+    Response(S3Response),
     /// S3 says that it is not configured.
     Unset,
     Unseen(String),
@@ -125,11 +125,11 @@ impl Settings<'_> {
             "block all four kinds of public access on the bucket; on Ceph not BlockPublicAcls, \
              with which 16.2 refuses every put",
         );
-        let action = Action::GetBucketPublicAccessBlock;
+        let action = IamAction::GetBucketPublicAccessBlock;
         match self.see("publicAccessBlock", action).await {
             Seen::Unset => list.finding(area, name, "public access is not blocked", hint),
             Seen::Unseen(detail) => list.unseen(area, name, detail),
-            Seen::Answer(answer) => {
+            Seen::Response(answer) => {
                 match quick_xml::de::from_str::<PublicAccessBlock>(&answer.body) {
                     Ok(block) => match block.judge(is_of_ceph(&answer)) {
                         Ok(fine) => list.fine(area, name, fine),
@@ -143,10 +143,10 @@ impl Settings<'_> {
 
     async fn versioning(&self, list: &mut List) {
         let (area, name) = (Area::Settings, "versioning");
-        match self.see("versioning", Action::GetBucketVersioning).await {
+        match self.see("versioning", IamAction::GetBucketVersioning).await {
             Seen::Unseen(detail) => list.unseen(area, name, detail),
             Seen::Unset => list.fine(area, name, "off"),
-            Seen::Answer(answer) => match quick_xml::de::from_str::<Versioning>(&answer.body) {
+            Seen::Response(answer) => match quick_xml::de::from_str::<Versioning>(&answer.body) {
                 Ok(versioning) if versioning.status == "Enabled" => {
                     let detail =
                         "on: replaced files stay as old versions, which cost until they expire";
@@ -161,12 +161,12 @@ impl Settings<'_> {
     async fn lifecycle(&self, list: &mut List) {
         let (area, name) = (Area::Settings, "lifecycle");
         let lifecycle = match self
-            .see("lifecycle", Action::GetLifecycleConfiguration)
+            .see("lifecycle", IamAction::GetLifecycleConfiguration)
             .await
         {
             Seen::Unseen(detail) => return list.unseen(area, name, detail),
             Seen::Unset => Lifecycle::default(),
-            Seen::Answer(answer) => match Lifecycle::parse(&answer.body) {
+            Seen::Response(answer) => match Lifecycle::parse(&answer.body) {
                 Ok(lifecycle) => lifecycle,
                 Err(error) => return list.unseen(area, name, unreadable(&error)),
             },
@@ -206,14 +206,14 @@ impl Settings<'_> {
         }
     }
 
-    async fn see(&self, setting: &str, action: Action) -> Seen {
-        let asked: Result<Answer> = self.bucket.setting(setting).await;
+    async fn see(&self, setting: &str, action: IamAction) -> Seen {
+        let asked: Result<S3Response> = self.bucket.setting(setting).await;
         let answer = match asked {
             Ok(answer) => answer,
             Err(error) => return Seen::Unseen(error.chain()),
         };
         match answer.status {
-            status if status.is_success() => Seen::Answer(answer),
+            status if status.is_success() => Seen::Response(answer),
             StatusCode::FORBIDDEN => Seen::Unseen(format!(
                 "{action} is not allowed; a run does not need it (`dayport policy --settings` grants it)"
             )),
@@ -228,7 +228,7 @@ impl Settings<'_> {
 }
 
 /// Its request ids are like `tx00000e224355ee5ca82e9-006b0371ba-1012-default`.
-fn is_of_ceph(answer: &Answer) -> bool {
+fn is_of_ceph(answer: &S3Response) -> bool {
     let id = answer.header("x-amz-request-id");
     id.is_some_and(|id| id.starts_with("tx0") && id.split('-').count() >= 4)
 }
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn ceph_is_told_by_its_request_ids() {
         let is_of_ceph = |id: &'static str| {
-            is_of_ceph(&Answer {
+            is_of_ceph(&S3Response {
                 status: StatusCode::OK,
                 headers: HeaderMap::from_iter([(
                     "x-amz-request-id".parse().unwrap(),

@@ -18,7 +18,7 @@ use crate::engine::Engine;
 use crate::env::{self, Clock};
 use crate::error::{Error, ExitCode, Result};
 use crate::run::pick;
-use crate::store::{Location, S3Options};
+use crate::store::{Location, StoreOptions};
 
 /// A check tells what it sees and sits nothing out. Ceph answers 500 for an upload it does not know.
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
@@ -49,18 +49,17 @@ pub async fn check(arguments: CheckArguments) -> Result<ExitCode> {
     let job = &arguments.job;
     let clock = Clock::from_environment()?;
     let location = Location::parse(&job.to)?;
-    let s3 = config::s3(&job.s3)?;
-    let s3 = S3Options {
+    let s3 = config::destination_store(&job.s3)?;
+    let s3 = StoreOptions {
         retry_timeout: s3.retry_timeout.min(LONGEST_RETRY),
         ..s3
     };
     let last_closed = Cycle::last_closed(clock.now())?;
     let mut list = List::default();
     let stop = stop_on_signal("what the check has put there is taken away");
-    tokio::select! {
-        () = stop.cancelled() => return Err(interrupted()),
-        checked = check_local(job, last_closed, clock.now(), &mut list) => checked?,
-    }
+    let local = check_local(job, last_closed, clock.now(), &mut list);
+    let checked = stop.run_until_cancelled(local).await;
+    checked.ok_or_else(interrupted)??;
     let began = clock.now();
     let target = Target {
         location: &location,
@@ -120,7 +119,7 @@ async fn local(
     let (Ok(definitions), Ok(sources)) = (definitions, sources) else {
         return Ok(None);
     };
-    let source_s3 = config::source_s3(&job.s3);
+    let source_s3 = config::source_store(&job.s3);
     match Engine::open(&sources, from.as_ref(), &source_s3, settings).await {
         Ok(engine) => Ok(Some((definitions, sources, engine))),
         Err(error) => {

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use tokio_util::task::TaskTracker;
 
 use crate::cli::args::RunArguments;
 use crate::cli::job::Job;
 use crate::error::{Error, ExitCode, Result};
-use crate::store::Work;
 
 pub const EXAMPLES: &str = "\
 A cluster is one scheduler and any number of executors, of one version of dayport. Each machine needs
@@ -141,7 +141,7 @@ pub async fn distribute(
     mut job: Job,
     address: &str,
     arguments: &RunArguments,
-) -> Result<(Job, Work)> {
+) -> Result<(Job, TaskTracker)> {
     use crate::cli::config;
     use crate::cluster::Cluster;
     use crate::engine::Distribution;
@@ -149,16 +149,16 @@ pub async fn distribute(
 
     let on = &arguments.on;
     let task_size = config::size("--task-size", &on.task_size, 1)?;
-    let (cluster, work) = Cluster::connect(address).await?;
+    let (cluster, calls) = Cluster::connect(address).await?;
     let distribution = Distribution {
         to: Location::parse(&arguments.job.to)?,
-        s3: config::s3(&arguments.job.s3)?,
+        s3: config::destination_store(&arguments.job.s3)?,
         task_size,
         most_tasks: on.tasks,
         cluster,
     };
     job.engine = job.engine.distributed(distribution);
-    Ok((job, work))
+    Ok((job, calls))
 }
 
 #[cfg(feature = "cluster")]
@@ -195,7 +195,7 @@ fn scheduler(arguments: SchedulerArguments) -> crate::cluster::SchedulerSettings
 fn executor(arguments: ExecutorArguments) -> Result<crate::cluster::ExecutorSettings> {
     use crate::cli::config;
     use crate::env;
-    use crate::store::S3Options;
+    use crate::store::StoreOptions;
 
     let memory_limit = match &arguments.memory_limit {
         Some(text) => config::size("--memory-limit", text, config::LEAST_MEMORY)?,
@@ -216,15 +216,15 @@ fn executor(arguments: ExecutorArguments) -> Result<crate::cluster::ExecutorSett
         slots,
         memory_limit,
         heartbeat: arguments.heartbeat,
-        s3: S3Options {
+        s3: StoreOptions {
             retry_timeout: Duration::from_secs(arguments.retry_timeout),
-            ..S3Options::default()
+            ..StoreOptions::default()
         },
     })
 }
 
 #[cfg(not(feature = "cluster"))]
-pub async fn distribute(_: Job, _: &str, _: &RunArguments) -> Result<(Job, Work)> {
+pub async fn distribute(_: Job, _: &str, _: &RunArguments) -> Result<(Job, TaskTracker)> {
     Err(missing())
 }
 

@@ -12,8 +12,8 @@ use crate::engine::EngineSettings;
 use crate::env;
 use crate::error::{Error, Result};
 use crate::layout::FileFormat;
-use crate::run::{self, Selection};
-use crate::store::{AssumedRole, Encryption, Location, S3Options};
+use crate::run::{self, CycleSelection};
+use crate::store::{AssumedRole, Encryption, Location, S3Options, StoreOptions};
 
 /// The default memory limit is at most this, in bytes.
 pub const MOST_DEFAULT_MEMORY: u64 = 4 << 30;
@@ -66,16 +66,17 @@ pub fn job_engine(arguments: &JobArguments) -> Result<EngineSettings> {
     })
 }
 
-/// For the sources, which are ours: without the role and the encryption of the destination.
-pub fn source_s3(arguments: &S3Arguments) -> S3Options {
-    S3Options {
+/// Returns the options of the sources, which need neither the role nor the encryption of the
+/// destination.
+pub fn source_store(arguments: &S3Arguments) -> StoreOptions {
+    StoreOptions {
         retry_timeout: Duration::from_secs(arguments.retry_timeout),
-        ..S3Options::default()
+        ..StoreOptions::default()
     }
 }
 
-/// For the destination.
-pub fn s3(arguments: &S3Arguments) -> Result<S3Options> {
+/// Returns the options of the destination.
+pub fn destination_store(arguments: &S3Arguments) -> Result<StoreOptions> {
     let encryption = match (arguments.sse, &arguments.sse_kms_key) {
         (None, None) => Encryption::Bucket,
         (Some(SseKind::Aes256), None) => Encryption::Aes256,
@@ -88,19 +89,18 @@ pub fn s3(arguments: &S3Arguments) -> Result<S3Options> {
         arn,
         external_id: arguments.external_id.clone(),
     });
-    Ok(S3Options {
-        encryption,
-        role,
-        ..source_s3(arguments)
+    Ok(StoreOptions {
+        s3: S3Options { encryption, role },
+        ..source_store(arguments)
     })
 }
 
-pub fn selection(arguments: &SelectionArguments) -> Result<Selection> {
+pub fn selection(arguments: &SelectionArguments) -> Result<CycleSelection> {
     let day = |option: &str, text: &str| -> Result<Cycle> {
         text.parse().map_err(|error: Error| error.context(option))
     };
     match (&arguments.date, &arguments.since, &arguments.through) {
-        (Some(date), _, _) => Ok(Selection::Cycles(vec![day("--date", date)?])),
+        (Some(date), _, _) => Ok(CycleSelection::Cycles(vec![day("--date", date)?])),
         (None, Some(since), Some(through)) => {
             let (first, last) = (day("--since", since)?, day("--through", through)?);
             let cycles = Cycle::range(first, last);
@@ -109,9 +109,9 @@ pub fn selection(arguments: &SelectionArguments) -> Result<Selection> {
                     "--since {first} is later than --through {last}"
                 )));
             }
-            Ok(Selection::Cycles(cycles))
+            Ok(CycleSelection::Cycles(cycles))
         }
-        _ => Ok(Selection::Due),
+        _ => Ok(CycleSelection::Due),
     }
 }
 

@@ -6,7 +6,6 @@ use clap::{Args, ValueEnum};
 
 use crate::catalog::Sources;
 use crate::cli::args::{FormatKind, PlaceArguments, S3Arguments};
-use crate::cli::verify::is_there;
 use crate::cli::{config, render};
 use crate::cycle::Cycle;
 use crate::ddl::{Dialect, Table, script};
@@ -78,8 +77,9 @@ pub async fn ddl(arguments: DdlArguments) -> Result<ExitCode> {
     } else {
         Vec::new()
     };
-    let mut tables = if is_there(&location) {
-        let destination = Destination::open(&location, &config::s3(&arguments.s3)?).await?;
+    let mut tables = if location.may_exist() {
+        let destination =
+            Destination::open(&location, &config::destination_store(&arguments.s3)?).await?;
         published(&destination, &arguments.tables).await?
     } else {
         BTreeMap::new()
@@ -148,7 +148,7 @@ async fn defined(
     let engine = Engine::open(
         &Sources::load(&places.sql.join("sources"))?,
         Some(&from),
-        &config::source_s3(&arguments.s3),
+        &config::source_store(&arguments.s3),
         config::engine(places)?,
     )
     .await?;

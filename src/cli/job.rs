@@ -10,7 +10,7 @@ use crate::definition;
 use crate::engine::Engine;
 use crate::env::{self, Clock};
 use crate::error::{Error, Result};
-use crate::run::{Context, Request, Watch, pick};
+use crate::run::{ProgressListener, RunContext, RunRequest, pick};
 use crate::scan::rejects::MaxRejects;
 use crate::store::{Destination, Location};
 
@@ -26,7 +26,7 @@ pub struct Job {
     pub engine: Engine,
     pub destination: Destination,
     pub clock: Clock,
-    pub request: Request,
+    pub request: RunRequest,
 }
 
 impl Job {
@@ -50,7 +50,7 @@ impl Job {
     ) -> Option<Self> {
         let places = &arguments.places;
         let clock = keep(Clock::from_environment(), complaints);
-        let s3 = keep(config::s3(&arguments.s3), complaints);
+        let s3 = keep(config::destination_store(&arguments.s3), complaints);
         let from = keep(config::from(places), complaints);
         let location = keep(Location::parse(&arguments.to), complaints);
         let settings = keep(config::job_engine(arguments), complaints);
@@ -66,7 +66,7 @@ impl Job {
 
         let engine = match (&sources, &from, settings) {
             (Some(sources), Some(from), Some(settings)) => {
-                let source_s3 = config::source_s3(&arguments.s3);
+                let source_s3 = config::source_store(&arguments.s3);
                 let engine = Engine::open(sources, from.as_ref(), &source_s3, settings).await;
                 keep(engine, complaints)
             }
@@ -78,7 +78,7 @@ impl Job {
             (Some(location), Some(s3)) => {
                 let opened = match to {
                     To::Write => Destination::open(location, s3).await,
-                    To::Look => Destination::look_at(location, s3).await,
+                    To::Look => Destination::open_read_only(location, s3).await,
                 };
                 keep(opened, complaints)
             }
@@ -88,7 +88,7 @@ impl Job {
             engine: engine?,
             destination: destination?,
             clock: clock?,
-            request: Request {
+            request: RunRequest {
                 definitions: definitions?,
                 selection: selected?,
                 rerun: selection.rerun,
@@ -105,14 +105,18 @@ impl Job {
     }
 
     /// A run of it, under an id of its own.
-    pub fn with(self, watch: Box<dyn Watch>, stop: CancellationToken) -> (Context, Request) {
+    pub fn with(
+        self,
+        listener: Box<dyn ProgressListener>,
+        stop: CancellationToken,
+    ) -> (RunContext, RunRequest) {
         let run_id = run_id(self.clock.now());
-        let context = Context {
+        let context = RunContext {
             engine: self.engine,
             destination: self.destination,
             clock: self.clock,
             run_id,
-            watch,
+            listener,
             stop,
         };
         (context, self.request)

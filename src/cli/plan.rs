@@ -10,7 +10,7 @@ use crate::cli::args::{JobArguments, ReportForm, SelectionArguments};
 use crate::cli::job::{Job, To};
 use crate::cli::render;
 use crate::error::{ExitCode, Result};
-use crate::run::{Plan, PlannedTable, Step, Unwatched, plan as plan_tables};
+use crate::run::{NoProgress, PlannedStep, PlannedTable, RunPlan, plan as plan_tables};
 
 pub const EXAMPLES: &str = "\
 Takes the arguments of `run`, decides as `run` does, lists the sources, and writes nothing. Source
@@ -40,7 +40,7 @@ pub struct PlanArguments {
 
 pub async fn plan(arguments: PlanArguments) -> Result<ExitCode> {
     let job = Job::open(&arguments.job, &arguments.selection, To::Look).await?;
-    let (context, request) = job.with(Box::new(Unwatched), CancellationToken::new());
+    let (context, request) = job.with(Box::new(NoProgress), CancellationToken::new());
     let plan = plan_tables(&context, &request).await?;
     match arguments.output {
         ReportForm::Text => render::print(&text(&plan)),
@@ -64,7 +64,7 @@ const HEADINGS: [&str; 8] = [
 /// Columns whose figures stand at the right.
 const RIGHT: [bool; 8] = [false, false, false, true, true, true, true, false];
 
-fn text(plan: &Plan) -> String {
+fn text(plan: &RunPlan) -> String {
     let mut lines = vec![HEADINGS.map(str::to_owned)];
     lines.extend(plan.tables.iter().map(line));
     let mut text = render::table(&lines, RIGHT);
@@ -81,14 +81,14 @@ fn text(plan: &Plan) -> String {
     text
 }
 
-fn is_publication(step: &Step) -> bool {
-    matches!(step, Step::Publish { .. })
+fn is_publication(step: &PlannedStep) -> bool {
+    matches!(step, PlannedStep::Publish { .. })
 }
 
 fn line(table: &PlannedTable) -> [String; 8] {
     let none = || "-".to_owned();
     let (mut files, mut bytes, mut rows, mut expected_rows) = (none(), none(), none(), none());
-    if let Step::Publish {
+    if let PlannedStep::Publish {
         sources, expected, ..
     } = &table.step
     {
@@ -115,9 +115,9 @@ fn line(table: &PlannedTable) -> [String; 8] {
     ]
 }
 
-fn step(step: &Step) -> String {
+fn step(step: &PlannedStep) -> String {
     match step {
-        Step::Publish {
+        PlannedStep::Publish {
             revision, replaces, ..
         } => {
             let mut text = match revision {
@@ -134,21 +134,23 @@ fn step(step: &Step) -> String {
             }
             text
         }
-        Step::AlreadyPublished { run_id, .. } => format!("already published by run {run_id}"),
-        Step::Superseded { by } => format!("superseded by the snapshot of {by}"),
-        Step::UpToDate => "nothing is due".to_owned(),
-        Step::Failed(_) => "would fail".to_owned(),
+        PlannedStep::AlreadyPublished { run_id, .. } => {
+            format!("already published by run {run_id}")
+        }
+        PlannedStep::Superseded { by } => format!("superseded by the snapshot of {by}"),
+        PlannedStep::UpToDate => "nothing is due".to_owned(),
+        PlannedStep::Failed(_) => "would fail".to_owned(),
     }
 }
 
 /// What would stop it, for stderr.
-fn complaints(plan: &Plan) -> String {
+fn complaints(plan: &RunPlan) -> String {
     let mut text = String::new();
     for table in &plan.tables {
         let cycle = table.cycle.map(|cycle| format!(" {cycle}"));
         let name = format!("{}{}", table.table, cycle.unwrap_or_default());
         match &table.step {
-            Step::Publish {
+            PlannedStep::Publish {
                 guards, finishes, ..
             } => {
                 for guard in guards {
@@ -158,7 +160,7 @@ fn complaints(plan: &Plan) -> String {
                     let _ = writeln!(text, "note: {name}: first finishes {finishes}");
                 }
             }
-            Step::Failed(failure) => {
+            PlannedStep::Failed(failure) => {
                 let _ = writeln!(text, "error: {name}: {}", failure.error);
                 if let Some(hint) = &failure.hint {
                     let _ = writeln!(text, "hint: {hint}");

@@ -4,8 +4,8 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::render;
 use crate::error::{Error, ExitCode, Result};
-use crate::policy::{Form, Grant, Part, print};
-use crate::store::{Location, Place};
+use crate::policy::{Grant, PolicyDocument, PolicyFormat, render as render_policies};
+use crate::store::{Location, S3Prefix};
 
 pub const EXAMPLES: &str = "\
 For the bucket's owner. Grants what `run` does below the prefix, and no more: listing, reading and
@@ -75,11 +75,11 @@ pub enum PartKind {
 
 pub fn policy(arguments: &PolicyArguments) -> Result<ExitCode> {
     let location = Location::parse(&arguments.to)?;
-    let Place::S3 { bucket, prefix } = location.place() else {
+    let Some(S3Prefix { bucket, prefix }) = location.s3_prefix() else {
         return Err(Error::invalid("a folder has no policy").with_hint("give --to s3://…"));
     };
     let grant = Grant {
-        bucket: bucket.clone(),
+        bucket: bucket.to_owned(),
         prefix: prefix.clone(),
         principal: Some(arguments.principal.parse()?),
         kms_key: arguments.kms_key.clone(),
@@ -88,22 +88,22 @@ pub fn policy(arguments: &PolicyArguments) -> Result<ExitCode> {
     };
     grant.validate()?;
     let form = match arguments.form {
-        FormKind::Json => Form::Json,
-        FormKind::Terraform => Form::Terraform,
-        FormKind::Cloudformation => Form::CloudFormation,
+        FormKind::Json => PolicyFormat::Json,
+        FormKind::Terraform => PolicyFormat::Terraform,
+        FormKind::Cloudformation => PolicyFormat::CloudFormation,
     };
-    if form != Form::Json && arguments.part != PartKind::All {
+    if form != PolicyFormat::Json && arguments.part != PartKind::All {
         return Err(Error::invalid("--part is for --form json"));
     }
     let part = match arguments.part {
-        PartKind::All => Part::All,
-        PartKind::BucketPolicy => Part::BucketPolicy,
-        PartKind::RoleTrustPolicy => Part::RoleTrustPolicy,
-        PartKind::RolePolicy => Part::RolePolicy,
-        PartKind::KeyPolicyStatement => Part::KeyPolicyStatement,
-        PartKind::Lifecycle => Part::Lifecycle,
+        PartKind::All => PolicyDocument::All,
+        PartKind::BucketPolicy => PolicyDocument::BucketPolicy,
+        PartKind::RoleTrustPolicy => PolicyDocument::RoleTrustPolicy,
+        PartKind::RolePolicy => PolicyDocument::RolePolicy,
+        PartKind::KeyPolicyStatement => PolicyDocument::KeyPolicyStatement,
+        PartKind::Lifecycle => PolicyDocument::Lifecycle,
     };
-    let text = print(&grant, form, part).ok_or_else(|| {
+    let text = render_policies(&grant, form, part).ok_or_else(|| {
         Error::invalid("there is no statement for a key policy").with_hint("give --kms-key")
     })?;
     render::print(&format!("{}\n", text.trim_end()));

@@ -8,7 +8,7 @@ use indicatif::{HumanBytes, HumanCount, MultiProgress, ProgressBar, ProgressStyl
 
 use crate::cycle::Cycle;
 use crate::definition::Definition;
-use crate::run::{TableReport, Watch};
+use crate::run::{ProgressListener, TableReport};
 use crate::scan::scan_log::ScanLog;
 use crate::stage::Stage;
 
@@ -26,8 +26,8 @@ pub struct Bars {
     running: Mutex<HashMap<String, (ProgressBar, tokio::task::JoinHandle<()>)>>,
 }
 
-impl Watch for Bars {
-    fn staging(
+impl ProgressListener for Bars {
+    fn staging_started(
         &self,
         definition: &Definition,
         cycle: Cycle,
@@ -69,7 +69,7 @@ impl Watch for Bars {
         end(earlier);
     }
 
-    fn ended(&self, report: &TableReport) {
+    fn finished(&self, report: &TableReport) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let ended = running.remove(&report.table);
         drop(running);

@@ -33,9 +33,13 @@ pub async fn query(arguments: QueryArguments) -> Result<ExitCode> {
     };
     let from = config::from(places)?;
     let destination = match &arguments.to {
-        Some(to) => {
-            Some(Destination::open(&Location::parse(to)?, &config::s3(&arguments.s3)?).await?)
-        }
+        Some(to) => Some(
+            Destination::open(
+                &Location::parse(to)?,
+                &config::destination_store(&arguments.s3)?,
+            )
+            .await?,
+        ),
         None => None,
     };
     let (sources, definitions) = match load(places, from.as_ref()) {
@@ -48,7 +52,7 @@ pub async fn query(arguments: QueryArguments) -> Result<ExitCode> {
     let engine = Engine::open(
         &sources,
         from.as_ref(),
-        &config::source_s3(&arguments.s3),
+        &config::source_store(&arguments.s3),
         settings,
     )
     .await?;

@@ -9,7 +9,7 @@ use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::run::{Outcome, Report, TableReport};
+use crate::run::{RunReport, TableOutcome, TableReport};
 
 /// Prints what scripts read.
 pub fn json(value: &impl Serialize) -> Result<()> {
@@ -68,16 +68,16 @@ const HEADINGS: [&str; 8] = [
 const RIGHT: [bool; 8] = [false, false, false, true, true, true, true, false];
 
 /// A line for each table and cycle, and a line about all of them.
-pub fn report(report: &Report) -> String {
+pub fn report(report: &RunReport) -> String {
     let mut lines = vec![HEADINGS.map(str::to_owned)];
     lines.extend(report.tables.iter().map(line));
     let mut text = table(&lines, RIGHT);
-    let count = |wanted: fn(&Outcome) -> bool| {
+    let count = |wanted: fn(&TableOutcome) -> bool| {
         let outcomes = report.tables.iter().map(|table| &table.outcome);
         outcomes.filter(|outcome| wanted(outcome)).count()
     };
-    let failed = count(|outcome| matches!(outcome, Outcome::Failed(_)));
-    let published = count(|outcome| matches!(outcome, Outcome::Published { .. }));
+    let failed = count(|outcome| matches!(outcome, TableOutcome::Failed(_)));
+    let published = count(|outcome| matches!(outcome, TableOutcome::Published { .. }));
     let skipped = report.tables.len() - failed - published;
     let took = report.finished_at - report.started_at;
     let _ = writeln!(
@@ -103,10 +103,10 @@ fn counted(number: u64, one: &str, many: &str) -> String {
 }
 
 /// What went wrong and what is odd, for stderr.
-pub fn complaints(report: &Report) -> String {
+pub fn complaints(report: &RunReport) -> String {
     let mut text = String::new();
     for table in &report.tables {
-        if let Outcome::Published {
+        if let TableOutcome::Published {
             foreign, rejects, ..
         } = &table.outcome
         {
@@ -129,7 +129,7 @@ pub fn complaints(report: &Report) -> String {
                 );
             }
         }
-        if let Outcome::Failed(failure) = &table.outcome {
+        if let TableOutcome::Failed(failure) = &table.outcome {
             let cycle = table.cycle.map(|cycle| format!(" {cycle}"));
             let cycle = cycle.unwrap_or_default();
             let _ = writeln!(text, "error: {}{cycle}: {}", table.table, failure.error);
@@ -144,7 +144,7 @@ pub fn complaints(report: &Report) -> String {
 fn line(report: &TableReport) -> [String; 8] {
     let none = || "-".to_owned();
     let (rows, files, bytes) = match &report.outcome {
-        Outcome::Published {
+        TableOutcome::Published {
             rows, files, bytes, ..
         } => (
             HumanCount(*rows).to_string(),
@@ -165,13 +165,15 @@ fn line(report: &TableReport) -> [String; 8] {
     ]
 }
 
-fn result(outcome: &Outcome) -> String {
+fn result(outcome: &TableOutcome) -> String {
     match outcome {
-        Outcome::Published { revision: 0, .. } => "published".to_owned(),
-        Outcome::Published { revision, .. } => format!("published as revision {revision}"),
-        Outcome::AlreadyPublished { run_id, .. } => format!("already published by run {run_id}"),
-        Outcome::Superseded { by } => format!("superseded by the snapshot of {by}"),
-        Outcome::Failed(_) => "failed".to_owned(),
+        TableOutcome::Published { revision: 0, .. } => "published".to_owned(),
+        TableOutcome::Published { revision, .. } => format!("published as revision {revision}"),
+        TableOutcome::AlreadyPublished { run_id, .. } => {
+            format!("already published by run {run_id}")
+        }
+        TableOutcome::Superseded { by } => format!("superseded by the snapshot of {by}"),
+        TableOutcome::Failed(_) => "failed".to_owned(),
     }
 }
 

@@ -11,29 +11,30 @@ use crate::cli::job::{Job, To};
 use crate::cli::progress::{Bars, aside};
 use crate::cli::render;
 use crate::error::{ExitCode, Result};
-use crate::run::{Unwatched, Watch, run as run_tables};
+use crate::run::{NoProgress, ProgressListener, run as run_tables};
 
 /// For what a cluster is still told when a run is over.
 const LAST_CALLS: Duration = Duration::from_secs(5);
 
 pub async fn run(arguments: RunArguments) -> Result<ExitCode> {
-    let watch: Box<dyn Watch> = if arguments.quiet {
-        Box::new(Unwatched)
+    let listener: Box<dyn ProgressListener> = if arguments.quiet {
+        Box::new(NoProgress)
     } else {
         Box::new(Bars::default())
     };
     let mut job = Job::open(&arguments.job, &arguments.selection, To::Write).await?;
     let mut calls = None;
     if let Some(address) = &arguments.on.cluster {
-        let (distributed, work) = cluster::distribute(job, address, &arguments).await?;
+        let (distributed, tracker) = cluster::distribute(job, address, &arguments).await?;
         job = distributed;
-        calls = Some(work);
+        calls = Some(tracker);
     }
-    let (context, request) = job.with(watch, stop_on_signal(STOPPING));
+    let (context, request) = job.with(listener, stop_on_signal(STOPPING));
     let report = run_tables(Arc::new(context), request).await;
     if let Some(calls) = calls {
         // A cluster that does not answer is not waited for.
-        let _ = tokio::time::timeout(LAST_CALLS, calls.ended()).await;
+        calls.close();
+        let _ = tokio::time::timeout(LAST_CALLS, calls.wait()).await;
     }
     let report = report?;
     if !arguments.quiet {

@@ -20,7 +20,7 @@ use crate::cli::run::{STOPPING, stop_on_signal};
 use crate::cycle::Cycle;
 use crate::env::Clock;
 use crate::error::{Error, ExitCode, Result};
-use crate::run::{Outcome, Report, TableReport, Unwatched, run as run_tables};
+use crate::run::{NoProgress, RunReport, TableOutcome, TableReport, run as run_tables};
 use crate::serve::{Event, EventKind, Notifier, Schedule, State, backoff, listen};
 use crate::status::status;
 use crate::store::Destination;
@@ -270,9 +270,9 @@ impl Server {
             if left.is_zero() || self.clock.now() >= next {
                 return;
             }
-            tokio::select! {
-                () = tokio::time::sleep(left.min(TICK)) => {}
-                () = self.stop.cancelled() => return,
+            let sleep = tokio::time::sleep(left.min(TICK));
+            if self.stop.run_until_cancelled(sleep).await.is_none() {
+                return;
             }
         }
     }
@@ -283,7 +283,7 @@ impl Server {
             Ok(job) => job,
             Err(error) => return self.failed(&error),
         };
-        let (context, request) = job.with(Box::new(Unwatched), self.stop.clone());
+        let (context, request) = job.with(Box::new(NoProgress), self.stop.clone());
         let destination = context.destination.clone();
         let tables = request
             .definitions
@@ -326,7 +326,7 @@ impl Server {
         false
     }
 
-    fn report(&self, report: &Report) -> bool {
+    fn report(&self, report: &RunReport) -> bool {
         lock(&self.state).ran(report);
         let mut all_well = true;
         for table in &report.tables {
@@ -335,21 +335,21 @@ impl Server {
         all_well
     }
 
-    fn tell_of(&self, report: &Report, table: &TableReport) -> bool {
+    fn tell_of(&self, report: &RunReport, table: &TableReport) -> bool {
         let name = &table.table;
         let cycle = table
             .cycle
             .map(|cycle| cycle.to_string())
             .unwrap_or_default();
         match &table.outcome {
-            Outcome::Published { .. } => {
+            TableOutcome::Published { .. } => {
                 lock(&self.told).remove(&format!("failed/{name}/{cycle}"));
                 let id = format!("{}/{name}/{cycle}", report.run_id);
                 self.tell(id, EventKind::Published, name, table.cycle, json!(table));
                 true
             }
-            Outcome::AlreadyPublished { .. } | Outcome::Superseded { .. } => true,
-            Outcome::Failed(failure) => {
+            TableOutcome::AlreadyPublished { .. } | TableOutcome::Superseded { .. } => true,
+            TableOutcome::Failed(failure) => {
                 warn!(
                     table = name,
                     cycle,

@@ -55,8 +55,8 @@ pub struct StatusArguments {
 pub async fn status(arguments: StatusArguments) -> Result<ExitCode> {
     let clock = Clock::from_environment()?;
     let location = Location::parse(&arguments.to)?;
-    let s3 = config::s3(&arguments.s3)?;
-    let destination = Destination::look_at(&location, &s3).await?;
+    let s3 = config::destination_store(&arguments.s3)?;
+    let destination = Destination::open_read_only(&location, &s3).await?;
     let status = look(&destination, clock.now(), arguments.days).await?;
     if let Some(file) = &arguments.html {
         std::fs::write(file, page(&status)).map_err(|error| {

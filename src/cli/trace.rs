@@ -9,7 +9,7 @@ use indicatif::{HumanBytes, HumanCount};
 use crate::catalog::Sources;
 use crate::cli::args::{PlaceArguments, ReportForm, S3Arguments};
 use crate::cli::query::load;
-use crate::cli::verify::{day, is_there, tables};
+use crate::cli::verify::{day, tables};
 use crate::cli::{config, render};
 use crate::definition::Definition;
 use crate::engine::Engine;
@@ -96,7 +96,7 @@ pub async fn trace(arguments: TraceArguments) -> Result<ExitCode> {
     let engine = Engine::open(
         &sources,
         from.as_ref(),
-        &config::source_s3(&arguments.s3),
+        &config::source_store(&arguments.s3),
         config::engine(places)?,
     )
     .await?;
@@ -138,10 +138,11 @@ async fn destination(arguments: &TraceArguments) -> Result<Option<Destination>> 
         return Ok(None);
     };
     let location = Location::parse(to)?;
-    if !is_there(&location) {
+    if !location.may_exist() {
         return Err(Error::invalid(format!("there is no folder `{location}`")));
     }
-    let destination = Destination::open(&location, &config::s3(&arguments.s3)?).await;
+    let destination =
+        Destination::open(&location, &config::destination_store(&arguments.s3)?).await;
     destination.map(Some)
 }
 

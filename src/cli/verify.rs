@@ -11,7 +11,7 @@ use crate::cycle::Cycle;
 use crate::env;
 use crate::error::{Error, ExitCode, Result};
 use crate::layout::TableName;
-use crate::store::{Destination, Location, Place};
+use crate::store::{Destination, Location};
 use crate::verify::{Cycles, Depth, Progress, Report, Scope, Unwatched, verify as verify_tables};
 
 /// Files read at once: enough to keep a network busy on few processors, and few enough for memory.
@@ -93,10 +93,11 @@ pub async fn verify(arguments: VerifyArguments) -> Result<ExitCode> {
         },
     };
     let location = Location::parse(&arguments.to)?;
-    if !is_there(&location) {
+    if !location.may_exist() {
         return Err(Error::invalid(format!("there is no folder `{location}`")));
     }
-    let destination = Destination::open(&location, &config::s3(&arguments.s3)?).await?;
+    let destination =
+        Destination::open(&location, &config::destination_store(&arguments.s3)?).await?;
     let report = if arguments.quiet || arguments.quick {
         verify_tables(&destination, &scope, &Unwatched).await?
     } else {
@@ -118,15 +119,6 @@ pub async fn verify(arguments: VerifyArguments) -> Result<ExitCode> {
         }
     }
     Ok(report.exit_code())
-}
-
-/// Whether there can be anything: a local folder that is not there would be made by opening it,
-/// which is none of a reader's business.
-pub fn is_there(location: &Location) -> bool {
-    match location.place() {
-        Place::Local(folder) => folder.is_dir(),
-        Place::S3 { .. } => true,
-    }
 }
 
 pub fn tables(names: &[String]) -> Result<Vec<TableName>> {

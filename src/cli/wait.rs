@@ -10,11 +10,11 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use crate::cli::args::S3Arguments;
-use crate::cli::verify::{day, is_there, tables};
+use crate::cli::verify::{day, tables};
 use crate::cli::{config, render};
 use crate::error::{Error, ExitCode, Result};
 use crate::layout::TableName;
-use crate::store::{Destination, Location, S3Options};
+use crate::store::{Destination, Location, StoreOptions};
 use crate::wait::{Look, Patience, Timer, Waited, Wanted, look, wait as wait_for};
 
 /// A look is not given up before this, or --retry-timeout, is over.
@@ -74,13 +74,13 @@ pub async fn wait(arguments: WaitArguments) -> Result<ExitCode> {
         return Err(Error::invalid("--every 0s would never rest"));
     }
     let location = Location::parse(&arguments.to)?;
-    let s3 = config::s3(&arguments.s3)?;
+    let s3 = config::destination_store(&arguments.s3)?;
     let patience = Patience {
         timeout: arguments.timeout,
         every: arguments.every,
         look: s3.retry_timeout.clamp(*LOOK.start(), *LOOK.end()),
     };
-    let s3 = S3Options {
+    let s3 = StoreOptions {
         // Another look is as good as another try, and tells why the last one failed.
         retry_timeout: s3.retry_timeout.min(*LOOK.end() / 2),
         ..s3
@@ -88,7 +88,7 @@ pub async fn wait(arguments: WaitArguments) -> Result<ExitCode> {
 
     let opened = OnceCell::new();
     let look = async || {
-        if !is_there(&location) {
+        if !location.may_exist() {
             return Ok(match wanted.tables.is_empty() {
                 true => Look::NothingYet,
                 false => Look::Missing(wanted.tables.iter().cloned().collect()),

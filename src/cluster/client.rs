@@ -19,6 +19,8 @@ use datafusion_proto::physical_plan::AsExecutionPlan;
 use datafusion_proto::protobuf::PhysicalPlanNode;
 use futures::TryStreamExt;
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 use tracing::{debug, info};
@@ -30,7 +32,6 @@ use crate::engine_error::{from_datafusion, from_elsewhere};
 use crate::env;
 use crate::error::{Error, Result};
 use crate::scan::remote::tally::Tally;
-use crate::store::{Token, Work};
 
 /// How often the scheduler is asked how a job is.
 const LOOK: Duration = Duration::from_millis(200);
@@ -50,7 +51,8 @@ pub struct Cluster {
     address: String,
     client: Client,
     /// Held by whatever may speak to the scheduler.
-    token: Token,
+    /// Held until the last call to the scheduler is made.
+    tracked: TaskTrackerToken,
 }
 
 /// The host and the port of `df://host:port`.
@@ -80,9 +82,9 @@ pub struct Outcome {
 }
 
 impl Cluster {
-    /// Connects to `df://host:port`. The work ends when the cluster is dropped and knows of it: a
-    /// job that is given up is cancelled after its run is over.
-    pub async fn connect(address: &str) -> Result<(Self, Work)> {
+    /// Connects to `df://host:port`. The tracker is empty once the cluster is dropped and all its calls
+    /// are made: a job that is aborted is cancelled after its run is over.
+    pub async fn connect(address: &str) -> Result<(Self, TaskTracker)> {
         let (host, port) = parse_address(address)?;
         let endpoint = Endpoint::from_shared(format!("http://{host}:{port}"))
             .map_err(|error| no_address(address).with_source(error))?
@@ -96,15 +98,15 @@ impl Cluster {
                 .with_hint("is `dayport cluster scheduler` running there?")
         })?;
         let most = MOST_MESSAGE as usize;
-        let work = Work::new();
+        let tracker = TaskTracker::new();
         let cluster = Self {
             address: address.to_owned(),
             client: SchedulerGrpcClient::new(channel)
                 .max_encoding_message_size(most)
                 .max_decoding_message_size(most),
-            token: work.token(),
+            tracked: tracker.token(),
         };
-        Ok((cluster, work))
+        Ok((cluster, tracker))
     }
 
     /// Runs a plan to its end. A job that nobody waits for any more is cancelled.
@@ -273,10 +275,12 @@ impl Drop for Job {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 let Cluster {
-                    mut client, token, ..
+                    mut client,
+                    tracked,
+                    ..
                 } = cluster;
                 let _ = client.cancel_job(CancelJobParams { job_id }).await;
-                drop(token);
+                drop(tracked);
             });
         }
     }

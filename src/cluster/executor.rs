@@ -22,7 +22,7 @@ use crate::cluster::{MOST_MESSAGE, session_config};
 use crate::env;
 use crate::error::{Error, Result};
 use crate::stage::{Compressing, Destinations};
-use crate::store::S3Options;
+use crate::store::StoreOptions;
 
 /// How often it is looked whether the scheduler answers.
 const LOOK: Duration = Duration::from_millis(100);
@@ -48,7 +48,7 @@ pub struct ExecutorSettings {
     /// It tells the scheduler so often that it is there.
     pub heartbeat: Duration,
     /// How sources are read.
-    pub s3: S3Options,
+    pub s3: StoreOptions,
 }
 
 /// Serves until SIGTERM, Ctrl-C or a stop by the scheduler, then ends the tasks that it has.

@@ -10,12 +10,12 @@ use tokio::runtime::Handle;
 use url::{Position, Url};
 
 use crate::error::Error;
-use crate::store::{self, Location, S3Options};
+use crate::store::{self, Location, StoreOptions};
 
 /// One client for each bucket.
 #[derive(Debug)]
 pub struct Stores {
-    s3: S3Options,
+    s3: StoreOptions,
     /// Where clients do their work.
     runtime: Handle,
     open: Mutex<HashMap<String, Arc<dyn ObjectStore>>>,
@@ -23,7 +23,7 @@ pub struct Stores {
 
 impl Stores {
     /// Sources are read with `s3`. Must be called inside a runtime.
-    pub fn new(s3: S3Options) -> Self {
+    pub fn new(s3: StoreOptions) -> Self {
         Self {
             s3,
             runtime: Handle::current(),

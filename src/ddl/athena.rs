@@ -12,7 +12,7 @@ use super::text::{
 use super::types::Types;
 use crate::cycle::SyncMode;
 use crate::layout::{self, FileFormat};
-use crate::schema::{Column, ColumnType};
+use crate::schema::{ColumnType, ExportColumn};
 use crate::store::Location;
 
 pub const HEAD: &str = "\
@@ -25,12 +25,13 @@ pub const HEAD: &str = "\
 pub fn table(table: &Table, location: &Location) -> String {
     let name = in_backticks(table.name.as_str());
     let types = types_in(table.format);
-    let definition =
-        |column: &Column| format!("{} {}", in_backticks(&column.name), types.of(&column.kind));
+    let definition = |column: &ExportColumn| {
+        format!("{} {}", in_backticks(&column.name), types.of(&column.kind))
+    };
     let columns: Vec<String> = table.schema.columns().iter().map(definition).collect();
     let partitions = table.partition_by.columns();
     let partitioned: Vec<String> = partitions.iter().map(partition_definition).collect();
-    let folder = folder_address(location, "s3", "", &layout::table_folder(&table.name));
+    let folder = folder_address(location, &layout::table_folder(&table.name));
     let projection = projection(table, &folder);
 
     let mut text = format!(
@@ -118,13 +119,13 @@ fn integers(table: &Table, column: &str) -> Option<String> {
     })
 }
 
-fn partition_definition(column: &Column) -> String {
+fn partition_definition(column: &ExportColumn) -> String {
     format!("{} {}", in_backticks(&column.name), TYPES.of(&column.kind))
 }
 
 /// Text into what it stands for, at the top level; instants inside structs stay text.
 fn typed_view(table: &Table) -> String {
-    let is_text = |column: &Column| {
+    let is_text = |column: &ExportColumn| {
         let is_instant = table.format == FileFormat::Json && column.kind == ColumnType::Timestamp;
         is_instant || is_hexadecimal(column, table.format)
     };

@@ -6,7 +6,7 @@ use super::text::{
 };
 use super::types::Types;
 use crate::layout::{self, FileFormat};
-use crate::schema::{Column, ColumnType};
+use crate::schema::{ColumnType, ExportColumn};
 use crate::store::Location;
 
 pub const HEAD: &str = "\
@@ -33,11 +33,12 @@ pub fn table(table: &Table, location: &Location) -> String {
         ));
     }
     let types = TYPES.inside(table.format);
-    let definition =
-        |column: &Column| format!("{} {}", in_backticks(&column.name), types.of(&column.kind));
+    let definition = |column: &ExportColumn| {
+        format!("{} {}", in_backticks(&column.name), types.of(&column.kind))
+    };
     let columns: Vec<String> = table.schema.columns().iter().map(definition).collect();
     let folder = layout::table_folder(&table.name);
-    let files = format!("{}*", folder_address(location, "s3", "", &folder));
+    let files = format!("{}*", folder_address(location, &folder));
     let (format, more) = match table.format {
         // A list is an array, not a record with an array of records.
         FileFormat::Parquet => ("PARQUET", "enable_list_inference = true"),
@@ -59,7 +60,7 @@ pub fn table(table: &Table, location: &Location) -> String {
         let partitioned = partitions.iter().map(partition_definition);
         let partitioned: Vec<String> = partitioned.collect();
         text += &format!("WITH PARTITION COLUMNS ({})\n", partitioned.join(", "));
-        let prefix = address(location, "s3", "", folder.as_ref());
+        let prefix = address(location, folder.as_ref());
         options.push(format!(
             "hive_partition_uri_prefix = {}",
             escaped_literal(&prefix)
@@ -77,7 +78,7 @@ pub fn table(table: &Table, location: &Location) -> String {
 }
 
 /// Keys of folders may be these types only.
-fn partition_definition(column: &Column) -> String {
+fn partition_definition(column: &ExportColumn) -> String {
     let kind = match column.kind {
         ColumnType::Int32 | ColumnType::Int64 => TYPES.int64,
         ColumnType::Date => TYPES.date,

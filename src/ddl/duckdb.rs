@@ -5,7 +5,7 @@ use super::text::{address, block, comment, folder_address, in_double_quotes, lit
 use super::types::Types;
 use crate::cycle::SyncMode;
 use crate::layout::{self, FileFormat};
-use crate::store::{Location, Place};
+use crate::store::Location;
 
 pub fn head(location: &Location) -> String {
     let mut text = comment(
@@ -13,7 +13,7 @@ pub fn head(location: &Location) -> String {
          cycle the files of its greatest revision, of a snapshot those of its newest cycle.\n\
          Timestamps are instants; SET TimeZone = 'UTC' shows them as they were exported.",
     );
-    if matches!(location.place(), Place::S3 { .. }) {
+    if location.s3_prefix().is_some() {
         text += "INSTALL httpfs;\nLOAD httpfs;\n";
         text += "CREATE SECRET IF NOT EXISTS (TYPE s3, PROVIDER credential_chain);\n";
     }
@@ -80,7 +80,7 @@ fn select_list(table: &Table) -> String {
 }
 
 fn read_files(table: &Table, location: &Location) -> String {
-    let folder = folder_address(location, "s3", "", &layout::table_folder(&table.name));
+    let folder = folder_address(location, &layout::table_folder(&table.name));
     let levels = "*/".repeat(table.partition_by.columns().len());
     let extension = table.format.extension();
     let mut options = vec![literal(&format!(
@@ -123,9 +123,9 @@ fn read_files(table: &Table, location: &Location) -> String {
 
 /// The common table expression `named`: the files that make up the table now.
 fn named_files(table: &Table, location: &Location) -> String {
-    let folder = folder_address(location, "s3", "", &layout::manifest_folder(&table.name));
+    let folder = folder_address(location, &layout::manifest_folder(&table.name));
     let manifests = literal(&format!("{}*.json", escaped_glob(&folder)));
-    let root = literal(&address(location, "s3", "", ""));
+    let root = literal(&address(location, ""));
     let newest = match table.sync_mode {
         SyncMode::Incremental => "PARTITION BY cycle.id ORDER BY revision DESC",
         SyncMode::Snapshot => "ORDER BY cycle.id DESC, revision DESC",

@@ -26,7 +26,7 @@ mod tests;
 pub use table::{Origin, PublishedFile, Table};
 
 use crate::error::{Error, Result};
-use crate::store::{Location, Place};
+use crate::store::Location;
 
 /// A family of engines that read the same statements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Dialect {
 
 /// One script for all `tables` of the destination at `location`.
 pub fn script(dialect: Dialect, location: &Location, tables: &[Table]) -> Result<String> {
-    if dialect.needs_bucket() && matches!(location.place(), Place::Local(_)) {
+    if dialect.needs_bucket() && location.is_folder() {
         return Err(Error::invalid(format!(
             "{} cannot read the folder `{location}`",
             dialect.name()

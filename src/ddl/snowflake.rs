@@ -4,7 +4,7 @@ use super::table::{Table, is_hexadecimal};
 use super::text::{address, block, comment, escaped_literal, in_double_quotes, one_line};
 use crate::cycle::SyncMode;
 use crate::layout::FileFormat;
-use crate::schema::{Column, ColumnType};
+use crate::schema::{ColumnType, ExportColumn};
 use crate::store::Location;
 
 /// `FILES` takes this many names.
@@ -39,7 +39,7 @@ pub fn head(location: &Location, tables: &[Table]) -> String {
             );
         }
     }
-    let url = escaped_literal(&address(location, "s3", "", ""));
+    let url = escaped_literal(&address(location, ""));
     text += &format!(
         "CREATE STAGE IF NOT EXISTS {} URL = {url} STORAGE_INTEGRATION = INTEGRATION;\n",
         in_double_quotes(STAGE)
@@ -112,7 +112,7 @@ fn copy(table: &Table, name: &str, files: &[String], force: bool) -> String {
     )
 }
 
-fn value(table: &Table, column: &Column) -> String {
+fn value(table: &Table, column: &ExportColumn) -> String {
     let member = format!("$1:{}", in_double_quotes(&column.name));
     if is_hexadecimal(column, table.format) {
         return format!("TO_BINARY({member}::VARCHAR, 'HEX')");
@@ -120,7 +120,7 @@ fn value(table: &Table, column: &Column) -> String {
     format!("{member}::{}", type_of(column))
 }
 
-fn partition_value(column: &Column) -> String {
+fn partition_value(column: &ExportColumn) -> String {
     let pattern = escaped_literal(&format!("/{}=([^/]+)/", column.name));
     let text = format!("REGEXP_SUBSTR(METADATA$FILENAME, {pattern}, 1, 1, 'e', 1)");
     format!("{text}::{}", type_of(column))
@@ -139,7 +139,7 @@ fn file_format(format: FileFormat) -> &'static str {
 }
 
 /// Structs and lists are semi-structured: their fields are typed where they are used.
-fn type_of(column: &Column) -> String {
+fn type_of(column: &ExportColumn) -> String {
     match &column.kind {
         ColumnType::Boolean => "BOOLEAN".to_owned(),
         ColumnType::Int32 => "NUMBER(10, 0)".to_owned(),

@@ -1,11 +1,11 @@
 //! Spark SQL: tables over the files, and views over exactly the files that the newest manifests name.
 
 use super::table::Table;
-use super::text::{block, escaped_literal, folder_address, in_backticks, one_line};
+use super::text::{block, escaped_literal, hadoop_folder_address, in_backticks, one_line};
 use super::types::Types;
 use crate::cycle::SyncMode;
 use crate::layout::{self, FileFormat};
-use crate::schema::Column;
+use crate::schema::ExportColumn;
 use crate::store::Location;
 
 pub const HEAD: &str = "\
@@ -28,12 +28,7 @@ pub fn table(table: &Table, location: &Location) -> String {
         .map(|column| definition(column, &inside));
     let columns = columns.chain(partitions.iter().map(|column| definition(column, &TYPES)));
     let columns: Vec<String> = columns.collect();
-    let folder = folder_address(
-        location,
-        "s3a",
-        "file://",
-        &layout::table_folder(&table.name),
-    );
+    let folder = hadoop_folder_address(location, &layout::table_folder(&table.name));
 
     let mut text = format!("CREATE TABLE IF NOT EXISTS {name} {}\n", block(&columns));
     text += match table.format {
@@ -64,7 +59,7 @@ pub fn table(table: &Table, location: &Location) -> String {
     text + &complete_view(table, location)
 }
 
-fn definition(column: &Column, types: &Types) -> String {
+fn definition(column: &ExportColumn, types: &Types) -> String {
     format!("{} {}", in_backticks(&column.name), types.of(&column.kind))
 }
 
@@ -73,7 +68,7 @@ fn complete_view(table: &Table, location: &Location) -> String {
     let manifests = in_backticks(&format!("{name}_manifests"));
     let complete = in_backticks(&format!("{name}_complete"));
     let folder = layout::manifest_folder(&table.name);
-    let folder = escaped_literal(&folder_address(location, "s3a", "file://", &folder));
+    let folder = escaped_literal(&hadoop_folder_address(location, &folder));
     let newest = match table.sync_mode {
         SyncMode::Incremental => "PARTITION BY `cycle`.`id` ORDER BY `revision` DESC",
         SyncMode::Snapshot => "ORDER BY `cycle`.`id` DESC, `revision` DESC",

@@ -6,7 +6,7 @@ use crate::cycle::{Cycle, SyncMode};
 use crate::definition::Definition;
 use crate::layout::{FileFormat, Partition, TableName};
 use crate::manifest::Manifest;
-use crate::schema::{Column, ColumnType, ExportSchema};
+use crate::schema::{ColumnType, ExportColumn, ExportSchema};
 use crate::stage::StageSpec;
 
 /// Years that a range of partitions reaches beyond the newest one.
@@ -143,7 +143,7 @@ impl Table {
     }
 
     /// The columns inside the files, then the partition columns.
-    pub fn all_columns(&self) -> impl Iterator<Item = &Column> {
+    pub fn all_columns(&self) -> impl Iterator<Item = &ExportColumn> {
         let partitions = self.partition_by.columns().iter();
         self.schema.columns().iter().chain(partitions)
     }
@@ -172,6 +172,6 @@ impl Table {
 }
 
 /// Whether JSON files hold the column as text, because JSON has no such type.
-pub fn is_hexadecimal(column: &Column, format: FileFormat) -> bool {
+pub fn is_hexadecimal(column: &ExportColumn, format: FileFormat) -> bool {
     format == FileFormat::Json && column.kind == ColumnType::Binary
 }

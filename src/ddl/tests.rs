@@ -4,10 +4,10 @@ use super::*;
 use crate::cycle::SyncMode;
 use crate::layout::{FileFormat, Partition};
 use crate::manifest::Manifest;
-use crate::schema::{Column, ColumnType, ExportSchema};
+use crate::schema::{ColumnType, ExportColumn, ExportSchema};
 
-fn column(name: &str, kind: ColumnType) -> Column {
-    Column {
+fn column(name: &str, kind: ColumnType) -> ExportColumn {
+    ExportColumn {
         name: name.to_owned(),
         kind,
         nullable: true,
@@ -18,7 +18,7 @@ fn list(item: ColumnType) -> ColumnType {
     ColumnType::List(Box::new(column("element", item)))
 }
 
-fn schema(columns: &[Column]) -> ExportSchema {
+fn schema(columns: &[ExportColumn]) -> ExportSchema {
     let text = serde_json::to_string(columns).unwrap();
     serde_json::from_str(&text).unwrap()
 }

@@ -2,7 +2,7 @@
 
 use object_store::path::Path;
 
-use crate::store::{Location, Place};
+use crate::store::Location;
 
 /// `"name"`: DuckDB, Snowflake, and the queries of Athena.
 pub fn in_double_quotes(name: &str) -> String {
@@ -43,23 +43,19 @@ pub fn block(items: &[String]) -> String {
     format!("(\n  {}\n)", items.join(",\n  "))
 }
 
-/// Where `path`, which is relative to the prefix, is: `<scheme>://bucket/prefix/path` in a bucket;
-/// on disk an absolute path behind `local`. The prefix itself, for an empty path, ends with `/`.
-pub fn address(location: &Location, scheme: &str, local: &str, path: &str) -> String {
-    let root = match location.place() {
-        Place::S3 { bucket, prefix } => match prefix.as_ref() {
-            "" => format!("{scheme}://{bucket}"),
-            prefix => format!("{scheme}://{bucket}/{prefix}"),
-        },
-        Place::Local(folder) => {
-            let folder = folder.display().to_string();
-            format!("{local}{}", folder.trim_end_matches('/'))
-        }
-    };
-    format!("{root}/{path}")
+/// Returns the address of `path`, which is relative to the prefix: `s3://bucket/prefix/path`, or an
+/// absolute path on disk. The prefix itself, for an empty path, ends with `/`.
+pub fn address(location: &Location, path: &str) -> String {
+    format!("{}/{path}", location.root())
 }
 
-/// The same for a folder: it ends with `/`.
-pub fn folder_address(location: &Location, scheme: &str, local: &str, folder: &Path) -> String {
-    format!("{}/", address(location, scheme, local, folder.as_ref()))
+/// Returns the address of a folder, which ends with `/`.
+pub fn folder_address(location: &Location, folder: &Path) -> String {
+    format!("{}/", address(location, folder.as_ref()))
+}
+
+/// Returns the address of a folder for Hadoop's file systems, `s3a://…` or `file://…`, which ends with
+/// `/`.
+pub fn hadoop_folder_address(location: &Location, folder: &Path) -> String {
+    format!("{}/{folder}/", location.hadoop_root())
 }

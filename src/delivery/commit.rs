@@ -9,24 +9,29 @@ use crate::error::{Error, Result};
 use crate::layout::{self, TableName};
 use crate::store::{Created, Destination};
 
-/// A store may answer `409 Conflict` without storing anything: then the put is tried again.
-const ATTEMPTS: u32 = 5;
+/// The maximum number of puts of one entry. A store may respond `409 Conflict` without storing
+/// anything; only then is the put retried.
+const MAX_ATTEMPTS: u32 = 5;
 
-/// What became of an entry.
+/// The backoff after the first conflict; it doubles with each attempt.
+const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
+
+/// The outcome of a commit.
 #[derive(Debug)]
 pub enum Commit {
-    /// It is in the log: from here on it will be published, by this run or by another.
+    /// The entry is in the log: from now on it will be published, by this run or by another.
     Won,
-    /// Another entry has its place; nothing of ours is or will be published.
+    /// Another run's entry has this sequence number; nothing of ours is or will be published.
     Lost { winner: Box<LogEntry> },
-    /// The store does not tell. The entry may be in the log, so its uploads must stay.
+    /// The store failed before it was known whether the entry is in the log, so its uploads must
+    /// stay.
     Unknown(Error),
 }
 
-/// Puts `entry` into the log.
+/// Commits `entry` by putting it into the log if no entry has its sequence number.
 ///
 /// "Already exists" does not mean that another run won: the client retries, and may find its own
-/// first put. Every entry carries its run id, so it is read back and compared.
+/// first put. So the entry is read back and compared, by its run id first.
 pub async fn commit(
     destination: &Destination,
     table: &TableName,
@@ -34,14 +39,14 @@ pub async fn commit(
 ) -> Result<Commit> {
     let key = layout::log_entry(table, entry.sequence);
     let text = Bytes::from(entry.to_json()?);
-    for attempt in 0..ATTEMPTS {
+    for attempt in 0..MAX_ATTEMPTS {
         let failure = match destination.create(&key, text.clone()).await {
             Created::Yes => return Ok(Commit::Won),
             Created::Contested => None,
             Created::Unknown(error) => Some(error),
         };
         match (log::read(destination, table, entry.sequence).await, failure) {
-            (Ok(Some(there)), _) if there.run_id == entry.run_id && there == *entry => {
+            (Ok(Some(stored)), _) if stored.run_id == entry.run_id && stored == *entry => {
                 return Ok(Commit::Won);
             }
             (Ok(Some(winner)), _) => {
@@ -49,11 +54,11 @@ pub async fn commit(
                     winner: Box::new(winner),
                 });
             }
-            // Contested, yet nothing there: a conflict in passing.
+            // Contested, yet no entry exists: a transient conflict.
             (Ok(None), None) => {
-                tokio::time::sleep(Duration::from_millis(50 << attempt)).await;
+                tokio::time::sleep(INITIAL_BACKOFF * (1 << attempt)).await;
             }
-            // The put may still be on its way to the store.
+            // The put may still reach the store.
             (Ok(None), Some(error)) | (Err(_), Some(error)) => {
                 return Ok(Commit::Unknown(error));
             }

@@ -1,28 +1,28 @@
-//! Whether a cycle is to be published, and as what. Pure.
+//! Decides whether a cycle has to be published, and as which revision. Pure.
 
 use crate::cycle::{Cycle, SyncMode};
 use crate::delivery::History;
 use crate::layout::ManifestName;
 
-/// What to do about one cycle of one table.
+/// The decision about one cycle of one table.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
     Publish(Publication),
-    /// It is there; only a rerun replaces it.
+    /// The cycle is published; only a rerun replaces it.
     AlreadyPublished(ManifestName),
-    /// A snapshot of a later cycle is there: this one would put older data in its place.
+    /// A snapshot of a later cycle is published: this one would replace it by older data.
     Superseded(ManifestName),
 }
 
-/// A publication to make.
+/// A publication that has to be made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Publication {
     pub name: ManifestName,
-    /// The manifest whose files it replaces.
+    /// The manifest whose files this publication replaces.
     pub replaces: Option<ManifestName>,
 }
 
-/// Decides from the table's history; nothing is read or written.
+/// Decides from the table's history what to do about `cycle`, without any call to the store.
 pub fn decide(history: &History, mode: SyncMode, cycle: Cycle, rerun: bool) -> Decision {
     let earlier = history.newest_of(cycle);
     let newest = history.newest();
@@ -31,10 +31,10 @@ pub fn decide(history: &History, mode: SyncMode, cycle: Cycle, rerun: bool) -> D
     {
         return Decision::Superseded(later);
     }
-    let damaged = history.memory.damaged.contains(&cycle);
+    let needs_republish = history.state.needs_republish.contains(&cycle);
     if let Some(earlier) = &earlier
         && !rerun
-        && !damaged
+        && !needs_republish
     {
         return Decision::AlreadyPublished(earlier.clone());
     }
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_cycle_is_published_again() {
+    fn a_cycle_that_needs_republishing_is_published_again() {
         let history = History::for_tests(&[("2026-01-15", 0)], &["2026-01-15"]);
         assert_eq!(
             shown(&history, SyncMode::Incremental, "2026-01-15", false),

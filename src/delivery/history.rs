@@ -1,41 +1,42 @@
-//! What a table's manifests and log say, once everything unfinished is finished.
+//! The published state of a table, read from the names of its manifests and its newest log entry.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, TryStreamExt};
 
 use crate::cycle::Cycle;
-use crate::delivery::log::{LogEntry, Memory};
+use crate::delivery::log::{LogEntry, TableState};
 use crate::error::{Error, Result};
 use crate::layout::{self, ManifestName, TableName};
 use crate::manifest::Manifest;
-use crate::store::Destination;
+use crate::store::{CONCURRENCY, Destination};
 
-/// Manifests read at once.
-const CONCURRENT_READS: usize = 32;
-
-/// Reads a manifest that was listed.
+/// Reads a manifest that a listing named.
+///
+/// # Errors
+/// Fails if it does not exist any more, or is not a manifest that this version can read.
 pub async fn read_manifest(destination: &Destination, name: &ManifestName) -> Result<Manifest> {
     let key = name.path();
-    let text = destination.get(&key).await?;
-    let text =
-        text.ok_or_else(|| Error::data(format!("the manifest `{key}` was listed but is gone")))?;
+    let gone = || Error::data(format!("the manifest `{key}` was listed but is gone"));
+    let text = destination.get(&key).await?.ok_or_else(gone)?;
     Manifest::parse(&key, &text)
 }
 
-/// The published state of one table, from names alone.
+/// The published state of one table, derived from the names of its manifests alone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct History {
     pub table: TableName,
-    /// The number of the next log entry.
+    /// The sequence number of the next log entry.
     pub next_sequence: u64,
-    pub memory: Memory,
+    /// The state that the newest log entry carries.
+    pub state: TableState,
     /// The newest revision of each cycle.
     revisions: BTreeMap<Cycle, u32>,
 }
 
 impl History {
-    /// Lists the manifests of a table. `newest` is the newest entry of its log, finished.
+    /// Loads the history by listing the table's manifests. `newest` is the newest entry of its log,
+    /// with no work of it pending.
     pub async fn load(
         destination: &Destination,
         table: &TableName,
@@ -48,7 +49,7 @@ impl History {
         Ok(Self::new(
             table.clone(),
             newest.map_or(1, |entry| entry.sequence + 1),
-            newest.map(|entry| entry.memory.clone()).unwrap_or_default(),
+            newest.map(|entry| entry.state.clone()).unwrap_or_default(),
             names,
         ))
     }
@@ -56,7 +57,7 @@ impl History {
     fn new(
         table: TableName,
         next_sequence: u64,
-        memory: Memory,
+        state: TableState,
         names: impl Iterator<Item = ManifestName>,
     ) -> Self {
         let mut revisions = BTreeMap::new();
@@ -67,39 +68,39 @@ impl History {
         Self {
             table,
             next_sequence,
-            memory,
+            state,
             revisions,
         }
     }
 
-    /// As it will be once a publication that is committed is finished.
+    /// Returns the history as it will be once a committed publication, `name`, is finished.
     #[must_use]
-    pub fn assuming(mut self, name: &ManifestName) -> Self {
+    pub fn with_published(mut self, name: &ManifestName) -> Self {
         self.revisions.insert(name.cycle, name.revision);
         self
     }
 
-    /// The cycles that are published and whole.
+    /// Returns the cycles that are published and need no republishing.
     pub fn published(&self) -> BTreeSet<Cycle> {
         let cycles = self.revisions.keys().copied();
         cycles
-            .filter(|cycle| !self.memory.damaged.contains(cycle))
+            .filter(|cycle| !self.state.needs_republish.contains(cycle))
             .collect()
     }
 
-    /// The newest manifest of a cycle.
+    /// Returns the name of the newest manifest of a cycle.
     pub fn newest_of(&self, cycle: Cycle) -> Option<ManifestName> {
         let revision = *self.revisions.get(&cycle)?;
         Some(self.name(cycle, revision))
     }
 
-    /// The newest manifest of the newest cycle.
+    /// Returns the name of the newest manifest of the newest cycle.
     pub fn newest(&self) -> Option<ManifestName> {
         let (cycle, revision) = self.revisions.last_key_value()?;
         Some(self.name(*cycle, *revision))
     }
 
-    /// The newest manifest of every cycle, oldest cycle first.
+    /// Returns the name of the newest manifest of every cycle, oldest cycle first.
     pub fn current(&self) -> impl Iterator<Item = ManifestName> + '_ {
         self.revisions
             .iter()
@@ -114,7 +115,7 @@ impl History {
             .map(|name| read_manifest(destination, name))
             .collect();
         futures::stream::iter(reads)
-            .buffered(CONCURRENT_READS)
+            .buffered(CONCURRENCY.manifest_reads)
             .try_collect()
             .await
     }
@@ -128,17 +129,20 @@ impl History {
     }
 
     #[cfg(test)]
-    pub fn for_tests(names: &[(&str, u32)], damaged: &[&str]) -> Self {
+    pub fn for_tests(names: &[(&str, u32)], needs_republish: &[&str]) -> Self {
         let table: TableName = "t".parse().unwrap();
-        let memory = Memory {
-            damaged: damaged.iter().map(|cycle| cycle.parse().unwrap()).collect(),
-            ..Memory::default()
+        let state = TableState {
+            needs_republish: needs_republish
+                .iter()
+                .map(|cycle| cycle.parse().unwrap())
+                .collect(),
+            ..TableState::default()
         };
         let names = names.iter().map(|(cycle, revision)| ManifestName {
             table: "t".parse().unwrap(),
             cycle: cycle.parse().unwrap(),
             revision: *revision,
         });
-        Self::new(table, 1, memory, names)
+        Self::new(table, 1, state, names)
     }
 }

@@ -12,43 +12,44 @@ use crate::manifest::Manifest;
 use crate::staged::UploadToken;
 use crate::store::Destination;
 
-/// The version written, and the only one there is.
+/// The version of the entries that are written, and the only one that is read.
 const VERSION: u32 = 1;
 
-/// One commit.
+/// One commit of a table: an immutable entry of its log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LogEntry {
     version: u32,
     pub sequence: u64,
-    /// The run that wrote the entry: tells whose create-if-absent put won.
+    /// The run that wrote the entry; identifies whose create-if-absent put won.
     pub run_id: String,
     pub written_at: DateTime<Utc>,
-    pub action: Action,
-    /// What later entries must know, carried from entry to entry.
-    pub memory: Memory,
+    pub action: LogAction,
+    /// The state of the table after this entry, carried from entry to entry.
+    #[serde(rename = "memory")]
+    pub state: TableState,
 }
 
-/// What an entry does.
+/// The action of a log entry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Action {
-    /// Publishes a manifest, as soon as its uploads are completed.
+pub enum LogAction {
+    /// Publishes a manifest as soon as its uploads are completed.
     Publish {
-        /// Without the ETags, which are known when the uploads are completed.
+        /// The manifest without ETags, which are known once the uploads are completed.
         manifest: Box<Manifest>,
-        /// One for each file that the manifest names.
+        /// The uploads, one for each file that the manifest names.
         uploads: Vec<PendingUpload>,
     },
-    /// Takes back the entry before it, whose uploads could not be completed any more.
+    /// Voids the previous entry, whose uploads could not be completed any more.
     Void {
         cycle: Cycle,
-        /// What that entry had made visible, to be deleted.
+        /// Keys of the files that the voided entry had made visible, to be deleted.
         delete: Vec<String>,
         reason: String,
     },
 }
 
-/// An upload of which only the completion is missing.
+/// An upload whose completion is withheld until its entry is committed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PendingUpload {
     /// The final key, relative to the prefix.
@@ -60,58 +61,59 @@ pub struct PendingUpload {
     pub replaces_etag: Option<String>,
 }
 
-/// What the whole log says, in short.
+/// The state that each log entry carries on, so that no older entry has to be read.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Memory {
-    /// For each partition the greatest shard number that was given up; never used again.
+pub struct TableState {
+    /// The greatest shard number that was retired in each partition; such numbers are never reused.
     #[serde(default)]
-    pub retired: Vec<Retired>,
-    /// Cycles whose replacement was voided half-way: to be published again although they have a
-    /// manifest.
-    #[serde(default)]
-    pub damaged: BTreeSet<Cycle>,
+    pub retired: Vec<RetiredNumber>,
+    /// Cycles whose replacement was voided half-way: they have to be published again although they
+    /// have a manifest.
+    #[serde(default, rename = "damaged")]
+    pub needs_republish: BTreeSet<Cycle>,
 }
 
-/// The greatest shard number given up in one partition.
+/// The greatest retired shard number of one partition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Retired {
+pub struct RetiredNumber {
     pub partition: Partition,
     pub number: u64,
 }
 
-impl Memory {
-    /// The retired numbers by partition.
+impl TableState {
+    /// Returns the retired numbers by partition.
     pub fn retired(&self) -> BTreeMap<Partition, u64> {
-        let retired = self.retired.iter();
-        retired
+        self.retired
+            .iter()
             .map(|retired| (retired.partition.clone(), retired.number))
             .collect()
     }
 
-    /// Remembers that the names of these files were given up.
+    /// Retires the names of these files. Keys that are no shards are ignored.
     pub fn retire<'a>(&mut self, paths: impl IntoIterator<Item = &'a str>) {
         let mut retired = self.retired();
         for path in paths {
-            let shard = layout::recorded(path).ok();
-            if let Some(shard) = shard.and_then(|path| Shard::parse(&path)) {
+            let key = layout::parse_recorded(path).ok();
+            if let Some(shard) = key.and_then(|key| Shard::parse(&key)) {
                 let greatest = retired.entry(shard.partition).or_insert(shard.number);
                 *greatest = shard.number.max(*greatest);
             }
         }
         self.retired = retired
             .into_iter()
-            .map(|(partition, number)| Retired { partition, number })
+            .map(|(partition, number)| RetiredNumber { partition, number })
             .collect();
     }
 }
 
 impl LogEntry {
+    /// Creates an entry of the current version.
     pub fn new(
         sequence: u64,
         run_id: &str,
         written_at: DateTime<Utc>,
-        action: Action,
-        memory: Memory,
+        action: LogAction,
+        state: TableState,
     ) -> Self {
         Self {
             version: VERSION,
@@ -119,25 +121,29 @@ impl LogEntry {
             run_id: run_id.to_owned(),
             written_at,
             action,
-            memory,
+            state,
         }
     }
 
-    /// The cycle that the entry is about.
+    /// Returns the cycle that the entry publishes or voids.
     pub fn cycle(&self) -> Cycle {
         match &self.action {
-            Action::Publish { manifest, .. } => manifest.cycle.id,
-            Action::Void { cycle, .. } => *cycle,
+            LogAction::Publish { manifest, .. } => manifest.cycle.id,
+            LogAction::Void { cycle, .. } => *cycle,
         }
     }
 
+    /// Serializes the entry as it is stored.
     pub fn to_json(&self) -> Result<Vec<u8>> {
         serde_json::to_vec(self)
             .map_err(|error| Error::internal("cannot write a log entry").with_source(error))
     }
 }
 
-/// Reads one entry; `None` if there is none.
+/// Reads one entry. Returns `None` if it does not exist.
+///
+/// # Errors
+/// Fails if the object is not an entry of this version with this sequence number.
 pub async fn read(
     destination: &Destination,
     table: &TableName,
@@ -161,7 +167,7 @@ pub async fn read(
     Ok(Some(entry))
 }
 
-/// Reads the newest entry; `None` if the table has no log yet.
+/// Reads the newest entry. Returns `None` if the table has no log yet.
 pub async fn newest(destination: &Destination, table: &TableName) -> Result<Option<LogEntry>> {
     let objects = destination.list(&layout::log_folder(table)).await?;
     let sequences = objects
@@ -178,15 +184,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_greatest_number_given_up_is_remembered_for_each_partition() {
-        let mut memory = Memory::default();
-        memory.retire([
+    fn the_greatest_retired_number_of_each_partition_is_kept() {
+        let mut state = TableState::default();
+        state.retire([
             "data/t/day=1/data-000000000002.parquet",
             "data/t/day=1/data-000000000001.parquet",
             "data/t/data-000000000000.json.gz",
         ]);
-        memory.retire(["data/t/data-000000000004.json.gz", "not a shard"]);
-        let numbers: Vec<(String, u64)> = memory
+        state.retire(["data/t/data-000000000004.json.gz", "not a shard"]);
+        let numbers: Vec<(String, u64)> = state
             .retired()
             .into_iter()
             .map(|(partition, number)| (partition.to_string(), number))

@@ -1,4 +1,4 @@
-//! Finishes what an earlier run left open, before anything new is done.
+//! Finishes the work that an earlier run left pending, before anything new is done.
 
 use chrono::{DateTime, Utc};
 use object_store::path::Path;
@@ -6,71 +6,74 @@ use tracing::info;
 
 use crate::delivery::commit::{Commit, commit};
 use crate::delivery::history::History;
-use crate::delivery::log::{self, Action, LogEntry};
+use crate::delivery::log::{self, LogAction, LogEntry};
 use crate::delivery::publish::{Publish, publish};
 use crate::error::{Error, Result};
 use crate::layout::{self, TableName};
 use crate::store::Destination;
 
-/// Times that another run may be faster at voiding an entry before this one gives up.
-const ATTEMPTS: u32 = 3;
+/// The maximum number of attempts at a recovery before it fails because of a concurrent run.
+const MAX_ATTEMPTS: u32 = 3;
 
-/// A table as it is found.
+/// The state of a table before recovery.
 #[derive(Debug, Clone, PartialEq)]
-pub struct State {
+pub struct InspectedTable {
     pub history: History,
-    pub open: Open,
+    pub pending: PendingWork,
 }
 
-/// What the newest log entry left to be done.
+/// The work that the newest log entry left pending.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Open {
-    Nothing,
-    /// It is voided, but the run that did so may have died before it deleted these.
+pub enum PendingWork {
+    None,
+    /// The entry is a void, but the run that wrote it may have died before it deleted these files.
     Deletes(Vec<String>),
-    /// It is committed, and its manifest is not there.
+    /// The entry is committed, and its manifest does not exist.
     Publication(Box<LogEntry>),
 }
 
-/// Looks at a table; writes nothing.
-pub async fn inspect(destination: &Destination, table: &TableName) -> Result<State> {
+/// Inspects a table without writing anything.
+pub async fn inspect(destination: &Destination, table: &TableName) -> Result<InspectedTable> {
     let newest = log::newest(destination, table).await?;
     let history = History::load(destination, table, newest.as_ref()).await?;
-    let open = match newest {
-        None => Open::Nothing,
+    let pending = match newest {
+        None => PendingWork::None,
         Some(entry) => match &entry.action {
-            Action::Void { delete, .. } => Open::Deletes(delete.clone()),
-            Action::Publish { manifest, .. } => {
+            LogAction::Void { delete, .. } => PendingWork::Deletes(delete.clone()),
+            LogAction::Publish { manifest, .. } => {
                 let published = history.newest_of(manifest.cycle.id);
                 match published.is_some_and(|name| name.revision >= manifest.revision) {
-                    true => Open::Nothing,
-                    false => Open::Publication(Box::new(entry)),
+                    true => PendingWork::None,
+                    false => PendingWork::Publication(Box::new(entry)),
                 }
             }
         },
     };
-    Ok(State { history, open })
+    Ok(InspectedTable { history, pending })
 }
 
-/// Brings a table into a state without unfinished business, and tells its history.
+/// Recovers a table, so that no work is pending, and returns its history.
 ///
-/// The newest log entry is finished if its manifest is missing; if its uploads cannot be completed
-/// any more, it is voided: what it made visible is deleted, and its cycle is due again.
+/// Finishes the newest log entry if its manifest is missing. If its uploads cannot be completed any
+/// more, voids it: the files that it made visible are deleted, and its cycle is due again.
+///
+/// # Errors
+/// Fails as unavailable if concurrent runs keep changing the table.
 pub async fn recover(
     destination: &Destination,
     table: &TableName,
     run_id: &str,
     now: DateTime<Utc>,
 ) -> Result<History> {
-    for _ in 0..ATTEMPTS {
-        let State { history, open } = inspect(destination, table).await?;
-        let entry = match open {
-            Open::Nothing => return Ok(history),
-            Open::Deletes(files) => {
+    for _ in 0..MAX_ATTEMPTS {
+        let InspectedTable { history, pending } = inspect(destination, table).await?;
+        let entry = match pending {
+            PendingWork::None => return Ok(history),
+            PendingWork::Deletes(files) => {
                 delete_files(destination, &files).await?;
                 return Ok(history);
             }
-            Open::Publication(entry) => entry,
+            PendingWork::Publication(entry) => entry,
         };
         let (cycle, of) = (entry.cycle(), &entry.run_id);
         match publish(destination, &entry).await? {
@@ -82,7 +85,7 @@ pub async fn recover(
                 info!(%table, %cycle, run_id, of, "takes back what an earlier run committed");
                 let void = void(&entry, &visible, &lost, run_id, now)?;
                 match commit(destination, table, &void).await? {
-                    // Its deletes are done when it is looked at as the newest entry.
+                    // The next attempt finds it as the newest entry and makes its deletes.
                     Commit::Won | Commit::Lost { .. } => {}
                     Commit::Unknown(error) => return Err(error),
                 }
@@ -95,12 +98,14 @@ pub async fn recover(
 }
 
 async fn delete_files(destination: &Destination, files: &[String]) -> Result<()> {
-    let paths = files.iter().map(|path| layout::recorded(path));
-    let paths: Vec<Path> = paths.collect::<Result<_>>()?;
+    let paths: Vec<Path> = files
+        .iter()
+        .map(|path| layout::parse_recorded(path))
+        .collect::<Result<_>>()?;
     destination.delete(&paths).await
 }
 
-/// The entry that takes back `entry`.
+/// Returns the entry that voids `entry`.
 fn void(
     entry: &LogEntry,
     visible: &[String],
@@ -108,18 +113,17 @@ fn void(
     run_id: &str,
     now: DateTime<Utc>,
 ) -> Result<LogEntry> {
-    let Action::Publish { manifest, uploads } = &entry.action else {
+    let LogAction::Publish { manifest, uploads } = &entry.action else {
         return Err(Error::internal("only a publishing entry can be voided"));
     };
-    let mut memory = entry.memory.clone();
-    let all = manifest.files.iter().map(|file| file.path.as_str());
-    memory.retire(all);
-    // Files replaced under their own name are gone, so the manifest before is no longer true.
+    let mut state = entry.state.clone();
+    state.retire(manifest.files.iter().map(|file| file.path.as_str()));
+    // Files replaced under their own name are gone, so the previous manifest is no longer true.
     let replaces = uploads.iter().any(|upload| upload.replaces_etag.is_some());
     if replaces && !visible.is_empty() {
-        memory.damaged.insert(manifest.cycle.id);
+        state.needs_republish.insert(manifest.cycle.id);
     }
-    let action = Action::Void {
+    let action = LogAction::Void {
         cycle: manifest.cycle.id,
         delete: visible.to_vec(),
         reason: format!(
@@ -134,6 +138,6 @@ fn void(
         run_id,
         now,
         action,
-        memory,
+        state,
     ))
 }

@@ -16,7 +16,7 @@ use crate::scan::remote::distribute;
 use crate::scan::scan_log::ScanLog;
 use crate::stage::{GatherExec, Stage, StageExec, StageSpec, Writers, staged_files};
 use crate::staged::StagedFile;
-use crate::store::{Location, S3Options};
+use crate::store::{Location, StoreOptions};
 
 /// Where the plans of an engine run, if not here.
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ pub struct Distribution {
     pub cluster: Cluster,
     /// The destination, as its executors open it.
     pub to: Location,
-    pub s3: S3Options,
+    pub s3: StoreOptions,
     /// A task reads at least so many bytes of its sources, as stored: fewer are not worth a file of
     /// their own in each partition.
     pub task_size: u64,

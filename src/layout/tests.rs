@@ -1,13 +1,13 @@
-//! Every key is built and parsed back.
+//! Tests that every key is built and parsed back.
 
 use super::*;
 
 fn partition(values: &[(&str, &str)]) -> Partition {
-    let values = values
+    let owned = values
         .iter()
         .map(|(column, value)| ((*column).to_owned(), (*value).to_owned()))
         .collect();
-    Partition::new(values).unwrap()
+    Partition::new(owned).unwrap()
 }
 
 fn shard(partition: Partition) -> Shard {
@@ -49,7 +49,7 @@ fn keys_are_the_published_layout() {
     );
 }
 
-/// Every key parses back, whatever the partition values are made of.
+/// Checks that every key parses back, for partition values of any characters.
 #[test]
 fn every_key_parses_back() {
     let alphabet = [
@@ -79,7 +79,7 @@ fn every_key_parses_back() {
 #[test]
 fn a_recorded_key_is_the_key_it_was() {
     let shard = shard(partition(&[("k", "a/b %é")]));
-    let recorded = recorded(shard.path().as_ref()).unwrap();
+    let recorded = parse_recorded(shard.path().as_ref()).unwrap();
     assert_eq!(recorded, shard.path());
     assert_eq!(Shard::parse(&recorded), Some(shard));
 }

@@ -16,9 +16,7 @@ use crate::listing::location::{Location, key_url};
 use crate::listing::partition_filter::PartitionFilters;
 use crate::listing::snapshot::SourceFile;
 use crate::listing::time_bounds::TimeBounds;
-
-/// Listings under way at a time.
-const LISTINGS: usize = 16;
+use crate::store::CONCURRENCY;
 
 /// One expansion of a source's folders into files.
 pub(crate) struct Expansion<'a> {
@@ -125,7 +123,7 @@ impl Expansion<'_> {
     async fn list_all(&self, folders: Vec<Folder>) -> Result<Vec<(Folder, ListResult)>> {
         stream::iter(folders)
             .map(|folder| self.list(folder))
-            .buffered(LISTINGS)
+            .buffered(CONCURRENCY.source_listings)
             .try_collect()
             .await
     }

@@ -1,18 +1,18 @@
-//! The actions of IAM that a run, or a check, is authorized by.
+//! The IAM actions that a run and a check need.
 
 use std::fmt;
 
-/// One action.
+/// An IAM action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Action {
+pub enum IamAction {
     ListBucket,
     GetObject,
-    /// Also begins, feeds and completes multipart uploads.
+    /// Also creates and completes multipart uploads, and uploads their parts.
     PutObject,
     AbortMultipartUpload,
     DeleteObject,
     GenerateDataKey,
-    /// Multipart uploads are decrypted when they are completed.
+    /// Needed because multipart uploads are decrypted when they are completed.
     Decrypt,
     GetBucketPublicAccessBlock,
     GetBucketVersioning,
@@ -20,26 +20,26 @@ pub enum Action {
     AssumeRole,
 }
 
-impl Action {
-    /// As policies spell it.
+impl IamAction {
+    /// Returns the name of the action in policies.
     pub fn name(self) -> &'static str {
         match self {
-            Action::ListBucket => "s3:ListBucket",
-            Action::GetObject => "s3:GetObject",
-            Action::PutObject => "s3:PutObject",
-            Action::AbortMultipartUpload => "s3:AbortMultipartUpload",
-            Action::DeleteObject => "s3:DeleteObject",
-            Action::GenerateDataKey => "kms:GenerateDataKey",
-            Action::Decrypt => "kms:Decrypt",
-            Action::GetBucketPublicAccessBlock => "s3:GetBucketPublicAccessBlock",
-            Action::GetBucketVersioning => "s3:GetBucketVersioning",
-            Action::GetLifecycleConfiguration => "s3:GetLifecycleConfiguration",
-            Action::AssumeRole => "sts:AssumeRole",
+            IamAction::ListBucket => "s3:ListBucket",
+            IamAction::GetObject => "s3:GetObject",
+            IamAction::PutObject => "s3:PutObject",
+            IamAction::AbortMultipartUpload => "s3:AbortMultipartUpload",
+            IamAction::DeleteObject => "s3:DeleteObject",
+            IamAction::GenerateDataKey => "kms:GenerateDataKey",
+            IamAction::Decrypt => "kms:Decrypt",
+            IamAction::GetBucketPublicAccessBlock => "s3:GetBucketPublicAccessBlock",
+            IamAction::GetBucketVersioning => "s3:GetBucketVersioning",
+            IamAction::GetLifecycleConfiguration => "s3:GetLifecycleConfiguration",
+            IamAction::AssumeRole => "sts:AssumeRole",
         }
     }
 }
 
-impl fmt::Display for Action {
+impl fmt::Display for IamAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }

@@ -1,4 +1,4 @@
-//! Who may do what where: the statements.
+//! The grant of a principal on a bucket, as the policy statements that it consists of.
 
 use std::str::FromStr;
 
@@ -7,25 +7,26 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::layout;
-use crate::policy::{Action, Statement};
+use crate::policy::{IamAction, Statement};
 
-/// An IAM role, user or account by its ARN: `arn:aws:iam::111122223333:role/export`; or a user of
-/// Ceph, where a tenant, often none, stands in place of the account: `arn:aws:iam:::user/export`.
+/// The ARN of an IAM role, user or account: `arn:aws:iam::111122223333:role/export`; or of a Ceph user,
+/// whose tenant, often empty, takes the place of the account: `arn:aws:iam:::user/export`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal(String);
 
 impl Principal {
+    /// Returns the ARN.
     pub fn arn(&self) -> &str {
         &self.0
     }
 
-    /// AWS has no account that is not a number.
+    /// Returns true if this is a Ceph user: every account of AWS is a number.
     fn is_of_ceph(&self) -> bool {
         let account = self.0.split(':').nth(4);
         account.is_some_and(|account| !is_account(account))
     }
 
-    /// `aws`, `aws-cn` or `aws-us-gov`.
+    /// Returns the AWS partition: `aws`, `aws-cn` or `aws-us-gov`.
     fn partition(&self) -> &str {
         self.0.split(':').nth(1).unwrap_or("aws")
     }
@@ -63,7 +64,8 @@ fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// A number would be an account with too few digits or too many.
+/// Returns true if `text` can be a Ceph tenant. A number is rejected: it would be an account with too
+/// few or too many digits.
 fn is_tenant(text: &str) -> bool {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     let is_name = text
@@ -75,31 +77,34 @@ fn is_tenant(text: &str) -> bool {
 fn is_identity(text: &str) -> bool {
     let named = |kind: &str| {
         let name = text.strip_prefix(kind);
-        name.is_some_and(|name| !name.is_empty() && name.bytes().all(is_of_a_name))
+        name.is_some_and(|name| !name.is_empty() && name.bytes().all(is_name_byte))
     };
     text == "root" || named("role/") || named("user/")
 }
 
-fn is_of_a_name(byte: u8) -> bool {
+fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"+=,.@_-/".contains(&byte)
 }
 
-/// What is granted.
+/// The grant of rights on a prefix of a bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
     pub bucket: String,
     pub prefix: Path,
-    /// Absent where only the rights are of interest.
+    /// The principal; absent if only the rights matter.
     pub principal: Option<Principal>,
     /// The ARN of the key that objects are encrypted with.
     pub kms_key: Option<String>,
     pub external_id: Option<String>,
-    /// Let `check` see the bucket's settings too.
+    /// True if `check` may also read the bucket's settings.
     pub settings: bool,
 }
 
 impl Grant {
-    /// Checks what was given for the policies' sake.
+    /// Validates the KMS key and the external id.
+    ///
+    /// # Errors
+    /// Fails with one complaint for each value that AWS would reject.
     pub fn validate(&self) -> Result<()> {
         let mut complaints = Vec::new();
         if let Some(key) = &self.kms_key {
@@ -109,7 +114,7 @@ impl Grant {
                 ["arn", _, "kms", region, account, name]
                     if !region.is_empty() && is_account(account)
                         && name.strip_prefix("key/").is_some_and(|id| {
-                            !id.is_empty() && id.bytes().all(is_of_a_name)
+                            !id.is_empty() && id.bytes().all(is_name_byte)
                         })
             );
             if !is_key {
@@ -119,7 +124,7 @@ impl Grant {
             }
         }
         if let Some(id) = &self.external_id {
-            let allowed = |byte: u8| is_of_a_name(byte) || byte == b':';
+            let allowed = |byte: u8| is_name_byte(byte) || byte == b':';
             if !(2..=1224).contains(&id.len()) || !id.bytes().all(allowed) {
                 let error = Error::invalid("the external id is not one that AWS takes");
                 let hint = "2 to 1224 letters, digits and +=,.@:/-_";
@@ -129,89 +134,92 @@ impl Grant {
         Error::all(complaints)
     }
 
-    /// What the bucket's owner attaches to the bucket.
+    /// Returns the bucket policy that grants the rights to the principal itself.
     pub fn bucket_policy(&self) -> Vec<Statement> {
         let mut statements = self.rights();
         for statement in &mut statements {
-            statement.principal = self.named();
+            statement.principal = self.principal_json();
         }
         statements.insert(0, self.tls_only());
         statements
     }
 
-    /// The bucket's part where a role holds the rights.
+    /// Returns the statement that denies requests without TLS: the whole bucket policy if a role has
+    /// the rights.
     pub fn tls_only(&self) -> Statement {
         Statement {
             sid: "DayportTlsOnly",
             effect: "Deny",
             principal: Some(json!("*")),
             actions: Vec::new(),
-            resources: vec![self.bucket_arn(), self.below("")],
+            resources: vec![self.bucket_arn(), self.arns_below("")],
             condition: Some(json!({ "Bool": { "aws:SecureTransport": "false" } })),
         }
     }
 
-    /// The rights of a role that the principal assumes.
+    /// Returns the policy of a role that the principal assumes.
     pub fn role_policy(&self) -> Vec<Statement> {
         let mut statements = self.rights();
         statements.extend(self.kms_key.as_ref().map(|key| Statement {
             resources: vec![key.clone()],
-            ..self.kms()
+            ..self.kms_statement()
         }));
         statements
     }
 
-    /// Who may assume that role.
+    /// Returns the trust policy, which lets the principal assume that role.
     pub fn trust_policy(&self) -> Vec<Statement> {
-        vec![self.trust()]
+        vec![self.trust_statement()]
     }
 
-    fn trust(&self) -> Statement {
+    fn trust_statement(&self) -> Statement {
         let id = self.external_id.as_ref();
         Statement {
             sid: "DayportAssume",
             effect: "Allow",
-            principal: self.named(),
-            actions: vec![Action::AssumeRole],
+            principal: self.principal_json(),
+            actions: vec![IamAction::AssumeRole],
             resources: Vec::new(),
             condition: id.map(|id| json!({ "StringEquals": { "sts:ExternalId": id } })),
         }
     }
 
-    /// What the owner of the KMS key adds to its policy.
+    /// Returns the statement that the owner of the KMS key adds to its policy.
     pub fn key_policy(&self) -> Option<Statement> {
         self.kms_key.as_ref().map(|_| Statement {
-            principal: self.named(),
+            principal: self.principal_json(),
             resources: vec!["*".to_owned()],
-            ..self.kms()
+            ..self.kms_statement()
         })
     }
 
-    /// Removes what runs that died leave behind. As the S3 API takes it.
+    /// Returns the lifecycle configuration, in the form of the S3 API, that aborts the unfinished uploads
+    /// of runs that died.
     pub fn lifecycle(&self) -> Value {
         json!({ "Rules": [{
             "ID": "dayport-abort-unfinished-uploads",
             "Status": "Enabled",
-            "Filter": { "Prefix": self.key("") },
+            "Filter": { "Prefix": self.absolute("") },
             "AbortIncompleteMultipartUpload": { "DaysAfterInitiation": Self::ABORT_AFTER_DAYS },
         }] })
     }
 
-    /// A run that is committed but not finished needs its uploads: the next run must come earlier.
+    /// The age in days at which unfinished uploads are aborted. The uploads of a run that is committed but
+    /// not finished are still needed, so the next run must start earlier.
     pub const ABORT_AFTER_DAYS: u32 = 7;
 
-    /// The statement that grants an action.
-    pub fn granting(&self, action: Action) -> Statement {
+    /// Returns the statement that grants an action.
+    pub fn statement_granting(&self, action: IamAction) -> Statement {
         match action {
-            Action::GenerateDataKey | Action::Decrypt => self.kms(),
-            Action::AssumeRole => self.trust(),
-            Action::GetBucketPublicAccessBlock
-            | Action::GetBucketVersioning
-            | Action::GetLifecycleConfiguration => self.see_settings(),
+            IamAction::GenerateDataKey | IamAction::Decrypt => self.kms_statement(),
+            IamAction::AssumeRole => self.trust_statement(),
+            IamAction::GetBucketPublicAccessBlock
+            | IamAction::GetBucketVersioning
+            | IamAction::GetLifecycleConfiguration => self.settings_statement(),
             action => {
                 let rights = self.rights().into_iter();
                 let mut granting = rights.filter(|right| right.actions.contains(&action));
-                granting.next().unwrap_or_else(|| self.see_settings())
+                granting.next().unwrap_or_else(|| self.settings_statement())
             }
         }
     }
@@ -220,77 +228,77 @@ impl Grant {
         let folders = |folders: &[Path]| -> Vec<String> {
             folders
                 .iter()
-                .map(|folder| self.below(folder.as_ref()))
+                .map(|folder| self.arns_below(folder.as_ref()))
                 .collect()
         };
         let (data, manifests) = (layout::data_folder(), layout::manifests_folder());
         let (rejects, internal) = (layout::rejects_folder(), layout::internal_folder());
-        let everywhere = [
+        let all_folders = [
             data.clone(),
             manifests.clone(),
             rejects.clone(),
             internal.clone(),
         ];
-        // Also where single objects are asked for: S3 hides it from others that one is missing.
-        let listed = everywhere
+        // Also needed for requests of single objects: without it S3 responds 403 for a missing one.
+        let listed: Vec<String> = all_folders
             .iter()
-            .map(|folder| format!("{}/*", self.key(folder.as_ref())));
-        let listed: Vec<String> = listed.collect();
+            .map(|folder| format!("{}/*", self.absolute(folder.as_ref())))
+            .collect();
         // Manifests and the log are immutable: nothing may delete them.
         let mut deleted = folders(&[data, rejects, layout::checks_folder()]);
         if self.principal.as_ref().is_some_and(Principal::is_of_ceph) {
-            // For DeleteObjects Ceph also asks for the right on the bucket; each key is asked for
-            // all the same.
+            // For DeleteObjects Ceph also requires the right on the bucket; it still checks it for each
+            // key.
             deleted.push(self.bucket_arn());
         }
         let mut rights = vec![
             Statement {
-                actions: vec![Action::ListBucket],
+                actions: vec![IamAction::ListBucket],
                 resources: vec![self.bucket_arn()],
                 condition: Some(json!({ "StringLike": { "s3:prefix": listed } })),
                 ..allow("DayportList")
             },
             Statement {
-                actions: vec![Action::GetObject],
-                resources: folders(&everywhere),
+                actions: vec![IamAction::GetObject],
+                resources: folders(&all_folders),
                 ..allow("DayportRead")
             },
             Statement {
-                actions: vec![Action::PutObject],
-                resources: folders(&everywhere),
+                actions: vec![IamAction::PutObject],
+                resources: folders(&all_folders),
                 ..allow("DayportWrite")
             },
             Statement {
-                actions: vec![Action::AbortMultipartUpload, Action::DeleteObject],
+                actions: vec![IamAction::AbortMultipartUpload, IamAction::DeleteObject],
                 resources: deleted,
                 ..allow("DayportRemove")
             },
         ];
         if self.settings {
-            rights.push(self.see_settings());
+            rights.push(self.settings_statement());
         }
         rights
     }
 
-    fn see_settings(&self) -> Statement {
+    fn settings_statement(&self) -> Statement {
         Statement {
             actions: vec![
-                Action::GetBucketPublicAccessBlock,
-                Action::GetBucketVersioning,
-                Action::GetLifecycleConfiguration,
+                IamAction::GetBucketPublicAccessBlock,
+                IamAction::GetBucketVersioning,
+                IamAction::GetLifecycleConfiguration,
             ],
             resources: vec![self.bucket_arn()],
             ..allow("DayportCheckSettings")
         }
     }
 
-    /// S3 alone may use the key, and for these objects alone. With bucket keys the context is the
-    /// bucket.
-    fn kms(&self) -> Statement {
-        let context = [self.bucket_arn(), self.below("")];
+    /// Returns the statement that lets S3 alone use the KMS key, and for these objects alone. With
+    /// bucket keys the encryption context is the bucket.
+    fn kms_statement(&self) -> Statement {
+        let context = [self.bucket_arn(), self.arns_below("")];
         let via = "s3.*.amazonaws.com*";
         Statement {
-            actions: vec![Action::GenerateDataKey, Action::Decrypt],
+            actions: vec![IamAction::GenerateDataKey, IamAction::Decrypt],
             resources: self.kms_key.iter().cloned().collect(),
             condition: Some(json!({ "StringLike": {
                 "kms:ViaService": via,
@@ -300,7 +308,7 @@ impl Grant {
         }
     }
 
-    fn named(&self) -> Option<Value> {
+    fn principal_json(&self) -> Option<Value> {
         let principal = self.principal.as_ref();
         principal.map(|principal| json!({ "AWS": principal.arn() }))
     }
@@ -310,15 +318,15 @@ impl Grant {
         format!("arn:{partition}:s3:::{}", self.bucket)
     }
 
-    /// Every key below a folder.
-    fn below(&self, folder: &str) -> String {
-        let key = self.key(folder);
+    /// Returns the ARN of every key below a folder.
+    fn arns_below(&self, folder: &str) -> String {
+        let key = self.absolute(folder);
         let separator = if folder.is_empty() { "" } else { "/" };
         format!("{}/{key}{separator}*", self.bucket_arn())
     }
 
-    /// The key of a folder. The prefix itself, the empty folder, ends with `/`.
-    fn key(&self, folder: &str) -> String {
+    /// Returns the absolute key of a folder. The prefix itself, the empty folder, ends with `/`.
+    fn absolute(&self, folder: &str) -> String {
         match self.prefix.as_ref() {
             "" => folder.to_owned(),
             prefix => format!("{prefix}/{folder}"),
@@ -361,7 +369,7 @@ mod tests {
                 assert!(is_bucket || is_below, "{resource}");
             }
         }
-        let list = grant("acme/dayport").granting(Action::ListBucket);
+        let list = grant("acme/dayport").statement_granting(IamAction::ListBucket);
         assert_eq!(
             list.condition.unwrap()["StringLike"]["s3:prefix"],
             json!([
@@ -371,20 +379,20 @@ mod tests {
                 "acme/dayport/_dayport/*"
             ])
         );
-        let read = grant("").granting(Action::GetObject);
+        let read = grant("").statement_granting(IamAction::GetObject);
         assert_eq!(read.resources[0], "arn:aws:s3:::exports/data/*");
         assert_eq!(grant("").tls_only().resources[1], "arn:aws:s3:::exports/*");
     }
 
     #[test]
     fn nothing_may_delete_manifests_or_the_log() {
-        let remove = grant("p").granting(Action::DeleteObject);
+        let remove = grant("p").statement_granting(IamAction::DeleteObject);
         let of = |folder: &str| remove.resources.iter().any(|name| name.contains(folder));
         assert!(of("/p/data/*") && of("/p/rejects/*") && of("/p/_dayport/check/*"));
         assert!(!of("manifests") && !of("/log"));
     }
 
-    /// Measured on radosgw 16.2: with this the keys outside stay refused.
+    /// Measured on radosgw 16.2: with this right the keys outside the prefix are still refused.
     #[test]
     fn ceph_is_granted_deletion_on_the_bucket_too() {
         let remove = |principal: &str| {
@@ -392,7 +400,7 @@ mod tests {
                 principal: Some(principal.parse().unwrap()),
                 ..grant("p")
             };
-            grant.granting(Action::DeleteObject).resources
+            grant.statement_granting(IamAction::DeleteObject).resources
         };
         let bucket = "arn:aws:s3:::exports".to_owned();
         assert!(remove("arn:aws:iam:::user/export").contains(&bucket));

@@ -1,16 +1,16 @@
-//! The rights that a run needs, as the policies that grant them. Pure.
+//! The rights that a run needs, and the policies that grant them. Pure.
 //!
 //! ```text
-//! Grant (bucket, prefix, principal) ─statement→ Statement ─document→ JSON | Terraform | CloudFormation
+//! Grant (bucket, prefix, principal) ─statement→ Statement ─render→ JSON | Terraform | CloudFormation
 //! ```
-//! Each statement exists once; `check` quotes the one that is missing.
+//! Each statement is built in one place; `check` quotes the one that is missing.
 
 mod action;
-mod forms;
 mod grant;
+mod render;
 mod statement;
 
-pub use action::Action;
-pub use forms::{Form, Part, print};
+pub use action::IamAction;
 pub use grant::{Grant, Principal};
+pub use render::{PolicyDocument, PolicyFormat, render};
 pub use statement::Statement;

@@ -1,11 +1,11 @@
-//! One statement of a policy.
+//! A statement of a policy.
 
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use crate::policy::Action;
+use crate::policy::IamAction;
 
-/// One statement. Without a principal it is part of a role's own policy.
+/// A policy statement. Without a principal it is part of a role's own policy.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Statement {
@@ -14,7 +14,7 @@ pub struct Statement {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub principal: Option<Value>,
     #[serde(rename = "Action", serialize_with = "names")]
-    pub actions: Vec<Action>,
+    pub actions: Vec<IamAction>,
     #[serde(rename = "Resource", skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -22,7 +22,7 @@ pub struct Statement {
 }
 
 impl Statement {
-    /// Without the principal: what it grants, in one line.
+    /// Returns the statement without its principal as one line of JSON.
     pub fn line(&self) -> String {
         let line = Statement {
             principal: None,
@@ -32,8 +32,8 @@ impl Statement {
     }
 }
 
-/// The wish to speak about every action, which policies write as `s3:*`.
-fn names<S: Serializer>(actions: &[Action], serializer: S) -> Result<S::Ok, S::Error> {
+/// Serializes the names of the actions; none means every action, which policies write as `s3:*`.
+fn names<S: Serializer>(actions: &[IamAction], serializer: S) -> Result<S::Ok, S::Error> {
     match actions {
         [] => serializer.serialize_str("s3:*"),
         [action] => serializer.serialize_str(action.name()),
@@ -41,7 +41,7 @@ fn names<S: Serializer>(actions: &[Action], serializer: S) -> Result<S::Ok, S::E
     }
 }
 
-/// A whole policy.
+/// Returns a policy document of `statements`.
 pub(super) fn document(statements: &[Statement]) -> Value {
     json!({ "Version": "2012-10-17", "Statement": statements })
 }

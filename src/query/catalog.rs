@@ -11,10 +11,7 @@ use crate::delivery::{History, read_manifest};
 use crate::engine_error::from_datafusion;
 use crate::error::Result;
 use crate::layout::{self, TableName};
-use crate::store::Destination;
-
-/// Published tables looked at at once.
-const CONCURRENT_TABLES: usize = 16;
+use crate::store::{CONCURRENCY, Destination};
 
 /// Everything that can stand behind `FROM`.
 #[derive(Debug, Clone, Default)]
@@ -122,7 +119,7 @@ async fn exported(destination: &Destination) -> Result<Vec<Entry>> {
     let tables = folders.iter().filter_map(|name| name.parse().ok());
     let entries: Vec<_> = tables.map(|table| entry(destination, table)).collect();
     let entries: Vec<Option<Entry>> = futures::stream::iter(entries)
-        .buffered(CONCURRENT_TABLES)
+        .buffered(CONCURRENCY.tables)
         .try_collect()
         .await?;
     Ok(entries.into_iter().flatten().collect())

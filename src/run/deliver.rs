@@ -1,75 +1,39 @@
-//! One table and one cycle, from recovery to the manifest.
+//! Delivers one cycle of one table, from recovery to the manifest.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use object_store::path::Path;
 use sha2::{Digest, Sha256};
-use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::cycle::Cycle;
 use crate::definition::Definition;
 use crate::delivery::{self, Commit, Decision, History, LogEntry, Publish};
 use crate::encode;
-use crate::engine::{Bound, Engine};
-use crate::env::Clock;
+use crate::engine::Bound;
 use crate::error::{Error, Result};
 use crate::layout::{self, ManifestName, Shard};
 use crate::manifest::{Manifest, RejectsFile};
-use crate::run::Request;
+use crate::run::RunRequest;
+use crate::run::commit_builder::{CommitBuilder, StagedRejects};
+use crate::run::context::{Delivery, RunContext};
 use crate::run::guards;
-use crate::run::proposal::{Proposal, StagedRejects};
-use crate::run::report::{Outcome, TableReport};
+use crate::run::report::{TableOutcome, TableReport};
 use crate::scan::scan_log::{ScanLog, SourceScan};
 use crate::scan::shared::barrier::Seat;
 use crate::stage::{Numbering, Stage};
-use crate::store::Destination;
 
-/// Times that another run may be faster before this one leaves the table to it.
-const ATTEMPTS: u32 = 3;
+/// The maximum number of attempts before the table is left to concurrent runs.
+const MAX_ATTEMPTS: u32 = 3;
 
-/// What a run works with.
-pub struct Context {
-    pub engine: Engine,
-    pub destination: Destination,
-    pub clock: Clock,
-    pub run_id: String,
-    pub watch: Box<dyn Watch>,
-    /// Stops staging; a commit that has begun is carried through.
-    pub stop: CancellationToken,
-}
-
-/// Somebody who watches a run.
-pub trait Watch: Send + Sync {
-    /// A table has begun to be staged.
-    fn staging(
-        &self,
-        definition: &Definition,
-        cycle: Cycle,
-        stage: Arc<Stage>,
-        scans: Arc<ScanLog>,
-    );
-    /// Nothing more will happen to this table and cycle.
-    fn ended(&self, report: &TableReport);
-}
-
-/// Nobody.
-pub struct Unwatched;
-
-impl Watch for Unwatched {
-    fn staging(&self, _: &Definition, _: Cycle, _: Arc<Stage>, _: Arc<ScanLog>) {}
-    fn ended(&self, _: &TableReport) {}
-}
-
-/// Delivers one cycle of one table. Never fails: what went wrong is in the report.
+/// Delivers one cycle of one table. Never fails: the report holds any error.
 ///
-/// The seat is at the gathering of the tables that are delivered beside it.
+/// The seat lets it share scans with the tables that are delivered concurrently.
 pub async fn deliver(
-    context: &Context,
-    request: &Request,
+    context: &RunContext,
+    request: &RunRequest,
     definition: &Definition,
     cycle: Cycle,
     seat: Seat,
@@ -86,10 +50,10 @@ pub async fn deliver(
     debug!(%table, %cycle, run_id, "begun");
     let outcome = match delivery.run(seat).await {
         Ok(outcome) => outcome,
-        Err(error) => Outcome::failed(&error),
+        Err(error) => TableOutcome::failed(&error),
     };
     match &outcome {
-        Outcome::Published {
+        TableOutcome::Published {
             revision,
             rows,
             files,
@@ -98,12 +62,12 @@ pub async fn deliver(
         } => {
             info!(%table, %cycle, run_id, revision, rows, files, bytes, "published");
         }
-        Outcome::AlreadyPublished { run_id: by, .. } => {
+        TableOutcome::AlreadyPublished { run_id: by, .. } => {
             debug!(%table, %cycle, run_id, by, "already published");
         }
-        Outcome::Superseded { by } => debug!(%table, %cycle, run_id, %by, "superseded"),
-        // The report says it too, but not to whoever reads logs alone.
-        Outcome::Failed(failure) => {
+        TableOutcome::Superseded { by } => debug!(%table, %cycle, run_id, %by, "superseded"),
+        // The report contains it too, but some read only the logs.
+        TableOutcome::Failed(failure) => {
             info!(%table, %cycle, run_id, error = failure.error, "failed");
         }
     }
@@ -117,30 +81,21 @@ pub async fn deliver(
     }
 }
 
-/// The delivery of one cycle of one table.
-pub(super) struct Delivery<'a> {
-    pub(super) context: &'a Context,
-    pub(super) request: &'a Request,
-    pub(super) definition: &'a Definition,
-    pub(super) cycle: Cycle,
-    pub(super) started: DateTime<Utc>,
-}
-
-/// How one attempt ended.
+/// The outcome of one attempt at a delivery.
 enum Attempt {
-    Done(Outcome),
-    /// Another run was faster: look again.
+    Done(TableOutcome),
+    /// Another run committed first: retry from recovery.
     Overtaken {
         by: Box<LogEntry>,
     },
 }
 
 impl Delivery<'_> {
-    async fn run(&self, seat: Seat) -> Result<Outcome> {
+    async fn run(&self, seat: Seat) -> Result<TableOutcome> {
         let mut overtaken_by = String::new();
-        let mut seat = Some(seat);
-        for _ in 0..ATTEMPTS {
-            match self.attempt(seat.take()).await? {
+        let mut remaining_seat = Some(seat);
+        for _ in 0..MAX_ATTEMPTS {
+            match self.attempt(remaining_seat.take()).await? {
                 Attempt::Done(outcome) => return Ok(outcome),
                 Attempt::Overtaken { by } => {
                     let (table, cycle) = (&self.definition.table, self.cycle);
@@ -165,7 +120,7 @@ impl Delivery<'_> {
                 return Ok(Attempt::Done(self.already_published(name).await?));
             }
             Decision::Superseded(name) => {
-                return Ok(Attempt::Done(Outcome::Superseded { by: name.cycle }));
+                return Ok(Attempt::Done(TableOutcome::Superseded { by: name.cycle }));
             }
         };
         let replaced = match &publication.replaces {
@@ -194,21 +149,21 @@ impl Delivery<'_> {
             seat.as_ref().map_or(1, Seat::tables),
             self.request.target_file_size,
         ));
-        let proposal = Proposal {
+        let builder = CommitBuilder {
             delivery: self,
             history: &history,
             publication: &publication,
             replaced: replaced.as_ref(),
             spec: &bound.spec,
         };
-        let (entry, foreign) = match self.stage(&bound, &stage, &proposal, seat).await {
+        let (entry, foreign) = match self.stage(&bound, &stage, &builder, seat).await {
             Ok(staged) => staged,
             Err(error) => return Err(abort(&stage, error).await),
         };
         self.commit_and_publish(&stage, &entry, foreign).await
     }
 
-    /// The objects in the partitions written to that no manifest of the table names.
+    /// Returns the objects in the partitions written to that no manifest of the table names.
     async fn foreign(&self, stage: &Stage, history: &History) -> Result<Vec<String>> {
         let others = stage.others();
         if others.is_empty() {
@@ -234,9 +189,9 @@ impl Delivery<'_> {
         .await
     }
 
-    async fn already_published(&self, name: ManifestName) -> Result<Outcome> {
+    async fn already_published(&self, name: ManifestName) -> Result<TableOutcome> {
         let manifest = self.manifest(&name).await?;
-        Ok(Outcome::AlreadyPublished {
+        Ok(TableOutcome::AlreadyPublished {
             revision: name.revision,
             run_id: manifest.run_id,
         })
@@ -246,27 +201,29 @@ impl Delivery<'_> {
         delivery::read_manifest(&self.context.destination, name).await
     }
 
-    /// The names that new shards may and may not have.
+    /// Returns the names that new shards may reuse and those that are retired.
     fn numbering(&self, history: &History, replaced: Option<&Manifest>) -> Numbering {
-        // Names that a voided entry had taken over may still be deleted by a run that wakes up late.
-        let intact = history.memory.damaged.is_empty();
-        let names = replaced.filter(|_| intact).into_iter();
+        // Files under names that a voided entry had reused may still be deleted by a run that resumes
+        // late.
+        let intact = history.state.needs_republish.is_empty();
         Numbering {
-            replaced: names
+            replaced: replaced
+                .filter(|_| intact)
+                .into_iter()
                 .flat_map(|manifest| &manifest.files)
-                .filter_map(|file| Shard::parse(&layout::recorded(&file.path).ok()?))
+                .filter_map(|file| Shard::parse(&layout::parse_recorded(&file.path).ok()?))
                 .collect(),
-            retired: history.memory.retired(),
+            retired: history.state.retired(),
         }
     }
 
-    /// Stages the rows and the rejects, and checks them: what it gives may be committed. The names
-    /// are of foreign objects that it found.
+    /// Stages the rows and the rejects, and checks the guards. Returns the entry, which may be
+    /// committed, and the keys of the foreign objects that were found.
     async fn stage(
         &self,
         bound: &Bound,
         stage: &Arc<Stage>,
-        proposal: &Proposal<'_>,
+        builder: &CommitBuilder<'_>,
         seat: Option<Seat>,
     ) -> Result<(LogEntry, Vec<String>)> {
         let scans = if self.request.max_rejects.is_strict() {
@@ -274,7 +231,7 @@ impl Delivery<'_> {
         } else {
             ScanLog::setting_aside()
         };
-        self.context.watch.staging(
+        self.context.listener.staging_started(
             self.definition,
             self.cycle,
             Arc::clone(stage),
@@ -286,20 +243,17 @@ impl Delivery<'_> {
             let (table, cycle) = (&self.definition.table, self.cycle);
             let (run_id, files) = (&self.context.run_id, staged.files.len());
             info!(%table, %cycle, run_id, files, "staged");
-            guards::check(self.request, &staged, proposal.replaced)?;
+            guards::check(self.request, &staged, builder.replaced)?;
             let rejects = self.stage_rejects(stage, &staged.sources).await?;
-            let foreign = self.foreign(stage, proposal.history).await?;
-            Ok((proposal.entry(staged, rejects)?, foreign))
+            let foreign = self.foreign(stage, builder.history).await?;
+            Ok((builder.entry(staged, rejects)?, foreign))
         };
-        tokio::select! {
-            staged = staging => staged,
-            () = self.context.stop.cancelled() => {
-                Err(Error::unavailable("interrupted before the commit: nothing was published"))
-            }
-        }
+        let interrupted = "interrupted before the commit: nothing was published";
+        let staged = self.context.stop.run_until_cancelled(staging).await;
+        staged.ok_or_else(|| Error::unavailable(interrupted))?
     }
 
-    /// One file for each source that has malformed lines.
+    /// Stages a file of rejects for each source that has malformed lines.
     async fn stage_rejects(
         &self,
         stage: &Stage,
@@ -368,8 +322,8 @@ impl Delivery<'_> {
     }
 }
 
-fn published(manifest: Manifest, foreign: Vec<String>) -> Outcome {
-    Outcome::Published {
+fn published(manifest: Manifest, foreign: Vec<String>) -> TableOutcome {
+    TableOutcome::Published {
         revision: manifest.revision,
         rows: manifest.rows,
         files: manifest.files.len() as u64,
@@ -382,13 +336,14 @@ fn published(manifest: Manifest, foreign: Vec<String>) -> Outcome {
     }
 }
 
-/// Gives up what was staged. The error that led here is the one that counts.
+/// Aborts the uploads that were staged. Returns the original error, with a hint if the abort fails
+/// too.
 async fn abort(stage: &Stage, error: Error) -> Error {
     match stage.abort().await {
         Ok(()) => error,
-        Err(second) => error.with_hint(format!(
+        Err(abort_error) => error.with_hint(format!(
             "unfinished uploads are left behind ({}); a lifecycle rule removes them",
-            second.chain()
+            abort_error.chain()
         )),
     }
 }

@@ -1,13 +1,16 @@
-//! What must hold before a commit.
+//! Guards: conditions that must hold before a commit.
 
 use crate::engine::Staged;
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
-use crate::run::Request;
+use crate::run::RunRequest;
 use crate::scan::planned::PlannedSource;
 
-/// Fails if what was staged must not be published.
-pub fn check(request: &Request, staged: &Staged, replaced: Option<&Manifest>) -> Result<()> {
+/// Checks the guards of a request against the staged files.
+///
+/// # Errors
+/// Fails if a source has too many malformed lines, or if the publication shrinks too much.
+pub fn check(request: &RunRequest, staged: &Staged, replaced: Option<&Manifest>) -> Result<()> {
     check_rejects(request, staged)?;
     if let Some(replaced) = replaced {
         let rows = staged.files.iter().map(|file| file.rows).sum();
@@ -16,33 +19,32 @@ pub fn check(request: &Request, staged: &Staged, replaced: Option<&Manifest>) ->
     Ok(())
 }
 
-fn check_rejects(request: &Request, staged: &Staged) -> Result<()> {
+fn check_rejects(request: &RunRequest, staged: &Staged) -> Result<()> {
     for source in &staged.sources {
         let (rejected, read) = (source.rows_rejected, source.rows_read);
         if request.max_rejects.allows(rejected, read) {
             continue;
         }
-        let first = source.rejects.first();
-        let first = first.map_or_else(String::new, |first| {
+        let example = source.rejects.first().map_or_else(String::new, |first| {
             format!(
                 "; the first is `{}` line {}: {}",
                 first.file, first.line, first.reason
             )
         });
         return Err(Error::data(format!(
-            "{rejected} of {} lines of the source `{}` are malformed, more than --max-rejects {}{first}",
+            "{rejected} of {} lines of the source `{}` are malformed, more than --max-rejects {}{example}",
             rejected + read,
             source.name,
             request.max_rejects
         ))
-        .with_hint("mend the source, or raise --max-rejects"));
+        .with_hint("fix the source, or raise --max-rejects"));
     }
     Ok(())
 }
 
-/// What is likely to stop a replacement, told by what would be read. Pure.
-pub fn foresee(
-    request: &Request,
+/// Predicts from the sizes of the sources which guards are likely to stop a replacement. Pure.
+pub fn predict(
+    request: &RunRequest,
     sources: &[PlannedSource],
     replaced: Option<&Manifest>,
 ) -> Vec<String> {
@@ -51,7 +53,7 @@ pub fn foresee(
     };
     let now: u64 = sources.iter().map(|source| source.bytes).sum();
     let then: u64 = replaced.sources.iter().map(|source| source.bytes).sum();
-    if u128::from(now) >= least(request, then) || least(request, replaced.rows) == 0 {
+    if u128::from(now) >= min_kept(request, then) || min_kept(request, replaced.rows) == 0 {
         return Vec::new();
     }
     vec![format!(
@@ -61,14 +63,14 @@ pub fn foresee(
     )]
 }
 
-/// What a replacement has to keep.
-fn least(request: &Request, replaced: u64) -> u128 {
-    let kept = u128::from(100 - request.max_shrink.min(100));
-    u128::from(replaced) * kept / 100
+/// Returns the minimum that a replacement has to keep of `replaced` rows or bytes.
+fn min_kept(request: &RunRequest, replaced: u64) -> u128 {
+    let percent = u128::from(100 - request.max_shrink.min(100));
+    u128::from(replaced) * percent / 100
 }
 
-fn check_shrink(request: &Request, rows: u64, replaced: u64) -> Result<()> {
-    if request.allow_shrink || u128::from(rows) >= least(request, replaced) {
+fn check_shrink(request: &RunRequest, rows: u64, replaced: u64) -> Result<()> {
+    if request.allow_shrink || u128::from(rows) >= min_kept(request, replaced) {
         return Ok(());
     }
     Err(Error::data(format!(
@@ -85,9 +87,9 @@ mod tests {
     #[test]
     fn a_replacement_keeps_at_least_half() {
         let check = |rows, replaced, allow_shrink| {
-            let request = Request {
+            let request = RunRequest {
                 allow_shrink,
-                ..Request::default()
+                ..RunRequest::default()
             };
             check_shrink(&request, rows, replaced)
         };

@@ -1,15 +1,16 @@
-//! Many tables and many cycles: what is due, each delivered on its own, and the report.
+//! Runs many tables and cycles: selects what is due, delivers each on its own, and reports.
 
+mod commit_builder;
+mod context;
 mod deliver;
 mod guards;
 mod plan;
-mod proposal;
 mod report;
 mod schedule;
 
-pub use deliver::{Context, Unwatched, Watch};
-pub use plan::{Expected, Plan, PlannedTable, Replaced, Step, plan};
-pub use report::{Failure, Outcome, Report, TableReport};
+pub use context::{NoProgress, ProgressListener, RunContext};
+pub use plan::{ExpectedOutput, PlannedStep, PlannedTable, ReplacedPublication, RunPlan, plan};
+pub use report::{RunReport, TableFailure, TableOutcome, TableReport};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,47 +25,49 @@ use crate::layout::{FileFormat, TableName};
 use crate::run::schedule::deliver_all;
 use crate::scan::rejects::MaxRejects;
 
-/// Staging folders of dead runs are kept this long, as unfinished uploads usually are on S3.
-const STALE_STAGING: TimeDelta = TimeDelta::days(7);
+/// The age from which staging folders of dead runs are removed; unfinished uploads on S3 usually have
+/// the same lifetime.
+const MAX_STAGING_AGE: TimeDelta = TimeDelta::days(7);
 
-/// Which cycles a run takes up.
+/// The cycles that a run selects.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Selection {
-    /// Every closed cycle that is due, by what is published.
+pub enum CycleSelection {
+    /// Every closed cycle that is due, according to what is published.
     Due,
-    /// These, oldest first.
+    /// These cycles, oldest first.
     Cycles(Vec<Cycle>),
 }
 
-/// What a run is asked to do.
+/// The settings of a run: which tables and cycles to deliver, and how.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct RunRequest {
     pub definitions: Vec<Definition>,
-    pub selection: Selection,
-    /// Replace cycles that are published.
+    pub selection: CycleSelection,
+    /// True if cycles that are published are replaced.
     pub rerun: bool,
-    /// Values of the parameters beyond the window.
+    /// The values of the parameters beyond the window.
     pub parameters: BTreeMap<String, String>,
-    /// For definitions that pin none.
+    /// The format of tables whose definitions pin none.
     pub format: FileFormat,
+    /// The size in bytes at which a file is rolled; absent for the default of its format.
     pub target_file_size: Option<u64>,
-    /// Tables at work at once, which share their reading.
+    /// The number of tables that are delivered concurrently, sharing their scans.
     pub jobs: usize,
-    /// Cycles of one table at most, where they are picked by what is due.
+    /// The maximum number of cycles of one table, if they are selected by what is due.
     pub max_cycles: Option<usize>,
-    /// Malformed lines that a source may have.
+    /// The maximum number or share of malformed lines of a source.
     pub max_rejects: MaxRejects,
-    /// Rows that a replacement may have less than what it replaces, in percent.
+    /// The maximum percentage of rows by which a replacement may be smaller than what it replaces.
     pub max_shrink: u8,
-    /// Let a replacement be as small as it is.
+    /// True if a replacement may shrink by any number of rows.
     pub allow_shrink: bool,
 }
 
-impl Default for Request {
+impl Default for RunRequest {
     fn default() -> Self {
         Self {
             definitions: Vec::new(),
-            selection: Selection::Due,
+            selection: CycleSelection::Due,
             rerun: false,
             parameters: BTreeMap::new(),
             format: FileFormat::Parquet,
@@ -78,16 +81,19 @@ impl Default for Request {
     }
 }
 
-/// Picks the definitions called `tables`, or all if there are none.
+/// Selects the definitions called `tables`, or all if `tables` is empty.
+///
+/// # Errors
+/// Fails with one complaint for each table that has no definition.
 pub fn pick(definitions: Vec<Definition>, tables: &[String]) -> Result<Vec<Definition>> {
     let known: BTreeSet<&str> = definitions.iter().map(|d| d.table.as_str()).collect();
     let unknown: Vec<Error> = tables
         .iter()
         .filter(|table| !known.contains(table.as_str()))
         .map(|table| {
-            let known: Vec<&str> = known.iter().copied().collect();
+            let names: Vec<&str> = known.iter().copied().collect();
             Error::invalid(format!("there is no definition of a table `{table}`"))
-                .with_hint(format!("the tables are {}", known.join(", ")))
+                .with_hint(format!("the tables are {}", names.join(", ")))
         })
         .collect();
     Error::all(unknown)?;
@@ -98,17 +104,19 @@ pub fn pick(definitions: Vec<Definition>, tables: &[String]) -> Result<Vec<Defin
 }
 
 /// Runs a request: checks everything that can be checked first, then delivers table by table.
+/// Returns the report with the outcome of each table.
 ///
-/// An error means that nothing was attempted. What happened to each table is in the report.
-pub async fn run(context: Arc<Context>, request: Request) -> Result<Report> {
+/// # Errors
+/// Fails only before any table is attempted.
+pub async fn run(context: Arc<RunContext>, request: RunRequest) -> Result<RunReport> {
     let (started, last_closed) = prepare(&context, &request).await?;
 
     let request = Arc::new(request);
     let (tables, passes) = deliver_all(&context, &request, last_closed).await;
     context
         .destination
-        .sweep_staging((started - STALE_STAGING).into());
-    Ok(Report {
+        .sweep_staging((started - MAX_STAGING_AGE).into());
+    Ok(RunReport {
         run_id: context.run_id.clone(),
         destination: context.destination.to_string(),
         started_at: started,
@@ -119,12 +127,12 @@ pub async fn run(context: Arc<Context>, request: Request) -> Result<Report> {
     })
 }
 
-/// Checks everything that can be checked before any table is attempted; gives the present instant
+/// Checks everything that can be checked before any table is attempted. Returns the present instant
 /// and the last closed cycle.
-async fn prepare(context: &Context, request: &Request) -> Result<(DateTime<Utc>, Cycle)> {
+async fn prepare(context: &RunContext, request: &RunRequest) -> Result<(DateTime<Utc>, Cycle)> {
     let started = context.clock.now();
     let last_closed = Cycle::last_closed(started)?;
-    if let Selection::Cycles(cycles) = &request.selection
+    if let CycleSelection::Cycles(cycles) = &request.selection
         && let Some(open) = cycles.iter().find(|cycle| !cycle.is_closed(started))
     {
         return Err(Error::invalid(format!(
@@ -138,8 +146,9 @@ async fn prepare(context: &Context, request: &Request) -> Result<(DateTime<Utc>,
     Ok((started, last_closed))
 }
 
-/// Binds every definition, so that all complaints come at once and before anything is attempted.
-async fn check(context: &Context, request: &Request, last_closed: Cycle) -> Result<()> {
+/// Binds every definition, so that all complaints are reported together and before anything is
+/// attempted.
+async fn check(context: &RunContext, request: &RunRequest, last_closed: Cycle) -> Result<()> {
     let mut complaints = Vec::new();
     for definition in &request.definitions {
         let bound = context
@@ -163,26 +172,27 @@ async fn check(context: &Context, request: &Request, last_closed: Cycle) -> Resu
     Error::all(complaints)
 }
 
-/// The cycles of one table, oldest first.
+/// Returns the selected cycles of one table, oldest first. Recovers the table if they depend on what
+/// is published.
 async fn cycles_of(
-    context: &Context,
-    request: &Request,
+    context: &RunContext,
+    request: &RunRequest,
     definition: &Definition,
     last_closed: Cycle,
 ) -> Result<Vec<Cycle>> {
     match &request.selection {
-        Selection::Due => {
+        CycleSelection::Due => {
             let (destination, table) = (&context.destination, &definition.table);
             let now = context.clock.now();
             let history = recover(destination, table, &context.run_id, now).await?;
             Ok(due_cycles(request, definition, &history, last_closed))
         }
-        Selection::Cycles(cycles) => Ok(chosen_cycles(definition, cycles)),
+        CycleSelection::Cycles(cycles) => Ok(chosen_cycles(definition, cycles)),
     }
 }
 
 fn due_cycles(
-    request: &Request,
+    request: &RunRequest,
     definition: &Definition,
     history: &History,
     last_closed: Cycle,
@@ -195,12 +205,12 @@ fn due_cycles(
 fn chosen_cycles(definition: &Definition, cycles: &[Cycle]) -> Vec<Cycle> {
     match definition.sync_mode {
         SyncMode::Incremental => cycles.to_vec(),
-        // The state of today is the same for all of them.
+        // Today's state is the same for all of these cycles.
         SyncMode::Snapshot => cycles.iter().max().copied().into_iter().collect(),
     }
 }
 
-/// Parses `name=value`.
+/// Parses a parameter, `name=value`.
 pub fn parameter(text: &str) -> Result<(String, String)> {
     let wrong = || {
         Error::invalid(format!("`{text}` is not a parameter"))

@@ -1,4 +1,4 @@
-//! What a run would do: the same decisions from the same state, and nothing written.
+//! Plans a run: makes the same decisions from the same state, and writes nothing.
 
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
@@ -6,24 +6,24 @@ use serde::Serialize;
 
 use crate::cycle::{Cycle, SyncMode};
 use crate::definition::Definition;
-use crate::delivery::{self, Action, Decision, History, LogEntry, Open, State};
+use crate::delivery::{self, Decision, History, InspectedTable, LogAction, LogEntry, PendingWork};
 use crate::error::{Error, ExitCode, Result};
 use crate::layout::{FileFormat, ManifestName};
 use crate::manifest::Manifest;
-use crate::run::deliver::Context;
-use crate::run::report::{Failure, exit_code};
-use crate::run::{Request, Selection, chosen_cycles, due_cycles, guards, prepare};
+use crate::run::context::RunContext;
+use crate::run::report::{TableFailure, exit_code};
+use crate::run::{CycleSelection, RunRequest, chosen_cycles, due_cycles, guards, prepare};
 use crate::scan::planned::PlannedSource;
 
-/// What a run would do now.
+/// The plan of a run: the steps that it would take now.
 #[derive(Debug, Serialize)]
-pub struct Plan {
+pub struct RunPlan {
     pub destination: String,
     pub planned_at: DateTime<Utc>,
     pub tables: Vec<PlannedTable>,
 }
 
-/// One table and one cycle, or one table of which no cycle is due.
+/// The plan for one table and one cycle, or for a table of which no cycle is due.
 #[derive(Debug, Serialize)]
 pub struct PlannedTable {
     pub table: String,
@@ -31,27 +31,27 @@ pub struct PlannedTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cycle: Option<Cycle>,
     #[serde(flatten)]
-    pub step: Step,
+    pub step: PlannedStep,
 }
 
-/// What would happen to it.
+/// The step that a run would take for one table and cycle.
 #[derive(Debug, Serialize)]
 #[serde(tag = "plan", rename_all = "snake_case")]
-pub enum Step {
+pub enum PlannedStep {
     Publish {
         revision: u32,
         format: FileFormat,
         sources: Vec<PlannedSource>,
-        /// What is taken away as the new files appear.
+        /// The publication whose files are removed as the new files appear.
         #[serde(skip_serializing_if = "Option::is_none")]
-        replaces: Option<Replaced>,
-        /// What may come out, by the newest publication of the table.
+        replaces: Option<ReplacedPublication>,
+        /// The estimated output, extrapolated from the newest publication of the table.
         #[serde(skip_serializing_if = "Option::is_none")]
-        expected: Option<Expected>,
-        /// What is going to stop it, as far as that can be told without running the query.
+        expected: Option<ExpectedOutput>,
+        /// The guards that are going to stop it, as far as that is known without running the query.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         guards: Vec<String>,
-        /// What an earlier run left open and this one finishes first.
+        /// The pending publication of an earlier run that this one finishes first.
         #[serde(skip_serializing_if = "Option::is_none")]
         finishes: Option<String>,
     },
@@ -64,47 +64,52 @@ pub enum Step {
         by: Cycle,
     },
     UpToDate,
-    Failed(Failure),
+    Failed(TableFailure),
 }
 
 /// The publication that a new one replaces.
 #[derive(Debug, Serialize)]
-pub struct Replaced {
-    /// Key of the manifest.
+pub struct ReplacedPublication {
+    /// The key of the manifest.
     pub manifest: String,
     pub rows: u64,
     pub bytes: u64,
-    /// The new files take over these names, in order; those left over are deleted.
+    /// The keys that the new files reuse, in order; the remaining ones are deleted.
     pub files: Vec<String>,
 }
 
-/// Rows and bytes as those of an earlier cycle, in proportion to the bytes read; files as there.
+/// The estimated output: rows and bytes of an earlier cycle, scaled by the bytes of the sources, and
+/// its number of files.
 #[derive(Debug, Serialize)]
-pub struct Expected {
+pub struct ExpectedOutput {
+    /// The cycle that the estimate is based on.
     pub like: Cycle,
     pub rows: u64,
     pub bytes: u64,
     pub files: u64,
 }
 
-/// Plans a request. An error means that a run would attempt nothing.
-pub async fn plan(context: &Context, request: &Request) -> Result<Plan> {
+/// Plans a request.
+///
+/// # Errors
+/// Fails where a run would fail before it attempts any table.
+pub async fn plan(context: &RunContext, request: &RunRequest) -> Result<RunPlan> {
     let (planned_at, last_closed) = prepare(context, request).await?;
     let planner = Planner {
         context,
         request,
         last_closed,
     };
-    let tables: Vec<_> = request
+    let pending: Vec<_> = request
         .definitions
         .iter()
         .map(|definition| planner.table(definition))
         .collect();
-    let tables: Vec<Vec<PlannedTable>> = futures::stream::iter(tables)
+    let tables: Vec<Vec<PlannedTable>> = futures::stream::iter(pending)
         .buffered(request.jobs.max(1))
         .collect()
         .await;
-    Ok(Plan {
+    Ok(RunPlan {
         destination: context.destination.to_string(),
         planned_at,
         tables: tables.into_iter().flatten().collect(),
@@ -112,8 +117,8 @@ pub async fn plan(context: &Context, request: &Request) -> Result<Plan> {
 }
 
 struct Planner<'a> {
-    context: &'a Context,
-    request: &'a Request,
+    context: &'a RunContext,
+    request: &'a RunRequest,
     last_closed: Cycle,
 }
 
@@ -126,25 +131,27 @@ impl Planner<'_> {
             step,
         };
         let destination = &self.context.destination;
-        let state = match delivery::inspect(destination, &definition.table).await {
-            Ok(state) => state,
+        let inspected = match delivery::inspect(destination, &definition.table).await {
+            Ok(inspected) => inspected,
             Err(error) => return vec![planned(None, failed(&error))],
         };
-        let table = PlannedState::new(state);
+        let table = PlannedState::new(inspected);
         let cycles = match &self.request.selection {
-            Selection::Due => {
+            CycleSelection::Due => {
                 due_cycles(self.request, definition, &table.history, self.last_closed)
             }
-            Selection::Cycles(cycles) => chosen_cycles(definition, cycles),
+            CycleSelection::Cycles(cycles) => chosen_cycles(definition, cycles),
         };
         if cycles.is_empty() {
-            return vec![planned(None, Step::UpToDate)];
+            return vec![planned(None, PlannedStep::UpToDate)];
         }
         let mut tables = Vec::new();
         for (index, cycle) in cycles.into_iter().enumerate() {
-            let step = self.cycle(definition, cycle, &table, index == 0).await;
-            let step = step.unwrap_or_else(|error| failed(&error));
-            let stops = matches!(step, Step::Failed(_));
+            let step = self
+                .cycle(definition, cycle, &table, index == 0)
+                .await
+                .unwrap_or_else(|error| failed(&error));
+            let stops = matches!(step, PlannedStep::Failed(_));
             tables.push(planned(Some(cycle), step));
             if stops {
                 // Cycles of one table are published in order.
@@ -160,17 +167,17 @@ impl Planner<'_> {
         cycle: Cycle,
         table: &PlannedState,
         is_first: bool,
-    ) -> Result<Step> {
+    ) -> Result<PlannedStep> {
         let (mode, request) = (definition.sync_mode, self.request);
         let publication = match delivery::decide(&table.history, mode, cycle, request.rerun) {
             Decision::Publish(publication) => publication,
             Decision::AlreadyPublished(name) => {
-                return Ok(Step::AlreadyPublished {
+                return Ok(PlannedStep::AlreadyPublished {
                     revision: name.revision,
                     run_id: self.manifest(table, &name).await?.run_id,
                 });
             }
-            Decision::Superseded(name) => return Ok(Step::Superseded { by: name.cycle }),
+            Decision::Superseded(name) => return Ok(PlannedStep::Superseded { by: name.cycle }),
         };
         let engine = &self.context.engine;
         let bound = engine
@@ -185,13 +192,13 @@ impl Planner<'_> {
             Some(name) => Some(self.manifest(table, &name).await?),
             None => None,
         };
-        Ok(Step::Publish {
+        Ok(PlannedStep::Publish {
             revision: publication.name.revision,
             format: bound.spec.encoding.format(),
-            guards: guards::foresee(request, &sources, replaced.as_ref()),
+            guards: guards::predict(request, &sources, replaced.as_ref()),
             expected: newest.and_then(|manifest| expected(&manifest, &sources)),
             sources,
-            replaces: replaced.map(|manifest| Replaced {
+            replaces: replaced.map(|manifest| ReplacedPublication {
                 manifest: manifest.name().path().to_string(),
                 rows: manifest.rows,
                 bytes: manifest.bytes,
@@ -209,34 +216,34 @@ impl Planner<'_> {
     }
 }
 
-/// A table as a run would find it after recovery.
+/// The state of a table as a run would find it after recovery.
 struct PlannedState {
     history: History,
-    /// The manifest that recovery is going to write.
+    /// The manifest that recovery would write.
     committed: Option<Box<Manifest>>,
     finishes: Option<String>,
 }
 
 impl PlannedState {
-    fn new(state: State) -> Self {
-        let State { history, open } = state;
+    fn new(inspected: InspectedTable) -> Self {
+        let InspectedTable { history, pending } = inspected;
         let plain = |history, finishes| Self {
             history,
             committed: None,
             finishes,
         };
-        match open {
-            Open::Nothing => plain(history, None),
-            // Repeated for certainty: most of the time nothing is left of them.
-            Open::Deletes(_) => plain(history, None),
-            Open::Publication(entry) => {
+        match pending {
+            PendingWork::None => plain(history, None),
+            // Repeated to be safe: these files usually no longer exist.
+            PendingWork::Deletes(_) => plain(history, None),
+            PendingWork::Publication(entry) => {
                 let LogEntry { run_id, action, .. } = *entry;
-                let Action::Publish { manifest, .. } = action else {
+                let LogAction::Publish { manifest, .. } = action else {
                     return plain(history, None);
                 };
                 let finishes = format!("the publication that run {run_id} committed");
                 Self {
-                    history: history.assuming(&manifest.name()),
+                    history: history.with_published(&manifest.name()),
                     finishes: Some(format!("{finishes}: {}", manifest.name().path())),
                     committed: Some(manifest),
                 }
@@ -245,29 +252,29 @@ impl PlannedState {
     }
 }
 
-fn failed(error: &Error) -> Step {
-    Step::Failed(error.into())
+fn failed(error: &Error) -> PlannedStep {
+    PlannedStep::Failed(error.into())
 }
 
-impl Plan {
-    /// What a run would end with, as far as that can be told.
+impl RunPlan {
+    /// Returns the exit code that a run would end with, as far as that is known.
     pub fn exit_code(&self) -> ExitCode {
         exit_code(self.tables.iter().filter_map(|table| match &table.step {
-            Step::Failed(failure) => Some(failure),
+            PlannedStep::Failed(failure) => Some(failure),
             _ => None,
         }))
     }
 }
 
-/// `None` where there is nothing to compare with.
-fn expected(manifest: &Manifest, sources: &[PlannedSource]) -> Option<Expected> {
+/// Estimates the output. Returns `None` if the earlier publication read no bytes to compare with.
+fn expected(manifest: &Manifest, sources: &[PlannedSource]) -> Option<ExpectedOutput> {
     let then: u64 = manifest.sources.iter().map(|source| source.bytes).sum();
     let now: u64 = sources.iter().map(|source| source.bytes).sum();
     let scaled = |figure: u64| {
-        let scaled = u128::from(figure) * u128::from(now) / u128::from(then);
-        u64::try_from(scaled).unwrap_or(u64::MAX)
+        let exact = u128::from(figure) * u128::from(now) / u128::from(then);
+        u64::try_from(exact).unwrap_or(u64::MAX)
     };
-    (then > 0).then(|| Expected {
+    (then > 0).then(|| ExpectedOutput {
         like: manifest.cycle.id,
         rows: scaled(manifest.rows),
         bytes: scaled(manifest.bytes),

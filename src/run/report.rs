@@ -1,4 +1,4 @@
-//! What a run did, table by table.
+//! The report of a run: the outcome of every table and cycle.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -10,53 +10,53 @@ use crate::manifest::{RejectsFile, SourceRecord};
 
 /// The report of a run.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct RunReport {
     pub run_id: String,
     pub destination: String,
     pub started_at: DateTime<Utc>,
     pub finished_at: DateTime<Utc>,
     pub tables: Vec<TableReport>,
-    /// Times that a table read a source.
+    /// The number of scans: times that a table read a source.
     pub scans: u64,
-    /// Times that a source was read for them: tables at work together share a pass.
+    /// The number of times that a source was actually read: concurrent tables share a scan.
     pub passes: u64,
 }
 
-/// One table and one cycle.
+/// The report of one table and one cycle.
 #[derive(Debug, Serialize)]
 pub struct TableReport {
     pub table: String,
     pub sync_mode: Option<SyncMode>,
-    /// Absent if the table failed before its cycles were known.
+    /// The cycle; absent if the table failed before its cycles were known.
     pub cycle: Option<Cycle>,
     pub seconds: f64,
     #[serde(flatten)]
-    pub outcome: Outcome,
+    pub outcome: TableOutcome,
 }
 
-/// What became of it.
+/// The outcome of one table and cycle.
 #[derive(Debug, Serialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
-pub enum Outcome {
+pub enum TableOutcome {
     Published {
         revision: u32,
         rows: u64,
         files: u64,
         bytes: u64,
-        /// Key of the manifest.
+        /// The key of the manifest.
         manifest: String,
         sources: Vec<SourceRecord>,
-        /// Files with the malformed lines that were set aside.
+        /// The files with the malformed lines that were set aside.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         rejects: Vec<RejectsFile>,
-        /// Files of the manifest before that were deleted.
+        /// The keys of the files of the replaced manifest that were deleted.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         replaced: Vec<String>,
-        /// Objects in the partitions written to that no manifest names; they are left alone.
+        /// The keys of objects in the partitions written to that no manifest names; they are kept.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         foreign: Vec<String>,
     },
-    /// Published before, by this run id.
+    /// The cycle was published before, by the run with this id.
     AlreadyPublished {
         revision: u32,
         run_id: String,
@@ -65,12 +65,12 @@ pub enum Outcome {
     Superseded {
         by: Cycle,
     },
-    Failed(Failure),
+    Failed(TableFailure),
 }
 
-/// Why a table failed.
+/// The error that a table failed with.
 #[derive(Debug, Serialize)]
-pub struct Failure {
+pub struct TableFailure {
     pub error: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
@@ -79,24 +79,26 @@ pub struct Failure {
 }
 
 impl TableReport {
+    /// Creates the report of a table that failed before its delivery took any time.
     pub fn failed(definition: Option<&Definition>, cycle: Option<Cycle>, error: Error) -> Self {
         Self {
             table: definition.map_or_else(|| "?".to_owned(), |d| d.table.to_string()),
             sync_mode: definition.map(|d| d.sync_mode),
             cycle,
             seconds: 0.0,
-            outcome: Outcome::failed(&error),
+            outcome: TableOutcome::failed(&error),
         }
     }
 }
 
-impl Outcome {
+impl TableOutcome {
+    /// Creates the outcome of a failed delivery.
     pub fn failed(error: &Error) -> Self {
-        Outcome::Failed(error.into())
+        TableOutcome::Failed(error.into())
     }
 }
 
-impl From<&Error> for Failure {
+impl From<&Error> for TableFailure {
     fn from(error: &Error) -> Self {
         Self {
             error: error.chain(),
@@ -106,9 +108,9 @@ impl From<&Error> for Failure {
     }
 }
 
-/// What a run or a plan ends with: 0 if no table failed; 75 if every failure may pass by itself;
+/// Returns the exit code of a run or a plan: 0 if no table failed; 75 if every failure is transient;
 /// else 1.
-pub fn exit_code<'a>(failures: impl IntoIterator<Item = &'a Failure>) -> ExitCode {
+pub fn exit_code<'a>(failures: impl IntoIterator<Item = &'a TableFailure>) -> ExitCode {
     let kinds: Vec<ErrorKind> = failures.into_iter().map(|failure| failure.kind).collect();
     if kinds.is_empty() {
         ExitCode::Done
@@ -119,11 +121,11 @@ pub fn exit_code<'a>(failures: impl IntoIterator<Item = &'a Failure>) -> ExitCod
     }
 }
 
-impl Report {
-    /// See [`exit_code`].
+impl RunReport {
+    /// Returns the exit code of the run, as [`exit_code`] derives it from the failures.
     pub fn exit_code(&self) -> ExitCode {
         exit_code(self.tables.iter().filter_map(|table| match &table.outcome {
-            Outcome::Failed(failure) => Some(failure),
+            TableOutcome::Failed(failure) => Some(failure),
             _ => None,
         }))
     }
@@ -134,10 +136,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_exit_code_asks_for_another_try_only_if_one_can_help() {
+    fn the_exit_code_asks_for_a_retry_only_if_one_can_help() {
         let report = |errors: Vec<Error>| {
             let tables = errors.into_iter();
-            Report {
+            RunReport {
                 run_id: String::new(),
                 destination: String::new(),
                 started_at: DateTime::UNIX_EPOCH,

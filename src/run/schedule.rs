@@ -1,4 +1,4 @@
-//! Which tables are at work together.
+//! Schedules the deliveries: which tables run concurrently and share their scans.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,29 +7,30 @@ use futures::StreamExt;
 
 use crate::cycle::Cycle;
 use crate::error::Error;
-use crate::run::deliver::{Context, deliver};
-use crate::run::report::{Outcome, TableReport};
-use crate::run::{Request, cycles_of};
-use crate::scan::shared::barrier::{Gathering, Passes};
+use crate::run::context::RunContext;
+use crate::run::deliver::deliver;
+use crate::run::report::{TableOutcome, TableReport};
+use crate::run::{RunRequest, cycles_of};
+use crate::scan::shared::barrier::{Gathering, Passes, Seat};
 
 /// One table of the run.
-struct Table {
-    /// Its place among the definitions.
+struct ScheduledTable {
+    /// The index of its definition.
     index: usize,
-    /// What it still has to deliver.
+    /// The cycles that it still has to deliver.
     cycles: BTreeSet<Cycle>,
     reports: Vec<TableReport>,
 }
 
-/// Delivers cycle after cycle, oldest first; of each cycle at most `jobs` tables at a time, which
-/// share their reading. The reports are in the order of the definitions, then of the cycles.
+/// Delivers cycle after cycle, oldest first; of each cycle at most `jobs` tables concurrently, which
+/// share their scans. Returns the reports in the order of the definitions, then of the cycles.
 pub(super) async fn deliver_all(
-    context: &Arc<Context>,
-    request: &Arc<Request>,
+    context: &Arc<RunContext>,
+    request: &Arc<RunRequest>,
     last_closed: Cycle,
 ) -> (Vec<TableReport>, Passes) {
     let jobs = request.jobs.max(1);
-    let mut tables: Vec<Table> = futures::stream::iter(0..request.definitions.len())
+    let mut tables: Vec<ScheduledTable> = futures::stream::iter(0..request.definitions.len())
         .map(|index| async move {
             let definition = &request.definitions[index];
             let (cycles, reports) = match cycles_of(context, request, definition, last_closed).await
@@ -40,7 +41,7 @@ pub(super) async fn deliver_all(
                     (BTreeSet::new(), vec![failed])
                 }
             };
-            Table {
+            ScheduledTable {
                 index,
                 cycles,
                 reports,
@@ -53,12 +54,12 @@ pub(super) async fn deliver_all(
     let mut passes = Passes::default();
     while let Some(cycle) = tables.iter().filter_map(|table| table.cycles.first()).min() {
         let cycle = *cycle;
-        let mut due: Vec<&mut Table> = tables
+        let mut due: Vec<&mut ScheduledTable> = tables
             .iter_mut()
             .filter(|table| table.cycles.contains(&cycle))
             .collect();
-        for together in due.chunks_mut(jobs) {
-            let made = deliver_together(context, request, together, cycle).await;
+        for concurrent in due.chunks_mut(jobs) {
+            let made = deliver_concurrently(context, request, concurrent, cycle).await;
             passes.scans += made.scans;
             passes.passes += made.passes;
         }
@@ -67,32 +68,33 @@ pub(super) async fn deliver_all(
     (reports.collect(), passes)
 }
 
-async fn deliver_together(
-    context: &Arc<Context>,
-    request: &Arc<Request>,
-    tables: &mut [&mut Table],
+/// Delivers one cycle of several tables concurrently.
+async fn deliver_concurrently(
+    context: &Arc<RunContext>,
+    request: &Arc<RunRequest>,
+    tables: &mut [&mut ScheduledTable],
     cycle: Cycle,
 ) -> Passes {
     let (gathering, seats) = Gathering::new(tables.len());
-    let tasks = tables.iter().zip(seats).map(|(table, seat)| {
+    let spawn = |(table, seat): (&&mut ScheduledTable, Seat)| {
         let (context, request, index) = (Arc::clone(context), Arc::clone(request), table.index);
         tokio::spawn(async move {
             let definition = &request.definitions[index];
             let report = deliver(&context, &request, definition, cycle, seat).await;
-            context.watch.ended(&report);
+            context.listener.finished(&report);
             report
         })
-    });
-    // All are spawned before one is waited for.
-    let tasks: Vec<_> = tasks.collect();
+    };
+    // All are spawned before the first one is joined.
+    let tasks: Vec<_> = tables.iter().zip(seats).map(spawn).collect();
     for (table, task) in tables.iter_mut().zip(tasks) {
         let report = task.await.unwrap_or_else(|error| {
             let definition = &request.definitions[table.index];
-            let error = Error::internal("the task of a table broke off").with_source(error);
-            TableReport::failed(Some(definition), Some(cycle), error)
+            let failure = Error::internal("the task of a table broke off").with_source(error);
+            TableReport::failed(Some(definition), Some(cycle), failure)
         });
         table.cycles.remove(&cycle);
-        if matches!(report.outcome, Outcome::Failed(_)) {
+        if matches!(report.outcome, TableOutcome::Failed(_)) {
             // Cycles of one table are published in order.
             table.cycles.clear();
         }

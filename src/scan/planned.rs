@@ -13,9 +13,7 @@ use crate::engine_error::from_datafusion;
 use crate::error::Result;
 use crate::listing::snapshot::FrozenFile;
 use crate::scan::scan_log::Scan;
-
-/// Footers read at once.
-const CONCURRENT_FOOTERS: usize = 32;
+use crate::store::CONCURRENCY;
 
 /// The part of one source that a query would read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -80,7 +78,7 @@ async fn rows(scans: &[&Arc<Scan>], runtime: &RuntimeEnv) -> Result<Option<u64>>
                 .map_err(from_datafusion)?;
             Ok(u64::try_from(footer.file_metadata().num_rows()).unwrap_or(0))
         })
-        .buffer_unordered(CONCURRENT_FOOTERS)
+        .buffer_unordered(CONCURRENCY.parquet_footers)
         .try_collect()
         .await?;
     Ok(Some(counts.iter().sum()))

@@ -22,9 +22,7 @@ use crate::scan::json::exec::JsonLinesExec;
 use crate::scan::planned::{self, PlannedSource};
 use crate::scan::rejects::{MOST_KEPT, Reject};
 use crate::scan::remote::tally::Tally;
-
-/// Files looked at again at once.
-const CONCURRENT_LOOKS: usize = 32;
+use crate::store::CONCURRENCY;
 
 /// Counts of one scan, added to by its tasks.
 #[derive(Debug, Default)]
@@ -74,7 +72,7 @@ impl Unpinned {
                     }
                 }
             })
-            .buffer_unordered(CONCURRENT_LOOKS)
+            .buffer_unordered(CONCURRENCY.source_heads)
             .try_collect()
             .await?;
         match changed.into_iter().flatten().min() {

@@ -26,9 +26,7 @@ use crate::scan::json::columns::{Columns, LineSchema};
 use crate::scan::json::find::{FoundLine, decode_line, find_lines};
 use crate::scan::plan::Files;
 use crate::scan::table::{SourceFormat, SourceTable};
-
-/// Files searched at once; each is in memory as it is stored.
-const CONCURRENT_FILES: usize = 4;
+use crate::store::CONCURRENCY;
 
 /// The name of a table, if it is a declared source.
 pub fn declared_name(table: &dyn TableProvider) -> Option<&str> {
@@ -151,7 +149,7 @@ impl SourceFiles {
         });
         let searches: Vec<_> = searches.collect();
         let found: Vec<Vec<Found>> = stream::iter(searches)
-            .buffered(CONCURRENT_FILES)
+            .buffered(CONCURRENCY.searched_files)
             .try_collect()
             .await?;
         Ok(found.concat())

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::cycle::Cycle;
-use crate::run::{Outcome, Report};
+use crate::run::{RunReport, TableOutcome};
 use crate::serve::Schedule;
 use crate::status::{Day, Status, TableStatus, Trouble};
 
@@ -61,12 +61,12 @@ impl State {
     }
 
     /// Adds what a run did.
-    pub fn ran(&mut self, report: &Report) {
+    pub fn ran(&mut self, report: &RunReport) {
         for table in &report.tables {
             let counts = self.counts.entry(table.table.clone()).or_default();
             counts.seconds += table.seconds;
             match &table.outcome {
-                Outcome::Published {
+                TableOutcome::Published {
                     rows,
                     files,
                     bytes,
@@ -79,7 +79,7 @@ impl State {
                     counts.bytes += bytes;
                     counts.rejects += rejects.iter().map(|rejects| rejects.rows).sum::<u64>();
                 }
-                Outcome::Failed(failure) => {
+                TableOutcome::Failed(failure) => {
                     counts.failures += 1;
                     self.troubles.insert(
                         0,
@@ -91,7 +91,7 @@ impl State {
                         },
                     );
                 }
-                Outcome::AlreadyPublished { .. } | Outcome::Superseded { .. } => {}
+                TableOutcome::AlreadyPublished { .. } | TableOutcome::Superseded { .. } => {}
             }
         }
         self.troubles.truncate(MOST_TROUBLES);

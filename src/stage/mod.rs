@@ -41,18 +41,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::error::{Error, Result};
 use crate::layout::{self, FileFormat, Partition, Shard, TableName};
 use crate::stage::numbers::Numbers;
 use crate::staged::{StagedFile, UploadToken};
-use crate::store::{Destination, Started, Token, Upload, Work};
+use crate::store::{CONCURRENCY, Destination, StartedUpload, Upload};
 
 /// The smallest part of an upload, in bytes; S3 asks for 5 MiB.
 const LEAST_PART: u64 = 8 << 20;
-
-/// Partitions looked into at once.
-const CONCURRENT_LOOKS: usize = 32;
 
 /// S3 takes 10,000 parts; a file may end above its target by one batch.
 const MOST_PARTS: u64 = 8_000;
@@ -71,10 +70,10 @@ pub struct Stage {
     /// Tells apart those who write to one staging; `None` for the run itself.
     attempt: Option<String>,
     numbers: Numbers,
-    begun: Arc<Mutex<Vec<Started>>>,
-    /// Everything that may still speak to the store: an abort waits for it. `None` once the stage is
-    /// given up, so that nothing begins behind the abort's back.
-    work: Mutex<Option<Work>>,
+    begun: Arc<Mutex<Vec<StartedUpload>>>,
+    /// Tracks every task that may call the store. An abort closes it, so that nothing starts any more,
+    /// and waits until it is empty.
+    tracker: TaskTracker,
     files: AtomicU64,
     progress: Progress,
 }
@@ -116,7 +115,7 @@ impl Stage {
             attempt: None,
             numbers: Numbers::new(numbering, Lane::ONLY),
             begun: Arc::default(),
-            work: Mutex::new(Some(Work::new())),
+            tracker: TaskTracker::new(),
             files: AtomicU64::new(0),
             progress: Progress::default(),
         }
@@ -132,7 +131,7 @@ impl Stage {
     /// Takes over files that were staged elsewhere, to be given up with this stage, and looks at
     /// what lies beside them.
     pub async fn adopt(&self, files: &[StagedFile]) -> Result<()> {
-        let started = files.iter().map(|file| Started {
+        let started = files.iter().map(|file| StartedUpload {
             path: file.shard.path(),
             token: file.token.clone(),
         });
@@ -155,7 +154,7 @@ impl Stage {
                     .look_into(&self.destination, &self.table, &partition);
                 seen.await.map(|_| ())
             })
-            .buffer_unordered(CONCURRENT_LOOKS)
+            .buffer_unordered(CONCURRENCY.partition_listings)
             .try_collect()
             .await
     }
@@ -215,10 +214,10 @@ impl Stage {
             Some(attempt) => layout::attempt_file(&self.staging, attempt, index),
         };
         let (destination, path) = (self.destination.clone(), path.clone());
-        let (begun, token) = (Arc::clone(&self.begun), self.token()?);
+        let (begun, tracked) = (Arc::clone(&self.begun), self.track()?);
         // In a task of its own: an upload whose beginning is interrupted must be known all the same.
         let beginning = tokio::spawn(async move {
-            let (upload, started) = destination.upload(&path, &staged, token).await?;
+            let (upload, started) = destination.upload(&path, &staged, tracked).await?;
             begun
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -230,27 +229,24 @@ impl Stage {
         })?
     }
 
-    /// Held by whatever may speak to the store on behalf of this stage.
+    /// Returns a token that a task has to hold while it may call the store on behalf of this stage.
     ///
     /// # Errors
-    /// Where the stage is given up.
-    fn token(&self) -> Result<Token> {
-        let work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        let token = work.as_ref().map(Work::token);
-        token.ok_or_else(|| Error::unavailable("the files of this table are given up"))
+    /// Fails if the stage is aborted.
+    fn track(&self) -> Result<TaskTrackerToken> {
+        // The token comes first: an abort that closes the tracker after the check waits for it.
+        let token = self.tracker.token();
+        if self.tracker.is_closed() {
+            return Err(Error::unavailable("the files of this table are given up"));
+        }
+        Ok(token)
     }
 
     /// Gives up every upload that has begun. The plan must have been dropped: what is left of it is
     /// waited for.
     pub async fn abort(&self) -> Result<()> {
-        let work = self
-            .work
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(work) = work {
-            work.ended().await;
-        }
+        self.tracker.close();
+        self.tracker.wait().await;
         let begun = std::mem::take(&mut *self.begun.lock().unwrap_or_else(PoisonError::into_inner));
         let mut first_error = Ok(());
         for started in begun {
@@ -274,27 +270,44 @@ impl Stage {
 mod tests {
     use super::*;
     use crate::error::ErrorKind;
-    use crate::store::{Location, S3Options};
+    use crate::store::{Location, StoreOptions};
 
-    /// A task that is being aborted may still run for a moment: what it begins then, nobody would
-    /// take back.
-    #[tokio::test]
-    async fn nothing_begins_once_the_stage_is_given_up() {
-        let folder = tempfile::tempdir().unwrap();
-        let location = Location::parse(&folder.path().display().to_string()).unwrap();
-        let destination = Destination::open(&location, &S3Options::default())
+    async fn stage(folder: &std::path::Path) -> Stage {
+        let location = Location::parse(&folder.display().to_string()).unwrap();
+        let destination = Destination::open(&location, &StoreOptions::default())
             .await
             .unwrap();
-        let table: TableName = "views".parse().unwrap();
         let numbering = Numbering {
             replaced: BTreeSet::new(),
             retired: std::collections::BTreeMap::new(),
         };
-        let stage = Stage::new(destination, table, "run".into(), numbering, 1, None);
+        let table: TableName = "views".parse().unwrap();
+        Stage::new(destination, table, "run".into(), numbering, 1, None)
+    }
+
+    /// A task that is being cancelled may still run for a moment: no abort would see an upload that it
+    /// starts then.
+    #[tokio::test]
+    async fn nothing_starts_once_the_stage_is_aborted() {
+        let folder = tempfile::tempdir().unwrap();
+        let stage = stage(folder.path()).await;
         let path = Path::from("data/views/a");
         stage.object(&path, Bytes::from_static(b"x")).await.unwrap();
         stage.abort().await.unwrap();
         let late = stage.object(&path, Bytes::from_static(b"x")).await;
         assert_eq!(late.unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+
+    #[tokio::test]
+    async fn an_abort_waits_for_every_tracked_task() {
+        let folder = tempfile::tempdir().unwrap();
+        let stage = stage(folder.path()).await;
+        let (first, second) = (stage.track().unwrap(), stage.track().unwrap());
+        let mut abort = Box::pin(stage.abort());
+        assert!(futures::poll!(abort.as_mut()).is_pending());
+        drop(first);
+        assert!(futures::poll!(abort.as_mut()).is_pending());
+        drop(second);
+        abort.await.unwrap();
     }
 }

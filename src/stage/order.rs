@@ -11,13 +11,13 @@ use crate::error::Result;
 use crate::layout::{Partition, TableName};
 use crate::stage::Stage;
 use crate::stage::numbers::{Lane, Numbering};
-use crate::store::{Destination, Location, S3Options};
+use crate::store::{Destination, Location, StoreOptions};
 
 /// Where to, under which names. No credentials: each machine has its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StageOrder {
     to: String,
-    s3: S3Options,
+    s3: StoreOptions,
     table: TableName,
     staging: String,
     /// The greatest number ever given up or replaced, for each partition that has one.
@@ -46,7 +46,7 @@ impl Destinations {
 
 impl Stage {
     /// The order to stage files for this stage elsewhere, in the destination behind `to`.
-    pub fn order(&self, to: &Location, s3: &S3Options) -> StageOrder {
+    pub fn order(&self, to: &Location, s3: &StoreOptions) -> StageOrder {
         let afresh = self.numbers.numbering().afresh();
         StageOrder {
             to: to.url().to_string(),

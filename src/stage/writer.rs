@@ -28,12 +28,10 @@ use crate::stage::shard::{Compressing, ShardSettings, SharedPool, write_partitio
 use crate::stage::split::{Group, Splitter, columns_named, picked, taken};
 use crate::stage::{Stage, StageSpec};
 use crate::staged::StagedFile;
+use crate::store::CONCURRENCY;
 
 /// Files open at once, however much memory there is.
 const MOST_OPEN: usize = 512;
-
-/// Files of the overflow that are finished while the next one is written.
-const CONCURRENT_TAIL: usize = 8;
 
 /// Fewer rows are not sent to a file by themselves.
 const FEW_ROWS: usize = 256;
@@ -292,7 +290,7 @@ impl Writer {
         let (rows, batches) = mpsc::channel(QUEUED_BATCHES);
         let memory = MemoryConsumer::new(format!("file of {partition}"))
             .register(self.context.memory_pool());
-        let token = self.settings.stage.token()?;
+        let tracked = self.settings.stage.track()?;
         let file_size = self
             .settings
             .stage
@@ -307,7 +305,7 @@ impl Writer {
         );
         let task = SpawnedTask::spawn(async move {
             let written = writing.await;
-            drop(token);
+            drop(tracked);
             written
         });
         Ok(OpenPartition {
@@ -363,7 +361,7 @@ impl Writer {
                         if let Some((_, ended)) = ended {
                             ending.spawn(ended.finish());
                         }
-                        while ending.len() >= CONCURRENT_TAIL {
+                        while ending.len() >= CONCURRENCY.files_being_finished {
                             join_one(&mut ending, &mut files).await?;
                         }
                         self.open_partition(partition.clone(), false)?

@@ -18,17 +18,11 @@ use futures::{StreamExt, TryStreamExt};
 use serde::Serialize;
 
 use crate::cycle::Cycle;
-use crate::delivery::{self, Action, History, LogEntry, Open};
+use crate::delivery::{self, History, LogAction, LogEntry, PendingWork};
 use crate::error::{ErrorKind, Result};
 use crate::layout::{self, TableName};
 use crate::manifest::Manifest;
-use crate::store::Destination;
-
-/// Tables looked at at once.
-const CONCURRENT_TABLES: usize = 8;
-
-/// Manifests of one table read at once.
-const CONCURRENT_READS: usize = 16;
+use crate::store::{CONCURRENCY, Destination};
 
 /// The state of a destination.
 #[derive(Debug, Clone, Serialize)]
@@ -83,7 +77,7 @@ pub async fn status(destination: &Destination, at: DateTime<Utc>, days: u32) -> 
         .map(|table| find(destination, table, first, last))
         .collect();
     let mut found: Vec<Found> = futures::stream::iter(looks)
-        .buffered(CONCURRENT_TABLES)
+        .buffered(CONCURRENCY.tables_with_manifests)
         .try_collect()
         .await?;
     found.retain(|found| found.ever.is_some());
@@ -111,36 +105,36 @@ async fn find(
     first: Cycle,
     last: Cycle,
 ) -> Result<Found> {
-    let (history, open) = match delivery::inspect(destination, &table).await {
-        Ok(state) => (state.history, state.open),
+    let (history, pending) = match delivery::inspect(destination, &table).await {
+        Ok(inspected) => (inspected.history, inspected.pending),
         Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
         // Whoever receives may be kept out of the log: the manifests tell the rest.
         Err(_) => (
             History::load(destination, &table, None).await?,
-            Open::Nothing,
+            PendingWork::None,
         ),
     };
     let names = history.current().filter(|name| {
         let shown = (first..=last).contains(&name.cycle);
-        shown && !history.memory.damaged.contains(&name.cycle)
+        shown && !history.state.needs_republish.contains(&name.cycle)
     });
     let reads: Vec<_> = names
         .map(|name| async move { delivery::read_manifest(destination, &name).await })
         .collect();
     let manifests: Vec<Manifest> = futures::stream::iter(reads)
-        .buffered(CONCURRENT_READS)
+        .buffered(CONCURRENCY.manifest_reads_of_each_table)
         .try_collect()
         .await?;
     let older = history.current().last().filter(|_| manifests.is_empty());
     let newest = match older {
-        Some(name) if !history.memory.damaged.contains(&name.cycle) => {
+        Some(name) if !history.state.needs_republish.contains(&name.cycle) => {
             Some(delivery::read_manifest(destination, &name).await?)
         }
         _ => manifests.last().cloned(),
     };
     let mut troubles: Vec<Trouble> = manifests.iter().flat_map(set_aside).collect();
-    let unfinished = match open {
-        Open::Publication(entry) => {
+    let unfinished = match pending {
+        PendingWork::Publication(entry) => {
             troubles.push(Trouble {
                 at: entry.written_at,
                 table: table.to_string(),
@@ -152,7 +146,7 @@ async fn find(
             });
             Some((entry.cycle(), entry.run_id.clone()))
         }
-        Open::Deletes(_) | Open::Nothing => None,
+        PendingWork::Deletes(_) | PendingWork::None => None,
     };
     troubles.extend(voided(destination, &table).await);
     let cycles: Vec<Cycle> = history.current().map(|name| name.cycle).collect();
@@ -160,7 +154,7 @@ async fn find(
         manifests,
         newest,
         ever: cycles.first().copied().zip(cycles.last().copied()),
-        damaged: history.memory.damaged.iter().copied().collect(),
+        damaged: history.state.needs_republish.iter().copied().collect(),
         unfinished,
         troubles,
         table,
@@ -183,7 +177,7 @@ async fn voided(destination: &Destination, table: &TableName) -> Option<Trouble>
     let LogEntry {
         written_at, action, ..
     } = newest.ok().flatten()?;
-    let Action::Void { cycle, reason, .. } = action else {
+    let LogAction::Void { cycle, reason, .. } = action else {
         return None;
     };
     Some(Trouble {

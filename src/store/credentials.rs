@@ -1,8 +1,8 @@
-//! The standard AWS credential chain, as `object_store` wants it.
+//! The standard AWS credential chain as a credential provider of `object_store`, with retries.
 //!
-//! `object_store` tries its calls again, but not the question for credentials. So that is done
-//! here: what may pass is asked again for as long as a call is, a refusal is final at once, and
-//! credentials that are about to expire serve until they do.
+//! `object_store` retries its calls, but not the request for credentials, so that is done here: a
+//! transient failure is retried for as long as a call is, a refusal is final, and credentials that
+//! cannot be refreshed are used until they expire.
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -22,67 +22,67 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::error::Error;
+use crate::store::retry::RetryPolicy;
 
-/// Refreshed this long before they expire.
-const MARGIN: Duration = Duration::from_secs(300);
+/// The time before their expiry at which credentials are refreshed.
+const REFRESH_MARGIN: Duration = Duration::from_secs(300);
 
-/// Credentials that are still valid are not refreshed again sooner after a failure.
-const PAUSE: Duration = Duration::from_secs(30);
+/// The backoff after a failed refresh of credentials that are still valid.
+const REFRESH_BACKOFF: Duration = Duration::from_secs(30);
 
-/// One question may take this long, with the SDK's own attempts: the SDK alone waits forever for
-/// an answer, and whoever needs credentials waits with it.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The timeout of one request for credentials, including the SDK's own attempts. The SDK alone has no
+/// timeout, and every store call would block with it.
+const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(60);
 
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(8);
-
-/// Credentials of the chain, kept until shortly before they expire.
+/// The credentials of the chain, cached until shortly before they expire.
 #[derive(Debug)]
 pub struct ChainCredentials {
     provider: SharedCredentialsProvider,
-    /// How long a question that fails in passing is asked again.
-    retry_timeout: Duration,
-    patience: Duration,
+    /// The policy for transient failures.
+    retry: RetryPolicy,
+    /// The timeout of one request.
+    timeout: Duration,
     cached: Mutex<Option<Cached>>,
 }
 
 #[derive(Debug)]
 struct Cached {
     credential: Arc<AwsCredential>,
-    /// Absent if they never expire.
+    /// The time of expiry; absent if they never expire.
     expires: Option<SystemTime>,
-    /// After a failure to renew them: not tried again before.
-    postponed: Option<SystemTime>,
+    /// The time before which a failed refresh is not retried.
+    refresh_not_before: Option<SystemTime>,
 }
 
 impl ChainCredentials {
-    pub fn new(provider: SharedCredentialsProvider, retry_timeout: Duration) -> Self {
+    pub fn new(provider: SharedCredentialsProvider, retry: RetryPolicy) -> Self {
         Self {
             provider,
-            retry_timeout,
-            patience: PATIENCE,
+            retry,
+            timeout: CREDENTIALS_TIMEOUT,
             cached: Mutex::new(None),
         }
     }
 
-    async fn ask(&self) -> Result<Credentials, CredentialsError> {
-        let answer = tokio::time::timeout(self.patience, self.provider.provide_credentials());
-        let late = |_| Err(CredentialsError::provider_timed_out(self.patience));
-        answer.await.unwrap_or_else(late)
+    /// Requests credentials from the chain once.
+    async fn request(&self) -> Result<Credentials, CredentialsError> {
+        tokio::time::timeout(self.timeout, self.provider.provide_credentials())
+            .await
+            .unwrap_or_else(|_| Err(CredentialsError::provider_timed_out(self.timeout)))
     }
 
-    /// Asks until there is an answer or a refusal, or the time is up.
-    async fn ask_again(&self) -> Result<Credentials, CredentialsError> {
-        let end = Instant::now() + self.retry_timeout;
-        let mut wait = FIRST_WAIT;
+    /// Requests credentials, and retries transient failures until the policy's timeout.
+    async fn request_with_retries(&self) -> Result<Credentials, CredentialsError> {
+        let deadline = Instant::now() + self.retry.timeout;
+        let mut backoff = self.retry.initial_backoff;
         loop {
-            let error = match self.ask().await {
-                Err(error) if may_pass(&error) && Instant::now() + wait < end => error,
-                answer => return answer,
+            let error = match self.request().await {
+                Err(error) if is_transient(&error) && Instant::now() + backoff < deadline => error,
+                result => return result,
             };
-            tracing::info!("{}", no_credentials(error, "asking again"));
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(LONGEST_WAIT);
+            tracing::info!("{}", no_credentials(error, "retrying"));
+            tokio::time::sleep(backoff).await;
+            backoff = (backoff * 2).min(self.retry.max_backoff);
         }
     }
 }
@@ -96,17 +96,17 @@ impl Cached {
                 token: credentials.session_token().map(str::to_owned),
             }),
             expires: credentials.expiry(),
-            postponed: None,
+            refresh_not_before: None,
         }
     }
 
-    /// Whether they serve without being renewed.
+    /// Returns true if they can be used without a refresh.
     fn is_fresh(&self, now: SystemTime) -> bool {
-        let postponed = self.postponed.is_some_and(|then| now < then);
-        self.outlasts(now + MARGIN) || (postponed && self.outlasts(now))
+        let is_backing_off = self.refresh_not_before.is_some_and(|then| now < then);
+        self.is_valid_at(now + REFRESH_MARGIN) || (is_backing_off && self.is_valid_at(now))
     }
 
-    fn outlasts(&self, then: SystemTime) -> bool {
+    fn is_valid_at(&self, then: SystemTime) -> bool {
         self.expires.is_none_or(|expires| then < expires)
     }
 }
@@ -120,31 +120,34 @@ impl CredentialProvider for ChainCredentials {
         // Real time, not the run's clock: expiry is set by AWS.
         #[expect(clippy::disallowed_methods, reason = "credentials expire in real time")]
         let now = SystemTime::now();
-        let answer = match cached.as_mut() {
+        let result = match cached.as_mut() {
             Some(fresh) if fresh.is_fresh(now) => return Ok(Arc::clone(&fresh.credential)),
-            Some(valid) if valid.outlasts(now) => match self.ask().await {
+            Some(valid) if valid.is_valid_at(now) => match self.request().await {
                 Err(error) => {
-                    tracing::warn!("{}", no_credentials(error, "these serve until they expire"));
-                    valid.postponed = Some(now + PAUSE);
+                    tracing::warn!(
+                        "{}",
+                        no_credentials(error, "the current ones are used until they expire")
+                    );
+                    valid.refresh_not_before = Some(now + REFRESH_BACKOFF);
                     return Ok(Arc::clone(&valid.credential));
                 }
-                answer => answer,
+                result => result,
             },
-            _ => self.ask_again().await,
+            _ => self.request_with_retries().await,
         };
-        let renewed = Cached::new(&answer.map_err(store_error)?);
-        Ok(Arc::clone(&cached.insert(renewed).credential))
+        let refreshed = Cached::new(&result.map_err(store_error)?);
+        Ok(Arc::clone(&cached.insert(refreshed).credential))
     }
 }
 
-/// Whether the same question may be answered a little later.
-fn may_pass(error: &CredentialsError) -> bool {
+/// Returns true if the same request may succeed a little later.
+fn is_transient(error: &CredentialsError) -> bool {
     if matches!(error, CredentialsError::ProviderTimedOut(_)) {
         return true;
     }
     let mut cause = StdError::source(error);
     while let Some(error) = cause {
-        // The SDK calls a connection that broke neither I/O nor a timeout.
+        // The SDK classifies a broken connection neither as I/O nor as a timeout.
         let is_broken = error.is::<hyper::Error>();
         let connector = error.downcast_ref::<ConnectorError>();
         let role = error.downcast_ref::<SdkError<AssumeRoleError>>();
@@ -152,8 +155,8 @@ fn may_pass(error: &CredentialsError) -> bool {
         let timed_out = error.downcast_ref::<CredentialsError>();
         if is_broken
             || connector.is_some_and(|error| error.is_io() || error.is_timeout())
-            || role.is_some_and(is_hiccup)
-            || identity.is_some_and(is_hiccup)
+            || role.is_some_and(is_transient_response)
+            || identity.is_some_and(is_transient_response)
             || timed_out.is_some_and(|e| matches!(e, CredentialsError::ProviderTimedOut(_)))
         {
             return true;
@@ -163,13 +166,13 @@ fn may_pass(error: &CredentialsError) -> bool {
     false
 }
 
-/// Whether the security token service did not say no, but nothing.
-fn is_hiccup<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+/// Returns true if the security token service did not refuse, but failed to respond.
+fn is_transient_response<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     match error {
         SdkError::TimeoutError(_) | SdkError::ResponseError(_) => true,
-        SdkError::ServiceError(answer) => {
-            let status = answer.raw().status();
-            let code = answer.err().code().unwrap_or_default();
+        SdkError::ServiceError(response) => {
+            let status = response.raw().status();
+            let code = response.err().code().unwrap_or_default();
             status.is_server_error()
                 || status.as_u16() == 429
                 || code == "IDPCommunicationError"
@@ -181,7 +184,7 @@ fn is_hiccup<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
 }
 
 fn store_error(error: CredentialsError) -> object_store::Error {
-    if may_pass(&error) {
+    if is_transient(&error) {
         return object_store::Error::Generic {
             store: "AWS credentials",
             source: Box::new(error),
@@ -193,10 +196,10 @@ fn store_error(error: CredentialsError) -> object_store::Error {
     }
 }
 
-/// For the log.
+/// Returns the log message about a failed request and its consequence, `then`.
 fn no_credentials(error: CredentialsError, then: &str) -> String {
-    let error = Error::unavailable("no new credentials").with_source(error);
-    format!("{}; {then}", error.chain())
+    let failure = Error::unavailable("no new credentials").with_source(error);
+    format!("{}; {then}", failure.chain())
 }
 
 #[cfg(test)]
@@ -207,53 +210,55 @@ mod tests {
 
     use super::*;
 
-    /// Gives these answers, one after the other; after the last one, none at all.
+    /// A provider that responds with these results in order, and never after the last one.
     #[derive(Debug)]
-    struct Answers {
-        asked: Arc<AtomicUsize>,
-        answers: Vec<fn() -> Result<Credentials, CredentialsError>>,
+    struct ScriptedProvider {
+        requests: Arc<AtomicUsize>,
+        results: Vec<fn() -> Result<Credentials, CredentialsError>>,
     }
 
-    impl ProvideCredentials for Answers {
+    impl ProvideCredentials for ScriptedProvider {
         fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
         where
             Self: 'a,
         {
-            let asked = self.asked.fetch_add(1, Ordering::SeqCst);
-            match self.answers.get(asked) {
-                Some(answer) => future::ProvideCredentials::ready(answer()),
+            let request = self.requests.fetch_add(1, Ordering::SeqCst);
+            match self.results.get(request) {
+                Some(result) => future::ProvideCredentials::ready(result()),
                 None => future::ProvideCredentials::new(std::future::pending()),
             }
         }
     }
 
-    fn asking(
-        answers: &[fn() -> Result<Credentials, CredentialsError>],
+    fn scripted(
+        results: &[fn() -> Result<Credentials, CredentialsError>],
     ) -> (ChainCredentials, Arc<AtomicUsize>) {
-        let asked = Arc::new(AtomicUsize::new(0));
-        let answers = Answers {
-            asked: Arc::clone(&asked),
-            answers: answers.to_vec(),
+        let requests = Arc::new(AtomicUsize::new(0));
+        let provider = ScriptedProvider {
+            requests: Arc::clone(&requests),
+            results: results.to_vec(),
         };
+        let mut retry = RetryPolicy::new(Duration::ZERO);
+        retry.timeout = retry.initial_backoff * 2;
         let credentials = ChainCredentials {
-            patience: Duration::from_millis(20),
-            ..ChainCredentials::new(SharedCredentialsProvider::new(answers), FIRST_WAIT * 2)
+            timeout: Duration::from_millis(20),
+            ..ChainCredentials::new(SharedCredentialsProvider::new(provider), retry)
         };
-        (credentials, asked)
+        (credentials, requests)
     }
 
     fn named(id: &str, expires: SystemTime) -> Credentials {
         Credentials::new(id, "secret", None, Some(expires), "test")
     }
 
-    /// In the margin, but valid for as long as any test.
+    /// Returns a time within the refresh margin, but later than the end of any test.
     fn soon() -> SystemTime {
         #[expect(clippy::disallowed_methods, reason = "credentials expire in real time")]
         let now = SystemTime::now();
-        now + MARGIN - Duration::from_secs(10)
+        now + REFRESH_MARGIN - Duration::from_secs(10)
     }
 
-    fn unanswered() -> Result<Credentials, CredentialsError> {
+    fn timed_out() -> Result<Credentials, CredentialsError> {
         let source = ConnectorError::timeout("no answer".into());
         Err(CredentialsError::provider_error(source))
     }
@@ -267,51 +272,57 @@ mod tests {
     }
 
     fn second() -> Result<Credentials, CredentialsError> {
-        Ok(named("second", soon() + MARGIN))
+        Ok(named("second", soon() + REFRESH_MARGIN))
     }
 
     #[tokio::test]
-    async fn what_may_pass_is_asked_again() {
-        let (credentials, asked) = asking(&[unanswered, first]);
+    async fn transient_failures_are_retried() {
+        let (credentials, requests) = scripted(&[timed_out, first]);
         assert_eq!(credentials.get_credential().await.unwrap().key_id, "first");
-        assert_eq!(asked.load(Ordering::SeqCst), 2);
+        assert_eq!(requests.load(Ordering::SeqCst), 2);
     }
 
     #[tokio::test]
-    async fn a_refusal_is_final_and_silence_is_not_a_refusal() {
-        let (credentials, asked) = asking(&[refused]);
+    async fn a_refusal_is_final_and_a_timeout_is_transient() {
+        let (credentials, requests) = scripted(&[refused]);
         let refusal = credentials.get_credential().await.unwrap_err();
         assert!(
             matches!(refusal, object_store::Error::Unauthenticated { .. }),
             "{refusal}"
         );
-        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        assert_eq!(requests.load(Ordering::SeqCst), 1);
 
-        let (credentials, asked) = asking(&[]);
+        let (credentials, requests) = scripted(&[]);
         let silence = credentials.get_credential().await.unwrap_err();
         assert!(
             matches!(silence, object_store::Error::Generic { .. }),
             "{silence}"
         );
-        assert!(asked.load(Ordering::SeqCst) > 1);
+        assert!(requests.load(Ordering::SeqCst) > 1);
     }
 
     #[tokio::test]
-    async fn credentials_that_cannot_be_renewed_serve_until_they_expire() {
-        let (credentials, asked) = asking(&[first, unanswered, second]);
+    async fn credentials_that_cannot_be_refreshed_are_used_until_they_expire() {
+        let (credentials, requests) = scripted(&[first, timed_out, second]);
         for _ in 0..3 {
             assert_eq!(credentials.get_credential().await.unwrap().key_id, "first");
         }
-        assert_eq!(asked.load(Ordering::SeqCst), 2);
-        credentials.cached.lock().await.as_mut().unwrap().postponed = None;
+        assert_eq!(requests.load(Ordering::SeqCst), 2);
+        credentials
+            .cached
+            .lock()
+            .await
+            .as_mut()
+            .unwrap()
+            .refresh_not_before = None;
         for _ in 0..2 {
             assert_eq!(credentials.get_credential().await.unwrap().key_id, "second");
         }
-        assert_eq!(asked.load(Ordering::SeqCst), 3);
+        assert_eq!(requests.load(Ordering::SeqCst), 3);
     }
 
     #[test]
-    fn credentials_are_renewed_before_they_expire() {
+    fn credentials_are_refreshed_before_they_expire() {
         let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         let mut cached = Cached::new(&Credentials::new("id", "secret", None, None, "test"));
         assert!(cached.is_fresh(at(1_000)));
@@ -319,7 +330,7 @@ mod tests {
         assert!(cached.is_fresh(at(1_000)));
         cached.expires = Some(at(1_300));
         assert!(!cached.is_fresh(at(1_000)));
-        cached.postponed = Some(at(2_000));
+        cached.refresh_not_before = Some(at(2_000));
         assert!(cached.is_fresh(at(1_299)));
         assert!(!cached.is_fresh(at(1_300)));
     }

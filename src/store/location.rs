@@ -1,80 +1,56 @@
-//! What may stand behind `--from` and `--to`.
+//! Locations: the addresses that `--from` and `--to` accept.
 
 use std::fmt;
-use std::path::PathBuf;
 
 use object_store::path::Path;
 use url::Url;
 
 use crate::error::{Error, Result};
+use crate::store::backend::{Address, BucketKind};
 
-/// A folder on disk, or a prefix in a bucket.
+/// The location of a folder of this machine, or of a prefix in a bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
     /// Always ends with `/`.
     url: Url,
-    place: Place,
+    address: Address,
 }
 
-/// The parts of a [`Location`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// An absolute path.
-    Local(PathBuf),
-    S3 {
-        bucket: String,
-        prefix: Path,
-    },
+/// A prefix in a bucket of S3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct S3Prefix<'a> {
+    pub bucket: &'a str,
+    pub prefix: &'a Path,
 }
 
 impl Location {
     /// Parses a path (relative ones are resolved here), `file:///…` or `s3://bucket/prefix/`.
+    ///
+    /// # Errors
+    /// Fails on any other text, and on a URL with credentials, which then is not part of the message.
     pub fn parse(text: &str) -> Result<Self> {
-        let wrong = |what: &str| {
-            Err(Error::invalid(format!("`{text}` {what}"))
-                .with_hint("give a folder, or an address such as `s3://bucket/prefix/`"))
-        };
         let Some((scheme, _)) = text.split_once("://") else {
-            return Self::local(text);
+            return Self::folder(text);
         };
         let Ok(url) = Url::parse(text) else {
-            return wrong("is not a URL");
+            return Err(invalid(text, "is not a URL"));
         };
         if url.query().is_some() || url.fragment().is_some() {
-            return wrong("has `?` or `#` in it");
+            return Err(invalid(text, "has `?` or `#` in it"));
         }
-        match scheme {
-            "file" => match url.to_file_path() {
-                Ok(path) => Self::local(&path.to_string_lossy()),
-                Err(()) => wrong("is not an absolute path"),
-            },
-            "s3" => {
-                if !url.username().is_empty() || url.password().is_some() {
-                    // The text itself may hold a secret: do not print it.
-                    return Err(Error::invalid("an S3 address with credentials in it")
-                        .with_hint("credentials come from the environment, a profile or a role"));
-                }
-                let Some(bucket) = url.host_str().map(str::to_owned) else {
-                    return wrong("names no bucket");
-                };
-                let Ok(prefix) = Path::from_url_path(url.path()) else {
-                    return wrong("has a prefix that is not a valid key");
-                };
-                let mut url = url;
-                if !url.path().ends_with('/') {
-                    let folder = format!("{}/", url.path());
-                    url.set_path(&folder);
-                }
-                Ok(Self {
-                    url,
-                    place: Place::S3 { bucket, prefix },
-                })
-            }
-            _ => wrong("is neither a folder nor an `s3://` address"),
+        if scheme == "file" {
+            return match url.to_file_path() {
+                Ok(path) => Self::folder(&path.to_string_lossy()),
+                Err(()) => Err(invalid(text, "is not an absolute path")),
+            };
+        }
+        match BucketKind::from_scheme(scheme) {
+            Some(kind) => Self::bucket(text, kind, url),
+            None => Err(invalid(text, "is neither a folder nor an `s3://` address")),
         }
     }
 
-    fn local(text: &str) -> Result<Self> {
+    fn folder(text: &str) -> Result<Self> {
         let absolute = std::path::absolute(text).map_err(|error| {
             Error::invalid(format!("`{text}` is not a folder")).with_source(error)
         })?;
@@ -82,32 +58,117 @@ impl Location {
             .map_err(|()| Error::invalid(format!("`{text}` is not a folder")))?;
         Ok(Self {
             url,
-            place: Place::Local(absolute),
+            address: Address::Folder(absolute),
         })
     }
 
-    pub fn place(&self) -> &Place {
-        &self.place
+    fn bucket(text: &str, kind: BucketKind, mut url: Url) -> Result<Self> {
+        if !url.username().is_empty() || url.password().is_some() {
+            // The text itself may hold a secret: do not print it.
+            return Err(Error::invalid(format!(
+                "an {}:// address with credentials in it",
+                kind.scheme()
+            ))
+            .with_hint("credentials come from the environment, a profile or a role"));
+        }
+        let Some(bucket) = url.host_str().map(str::to_owned) else {
+            return Err(invalid(text, "names no bucket"));
+        };
+        let Ok(prefix) = Path::from_url_path(url.path()) else {
+            return Err(invalid(text, "has a prefix that is not a valid key"));
+        };
+        if !url.path().ends_with('/') {
+            let folder = format!("{}/", url.path());
+            url.set_path(&folder);
+        }
+        let address = Address::Bucket {
+            kind,
+            bucket,
+            prefix,
+        };
+        Ok(Self { url, address })
     }
 
-    /// As a URL that ends with `/`.
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Returns the location as a URL that ends with `/`.
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// The store without the prefix: `s3://bucket`, `file://`.
+    /// Returns the URL of the store without the prefix: `s3://bucket/`, `file:///`.
     pub fn store_url(&self) -> Url {
         let mut url = self.url.clone();
         url.set_path("/");
         url
     }
+
+    /// Returns true if the location is a folder of this machine.
+    pub fn is_folder(&self) -> bool {
+        matches!(self.address, Address::Folder(_))
+    }
+
+    /// Returns the bucket and the prefix, if the location is in a bucket of S3.
+    pub fn s3_prefix(&self) -> Option<S3Prefix<'_>> {
+        match &self.address {
+            Address::Bucket {
+                kind: BucketKind::S3,
+                bucket,
+                prefix,
+            } => Some(S3Prefix { bucket, prefix }),
+            _ => None,
+        }
+    }
+
+    /// Returns false if the location is a missing folder. No store is called: a bucket may exist.
+    pub fn may_exist(&self) -> bool {
+        match &self.address {
+            Address::Folder(folder) => folder.is_dir(),
+            Address::Bucket { .. } => true,
+        }
+    }
+
+    /// Returns the address without a `/` at its end: `s3://bucket/prefix`, or an absolute path.
+    pub fn root(&self) -> String {
+        self.root_with(BucketKind::scheme, "")
+    }
+
+    /// Returns the address without a `/` at its end as Hadoop's file systems spell it:
+    /// `s3a://bucket/prefix`, `file:///folder`.
+    pub fn hadoop_root(&self) -> String {
+        self.root_with(BucketKind::hadoop_scheme, "file://")
+    }
+
+    fn root_with(&self, scheme: fn(BucketKind) -> &'static str, before_path: &str) -> String {
+        match &self.address {
+            Address::Folder(folder) => {
+                let path = folder.display().to_string();
+                format!("{before_path}{}", path.trim_end_matches('/'))
+            }
+            Address::Bucket {
+                kind,
+                bucket,
+                prefix,
+            } => match prefix.as_ref() {
+                "" => format!("{}://{bucket}", scheme(*kind)),
+                prefix => format!("{}://{bucket}/{prefix}", scheme(*kind)),
+            },
+        }
+    }
+}
+
+fn invalid(text: &str, what: &str) -> Error {
+    Error::invalid(format!("`{text}` {what}"))
+        .with_hint("give a folder, or an address such as `s3://bucket/prefix/`")
 }
 
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.place {
-            Place::Local(path) => write!(f, "{}", path.display()),
-            Place::S3 { .. } => write!(f, "{}", self.url),
+        match &self.address {
+            Address::Folder(path) => write!(f, "{}", path.display()),
+            Address::Bucket { .. } => write!(f, "{}", self.url),
         }
     }
 }
@@ -117,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn buckets_and_prefixes_are_taken_apart() {
+    fn buckets_and_prefixes_are_split() {
         for (text, prefix) in [
             ("s3://bucket", ""),
             ("s3://bucket/", ""),
@@ -125,11 +186,11 @@ mod tests {
             ("s3://bucket/a/b/", "a/b"),
         ] {
             let location = Location::parse(text).unwrap();
-            let expected = Place::S3 {
-                bucket: "bucket".into(),
-                prefix: Path::from(prefix),
+            let expected = S3Prefix {
+                bucket: "bucket",
+                prefix: &Path::from(prefix),
             };
-            assert_eq!(location.place(), &expected);
+            assert_eq!(location.s3_prefix(), Some(expected), "{text}");
             assert!(location.url().as_str().ends_with('/'), "{text}");
             assert_eq!(location.store_url().as_str(), "s3://bucket/");
         }
@@ -138,7 +199,7 @@ mod tests {
     #[test]
     fn paths_become_absolute() {
         let location = Location::parse("/tmp/a b").unwrap();
-        assert_eq!(location.place(), &Place::Local("/tmp/a b".into()));
+        assert_eq!(location.address(), &Address::Folder("/tmp/a b".into()));
         assert_eq!(location.url().as_str(), "file:///tmp/a%20b/");
         assert_eq!(Location::parse("file:///tmp/a%20b").unwrap(), location);
     }
@@ -150,5 +211,18 @@ mod tests {
         }
         let error = Location::parse("s3://AKIA:hunter2@bucket/x").unwrap_err();
         assert!(!error.render().contains("hunter2"));
+    }
+
+    #[test]
+    fn roots_are_what_engines_read_from() {
+        for (text, root, hadoop_root) in [
+            ("s3://bucket", "s3://bucket", "s3a://bucket"),
+            ("s3://bucket/a/b/", "s3://bucket/a/b", "s3a://bucket/a/b"),
+            ("/tmp/a/", "/tmp/a", "file:///tmp/a"),
+        ] {
+            let location = Location::parse(text).unwrap();
+            assert_eq!(location.root(), root);
+            assert_eq!(location.hadoop_root(), hadoop_root);
+        }
     }
 }

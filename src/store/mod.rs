@@ -1,35 +1,34 @@
-//! Where bytes are read from and written to: local folders and S3.
+//! Object stores: parses `--from` and `--to`, opens the store behind them, and stages uploads.
 //!
-//! The seam is `object_store`. This module parses `--from` and `--to`, opens the store behind them
-//! with the standard AWS credential chain, and adds the one thing the seam lacks: an upload whose
+//! The seam is `object_store`. This module adds the one thing that the seam lacks: an upload whose
 //! completion is withheld ([`Destination`], [`Upload`]).
+//!
+//! ```text
+//! text ─location→ Address ─backend→ local | s3 ─→ object_store client + Staging ─→ Destination
+//! ```
+//! All differences between the kinds of stores are in [`backend`] and in the file of the kind; no
+//! other module distinguishes folders and buckets, or the kinds of upload tokens.
 
-mod bucket;
+mod backend;
+mod concurrency;
 mod credentials;
 mod destination;
+mod etag;
+mod local;
 mod location;
+mod options;
+mod retry;
 mod s3;
+mod s3_bucket;
+mod staging;
 mod upload;
-mod work;
 
-pub use bucket::{Answer, Bucket};
-pub use destination::{Completion, Created, Destination};
-pub use location::{Location, Place};
-pub use s3::{AssumedRole, Encryption, S3Options};
-pub use upload::{Started, Upload};
-pub use work::{Token, Work};
-
-use std::sync::Arc;
-
-use object_store::ObjectStore;
-use object_store::local::LocalFileSystem;
-
-use crate::error::Result;
-
-/// Opens the whole store (not only the prefix) behind a location, for reading.
-pub async fn open_source(location: &Location, options: &S3Options) -> Result<Arc<dyn ObjectStore>> {
-    match location.place() {
-        Place::Local(_) => Ok(Arc::new(LocalFileSystem::new())),
-        Place::S3 { bucket, .. } => Ok(Arc::new(s3::open(bucket, options).await?)),
-    }
-}
+pub use backend::open_source;
+pub use concurrency::{CONCURRENCY, StoreConcurrency};
+pub use destination::{Created, Destination};
+pub use etag::{expected_etag, unquoted_etag};
+pub use location::{Location, S3Prefix};
+pub use options::{AssumedRole, Encryption, S3Options, StoreOptions};
+pub use s3_bucket::{S3Bucket, S3Response};
+pub use staging::Completion;
+pub use upload::{StartedUpload, Upload};

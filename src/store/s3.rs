@@ -1,4 +1,4 @@
-//! Opening a bucket: region, endpoint and credentials from the standard AWS chain.
+//! Opens buckets of S3: region, endpoint and credentials come from the standard AWS chain.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,86 +8,42 @@ use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
+use object_store::ClientOptions;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
-use object_store::{BackoffConfig, ClientOptions, RetryConfig};
-use serde::{Deserialize, Serialize};
 
 use crate::env;
 use crate::error::{Error, Result};
 use crate::store::credentials::ChainCredentials;
+use crate::store::retry::RetryPolicy;
+use crate::store::{AssumedRole, StoreOptions};
 
-/// How long opening a connection may take.
-const CONNECT: Duration = Duration::from_secs(10);
+/// The timeout of opening a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Settings of a bucket beyond what the AWS environment tells.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct S3Options {
-    /// Sent with every object written.
-    pub encryption: Encryption,
-    /// A role to assume with the chain's credentials.
-    pub role: Option<AssumedRole>,
-    /// How long a call is tried again.
-    pub retry_timeout: Duration,
-}
-
-impl Default for S3Options {
-    fn default() -> Self {
-        Self {
-            encryption: Encryption::default(),
-            role: None,
-            retry_timeout: Duration::from_secs(120),
-        }
-    }
-}
-
-/// Server-side encryption.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Encryption {
-    /// What the bucket does by default.
-    #[default]
-    Bucket,
-    /// SSE-S3.
-    Aes256,
-    /// SSE-KMS with this key, or with the account's own.
-    Kms { key: Option<String> },
-}
-
-impl Encryption {
-    /// The algorithm and the key sent with every write.
-    fn headers(&self) -> Option<(&'static str, Option<&str>)> {
-        match self {
-            Encryption::Bucket => None,
-            Encryption::Aes256 => Some(("AES256", None)),
-            Encryption::Kms { key } => Some(("aws:kms", key.as_deref())),
-        }
-    }
-}
-
-/// A role and the external id its owner asks for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AssumedRole {
-    pub arn: String,
-    pub external_id: Option<String>,
-}
-
-/// Where a bucket is, and who asks.
-pub struct Access {
+/// The endpoint of a bucket and the credentials for it.
+pub struct BucketAccess {
     pub region: String,
-    /// Absent for AWS itself.
+    /// The endpoint; absent for AWS itself.
     pub endpoint: Option<String>,
     pub credentials: Arc<ChainCredentials>,
 }
 
-/// Resolves what the AWS environment says about `bucket`.
-pub async fn access(bucket: &str, options: &S3Options) -> Result<Access> {
+/// Resolves from the AWS environment how to access `bucket`.
+///
+/// # Errors
+/// Fails if no region is set for AWS, or if the credential chain is empty.
+pub async fn access(bucket: &str, options: &StoreOptions) -> Result<BucketAccess> {
     let https = aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
         .build_https();
     let chain = aws_config::defaults(BehaviorVersion::latest())
         .http_client(https)
-        // The SDK's own 3.1 s are little for a handshake with a machine at its limit.
-        .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).build())
+        // The SDK's default of 3.1 s is too short for a handshake with an overloaded machine.
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(CONNECT_TIMEOUT)
+                .build(),
+        )
         .load()
         .await;
 
@@ -95,7 +51,7 @@ pub async fn access(bucket: &str, options: &S3Options) -> Result<Access> {
         env::var("AWS_ENDPOINT_URL_S3").or_else(|| chain.endpoint_url().map(str::to_owned));
     let region = match (chain.region(), &endpoint) {
         (Some(region), _) => region.to_string(),
-        // Servers other than AWS take any region.
+        // Servers other than AWS accept any region.
         (None, Some(_)) => "us-east-1".to_owned(),
         (None, None) => {
             return Err(
@@ -104,23 +60,26 @@ pub async fn access(bucket: &str, options: &S3Options) -> Result<Access> {
             );
         }
     };
-    let provider = match &options.role {
+    let provider = match &options.s3.role {
         Some(role) => assume(role, &chain).await,
         None => chain.credentials_provider().ok_or_else(|| {
             Error::invalid("the AWS credential chain is empty").with_hint("set AWS_PROFILE")
         })?,
     };
 
-    Ok(Access {
+    Ok(BucketAccess {
         region,
         endpoint,
-        credentials: Arc::new(ChainCredentials::new(provider, options.retry_timeout)),
+        credentials: Arc::new(ChainCredentials::new(
+            provider,
+            RetryPolicy::new(options.retry_timeout),
+        )),
     })
 }
 
-/// Opens `bucket`. Nothing is asked of the bucket yet.
-pub async fn open(bucket: &str, options: &S3Options) -> Result<AmazonS3> {
-    let Access {
+/// Opens a client of `bucket` without any call to it.
+pub async fn open(bucket: &str, options: &StoreOptions) -> Result<AmazonS3> {
+    let BucketAccess {
         region,
         endpoint,
         credentials,
@@ -135,15 +94,15 @@ pub async fn open(bucket: &str, options: &S3Options) -> Result<AmazonS3> {
         .with_client_options(
             ClientOptions::new()
                 .with_allow_http(allow_http)
-                // A part on a slow line may take minutes; a stalled one is caught by the retry.
+                // A part may take minutes on a slow line; a stalled one is retried.
                 .with_timeout(Duration::from_secs(300))
-                .with_connect_timeout(CONNECT),
+                .with_connect_timeout(CONNECT_TIMEOUT),
         )
-        .with_retry(retry(options.retry_timeout));
+        .with_retry(RetryPolicy::new(options.retry_timeout).into());
     if let Some(endpoint) = endpoint {
         builder = builder.with_endpoint(endpoint);
     }
-    if let Some((algorithm, key)) = options.encryption.headers() {
+    if let Some((algorithm, key)) = options.s3.encryption.headers() {
         let setting = |error| {
             Error::internal("object_store does not know its own encryption setting")
                 .with_source(error)
@@ -169,17 +128,4 @@ async fn assume(role: &AssumedRole, chain: &aws_config::SdkConfig) -> SharedCred
         builder = builder.external_id(external_id);
     }
     SharedCredentialsProvider::new(builder.build().await)
-}
-
-fn retry(retry_timeout: Duration) -> RetryConfig {
-    RetryConfig {
-        backoff: BackoffConfig {
-            init_backoff: Duration::from_millis(100),
-            max_backoff: Duration::from_secs(8),
-            base: 2.0,
-        },
-        // The time counts, not the number.
-        max_retries: 100,
-        retry_timeout,
-    }
 }

@@ -21,10 +21,7 @@ use crate::layout::{self, TableName};
 use crate::manifest::{DataFile, Manifest};
 use crate::scan::rejects::Reject;
 use crate::scan::search::{Found, Position};
-use crate::store::Destination;
-
-/// Files read at once.
-const CONCURRENT_FILES: usize = 4;
+use crate::store::{CONCURRENCY, Destination};
 
 /// The newest manifest of the cycle.
 pub async fn manifest(request: &Request<'_>, table: &TableName) -> Result<Option<Manifest>> {
@@ -70,7 +67,7 @@ pub async fn look(
     });
     let looks: Vec<_> = looks.collect();
     let looked: Vec<PublishedFile> = stream::iter(looks)
-        .buffered(CONCURRENT_FILES)
+        .buffered(CONCURRENCY.searched_files)
         .try_collect()
         .await?;
     Ok(Published::Searched {
@@ -135,7 +132,7 @@ pub async fn rejects(
 
 async fn read_rejects(destination: &Destination, path: &str) -> Result<Vec<Reject>> {
     let damaged = || Error::data(format!("`{path}` is no file of rejects"));
-    let stored = destination.get(&layout::recorded(path)?).await?;
+    let stored = destination.get(&layout::parse_recorded(path)?).await?;
     let stored = stored.ok_or_else(|| Error::data(format!("`{path}` is not there")))?;
     let mut text = String::new();
     MultiGzDecoder::new(stored.as_ref())

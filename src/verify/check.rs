@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use crate::error::{Error, Result};
 use crate::layout::FileFormat;
 use crate::schema::ExportSchema;
-use crate::store::Destination;
+use crate::store::{CONCURRENCY, Destination};
 use crate::verify::Progress;
 use crate::verify::json::JsonDecoder;
 use crate::verify::parquet;
@@ -30,9 +30,6 @@ use crate::verify::report::{Finding, Kind, Totals};
 
 /// Fetched by one request.
 const PIECE: u64 = 4 << 20;
-
-/// Requests under way for one file, and pieces that wait for its thread.
-const AHEAD: usize = 2;
 
 /// What decoding a file came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -80,7 +77,7 @@ pub async fn file(
     let Listed::There { bytes: size, etag } = listed else {
         return Ok((Vec::new(), Totals::default()));
     };
-    let (pieces, received) = mpsc::channel(AHEAD);
+    let (pieces, received) = mpsc::channel(CONCURRENCY.verified_ranges_ahead);
     let content = recorded.content.clone();
     let decoding = tokio::task::spawn_blocking(move || decode(received, &content));
     let fetched = fetch(
@@ -189,7 +186,7 @@ async fn fetch(
             async move { store.get_opts(&key, options).await?.bytes().await }
         })
         .collect();
-    let mut answers = futures::stream::iter(requests).buffered(AHEAD);
+    let mut answers = futures::stream::iter(requests).buffered(CONCURRENCY.verified_ranges_ahead);
     loop {
         match answers.try_next().await {
             Ok(Some(bytes)) => {

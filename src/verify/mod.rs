@@ -29,13 +29,10 @@ use tokio::sync::Semaphore;
 use crate::cycle::Cycle;
 use crate::error::{Error, Result};
 use crate::layout::{self, TableName};
-use crate::store::Destination;
+use crate::store::{CONCURRENCY, Destination};
 use crate::verify::plan::{Listed, Listing, Plan};
 use crate::verify::published::Published;
 use crate::verify::report::Totals;
-
-/// Tables listed at once.
-const CONCURRENT_TABLES: usize = 8;
 
 /// Looks at a table that is being published while it is verified.
 const ATTEMPTS: usize = 5;
@@ -113,7 +110,7 @@ pub async fn verify(
         .map(|table| verify_table(destination, scope, table, &reads, progress))
         .collect();
     let checked: Vec<(Vec<Finding>, Totals)> = futures::stream::iter(checks)
-        .buffered(CONCURRENT_TABLES)
+        .buffered(CONCURRENCY.tables_with_manifests)
         .try_collect()
         .await?;
     let mut totals = Totals::default();

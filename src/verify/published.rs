@@ -6,14 +6,11 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::Error as StoreError;
 
 use crate::cycle::{Cycle, SyncMode};
-use crate::delivery::{Action, History, newest_entry, read_manifest};
+use crate::delivery::{History, LogAction, newest_entry, read_manifest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{self, ManifestName, TableName};
 use crate::manifest::Manifest;
-use crate::store::Destination;
-
-/// Manifests read at once.
-const CONCURRENT_READS: usize = 32;
+use crate::store::{CONCURRENCY, Destination};
 
 /// The newest revision of one cycle.
 #[derive(Debug, Clone)]
@@ -71,7 +68,7 @@ pub async fn read(destination: &Destination, table: &TableName) -> Result<Publis
     };
     let history = History::load(destination, table, None).await?;
     let unfinished = entry.and_then(|entry| {
-        let Action::Publish { manifest, uploads } = entry.action else {
+        let LogAction::Publish { manifest, uploads } = entry.action else {
             return None;
         };
         let name = manifest.name();
@@ -94,7 +91,7 @@ pub async fn read(destination: &Destination, table: &TableName) -> Result<Publis
         .map(|name| read_record(destination, name))
         .collect();
     let records = futures::stream::iter(reads)
-        .buffered(CONCURRENT_READS)
+        .buffered(CONCURRENCY.manifest_reads)
         .try_collect()
         .await?;
     Ok(Published {

@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveDate};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 
-use crate::schema::{Column, ColumnType, ExportSchema};
+use crate::schema::{ColumnType, ExportColumn, ExportSchema};
 
 /// What a line is.
 #[derive(Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl fmt::Display for Place<'_> {
 /// The members of an object.
 struct Object<'a> {
     /// `None` takes any.
-    columns: Option<&'a [Column]>,
+    columns: Option<&'a [ExportColumn]>,
     path: Option<&'a Place<'a>>,
 }
 
@@ -114,7 +114,7 @@ impl<'de> Visitor<'de> for Object<'_> {
 
 /// The name of a member: gives the place of its column.
 struct Key<'a> {
-    columns: &'a [Column],
+    columns: &'a [ExportColumn],
     /// The likely one: members stand in the order of the columns.
     next: usize,
     path: Option<&'a Place<'a>>,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dayport::run::Outcome;
+use dayport::run::TableOutcome;
 
 use crate::crash::Model;
 use crate::crash::truth::{StorageContents, assert_whole};
@@ -61,7 +61,7 @@ impl FaultTest {
     /// Asserts that the run has finished its publication: one entry, one manifest, every row once.
     fn assert_published_by(&mut self, finished: &FinishedRun) {
         assert_eq!(finished.failures(), Vec::<String>::new());
-        assert!(matches!(finished.outcome(), Outcome::Published { .. }));
+        assert!(matches!(finished.outcome(), TableOutcome::Published { .. }));
         self.model.publish(&visits(DAY));
         assert_whole(&self.storage, &self.model.truth);
         let contents = StorageContents::of(&self.storage);

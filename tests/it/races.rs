@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use dayport::error::ErrorKind;
 use dayport::layout::FileFormat;
-use dayport::run::Outcome;
+use dayport::run::TableOutcome;
 
 use crate::crash::faulty_store::{FaultInjector, FaultKind, FaultTiming};
 use crate::crash::truth::{StorageContents, Truth, assert_whole};
 use crate::crash::world::{
-    DAY, DAY_AFTER, DAY_BEFORE, FinishedRun, Row, RunRequest, Storage, StorageFactory, Table,
-    World, name, names, visit, visits,
+    DAY, DAY_AFTER, DAY_BEFORE, FinishedRun, Row, Storage, StorageFactory, Table, TestRun, World,
+    name, names, visit, visits,
 };
 use crate::crash::{Ending, Model, Step, for_each_storage, run_step};
 
@@ -21,7 +21,7 @@ for_each_storage! {
 }
 
 /// Starts all runs, pauses each before its commit, and resumes them when all have got there.
-async fn race(world: &World, storage: &Storage, requests: &[RunRequest]) -> Vec<FinishedRun> {
+async fn race(world: &World, storage: &Storage, requests: &[TestRun]) -> Vec<FinishedRun> {
     let mut running = Vec::new();
     for request in requests {
         let injector = FaultInjector::when(
@@ -58,15 +58,15 @@ async fn one_of_twenty_runs_publishes(factory: StorageFactory) {
 
     let published = finished
         .iter()
-        .filter(|finished| matches!(finished.outcome(), Outcome::Published { .. }));
+        .filter(|finished| matches!(finished.outcome(), TableOutcome::Published { .. }));
     let winners: Vec<&String> = published.map(|finished| &finished.run_id).collect();
     assert_eq!(winners.len(), 1, "{winners:?}");
     for finished in &finished {
         match finished.outcome() {
-            Outcome::Published { .. } => {}
-            Outcome::AlreadyPublished { run_id, .. } => assert_eq!(run_id, winners[0]),
+            TableOutcome::Published { .. } => {}
+            TableOutcome::AlreadyPublished { run_id, .. } => assert_eq!(run_id, winners[0]),
             // Too many concurrent commits.
-            Outcome::Failed(failure) => assert_eq!(failure.kind, ErrorKind::Unavailable),
+            TableOutcome::Failed(failure) => assert_eq!(failure.kind, ErrorKind::Unavailable),
             other => panic!("{other:?}"),
         }
     }

@@ -22,11 +22,10 @@ use crate::scan::json::chunker::{Cutter, FilePiece, PieceSource};
 use crate::scan::json::columns::{Columns, Share};
 use crate::scan::json::fetch::fetch;
 use crate::scan::scan_log::Scan;
+use crate::store::CONCURRENCY;
 
 /// Pieces of files that wait for the decoder.
 const PIECES_AHEAD: usize = 2;
-/// Files that are opened before the one being inflated is done.
-const FILES_AHEAD: usize = 1;
 /// The share of the memory pool that whole files may be inflated into, over all tasks.
 const INFLATING_SHARE: usize = 8;
 /// The share of the memory pool that one chunk may be.
@@ -91,7 +90,7 @@ pub(crate) fn read(
             .collect(),
     };
 
-    let (opened, to_inflate) = mpsc::channel(FILES_AHEAD);
+    let (opened, to_inflate) = mpsc::channel(CONCURRENCY.source_files_ahead);
     let (pieces, to_decode) = mpsc::channel(PIECES_AHEAD);
     let scans = decoding.readers.iter();
     let scans = scans

@@ -23,7 +23,7 @@ use dayport::layout::FileFormat;
 
 use faulty_store::{Call, FaultInjector, FaultKind, FaultTiming, Verb};
 use truth::{StorageContents, Truth};
-use world::{Row, RunRequest, Storage, StorageFactory, StorageSnapshot, Table, World, malformed};
+use world::{Row, Storage, StorageFactory, StorageSnapshot, Table, TestRun, World, malformed};
 
 /// Makes two tests of each function `async fn(StorageFactory)`, or of each scenario that is passed to
 /// one function: one on S3, one in a folder.
@@ -66,7 +66,7 @@ pub(crate) use for_each_storage;
 pub struct Step {
     /// The rows of each raw file of the table.
     pub files: Vec<Vec<Row>>,
-    pub request: RunRequest,
+    pub request: TestRun,
     pub ending: Ending,
 }
 
@@ -85,7 +85,7 @@ pub enum Ending {
 }
 
 impl Step {
-    pub fn new(files: Vec<Vec<Row>>, request: RunRequest) -> Self {
+    pub fn new(files: Vec<Vec<Row>>, request: TestRun) -> Self {
         Self {
             files,
             request,
@@ -120,7 +120,7 @@ impl Model {
     }
 
     /// Applies a run that has succeeded, or at least committed.
-    pub fn publish(&mut self, request: &RunRequest) {
+    pub fn publish(&mut self, request: &TestRun) {
         for cycle in &request.cycles {
             let published = self.truth.tables.entry(request.table).or_default();
             let is_published = published.contains_key(*cycle) && !self.damaged.contains(cycle);
@@ -192,7 +192,7 @@ struct Setup<'a> {
     world: &'a World,
     snapshot: StorageSnapshot,
     model: Model,
-    request: RunRequest,
+    request: TestRun,
     /// True if the log has entries that cannot be finished.
     was_swept: bool,
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use dayport::layout::FileFormat;
-use dayport::run::Outcome;
+use dayport::run::TableOutcome;
 
 use super::faulty_store::{FaultInjector, Verb};
 use super::truth::{StorageContents, assert_whole};
@@ -48,7 +48,7 @@ fn assert_whole_and_foreign_kept(storage: &Storage, model: &Model) {
 /// Returns the foreign objects that a run has reported.
 fn reported_foreign_objects(finished: &FinishedRun) -> BTreeSet<&str> {
     match finished.outcome() {
-        Outcome::Published { foreign, .. } => foreign.iter().map(String::as_str).collect(),
+        TableOutcome::Published { foreign, .. } => foreign.iter().map(String::as_str).collect(),
         other => panic!("{other:?}"),
     }
 }

@@ -7,8 +7,7 @@ use serde_json::Value;
 use super::faulty_store::{FaultInjector, FaultKind, FaultTiming};
 use super::truth::{StorageContents, assert_whole};
 use super::world::{
-    DAY, DAY_AFTER, DAY_BEFORE, Row, RunRequest, Storage, StorageFactory, Table, World, visit,
-    visits,
+    DAY, DAY_AFTER, DAY_BEFORE, Row, Storage, StorageFactory, Table, TestRun, World, visit, visits,
 };
 use super::{Ending, Model, Step, for_each_storage, run_step};
 
@@ -39,9 +38,7 @@ async fn world_with_published_cycle(
 
 /// Publishes the due cycles: the voided one and the one after it.
 async fn publish_due(world: &World, storage: &Storage, model: &mut Model) {
-    world
-        .succeed(storage, &RunRequest::due(Table::Visits))
-        .await;
+    world.succeed(storage, &TestRun::due(Table::Visits)).await;
     model.publish(&visits(DAY));
     model.publish(&visits(DAY_AFTER));
     assert_whole(storage, &model.truth);

@@ -14,9 +14,11 @@ use dayport::encode::GzipLevel;
 use dayport::engine::{Engine, EngineSettings};
 use dayport::env::Clock;
 use dayport::layout::FileFormat;
-use dayport::run::{Context, Outcome, Report, Request, Selection, Unwatched, run};
+use dayport::run::{
+    CycleSelection, NoProgress, RunContext, RunReport, RunRequest, TableOutcome, run,
+};
 use dayport::scan::MaxRejects;
-use dayport::store::{Destination, Location, S3Options};
+use dayport::store::{Destination, Location, StoreOptions};
 use object_store::aws::AmazonS3;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
@@ -107,7 +109,7 @@ impl Table {
 
 /// The arguments of a run.
 #[derive(Clone, Debug)]
-pub struct RunRequest {
+pub struct TestRun {
     pub table: Table,
     /// The cycles to publish; if empty, those that are due.
     pub cycles: Vec<&'static str>,
@@ -115,7 +117,7 @@ pub struct RunRequest {
     pub format: FileFormat,
 }
 
-impl RunRequest {
+impl TestRun {
     pub fn new(table: Table, cycle: &'static str) -> Self {
         Self {
             table,
@@ -151,14 +153,14 @@ impl RunRequest {
         Self { format, ..self }
     }
 
-    /// Converts to dayport's [`Request`].
-    fn to_request(&self) -> Request {
+    /// Converts to dayport's [`RunRequest`].
+    fn to_request(&self) -> RunRequest {
         let cycles: Vec<Cycle> = self.cycles.iter().map(|day| day.parse().unwrap()).collect();
-        Request {
+        RunRequest {
             definitions: vec![self.table.definition()],
             selection: match cycles.is_empty() {
-                true => Selection::Due,
-                false => Selection::Cycles(cycles),
+                true => CycleSelection::Due,
+                false => CycleSelection::Cycles(cycles),
             },
             rerun: self.rerun,
             format: self.format,
@@ -166,19 +168,19 @@ impl RunRequest {
             target_file_size: Some(1),
             max_rejects: MaxRejects::Lines(1),
             allow_shrink: true,
-            ..Request::default()
+            ..RunRequest::default()
         }
     }
 }
 
 /// Requests a cycle of `visits`.
-pub fn visits(cycle: &'static str) -> RunRequest {
-    RunRequest::new(Table::Visits, cycle)
+pub fn visits(cycle: &'static str) -> TestRun {
+    TestRun::new(Table::Visits, cycle)
 }
 
 /// Requests a cycle of `names`.
-pub fn names(cycle: &'static str) -> RunRequest {
-    RunRequest::new(Table::Names, cycle)
+pub fn names(cycle: &'static str) -> TestRun {
+    TestRun::new(Table::Names, cycle)
 }
 
 /// A world: raw files in a folder, and an engine that reads them.
@@ -217,7 +219,7 @@ impl World {
         };
         let from = Location::parse(folder.path().to_str().unwrap()).unwrap();
         let declared = Sources::load(&sources).unwrap();
-        let s3 = S3Options::default();
+        let s3 = StoreOptions::default();
         let engine = Engine::open(&declared, Some(&from), &s3, settings).await;
         Self {
             folder,
@@ -248,20 +250,20 @@ impl World {
     }
 
     /// Creates a context with a new run id.
-    pub fn context(&self, destination: Destination) -> Arc<Context> {
+    pub fn context(&self, destination: Destination) -> Arc<RunContext> {
         let number = self.runs.fetch_add(1, Ordering::Relaxed) + 1;
-        Arc::new(Context {
+        Arc::new(RunContext {
             engine: self.engine.clone(),
             destination,
             clock: Clock::Fixed(NOW.parse().unwrap()),
             run_id: format!("run-{number:05}"),
-            watch: Box::new(Unwatched),
+            listener: Box::new(NoProgress),
             stop: CancellationToken::new(),
         })
     }
 
     /// Runs to a destination, which may have faults. An error counts as a failure of every table.
-    pub async fn run(&self, destination: Destination, request: &RunRequest) -> FinishedRun {
+    pub async fn run(&self, destination: Destination, request: &TestRun) -> FinishedRun {
         let context = self.context(destination);
         FinishedRun::of(
             &context,
@@ -270,7 +272,7 @@ impl World {
     }
 
     /// Starts a run in the background; if it never ends, it is dropped with the runtime.
-    pub fn start(&self, destination: Destination, request: &RunRequest) -> Running {
+    pub fn start(&self, destination: Destination, request: &TestRun) -> Running {
         let context = self.context(destination);
         let request = request.to_request();
         let run_id = context.run_id.clone();
@@ -281,7 +283,7 @@ impl World {
     }
 
     /// Returns the command of the same run as a child process.
-    pub fn program(&self, storage: &Storage, request: &RunRequest) -> Command {
+    pub fn program(&self, storage: &Storage, request: &TestRun) -> Command {
         let Storage::S3 { server, prefix, .. } = storage else {
             panic!("a child process needs a server");
         };
@@ -305,7 +307,7 @@ impl World {
     }
 
     /// Runs, and asserts success.
-    pub async fn succeed(&self, storage: &Storage, request: &RunRequest) -> FinishedRun {
+    pub async fn succeed(&self, storage: &Storage, request: &TestRun) -> FinishedRun {
         let finished = self.run(storage.destination(), request).await;
         assert_eq!(finished.failures(), Vec::<String>::new(), "{request:?}");
         finished
@@ -315,7 +317,7 @@ impl World {
     pub async fn inject(
         &self,
         storage: &Storage,
-        request: &RunRequest,
+        request: &TestRun,
         injector: &Arc<FaultInjector>,
     ) -> String {
         let running = self.start(storage.with_faults(injector), request);
@@ -332,7 +334,7 @@ impl World {
     pub async fn die_after_commit(
         &self,
         storage: &Storage,
-        request: &RunRequest,
+        request: &TestRun,
         count: usize,
     ) -> String {
         let completed = AtomicUsize::new(0);
@@ -369,11 +371,11 @@ impl Running {
 #[derive(Debug)]
 pub struct FinishedRun {
     pub run_id: String,
-    pub result: Result<Report, dayport::error::Error>,
+    pub result: Result<RunReport, dayport::error::Error>,
 }
 
 impl FinishedRun {
-    fn of(context: &Context, result: Result<Report, dayport::error::Error>) -> Self {
+    fn of(context: &RunContext, result: Result<RunReport, dayport::error::Error>) -> Self {
         Self {
             run_id: context.run_id.clone(),
             result,
@@ -387,7 +389,7 @@ impl FinishedRun {
             Ok(report) => {
                 let tables = report.tables.iter();
                 let failed = tables.filter_map(|table| match &table.outcome {
-                    Outcome::Failed(failure) => Some(failure.error.clone()),
+                    TableOutcome::Failed(failure) => Some(failure.error.clone()),
                     _ => None,
                 });
                 failed.collect()
@@ -404,7 +406,7 @@ impl FinishedRun {
     }
 
     /// Returns the outcome of the only table and cycle.
-    pub fn outcome(&self) -> &Outcome {
+    pub fn outcome(&self) -> &TableOutcome {
         let report = self.result.as_ref().expect("the run was attempted");
         assert_eq!(report.tables.len(), 1, "one table and cycle");
         &report.tables[0].outcome

@@ -1,4 +1,4 @@
-//! What a bucket says about itself: plain signed requests, which `object_store` has no names for.
+//! Requests to a bucket of S3 that `object_store` does not offer: its settings, as signed requests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,46 +16,49 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use crate::error::{Error, Result};
 use crate::store::credentials::ChainCredentials;
 use crate::store::s3;
-use crate::store::{Location, Place, S3Options};
+use crate::store::{Location, S3Prefix, StoreOptions};
 
-/// An answer is small; longer waits are for data.
+/// The timeout of a request. Responses are small.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What a key may hold that a URL may not. Keys of this crate are escaped already, so `%` is.
+/// The characters that a key may contain and a URL may not. `%` is one of them, since the keys of this
+/// crate contain escapes of their own.
 const ESCAPED: AsciiSet = CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'?');
 
-/// A bucket, asked about itself.
+/// A bucket of S3 whose settings can be requested.
 #[derive(Debug)]
-pub struct Bucket {
+pub struct S3Bucket {
     pub name: String,
-    /// As configured here.
+    /// The region that is configured for this client.
     pub region: String,
-    /// Without a `/` at the end.
+    /// The bucket's URL without a `/` at its end.
     url: String,
     credentials: Arc<ChainCredentials>,
     client: HttpClient,
 }
 
-/// What the bucket answered, whatever the status.
+/// A response of a bucket, of any status.
 #[derive(Debug)]
-pub struct Answer {
+pub struct S3Response {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: String,
 }
 
-impl Bucket {
-    /// `None` for a folder. Nothing is asked yet.
-    pub async fn open(location: &Location, options: &S3Options) -> Result<Option<Self>> {
-        let Place::S3 { bucket, .. } = location.place() else {
+impl S3Bucket {
+    /// Opens the bucket of a location without any call to it. Returns `None` if the location is not in
+    /// S3.
+    pub async fn open(location: &Location, options: &StoreOptions) -> Result<Option<Self>> {
+        let Some(S3Prefix { bucket, .. }) = location.s3_prefix() else {
             return Ok(None);
         };
-        let s3::Access {
+        let s3::BucketAccess {
             region,
-            endpoint,
+            endpoint: custom_endpoint,
             credentials,
         } = s3::access(bucket, options).await?;
-        let endpoint = endpoint.unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
+        let endpoint =
+            custom_endpoint.unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
         let client_options = ClientOptions::new()
             .with_allow_http(endpoint.starts_with("http://"))
             .with_timeout(TIMEOUT)
@@ -64,7 +67,7 @@ impl Bucket {
             .connect(&client_options)
             .map_err(|error| Error::store("open", bucket, error))?;
         Ok(Some(Self {
-            name: bucket.clone(),
+            name: bucket.to_owned(),
             region,
             url: format!("{}/{bucket}", endpoint.trim_end_matches('/')),
             credentials,
@@ -72,26 +75,28 @@ impl Bucket {
         }))
     }
 
-    /// A setting of the bucket, by the name of its sub-resource: `versioning`.
-    pub async fn setting(&self, name: &str) -> Result<Answer> {
+    /// Requests a setting of the bucket by the name of its sub-resource, such as `versioning`.
+    pub async fn setting(&self, name: &str) -> Result<S3Response> {
         self.call(Method::GET, &format!("?{name}=")).await
     }
 
-    pub async fn head(&self) -> Result<Answer> {
+    /// Requests the headers of the bucket.
+    pub async fn head(&self) -> Result<S3Response> {
         self.call(Method::HEAD, "").await
     }
 
-    pub async fn head_object(&self, key: &Path) -> Result<Answer> {
-        let key = utf8_percent_encode(key.as_ref(), &ESCAPED);
-        self.call(Method::HEAD, &format!("/{key}")).await
+    /// Requests the headers of the object with this absolute key.
+    pub async fn head_object(&self, key: &Path) -> Result<S3Response> {
+        let escaped = utf8_percent_encode(key.as_ref(), &ESCAPED);
+        self.call(Method::HEAD, &format!("/{escaped}")).await
     }
 
-    async fn call(&self, method: Method, target: &str) -> Result<Answer> {
+    async fn call(&self, method: Method, target: &str) -> Result<S3Response> {
         let credential: Arc<AwsCredential> = self
             .credentials
             .get_credential()
             .await
-            .map_err(|error| Error::store("ask", &self.name, error))?;
+            .map_err(|error| Error::store("sign a request to", &self.name, error))?;
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{target}", self.url))
@@ -104,29 +109,30 @@ impl Bucket {
             Error::unavailable(format!("the bucket `{}` does not answer", self.name))
                 .with_source(error)
         };
-        let answer = self.client.execute(request).await.map_err(unanswered)?;
-        let (parts, body) = answer.into_parts();
-        let body = body.collect().await.map_err(unanswered)?.to_bytes();
-        Ok(Answer {
+        let response = self.client.execute(request).await.map_err(unanswered)?;
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.map_err(unanswered)?.to_bytes();
+        Ok(S3Response {
             status: parts.status,
             headers: parts.headers,
-            body: String::from_utf8_lossy(&body).into_owned(),
+            body: String::from_utf8_lossy(&bytes).into_owned(),
         })
     }
 }
 
-impl Answer {
+impl S3Response {
+    /// Returns the value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The server's clock.
+    /// Returns the time of the server's clock.
     pub fn date(&self) -> Option<DateTime<Utc>> {
         let date = DateTime::parse_from_rfc2822(self.header("date")?).ok()?;
         Some(date.to_utc())
     }
 
-    /// The code of an S3 error.
+    /// Returns the error code, such as `AccessDenied`.
     pub fn code(&self) -> Option<&str> {
         let (_, rest) = self.body.split_once("<Code>")?;
         rest.split_once("</Code>").map(|(code, _)| code)

@@ -1,4 +1,4 @@
-//! The log entry that publishes what was staged.
+//! Builds the log entry that publishes the staged files.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -6,33 +6,36 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 
 use crate::cycle::SyncMode;
-use crate::delivery::{Action, History, LogEntry, PendingUpload, Publication};
+use crate::delivery::{History, LogAction, LogEntry, PendingUpload, Publication};
 use crate::engine::Staged;
 use crate::error::{Error, Result};
 use crate::manifest::{DataFile, DefinitionRecord, Manifest, RejectsFile, SourceRecord, VERSION};
-use crate::run::deliver::Delivery;
+use crate::run::context::Delivery;
 use crate::scan::scan_log::SourceScan;
 use crate::stage::StageSpec;
 use crate::staged::{StagedFile, UploadToken};
 
-/// What is known of a publication before its rows are staged.
-pub struct Proposal<'a> {
+/// Builds a log entry from what is known of a publication before its rows are staged.
+pub struct CommitBuilder<'a> {
     pub(super) delivery: &'a Delivery<'a>,
     pub(super) history: &'a History,
     pub(super) publication: &'a Publication,
-    /// The manifest to be replaced.
+    /// The manifest that the publication replaces.
     pub(super) replaced: Option<&'a Manifest>,
     pub(super) spec: &'a StageSpec,
 }
 
-/// A staged file of rejects.
+/// A file of rejects that is uploaded and not yet visible.
 pub struct StagedRejects {
     pub record: RejectsFile,
     pub token: UploadToken,
 }
 
-impl Proposal<'_> {
-    /// The entry of the commit log.
+impl CommitBuilder<'_> {
+    /// Builds the entry of the commit log.
+    ///
+    /// # Errors
+    /// Fails if two staged files have the same name.
     pub fn entry(&self, staged: Staged, rejects: Vec<StagedRejects>) -> Result<LogEntry> {
         let paths: BTreeSet<String> = staged
             .files
@@ -43,33 +46,34 @@ impl Proposal<'_> {
             return Err(Error::internal("two staged files have one name"));
         }
         let uploads = self.uploads(&staged.files, &rejects);
-        let given_up = self.given_up(&paths);
+        let removed = self.removed(&paths);
 
-        let mut memory = self.history.memory.clone();
-        memory.retire(given_up.iter().map(String::as_str));
+        let mut state = self.history.state.clone();
+        state.retire(removed.iter().map(String::as_str));
         match self.delivery.definition.sync_mode {
             SyncMode::Incremental => {
-                memory.damaged.remove(&self.delivery.cycle);
+                state.needs_republish.remove(&self.delivery.cycle);
             }
-            // All of the table is new.
-            SyncMode::Snapshot => memory.damaged.clear(),
+            // The snapshot replaces the whole table.
+            SyncMode::Snapshot => state.needs_republish.clear(),
         }
         let context = self.delivery.context;
         let now = context.clock.now();
-        let rejects = rejects.into_iter().map(|staged| staged.record).collect();
-        let manifest = self.manifest(staged, rejects, given_up, now);
-        let action = Action::Publish {
+        let records = rejects.into_iter().map(|staged| staged.record).collect();
+        let manifest = self.manifest(staged, records, removed, now);
+        let action = LogAction::Publish {
             manifest: Box::new(manifest),
             uploads,
         };
         let sequence = self.history.next_sequence;
         let run_id = &context.run_id;
-        Ok(LogEntry::new(sequence, run_id, now, action, memory))
+        Ok(LogEntry::new(sequence, run_id, now, action, state))
     }
 
     fn uploads(&self, files: &[StagedFile], rejects: &[StagedRejects]) -> Vec<PendingUpload> {
-        let old_files = self.replaced.map_or(&[][..], |manifest| &manifest.files);
-        let old_files: HashMap<&str, &DataFile> = old_files
+        let old_files: HashMap<&str, &DataFile> = self
+            .replaced
+            .map_or(&[][..], |manifest| &manifest.files)
             .iter()
             .map(|file| (file.path.as_str(), file))
             .collect();
@@ -83,17 +87,17 @@ impl Proposal<'_> {
                 path,
             }
         });
-        let rejects = rejects.iter().map(|rejects| PendingUpload {
-            path: rejects.record.path.clone(),
-            bytes: rejects.record.bytes,
-            token: rejects.token.clone(),
+        let reject_files = rejects.iter().map(|staged| PendingUpload {
+            path: staged.record.path.clone(),
+            bytes: staged.record.bytes,
+            token: staged.token.clone(),
             replaces_etag: None,
         });
-        shards.chain(rejects).collect()
+        shards.chain(reject_files).collect()
     }
 
-    /// The files of the replaced manifest that the new one does not name.
-    fn given_up(&self, paths: &BTreeSet<String>) -> Vec<String> {
+    /// Returns the files of the replaced manifest that the new one does not name.
+    fn removed(&self, paths: &BTreeSet<String>) -> Vec<String> {
         let Some(replaced) = self.replaced else {
             return Vec::new();
         };
@@ -146,7 +150,7 @@ impl Proposal<'_> {
                 sha256: definition.sha256.clone(),
                 parameters: parameters.collect(),
             },
-            sources: staged.sources.iter().map(source).collect(),
+            sources: staged.sources.iter().map(source_record).collect(),
             rows: staged.files.iter().map(|file| file.rows).sum(),
             bytes: staged.files.iter().map(|file| file.bytes).sum(),
             files: staged.files.iter().map(StagedFile::record).collect(),
@@ -156,7 +160,7 @@ impl Proposal<'_> {
     }
 }
 
-fn source(scan: &SourceScan) -> SourceRecord {
+fn source_record(scan: &SourceScan) -> SourceRecord {
     SourceRecord {
         name: scan.name.clone(),
         files: scan.files.len() as u64,

@@ -1,22 +1,22 @@
-//! The policies as a bucket's owner applies them.
+//! Renders the policies in the formats that a bucket's owner applies.
 
 use serde_json::{Value, json};
 
 use crate::policy::Grant;
 use crate::policy::statement::document;
 
-/// What the policies are printed for.
+/// The format in which the policies are rendered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// The AWS command line and the console.
+pub enum PolicyFormat {
+    /// JSON for the AWS command line and the console.
     Json,
     Terraform,
     CloudFormation,
 }
 
-/// One document of [`Form::Json`].
+/// A document of [`PolicyFormat::Json`], or all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum PolicyDocument {
     All,
     BucketPolicy,
     RoleTrustPolicy,
@@ -25,15 +25,15 @@ pub enum Part {
     Lifecycle,
 }
 
-/// The text of the policies.
+/// Renders the policies. Returns `None` for a document that the grant does not need.
 ///
-/// With an external id a role of the bucket's owner holds the rights, which the principal assumes;
-/// without one the bucket's policy gives them to the principal itself.
-pub fn print(grant: &Grant, form: Form, part: Part) -> Option<String> {
-    match form {
-        Form::Json => json_part(grant, part).map(|value| pretty(&value)),
-        Form::Terraform => Some(terraform(grant)),
-        Form::CloudFormation => Some(pretty(&cloudformation(grant))),
+/// With an external id the rights belong to a role of the bucket's owner, which the principal assumes;
+/// without one the bucket policy grants them to the principal itself.
+pub fn render(grant: &Grant, format: PolicyFormat, part: PolicyDocument) -> Option<String> {
+    match format {
+        PolicyFormat::Json => json_document(grant, part).map(|value| pretty(&value)),
+        PolicyFormat::Terraform => Some(terraform(grant)),
+        PolicyFormat::CloudFormation => Some(pretty(&cloudformation(grant))),
     }
 }
 
@@ -44,17 +44,17 @@ fn bucket_policy(grant: &Grant) -> Value {
     }
 }
 
-fn json_part(grant: &Grant, part: Part) -> Option<Value> {
+fn json_document(grant: &Grant, part: PolicyDocument) -> Option<Value> {
     let key = grant.key_policy().map(|statement| json!(statement));
     let trust = document(&grant.trust_policy());
     let role = document(&grant.role_policy());
     match part {
-        Part::BucketPolicy => Some(bucket_policy(grant)),
-        Part::RoleTrustPolicy => Some(trust),
-        Part::RolePolicy => Some(role),
-        Part::KeyPolicyStatement => key,
-        Part::Lifecycle => Some(grant.lifecycle()),
-        Part::All => {
+        PolicyDocument::BucketPolicy => Some(bucket_policy(grant)),
+        PolicyDocument::RoleTrustPolicy => Some(trust),
+        PolicyDocument::RolePolicy => Some(role),
+        PolicyDocument::KeyPolicyStatement => key,
+        PolicyDocument::Lifecycle => Some(grant.lifecycle()),
+        PolicyDocument::All => {
             let mut all = json!({
                 "bucket_policy": bucket_policy(grant),
                 "lifecycle": grant.lifecycle(),
@@ -69,8 +69,8 @@ fn json_part(grant: &Grant, part: Part) -> Option<Value> {
     }
 }
 
-/// HCL. The policies stand in it as JSON: nothing in them is taken for an interpolation, since
-/// names and keys hold no `{`.
+/// Renders HCL for Terraform. The policies are embedded as JSON; nothing in them is parsed as an
+/// interpolation, since names and keys contain no `{`.
 fn terraform(grant: &Grant) -> String {
     let mut text = String::new();
     let bucket = &grant.bucket;
@@ -106,7 +106,8 @@ fn terraform(grant: &Grant) -> String {
     text
 }
 
-/// CloudFormation sets a lifecycle only where it makes the bucket: the rule is given to be copied.
+/// Builds the CloudFormation template. CloudFormation can set a lifecycle only on a bucket that it
+/// creates, so the rule is put into the metadata, to be copied.
 fn cloudformation(grant: &Grant) -> Value {
     let rule = json!({
         "Id": "dayport-abort-unfinished-uploads",

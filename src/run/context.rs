@@ -1,0 +1,58 @@
+//! The parts that a run works with, and the delivery that is made of them.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
+
+use crate::cycle::Cycle;
+use crate::definition::Definition;
+use crate::engine::Engine;
+use crate::env::Clock;
+use crate::run::RunRequest;
+use crate::run::report::TableReport;
+use crate::scan::scan_log::ScanLog;
+use crate::stage::Stage;
+use crate::store::Destination;
+
+/// The components of a run, as opposed to its settings, which are a [`RunRequest`].
+pub struct RunContext {
+    pub engine: Engine,
+    pub destination: Destination,
+    pub clock: Clock,
+    pub run_id: String,
+    pub listener: Box<dyn ProgressListener>,
+    /// Cancels staging. A commit that has started is carried through.
+    pub stop: CancellationToken,
+}
+
+/// A listener that is notified of the progress of each table and cycle.
+pub trait ProgressListener: Send + Sync {
+    /// Notifies that a table has started to be staged. `stage` and `scans` count its progress.
+    fn staging_started(
+        &self,
+        definition: &Definition,
+        cycle: Cycle,
+        stage: Arc<Stage>,
+        scans: Arc<ScanLog>,
+    );
+    /// Notifies that this table and cycle is done, published or not.
+    fn finished(&self, report: &TableReport);
+}
+
+/// A listener that ignores all progress.
+pub struct NoProgress;
+
+impl ProgressListener for NoProgress {
+    fn staging_started(&self, _: &Definition, _: Cycle, _: Arc<Stage>, _: Arc<ScanLog>) {}
+    fn finished(&self, _: &TableReport) {}
+}
+
+/// The delivery of one cycle of one table.
+pub(super) struct Delivery<'a> {
+    pub(super) context: &'a RunContext,
+    pub(super) request: &'a RunRequest,
+    pub(super) definition: &'a Definition,
+    pub(super) cycle: Cycle,
+    pub(super) started: DateTime<Utc>,
+}
