@@ -28,10 +28,10 @@
 //! | [`engine_error`] | DataFusion's errors as ours, and back | DataFusion, `error` |
 //! | [`sql_file`] | SQL with file and line for its errors | `engine_error` |
 //! | [`definition`] | `sql/<table>.sql` | `layout`, `sql_file` |
-//! | [`listing`] | the files of a scan: globs, Hive partitions, bounds of time, fixed lists | DataFusion, `error` |
-//! | [`scan`] | sources as tables: JSON and Parquet scans, shared scans, pushdown, rejects | `compact`, `cycle`, `engine_error`, `jsonl`, `listing`, `task` |
+//! | [`listing`] | the files of a scan: globs, Hive partitions, bounds of time, fixed lists | DataFusion, `store` |
+//! | [`scan`] | sources as tables: JSON and Parquet scans, shared scans, pushdown, rejects | `compact`, `engine_error`, `jsonl`, `listing`, `task` |
 //! | [`catalog`] | `sql/sources/*.sql` as declared sources | `scan`, `sql_file` |
-//! | [`stage`] | the operator that a `COPY` plans into | `encode`, `scan`, `store` |
+//! | [`stage`] | the operator that a `COPY` plans into | `encode`, `scan` |
 //! | [`engine`] | the session; definition + cycle → plan → staged files | `catalog`, `definition`, `stage` |
 //! | `cluster` | plans run by an Apache Ballista cluster; its scheduler and executors (feature `cluster`) | Ballista, `stage` |
 //! | [`delivery`] | log, commit, publish, recover; nothing of SQL | `store` |
