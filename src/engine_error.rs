@@ -1,23 +1,21 @@
-//! Errors on their way across the border with DataFusion, both ways.
+//! Converts errors to those of DataFusion and back.
 
 use std::error::Error as StdError;
 
 use datafusion::common::DataFusionError;
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 
 impl From<Error> for DataFusionError {
-    /// Kept whole, so that it comes back as it went in.
+    /// Wraps the error whole, so that [`own`] returns it unchanged.
     fn from(error: Error) -> Self {
         DataFusionError::External(Box::new(error))
     }
 }
 
-/// The error of ours that DataFusion carries, however deep, if it does.
+/// Returns the error of ours that DataFusion carries, however deep, if it carries one.
 ///
-/// A copy without its sources: operators share one error between their outputs.
+/// It is a copy without its sources: operators share one error between their outputs.
 pub fn own(error: &DataFusionError) -> Option<Error> {
     match error.find_root() {
         DataFusionError::External(inner) => {
@@ -28,7 +26,7 @@ pub fn own(error: &DataFusionError) -> Option<Error> {
     }
 }
 
-/// What went wrong while a plan was made or ran. Errors of our own come back as they went in.
+/// Converts the error of a plan that was made or ran. Errors of our own are returned unchanged.
 pub fn from_datafusion(error: DataFusionError) -> Error {
     if let Some(ours) = own(&error) {
         return ours;
@@ -51,57 +49,6 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
     }
 }
 
-/// Begins an error of ours inside the text of another process, and ends it.
-const WIRE: (&str, &str) = ("dayport-error[", "]");
-
-/// An error as plain text: what another process tells of its errors is text alone.
-#[derive(Serialize, Deserialize)]
-struct Wire {
-    kind: ErrorKind,
-    message: String,
-    hint: Option<String>,
-}
-
-/// The error with which a task on another machine fails. Whoever runs the task tries again what
-/// may pass by itself.
-pub fn for_elsewhere(error: DataFusionError) -> DataFusionError {
-    if error.to_string().contains(WIRE.0) {
-        return error;
-    }
-    let ours = from_datafusion(error);
-    let wire = Wire {
-        kind: ours.kind(),
-        message: ours.chain(),
-        hint: ours.hint().map(str::to_owned),
-    };
-    // Letters and digits alone survive every quoting on the way.
-    let text = serde_json::to_string(&wire).unwrap_or_default();
-    let text = utf8_percent_encode(&text, NON_ALPHANUMERIC);
-    let text = format!("{}{text}{}", WIRE.0, WIRE.1);
-    match ours.kind() {
-        ErrorKind::Unavailable => DataFusionError::IoError(std::io::Error::other(text)),
-        _ => DataFusionError::Execution(text),
-    }
-}
-
-/// The error of ours in what another process tells, if there is one.
-pub fn from_elsewhere(text: &str) -> Option<Error> {
-    let (_, rest) = text.split_once(WIRE.0)?;
-    let (encoded, _) = rest.split_once(WIRE.1)?;
-    let decoded = percent_decode_str(encoded).decode_utf8().ok()?;
-    let wire: Wire = serde_json::from_str(&decoded).ok()?;
-    let error = match wire.kind {
-        ErrorKind::Invalid => Error::invalid(wire.message),
-        ErrorKind::Data => Error::data(wire.message),
-        ErrorKind::Unavailable => Error::unavailable(wire.message),
-        ErrorKind::Internal => Error::internal(wire.message),
-    };
-    Some(match wire.hint {
-        Some(hint) => error.with_hint(hint),
-        None => error,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -109,22 +56,7 @@ mod tests {
     use datafusion::arrow::error::ArrowError;
 
     use super::*;
-
-    #[test]
-    fn our_errors_survive_the_journey_in_a_text() {
-        let ours = Error::data("`a \"b\"` [line 7] is not JSON").with_hint("mend it");
-        let failed = for_elsewhere(for_elsewhere(ours.into()));
-        let told = format!("Job x failed: {:?}", failed.to_string());
-        let back = from_elsewhere(&told).unwrap();
-        assert_eq!(back.kind(), ErrorKind::Data);
-        assert_eq!(
-            back.render(),
-            "error: `a \"b\"` [line 7] is not JSON\nhint: mend it"
-        );
-        let again = for_elsewhere(Error::unavailable("slow down").into());
-        assert!(matches!(again, DataFusionError::IoError(_)));
-        assert!(from_elsewhere("Job x failed: disk full").is_none());
-    }
+    use crate::error::ErrorKind;
 
     #[test]
     fn our_errors_survive_every_wrapping() {

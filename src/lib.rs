@@ -3,8 +3,8 @@
 //!
 //! The straight line, top to bottom:
 //! ```text
-//! sql/pageview_events.sql ─definition→ Definition ─engine (+ catalog)→ plan ending in StageExec
-//!    inside StageExec: RecordBatch ─split→ (Partition, rows) ─encode→ bytes, digest ─upload→ withheld upload
+//! sql/pageview_events.sql ─definition→ Definition ─engine (+ catalog)→ plan ending in StagedWriteExec
+//!    inside StagedWriteExec: RecordBatch ─split→ (Partition, rows) ─encode→ bytes, digest ─upload→ withheld upload
 //!    below it: one shared scan of a source ─scan→ the rows of each table of the cycle that reads it
 //!    or, on a cluster: plan ─codec→ scheduler, executors ─→ the same rows of staged files
 //! ─run→ staged-file rows ─delivery→ recover → decide → commit (one put) → publish → manifest ─run→ report
@@ -82,7 +82,6 @@ pub mod stage;
 pub mod staged;
 pub mod status;
 pub mod store;
-pub mod task;
 pub mod trace;
 pub mod verify;
 pub mod wait;

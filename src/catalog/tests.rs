@@ -1,7 +1,6 @@
 //! Sources end to end: declarations and raw files in a temporary folder, queried by DataFusion.
 
 mod declaring;
-mod distributed;
 mod parquet;
 mod pruning;
 mod reading;
@@ -21,10 +20,7 @@ use url::Url;
 use crate::catalog::*;
 use crate::jsonl::Compression;
 use crate::listing::snapshot;
-use crate::scan::{
-    FixedTable, JsonTask, JsonTaskExec, Offers, Reads, ScanLog, SourceFormat, SourceScan,
-    distribute,
-};
+use crate::scan::{FixedTable, Offers, Reads, ScanLog, SourceFormat, SourceScan};
 
 /// A folder with `sql/sources/` and `raw/`.
 struct World {

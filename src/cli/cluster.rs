@@ -143,22 +143,21 @@ pub async fn distribute(
     arguments: &RunArguments,
 ) -> Result<(Job, TaskTracker)> {
     use crate::cli::config;
-    use crate::cluster::Cluster;
-    use crate::engine::Distribution;
+    use crate::cluster::{ClusterClient, ClusterRunner};
     use crate::store::Location;
 
     let on = &arguments.on;
     let task_size = config::size("--task-size", &on.task_size, 1)?;
-    let (cluster, calls) = Cluster::connect(address).await?;
-    let distribution = Distribution {
+    let (client, work) = ClusterClient::connect(address).await?;
+    let runner = ClusterRunner {
         to: Location::parse(&arguments.job.to)?,
         s3: config::destination_store(&arguments.job.s3)?,
-        task_size,
-        most_tasks: on.tasks,
-        cluster,
+        min_task_bytes: task_size,
+        max_tasks: on.tasks,
+        client,
     };
-    job.engine = job.engine.distributed(distribution);
-    Ok((job, calls))
+    job.engine = job.engine.with_runner(std::sync::Arc::new(runner));
+    Ok((job, work))
 }
 
 #[cfg(feature = "cluster")]
@@ -206,7 +205,7 @@ fn executor(arguments: ExecutorArguments) -> Result<crate::cluster::ExecutorSett
         return Err(Error::invalid("--slots 0 would do nothing"));
     }
     Ok(crate::cluster::ExecutorSettings {
-        scheduler: crate::cluster::address(&arguments.scheduler)
+        scheduler: crate::cluster::parse_address(&arguments.scheduler)
             .map_err(|error| error.context("--scheduler"))?,
         host: arguments.host.unwrap_or_else(|| arguments.bind.to_string()),
         bind: arguments.bind,

@@ -10,7 +10,7 @@ use crate::cycle::Cycle;
 use crate::definition::Definition;
 use crate::run::{ProgressListener, TableReport};
 use crate::scan::scan_log::ScanLog;
-use crate::stage::Stage;
+use crate::stage::StagingSession;
 
 /// Where bars are drawn: stderr; hidden unless that is a terminal.
 static SCREEN: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
@@ -31,7 +31,7 @@ impl ProgressListener for Bars {
         &self,
         definition: &Definition,
         cycle: Cycle,
-        stage: Arc<Stage>,
+        stage: Arc<StagingSession>,
         scans: Arc<ScanLog>,
     ) {
         let bar = SCREEN.add(ProgressBar::new(0));

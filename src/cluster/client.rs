@@ -1,4 +1,4 @@
-//! A job, from its plan to its rows.
+//! The client of a scheduler: runs a job, from its plan to its rows.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,36 +26,43 @@ use tonic::{Code, Request, Status};
 use tracing::{debug, info};
 use url::Url;
 
-use crate::cluster::MOST_MESSAGE;
-use crate::cluster::codec::PlanCodec;
-use crate::engine_error::{from_datafusion, from_elsewhere};
+use crate::cluster::counts::RemoteCounts;
+use crate::cluster::session::MAX_MESSAGE_BYTES;
+use crate::cluster::wire::codec::PlanCodec;
+use crate::cluster::wire::error::decode_from_wire;
+use crate::engine_error::from_datafusion;
 use crate::env;
 use crate::error::{Error, Result};
-use crate::scan::remote::tally::Tally;
 
-/// How often the scheduler is asked how a job is.
-const LOOK: Duration = Duration::from_millis(200);
+/// The interval at which the status of a job is polled.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// A scheduler that does not answer, or does not know a job, for so long is gone.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The time after which a scheduler that does not respond, or does not know a job, is given up.
+const SCHEDULER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One call, at most: a scheduler reads a plan of many files before it answers.
-const CALL: Duration = Duration::from_secs(120);
+/// The timeout of one call: a scheduler decodes a plan of many files before it responds.
+const CALL_TIMEOUT: Duration = Duration::from_secs(120);
 
-type Client = SchedulerGrpcClient<Channel>;
+/// The number of times that an executor is asked for rows again, and the delay before each.
+const FETCH_RETRIES: u8 = 3;
+const FETCH_RETRY_MILLISECONDS: u64 = 500;
 
-/// The scheduler of a cluster.
+type GrpcClient = SchedulerGrpcClient<Channel>;
+
+/// A connection to the scheduler of a cluster.
 #[derive(Debug, Clone)]
-pub struct Cluster {
-    /// For messages.
+pub struct ClusterClient {
+    /// The address of the scheduler, for messages.
     address: String,
-    client: Client,
-    /// Held by whatever may speak to the scheduler.
-    /// Held until the last call to the scheduler is made.
-    tracked: TaskTrackerToken,
+    grpc: GrpcClient,
+    /// A token that is held by every task that may call the scheduler.
+    token: TaskTrackerToken,
 }
 
-/// The host and the port of `df://host:port`.
+/// Parses `df://host:port` to the host and the port.
+///
+/// # Errors
+/// [`Error::invalid`] if it is anything else.
 pub fn parse_address(text: &str) -> Result<(String, u16)> {
     let wrong = || no_address(text);
     let url = Url::parse(text).map_err(|error| wrong().with_source(error))?;
@@ -73,136 +80,147 @@ fn no_address(text: &str) -> Error {
         .with_hint("write it like df://scheduler:50050")
 }
 
-/// What a job came to.
+/// The result of a job.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct JobResult {
+    /// The rows of the plan.
     pub batches: Vec<RecordBatch>,
-    /// What its scans counted.
-    pub tally: Tally,
+    /// The counts of its scans and writers.
+    pub counts: RemoteCounts,
 }
 
-impl Cluster {
-    /// Connects to `df://host:port`. The tracker is empty once the cluster is dropped and all its calls
-    /// are made: a job that is aborted is cancelled after its run is over.
+impl ClusterClient {
+    /// Connects to `df://host:port`. The returned tracker is empty when no client calls the scheduler
+    /// any more: a job that is dropped is cancelled after its run is over.
     pub async fn connect(address: &str) -> Result<(Self, TaskTracker)> {
         let (host, port) = parse_address(address)?;
         let endpoint = Endpoint::from_shared(format!("http://{host}:{port}"))
             .map_err(|error| no_address(address).with_source(error))?
-            .connect_timeout(PATIENCE)
-            .timeout(CALL)
-            .http2_keep_alive_interval(PATIENCE)
+            .connect_timeout(SCHEDULER_TIMEOUT)
+            .timeout(CALL_TIMEOUT)
+            .http2_keep_alive_interval(SCHEDULER_TIMEOUT)
             .keep_alive_while_idle(true);
         let channel = endpoint.connect().await.map_err(|error| {
             Error::unavailable(format!("the scheduler at {address} cannot be reached"))
                 .with_source(error)
                 .with_hint("is `dayport cluster scheduler` running there?")
         })?;
-        let most = MOST_MESSAGE as usize;
+        let max_bytes = MAX_MESSAGE_BYTES as usize;
         let tracker = TaskTracker::new();
-        let cluster = Self {
+        let client = Self {
             address: address.to_owned(),
-            client: SchedulerGrpcClient::new(channel)
-                .max_encoding_message_size(most)
-                .max_decoding_message_size(most),
-            tracked: tracker.token(),
+            grpc: SchedulerGrpcClient::new(channel)
+                .max_encoding_message_size(max_bytes)
+                .max_decoding_message_size(max_bytes),
+            token: tracker.token(),
         };
-        Ok((cluster, tracker))
+        Ok((client, tracker))
     }
 
-    /// Runs a plan to its end. A job that nobody waits for any more is cancelled.
+    /// Runs a plan to its end. The job is cancelled if the future is dropped.
     pub async fn run(
         &self,
         plan: Arc<dyn ExecutionPlan>,
         config: &SessionConfig,
         name: &str,
-    ) -> Result<Outcome> {
+    ) -> Result<JobResult> {
         let node = PhysicalPlanNode::try_from_physical_plan(plan, &PlanCodec::default())
             .map_err(from_datafusion)?;
-        let mut plan = Vec::new();
-        node.try_encode(&mut plan).map_err(from_datafusion)?;
-        let job = self.submit(plan, config, name).await?;
+        let mut encoded = Vec::new();
+        node.try_encode(&mut encoded).map_err(from_datafusion)?;
+        let job = self.submit(encoded, config, name).await?;
         info!(job = job.id, name, "submitted");
-        let locations = job.ended().await?;
-        let tally = job.tally().await?;
+        let locations = job.wait().await?;
+        let counts = job.counts().await?;
         let mut batches = Vec::new();
         for location in locations {
             batches.extend(fetch(location).await?);
         }
-        job.done().await;
-        Ok(Outcome { batches, tally })
+        job.finish().await;
+        Ok(JobResult { batches, counts })
     }
 
     async fn submit(&self, plan: Vec<u8>, config: &SessionConfig, name: &str) -> Result<Job> {
         let session = format!("{name}-{}", env::random_suffix());
-        let entries = config.options().entries().into_iter();
-        let settings = entries.map(|entry| KeyValuePair {
-            key: entry.key,
-            value: entry.value,
-        });
+        let settings = config
+            .options()
+            .entries()
+            .into_iter()
+            .map(|entry| KeyValuePair {
+                key: entry.key,
+                value: entry.value,
+            })
+            .collect();
         let mut request = Request::new(ExecuteQueryParams {
             session_id: session.clone(),
-            settings: settings.collect(),
+            settings,
             operation_id: session.clone(),
             query: Some(Query::PhysicalPlan(plan)),
         });
         insert_version_header(request.metadata_mut());
-        let mut client = self.client.clone();
-        let answer = client.execute_query(request).await;
-        let answer = answer.map_err(|status| self.silent(status))?.into_inner();
-        match answer.result {
+        let mut grpc = self.grpc.clone();
+        let response = grpc
+            .execute_query(request)
+            .await
+            .map_err(|status| self.call_error(status))?;
+        match response.into_inner().result {
             Some(execute_query_result::Result::Success(success)) => Ok(Job {
-                cluster: self.clone(),
+                client: self.clone(),
                 id: success.job_id,
                 session,
-                ended: false,
+                is_finished: false,
             }),
             Some(execute_query_result::Result::Failure(failure)) => {
                 let text = format!("{failure:?}");
-                Err(from_elsewhere(&text).unwrap_or_else(|| {
-                    Error::internal(format!("the scheduler does not take the plan: {text}"))
+                Err(decode_from_wire(&text).unwrap_or_else(|| {
+                    Error::internal(format!("the scheduler does not accept the plan: {text}"))
                         .with_hint("do all machines of the cluster run the same version?")
                 }))
             }
-            None => Err(Error::internal("the scheduler answers nothing")),
+            None => Err(Error::internal("the scheduler returned no result")),
         }
     }
 
-    fn silent(&self, status: Status) -> Error {
-        let what = format!("the scheduler at {} does not answer", self.address);
+    /// Returns the error of a failed call.
+    fn call_error(&self, status: Status) -> Error {
+        let address = &self.address;
         match status.code() {
             Code::InvalidArgument | Code::FailedPrecondition | Code::Unimplemented => {
-                Error::invalid(format!("the scheduler at {} refuses", self.address))
+                Error::invalid(format!("the scheduler at {address} refuses the call"))
                     .with_source(status)
                     .with_hint("do all machines of the cluster run the same version?")
             }
-            _ => Error::unavailable(what)
+            _ => Error::unavailable(format!("the scheduler at {address} does not respond"))
                 .with_source(status)
                 .with_hint("nothing was published; run again when the cluster is up"),
         }
     }
 }
 
-/// A job that the scheduler has taken.
+/// A job that the scheduler has accepted.
 struct Job {
-    cluster: Cluster,
+    client: ClusterClient,
     id: String,
     session: String,
-    ended: bool,
+    is_finished: bool,
 }
 
 impl Job {
-    /// Where its rows lie.
-    async fn ended(&self) -> Result<Vec<PartitionLocation>> {
-        let mut client = self.cluster.client.clone();
-        let mut known = Instant::now();
+    /// Waits for the end of the job, and returns the locations of its rows.
+    async fn wait(&self) -> Result<Vec<PartitionLocation>> {
+        let mut grpc = self.client.grpc.clone();
+        let mut last_known = Instant::now();
         loop {
-            let asked = GetJobStatusParams {
+            let request = GetJobStatusParams {
                 job_id: self.id.clone(),
             };
-            let status = match client.get_job_status(asked).await {
-                Ok(answer) => answer.into_inner().status.and_then(|status| status.status),
-                Err(status) if known.elapsed() > PATIENCE => {
-                    return Err(self.cluster.silent(status));
+            let status = match grpc.get_job_status(request).await {
+                Ok(response) => response
+                    .into_inner()
+                    .status
+                    .and_then(|status| status.status),
+                Err(status) if last_known.elapsed() > SCHEDULER_TIMEOUT => {
+                    return Err(self.client.call_error(status));
                 }
                 Err(_) => None,
             };
@@ -212,17 +230,17 @@ impl Job {
                 }
                 Some(job_status::Status::Failed(failed)) => {
                     debug!(job = self.id, error = failed.error, "failed");
-                    return Err(from_elsewhere(&failed.error).unwrap_or_else(|| {
+                    return Err(decode_from_wire(&failed.error).unwrap_or_else(|| {
                         Error::unavailable(format!("the cluster gave up: {}", failed.error))
                             .with_hint("nothing was published; the executors' logs say more")
                     }));
                 }
                 Some(job_status::Status::Queued(_) | job_status::Status::Running(_)) => {
-                    known = Instant::now();
+                    last_known = Instant::now();
                 }
-                // It knows of no job, as one does that was started anew.
-                None if known.elapsed() > PATIENCE => {
-                    let address = &self.cluster.address;
+                // A restarted scheduler does not know the job.
+                None if last_known.elapsed() > SCHEDULER_TIMEOUT => {
+                    let address = &self.client.address;
                     return Err(Error::unavailable(format!(
                         "the scheduler at {address} has lost the job"
                     ))
@@ -230,63 +248,64 @@ impl Job {
                 }
                 None => {}
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
-    async fn tally(&self) -> Result<Tally> {
-        let mut client = self.cluster.client.clone();
-        let asked = GetJobMetricsParams {
+    /// Returns the counts that the tasks of the job reported.
+    async fn counts(&self) -> Result<RemoteCounts> {
+        let mut grpc = self.client.grpc.clone();
+        let request = GetJobMetricsParams {
             job_id: self.id.clone(),
         };
-        let answer = client.get_job_metrics(asked).await;
-        let answer = answer.map_err(|status| self.cluster.silent(status))?;
-        let stages = answer.into_inner().stages.into_iter();
+        let response = grpc
+            .get_job_metrics(request)
+            .await
+            .map_err(|status| self.client.call_error(status))?;
+        let stages = response.into_inner().stages.into_iter();
         let operators = stages.flat_map(|stage| stage.operators);
         let metrics = operators.flat_map(|operator| operator.metrics);
-        let mut tally = Tally::default();
+        let mut counts = RemoteCounts::default();
         for metric in metrics {
             if let Some(Metric::Count(NamedCount { name, value })) = metric.metric {
-                tally.take(&name, value);
+                counts.add(&name, value);
             }
         }
-        Ok(tally)
+        Ok(counts)
     }
 
-    /// Its session is of no more use.
-    async fn done(mut self) {
-        self.ended = true;
-        let mut client = self.cluster.client.clone();
+    /// Removes the session of a job whose rows are fetched.
+    async fn finish(mut self) {
+        self.is_finished = true;
+        let mut grpc = self.client.grpc.clone();
         let session_id = std::mem::take(&mut self.session);
-        // What is left of it goes with time.
-        let _ = client
+        // If the call fails, the scheduler expires the session.
+        let _ = grpc
             .remove_session(RemoveSessionParams { session_id })
             .await;
     }
 }
 
 impl Drop for Job {
-    /// Executors give up what they have begun for it.
+    /// Cancels a job that is not finished: executors then abort the uploads that they have started.
     fn drop(&mut self) {
-        if self.ended {
+        if self.is_finished {
             return;
         }
-        let (cluster, job_id) = (self.cluster.clone(), self.id.clone());
+        let (client, job_id) = (self.client.clone(), self.id.clone());
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                let Cluster {
-                    mut client,
-                    tracked,
-                    ..
-                } = cluster;
-                let _ = client.cancel_job(CancelJobParams { job_id }).await;
-                drop(tracked);
+                let ClusterClient {
+                    mut grpc, token, ..
+                } = client;
+                let _ = grpc.cancel_job(CancelJobParams { job_id }).await;
+                drop(token);
             });
         }
     }
 }
 
-/// The rows of one partition, from the executor that has them.
+/// Fetches the rows of one partition from the executor that has them.
 async fn fetch(location: PartitionLocation) -> Result<Vec<RecordBatch>> {
     let layout = location.layout();
     let foreign = || Error::internal("the scheduler does not say where the rows are");
@@ -300,15 +319,14 @@ async fn fetch(location: PartitionLocation) -> Result<Vec<RecordBatch>> {
         .with_source(error)
         .with_hint("nothing was published; run again")
     };
-    let port = u16::try_from(port).map_err(|_| foreign())?;
     let mut client = BallistaClient::try_new(
         &host,
-        port,
-        MOST_MESSAGE as usize,
+        u16::try_from(port).map_err(|_| foreign())?,
+        MAX_MESSAGE_BYTES as usize,
         false,
         None,
-        RETRIES,
-        RETRY_MILLISECONDS,
+        FETCH_RETRIES,
+        FETCH_RETRY_MILLISECONDS,
         0,
         0,
     )
@@ -326,7 +344,3 @@ async fn fetch(location: PartitionLocation) -> Result<Vec<RecordBatch>> {
         .map_err(|error| lost(error.into()))?;
     rows.try_collect().await.map_err(|error| lost(error.into()))
 }
-
-/// Times that an executor is asked for rows, and the wait between them.
-const RETRIES: u8 = 3;
-const RETRY_MILLISECONDS: u64 = 500;

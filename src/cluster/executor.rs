@@ -1,4 +1,4 @@
-//! Ballista's executor as a library call.
+//! Runs Ballista's executor as a library call.
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -15,55 +15,60 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::SessionConfig;
 use tracing::{info, warn};
 
-use crate::cluster::codec::PlanCodec;
-use crate::cluster::engine::EndingEngine;
-use crate::cluster::stores::Stores;
-use crate::cluster::{MOST_MESSAGE, session_config};
+use crate::cluster::execution_engine::CancellableEngine;
+use crate::cluster::session::{MAX_MESSAGE_BYTES, ballista_config};
+use crate::cluster::stores::SourceStores;
+use crate::cluster::wire::codec::PlanCodec;
+use crate::cluster::write::Destinations;
 use crate::env;
 use crate::error::{Error, Result};
-use crate::stage::{Compressing, Destinations};
+use crate::stage::CompressionLimit;
 use crate::store::StoreOptions;
 
-/// How often it is looked whether the scheduler answers.
-const LOOK: Duration = Duration::from_millis(100);
+/// The interval at which the connection to the scheduler is checked.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// An executor.
+/// The settings of an executor.
 #[derive(Debug, Clone)]
 pub struct ExecutorSettings {
-    /// The address of the scheduler.
+    /// The host and the port of the scheduler.
     pub scheduler: (String, u16),
+    /// The address to listen on.
     pub bind: IpAddr,
-    /// Of the data; 0 picks one that is free.
+    /// The port that serves the rows of tasks; 0 selects a free one.
     pub port: u16,
-    /// Of the commands of the scheduler; 0 picks one that is free.
+    /// The port that receives the commands of the scheduler; 0 selects a free one.
     pub control_port: u16,
-    /// The name under which the others reach it.
+    /// The host name under which the other machines reach it.
     pub host: String,
-    /// For what is exchanged and spilled.
+    /// The folder for rows that are exchanged or spilled.
     pub work_dir: PathBuf,
-    /// Tasks at once.
+    /// The maximum number of tasks that run concurrently.
     pub slots: usize,
-    /// For all tasks together, in bytes.
+    /// The memory limit of all tasks together, in bytes.
     pub memory_limit: u64,
-    /// It tells the scheduler so often that it is there.
+    /// The interval of heartbeats to the scheduler.
     pub heartbeat: Duration,
-    /// How sources are read.
+    /// The options with which sources are read.
     pub s3: StoreOptions,
 }
 
-/// Serves until SIGTERM, Ctrl-C or a stop by the scheduler, then ends the tasks that it has.
+/// Serves until SIGTERM, Ctrl-C or a stop by the scheduler, then finishes the tasks that it has.
 pub async fn run_executor(settings: ExecutorSettings) -> Result<()> {
     let (scheduler_host, scheduler_port) = settings.scheduler.clone();
-    let stores = Arc::new(Stores::new(settings.s3));
+    let stores = Arc::new(SourceStores::new(settings.s3));
     let spills = settings.work_dir.join("spills");
     std::fs::create_dir_all(&spills).map_err(|error| {
         Error::invalid(format!("cannot use `{}`", settings.work_dir.display())).with_source(error)
     })?;
-    let work_dir = settings.work_dir.to_str().map(str::to_owned);
-    let work_dir = work_dir.ok_or_else(|| Error::invalid("--work-dir is not UTF-8"))?;
+    let work_dir = settings
+        .work_dir
+        .to_str()
+        .map(str::to_owned)
+        .ok_or_else(|| Error::invalid("--work-dir is not UTF-8"))?;
     let destinations = Arc::new(Destinations::default());
     let health = ExecutorHealth::new();
-    let compressing = Arc::new(Compressing::new(settings.slots));
+    let compression = Arc::new(CompressionLimit::new(settings.slots));
     let config = ExecutorProcessConfig {
         executor_id: format!("dayport-{}", env::random_suffix()),
         bind_host: settings.bind.to_string(),
@@ -75,16 +80,16 @@ pub async fn run_executor(settings: ExecutorSettings) -> Result<()> {
         vcores: settings.slots,
         task_scheduling_policy: TaskSchedulingPolicy::PushStaged,
         work_dir: Some(work_dir),
-        grpc_max_decoding_message_size: MOST_MESSAGE,
-        grpc_max_encoding_message_size: MOST_MESSAGE,
+        grpc_max_decoding_message_size: MAX_MESSAGE_BYTES,
+        grpc_max_encoding_message_size: MAX_MESSAGE_BYTES,
         executor_heartbeat_interval_seconds: settings.heartbeat.as_secs().max(1),
         memory_pool_size: Some(settings.memory_limit),
-        override_execution_engine: Some(Arc::new(EndingEngine::default())),
+        override_execution_engine: Some(Arc::new(CancellableEngine::default())),
         override_physical_codec: Some(Arc::new(PlanCodec::default())),
         override_config_producer: Some(Arc::new(move || {
-            session_config(SessionConfig::new_with_ballista())
+            ballista_config(SessionConfig::new_with_ballista())
                 .with_extension(Arc::clone(&destinations))
-                .with_extension(Arc::clone(&compressing))
+                .with_extension(Arc::clone(&compression))
         })),
         override_runtime_producer: Some(Arc::new(move |_| {
             let disk = DiskManagerBuilder::default()
@@ -97,9 +102,9 @@ pub async fn run_executor(settings: ExecutorSettings) -> Result<()> {
         health: health.clone(),
         ..ExecutorProcessConfig::default()
     };
-    let telling = tokio::spawn(tell(health));
+    let logging = tokio::spawn(log_connection(health));
     let served = start_executor_process(Arc::new(config)).await;
-    telling.abort();
+    logging.abort();
     served.map_err(|error| match error {
         BallistaError::GrpcConnectionError(_) => Error::unavailable(format!(
             "the scheduler at {scheduler_host}:{scheduler_port} cannot be reached"
@@ -110,24 +115,25 @@ pub async fn run_executor(settings: ExecutorSettings) -> Result<()> {
     })
 }
 
-/// Logs when the scheduler knows this executor, and when it does not answer any more.
-async fn tell(health: ExecutorHealth) {
-    let mut known = false;
+/// Logs when this executor is registered with the scheduler, and when the scheduler stops responding.
+async fn log_connection(health: ExecutorHealth) {
+    let mut is_registered = false;
     loop {
-        match (known, health.is_ready()) {
+        match (is_registered, health.is_ready()) {
             (false, true) => info!("registered"),
             (true, false) => warn!("the scheduler does not answer"),
             _ => {}
         }
-        known = health.is_ready();
-        tokio::time::sleep(LOOK).await;
+        is_registered = health.is_ready();
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-/// The port, or one that nobody has at this moment.
+/// Returns `port`, or a port that is free at this moment if it is 0.
 fn free_port(bind: IpAddr, port: u16) -> Result<u16> {
     let address = SocketAddr::new(bind, port);
-    let cannot = |error| Error::invalid(format!("cannot listen on {address}")).with_source(error);
-    let listener = TcpListener::bind(address).map_err(cannot)?;
-    Ok(listener.local_addr().map_err(cannot)?.port())
+    let cannot_listen =
+        |error| Error::invalid(format!("cannot listen on {address}")).with_source(error);
+    let listener = TcpListener::bind(address).map_err(cannot_listen)?;
+    Ok(listener.local_addr().map_err(cannot_listen)?.port())
 }

@@ -1,4 +1,4 @@
-//! The object stores of an executor: opened when a plan names them, as the driver opens them.
+//! The object stores of an executor, which are opened when a plan names them, as the driver opens them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,17 +12,18 @@ use url::{Position, Url};
 use crate::error::Error;
 use crate::store::{self, Location, StoreOptions};
 
-/// One client for each bucket.
+/// The object stores of an executor, one client for each bucket.
 #[derive(Debug)]
-pub struct Stores {
+pub struct SourceStores {
     s3: StoreOptions,
-    /// Where clients do their work.
+    /// The runtime that the clients run on.
     runtime: Handle,
     open: Mutex<HashMap<String, Arc<dyn ObjectStore>>>,
 }
 
-impl Stores {
-    /// Sources are read with `s3`. Must be called inside a runtime.
+impl SourceStores {
+    /// Creates a registry without open stores; sources are read with `s3`. Must be called inside a
+    /// runtime.
     pub fn new(s3: StoreOptions) -> Self {
         Self {
             s3,
@@ -35,15 +36,15 @@ impl Stores {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opening asks the credential chain, which is not done in a moment: it is done in a thread of
-    /// its own, since this one may be one of the runtime's.
+    /// Opens the store of `url`. It waits for the credential chain, so it blocks a thread of its own:
+    /// the current one may be one of the runtime's.
     fn open(&self, url: &Url) -> Result<Arc<dyn ObjectStore>, Error> {
         let location = Location::parse(url.as_str())?;
         let (runtime, s3) = (self.runtime.clone(), self.s3.clone());
-        let opening = std::thread::spawn(move || {
+        let thread = std::thread::spawn(move || {
             runtime.block_on(async { store::open_source(&location, &s3).await })
         });
-        opening
+        thread
             .join()
             .map_err(|_| Error::internal("the opening of a store broke off"))?
     }
@@ -53,7 +54,7 @@ fn root(url: &Url) -> String {
     url[..Position::BeforePath].to_owned()
 }
 
-impl ObjectStoreRegistry for Stores {
+impl ObjectStoreRegistry for SourceStores {
     fn register_store(
         &self,
         url: &Url,

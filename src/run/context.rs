@@ -12,7 +12,7 @@ use crate::env::Clock;
 use crate::run::RunRequest;
 use crate::run::report::TableReport;
 use crate::scan::scan_log::ScanLog;
-use crate::stage::Stage;
+use crate::stage::StagingSession;
 use crate::store::Destination;
 
 /// The components of a run, as opposed to its settings, which are a [`RunRequest`].
@@ -33,7 +33,7 @@ pub trait ProgressListener: Send + Sync {
         &self,
         definition: &Definition,
         cycle: Cycle,
-        stage: Arc<Stage>,
+        stage: Arc<StagingSession>,
         scans: Arc<ScanLog>,
     );
     /// Notifies that this table and cycle is done, published or not.
@@ -44,7 +44,7 @@ pub trait ProgressListener: Send + Sync {
 pub struct NoProgress;
 
 impl ProgressListener for NoProgress {
-    fn staging_started(&self, _: &Definition, _: Cycle, _: Arc<Stage>, _: Arc<ScanLog>) {}
+    fn staging_started(&self, _: &Definition, _: Cycle, _: Arc<StagingSession>, _: Arc<ScanLog>) {}
     fn finished(&self, _: &TableReport) {}
 }
 

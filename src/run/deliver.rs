@@ -12,7 +12,7 @@ use crate::cycle::Cycle;
 use crate::definition::Definition;
 use crate::delivery::{self, Commit, Decision, History, LogEntry, Publish};
 use crate::encode;
-use crate::engine::Bound;
+use crate::engine::{BoundDefinition, StagingJob};
 use crate::error::{Error, Result};
 use crate::layout::{self, ManifestName, Shard};
 use crate::manifest::{Manifest, RejectsFile};
@@ -23,7 +23,7 @@ use crate::run::guards;
 use crate::run::report::{TableOutcome, TableReport};
 use crate::scan::scan_log::{ScanLog, SourceScan};
 use crate::scan::shared::barrier::Seat;
-use crate::stage::{Numbering, Stage};
+use crate::stage::{NumberingHistory, StagingConfig, StagingSession, WriterIndex};
 
 /// The maximum number of attempts before the table is left to concurrent runs.
 const MAX_ATTEMPTS: u32 = 3;
@@ -138,17 +138,19 @@ impl Delivery<'_> {
             )
             .await?;
 
-        let stage = Arc::new(Stage::new(
-            self.context.destination.clone(),
-            self.definition.table.clone(),
-            format!(
+        let stage = Arc::new(StagingSession::new(StagingConfig {
+            destination: self.context.destination.clone(),
+            table: self.definition.table.clone(),
+            staging: format!(
                 "{}-{}-{}",
                 self.context.run_id, self.definition.table, self.cycle
             ),
-            self.numbering(&history, replaced.as_ref()),
-            seat.as_ref().map_or(1, Seat::tables),
-            self.request.target_file_size,
-        ));
+            numbering: self.numbering(&history, replaced.as_ref()),
+            writer: WriterIndex::ONLY,
+            attempt: None,
+            concurrent_tables: seat.as_ref().map_or(1, Seat::tables),
+            target_file_size: self.request.target_file_size,
+        }));
         let builder = CommitBuilder {
             delivery: self,
             history: &history,
@@ -164,7 +166,7 @@ impl Delivery<'_> {
     }
 
     /// Returns the objects in the partitions written to that no manifest of the table names.
-    async fn foreign(&self, stage: &Stage, history: &History) -> Result<Vec<String>> {
+    async fn foreign(&self, stage: &StagingSession, history: &History) -> Result<Vec<String>> {
         let others = stage.others();
         if others.is_empty() {
             return Ok(Vec::new());
@@ -202,11 +204,11 @@ impl Delivery<'_> {
     }
 
     /// Returns the names that new shards may reuse and those that are retired.
-    fn numbering(&self, history: &History, replaced: Option<&Manifest>) -> Numbering {
+    fn numbering(&self, history: &History, replaced: Option<&Manifest>) -> NumberingHistory {
         // Files under names that a voided entry had reused may still be deleted by a run that resumes
         // late.
         let intact = history.state.needs_republish.is_empty();
-        Numbering {
+        NumberingHistory {
             replaced: replaced
                 .filter(|_| intact)
                 .into_iter()
@@ -221,8 +223,8 @@ impl Delivery<'_> {
     /// committed, and the keys of the foreign objects that were found.
     async fn stage(
         &self,
-        bound: &Bound,
-        stage: &Arc<Stage>,
+        bound: &BoundDefinition,
+        stage: &Arc<StagingSession>,
         builder: &CommitBuilder<'_>,
         seat: Option<Seat>,
     ) -> Result<(LogEntry, Vec<String>)> {
@@ -239,7 +241,13 @@ impl Delivery<'_> {
         );
         let staging = async {
             let engine = &self.context.engine;
-            let staged = engine.stage(bound, Arc::clone(stage), scans, seat).await?;
+            let job = StagingJob {
+                bound,
+                session: Arc::clone(stage),
+                scans,
+                seat,
+            };
+            let staged = engine.stage(job).await?;
             let (table, cycle) = (&self.definition.table, self.cycle);
             let (run_id, files) = (&self.context.run_id, staged.files.len());
             info!(%table, %cycle, run_id, files, "staged");
@@ -256,7 +264,7 @@ impl Delivery<'_> {
     /// Stages a file of rejects for each source that has malformed lines.
     async fn stage_rejects(
         &self,
-        stage: &Stage,
+        stage: &StagingSession,
         sources: &[SourceScan],
     ) -> Result<Vec<StagedRejects>> {
         let mut staged = Vec::new();
@@ -276,7 +284,7 @@ impl Delivery<'_> {
                 etag: None,
                 sha256: format!("{:x}", Sha256::digest(&text)),
             };
-            let token = stage.object(&path, Bytes::from(text)).await?;
+            let token = stage.stage_object(&path, Bytes::from(text)).await?;
             staged.push(StagedRejects { record, token });
         }
         Ok(staged)
@@ -284,7 +292,7 @@ impl Delivery<'_> {
 
     async fn commit_and_publish(
         &self,
-        stage: &Stage,
+        stage: &StagingSession,
         entry: &LogEntry,
         foreign: Vec<String>,
     ) -> Result<Attempt> {
@@ -338,7 +346,7 @@ fn published(manifest: Manifest, foreign: Vec<String>) -> TableOutcome {
 
 /// Aborts the uploads that were staged. Returns the original error, with a hint if the abort fails
 /// too.
-async fn abort(stage: &Stage, error: Error) -> Error {
+async fn abort(stage: &StagingSession, error: Error) -> Error {
     match stage.abort().await {
         Ok(()) => error,
         Err(abort_error) => error.with_hint(format!(

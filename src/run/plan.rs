@@ -183,7 +183,7 @@ impl Planner<'_> {
         let bound = engine
             .bind(definition, cycle, &request.parameters, request.format)
             .await?;
-        let sources = engine.look(&bound).await?;
+        let sources = engine.plan_sources(&bound).await?;
         let replaced = match &publication.replaces {
             Some(name) => Some(self.manifest(table, name).await?),
             None => None,

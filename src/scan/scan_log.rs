@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
-use datafusion::execution::TaskContext;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::physical_plan::ExecutionPlan;
@@ -18,10 +17,8 @@ use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
 use crate::jsonl::decode::BadLine;
 use crate::listing::snapshot::{FrozenFile, digest};
-use crate::scan::json::exec::JsonLinesExec;
 use crate::scan::planned::{self, PlannedSource};
 use crate::scan::rejects::{MOST_KEPT, Reject};
-use crate::scan::remote::tally::Tally;
 use crate::store::CONCURRENCY;
 
 /// Counts of one scan, added to by its tasks.
@@ -220,21 +217,6 @@ impl ScanLog {
         planned::sources(&self.scans(), runtime).await
     }
 
-    /// Enters what tasks on other machines counted of the scans of `plan`, the plan that was
-    /// distributed, and the malformed lines that they set aside. `context` reads the sources.
-    ///
-    /// # Errors
-    /// Where a count is missing; nothing that was read may be lost.
-    pub async fn settle(
-        &self,
-        plan: &Arc<dyn ExecutionPlan>,
-        tally: &Tally,
-        context: &Arc<TaskContext>,
-    ) -> Result<()> {
-        tally.settle(self, &parts(plan, self))?;
-        crate::scan::remote::rejects::collect(plan, self, tally, context).await
-    }
-
     pub(crate) fn add(&self, scan: Arc<Scan>) {
         self.lock().push(scan);
     }
@@ -280,22 +262,6 @@ fn source_scan(name: &str, scans: &[&Arc<Scan>], parquet_rows: &[(Arc<Scan>, u64
         digest: digest(&files),
         files,
     }
-}
-
-/// In how many parts a plan does each of the scans that `log` knows, by their places.
-fn parts(plan: &Arc<dyn ExecutionPlan>, log: &ScanLog) -> Vec<(usize, usize)> {
-    let json = plan.downcast_ref::<JsonLinesExec>();
-    let scan = json.map(|exec| Arc::clone(exec.scan()));
-    let mut all = Vec::new();
-    if let Some(scan) = scan.or_else(|| parquet_scan(plan)) {
-        let parts = plan.properties().output_partitioning().partition_count();
-        let scans = log.scans();
-        let place = scans.iter().position(|logged| Arc::ptr_eq(logged, &scan));
-        all.extend(place.map(|place| (place, parts)));
-    }
-    let below = plan.children().into_iter();
-    all.extend(below.flat_map(|child| parts(child, log)));
-    all
 }
 
 /// The rows that each of our Parquet scans put out in the plan that ran.

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::arrow::compute::concat_batches;
 use datafusion::common::Result;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -11,26 +10,22 @@ use datafusion::physical_expr::expressions::col;
 use datafusion::physical_expr::{
     Distribution, EquivalenceProperties, LexRequirement, OrderingRequirements, PhysicalExpr,
 };
-use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, Partitioning,
     PlanProperties, ReplaceChildrenOptions,
 };
-use futures::{StreamExt, TryFutureExt};
+use futures::StreamExt;
 
 use crate::encode::Encoding;
-use crate::engine_error::for_elsewhere;
 use crate::error::Error;
-use crate::scan::remote::tally::written;
 use crate::schema::ExportSchema;
-use crate::stage::elsewhere::Elsewhere;
 use crate::stage::format::EncodingRecipe;
-use crate::stage::writer::{Writer, Written};
-use crate::stage::{Stage, rows};
-use crate::task::TaskEnd;
+use crate::stage::partitioned_writer::PartitionedWriter;
+use crate::stage::session::StagingSession;
+use crate::stage::staged_rows::{staged_rows, staged_schema};
 
-/// What the plan says about the files.
+/// The part of the files' settings that the plan determines.
 #[derive(Debug, Clone)]
 pub struct StageSpec {
     pub encoding: Encoding,
@@ -47,99 +42,88 @@ pub struct StageSpec {
     pub empty_file: bool,
 }
 
-/// Who writes the rows of a table: an extension of the session that plans it.
+/// The distribution of a table's rows to writers: an extension of the session that plans it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Writers {
-    /// One sees all rows of a partition, so that little data makes one file.
+pub enum DistributionMode {
+    /// One writer gets all rows, so that little data makes one file per partition.
     #[default]
-    One,
-    /// One for each task of the query, wherever its rows belong.
-    EachTask,
-    /// All rows of a partition go to one of several.
-    ByPartition,
+    Single,
+    /// Each task of the query has a writer of its own, whatever partitions its rows belong to.
+    None,
+    /// Each of several writers gets all rows of the partitions that hash to it.
+    Hash,
 }
 
-/// Writes its input into files with withheld completion; yields one row for each file, see
-/// [`staged_files`](crate::stage::staged_files). Where to is in the session's [`Stage`], or, in the
-/// tasks of another machine, in the plan.
+/// Writes its input into files with withheld completion, and yields one row for each file, see
+/// [`staged_files`](crate::stage::staged_files).
+///
+/// The destination is in the session's [`StagingSession`].
 #[derive(Debug)]
-pub struct StageExec {
+pub struct StagedWriteExec {
     input: Arc<dyn ExecutionPlan>,
     spec: StageSpec,
-    /// The order that the query asks for, kept inside each file.
+    /// The order that the query requests, kept inside each file.
     order: Option<LexRequirement>,
-    writers: Writers,
-    elsewhere: Option<Elsewhere>,
+    mode: DistributionMode,
     properties: Arc<PlanProperties>,
-    metrics: ExecutionPlanMetricsSet,
 }
 
-impl StageExec {
+impl StagedWriteExec {
+    /// Creates an operator that writes the rows of `input`, distributed by `mode`.
     pub fn new(
         input: Arc<dyn ExecutionPlan>,
         spec: StageSpec,
         order: Option<LexRequirement>,
-        writers: Writers,
+        mode: DistributionMode,
     ) -> Self {
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(staged_schema()),
+            Partitioning::UnknownPartitioning(
+                input.properties().output_partitioning().partition_count(),
+            ),
+            input.properties().emission_type,
+            input.properties().boundedness,
+        );
         Self {
-            properties: properties(&input),
             input,
             spec,
             order,
-            writers,
-            elsewhere: None,
-            metrics: ExecutionPlanMetricsSet::new(),
+            mode,
+            properties: Arc::new(properties),
         }
     }
 
-    /// For a task of another machine. Its plan is complete, so that it requires nothing.
-    pub(super) fn with_parts(
-        input: Arc<dyn ExecutionPlan>,
-        spec: StageSpec,
-        elsewhere: Elsewhere,
-    ) -> Self {
-        Self {
-            elsewhere: Some(elsewhere),
-            ..Self::new(input, spec, None, Writers::EachTask)
-        }
-    }
-
-    pub(super) fn is_ordered(&self) -> bool {
+    /// Returns true if the query requests an order, which each file keeps.
+    pub fn is_ordered(&self) -> bool {
         self.order.is_some()
     }
 
-    pub(super) fn input(&self) -> &Arc<dyn ExecutionPlan> {
+    /// Returns the plan whose rows are written.
+    pub fn input(&self) -> &Arc<dyn ExecutionPlan> {
         &self.input
     }
 
-    pub(super) fn elsewhere(&self) -> Option<&Elsewhere> {
-        self.elsewhere.as_ref()
-    }
-
+    /// Returns the settings of the files.
     pub fn spec(&self) -> &StageSpec {
         &self.spec
     }
 
-    fn with_inputs(&self, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        let mut children = children.into_iter();
-        let elsewhere = self.elsewhere.as_ref();
-        Ok(match (children.next(), children.next(), elsewhere) {
-            (Some(input), None, None) => Arc::new(Self::new(
+    fn with_input(
+        &self,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        match (children.pop(), children.pop()) {
+            (Some(input), None) => Ok(Arc::new(Self::new(
                 input,
                 self.spec.clone(),
                 self.order.clone(),
-                self.writers,
-            )),
-            (Some(input), Some(ordinals), Some(elsewhere)) => Arc::new(Self::with_parts(
-                input,
-                self.spec.clone(),
-                elsewhere.with_ordinals(ordinals),
-            )),
-            _ => return Err(Error::internal("StageExec has other inputs").into()),
-        })
+                self.mode,
+            ))),
+            _ => Err(Error::internal("StagedWriteExec has one input").into()),
+        }
     }
 
-    /// The partition columns, as the input has them.
+    /// Returns the partition columns as expressions over the input.
     fn partition_columns(&self) -> Result<Vec<Arc<dyn PhysicalExpr>>> {
         let schema = self.input.schema();
         let columns = self.spec.partition_by.iter();
@@ -147,22 +131,11 @@ impl StageExec {
     }
 }
 
-fn properties(input: &Arc<dyn ExecutionPlan>) -> Arc<PlanProperties> {
-    Arc::new(PlanProperties::new(
-        EquivalenceProperties::new(rows::schema()),
-        Partitioning::UnknownPartitioning(
-            input.properties().output_partitioning().partition_count(),
-        ),
-        input.properties().emission_type,
-        input.properties().boundedness,
-    ))
-}
-
-impl DisplayAs for StageExec {
+impl DisplayAs for StagedWriteExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "StageExec: format={}, compression={}, partition_by=[{}]",
+            "StagedWriteExec: format={}, compression={}, partition_by=[{}]",
             self.spec.encoding.format(),
             self.spec.encoding.compression(),
             self.spec.partition_by.join(", ")
@@ -170,9 +143,9 @@ impl DisplayAs for StageExec {
     }
 }
 
-impl ExecutionPlan for StageExec {
-    fn name(&self) -> &str {
-        "StageExec"
+impl ExecutionPlan for StagedWriteExec {
+    fn name(&self) -> &'static str {
+        "StagedWriteExec"
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
@@ -180,36 +153,31 @@ impl ExecutionPlan for StageExec {
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        let ordinals = self.elsewhere.as_ref().map(|elsewhere| &elsewhere.ordinals);
-        std::iter::once(&self.input).chain(ordinals).collect()
+        vec![&self.input]
     }
 
     fn input_distribution_requirements(&self) -> InputDistributionRequirements {
-        let of_input = match self.writers {
-            Writers::One => Distribution::SinglePartition,
-            Writers::EachTask => Distribution::UnspecifiedDistribution,
-            Writers::ByPartition => self
+        let distribution = match self.mode {
+            DistributionMode::Single => Distribution::SinglePartition,
+            DistributionMode::None => Distribution::UnspecifiedDistribution,
+            DistributionMode::Hash => self
                 .partition_columns()
                 .map_or(Distribution::SinglePartition, Distribution::KeyPartitioned),
         };
-        let ordinals = self.elsewhere.iter();
-        let ordinals = ordinals.map(|_| Distribution::UnspecifiedDistribution);
-        InputDistributionRequirements::new(std::iter::once(of_input).chain(ordinals).collect())
+        InputDistributionRequirements::new(vec![distribution])
     }
 
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
-        let order = self.order.clone().map(OrderingRequirements::from);
-        let ordinals = self.elsewhere.iter().map(|_| None);
-        std::iter::once(order).chain(ordinals).collect()
+        vec![self.order.clone().map(OrderingRequirements::from)]
     }
 
     fn maintains_input_order(&self) -> Vec<bool> {
-        self.children().iter().map(|_| false).collect()
+        vec![false]
     }
 
     /// More tasks than the query has would only make more files.
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        self.children().iter().map(|_| false).collect()
+        vec![false]
     }
 
     fn replace_children(
@@ -217,14 +185,14 @@ impl ExecutionPlan for StageExec {
         children: Vec<Arc<dyn ExecutionPlan>>,
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.with_inputs(children)
+        self.with_input(children)
     }
 
     fn with_new_children(
         self: Arc<Self>,
         children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.with_inputs(children)
+        self.with_input(children)
     }
 
     fn apply_expressions(
@@ -234,67 +202,30 @@ impl ExecutionPlan for StageExec {
         Ok(TreeNodeRecursion::Continue)
     }
 
-    fn metrics(&self) -> Option<MetricsSet> {
-        // What is written here, whoever runs the plan sees by itself.
-        let elsewhere = self.elsewhere.as_ref();
-        elsewhere.map(|_| self.metrics.clone_inner())
-    }
-
     fn execute(
         &self,
         partition: usize,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         let mut input = self.input.execute(partition, Arc::clone(&context))?;
-        let (spec, elsewhere) = (self.spec.clone(), self.elsewhere.clone());
-        let is_elsewhere = elsewhere.is_some();
-        let is_gathered = elsewhere
-            .as_ref()
-            .is_some_and(|elsewhere| elsewhere.gathered);
-        let metrics = self.metrics.clone();
-        let end = TaskEnd::of(&context);
-        let written = async move {
-            let (stage, began) = match elsewhere {
-                None => (stage_of_session(&context)?, None),
-                Some(elsewhere) => {
-                    let (stage, began) = elsewhere.stage(partition, &context).await?;
-                    (stage, Some(began))
-                }
-            };
-            let mut writer = Writer::new(&spec, &input.schema(), stage, context)?;
-            if is_gathered {
-                writer = writer.handing_on();
-            }
+        let spec = self.spec.clone();
+        let staged = async move {
+            let session = staging_session(&context)?;
+            let mut writer = PartitionedWriter::new(&spec, &input.schema(), session, context)?;
             while let Some(batch) = input.next().await {
                 writer.write(&batch?).await?;
             }
-            let Written { files, handed_on } = writer.finish().await?;
-            if let Some(began) = began {
-                let rows: u64 = files.iter().map(|file| file.rows).sum();
-                let count = written(began.writer, &metrics, partition);
-                count.add(usize::try_from(rows).unwrap_or(usize::MAX));
-                began.give_up.keep();
-            }
-            let files = rows::batch(&files)?;
-            let handed_on = rows::handing_on(&handed_on)?;
-            Ok(concat_batches(
-                &rows::schema(),
-                std::iter::once(&files).chain(&handed_on),
-            )?)
+            let files = writer.finish().await?;
+            Ok(staged_rows(&files)?)
         };
-        let written = async move { end.unless_ended(written).await };
-        let written = written.map_err(move |error| match is_elsewhere {
-            true => for_elsewhere(error),
-            false => error,
-        });
         Ok(Box::pin(RecordBatchStreamAdapter::new(
-            rows::schema(),
-            futures::stream::once(written),
+            staged_schema(),
+            futures::stream::once(staged),
         )))
     }
 }
 
-fn stage_of_session(context: &TaskContext) -> Result<Arc<Stage>> {
-    let stage = context.session_config().get_extension::<Stage>();
-    stage.ok_or_else(|| Error::internal("a COPY was executed without a stage").into())
+fn staging_session(context: &TaskContext) -> Result<Arc<StagingSession>> {
+    let session = context.session_config().get_extension::<StagingSession>();
+    session.ok_or_else(|| Error::internal("a COPY was executed without a stage").into())
 }

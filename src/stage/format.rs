@@ -1,4 +1,4 @@
-//! The door: file formats whose writer is [`StageExec`].
+//! The door: file formats whose writer is [`StagedWriteExec`].
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -28,8 +28,8 @@ use crate::encode::{Encoding, Gzip, GzipLevel, ParquetSettings};
 use crate::error::Error;
 use crate::layout::FileFormat;
 use crate::schema::{ColumnType, ExportSchema};
-use crate::stage::exec::{StageExec, StageSpec, Writers};
-use crate::stage::split::Splitter;
+use crate::stage::exec::{DistributionMode, StageSpec, StagedWriteExec};
+use crate::stage::splitter::Splitter;
 
 /// Set by the engine, never by a user: the column that the window selects by.
 pub const WINDOW_COLUMN_OPTION: &str = "dayport.window_column";
@@ -324,9 +324,9 @@ impl StockFormat for StageFormat {
             .map(|(name, _)| name.clone())
             .collect();
         let spec = self.spec(&partition_by, &sink.output_schema)?;
-        let writers = state.config().get_extension::<Writers>();
-        let writers = writers.map_or(Writers::One, |writers| *writers);
-        Ok(Arc::new(StageExec::new(input, spec, order, writers)))
+        let mode = state.config().get_extension::<DistributionMode>();
+        let mode = mode.map_or(DistributionMode::Single, |mode| *mode);
+        Ok(Arc::new(StagedWriteExec::new(input, spec, order, mode)))
     }
 
     fn file_source(&self, schema: TableSchema) -> Arc<dyn FileSource> {

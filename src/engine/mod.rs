@@ -1,0 +1,124 @@
+//! Definition + cycle → a plan that ends in [`StagedWriteExec`](crate::stage::StagedWriteExec), and
+//! its execution.
+//!
+//! DataFusion parses, binds, plans and runs the whole `COPY`; this module adds the sources, the
+//! staging session and the window.
+//!
+//! ```text
+//! Definition + Cycle ─binding, parameters→ BoundDefinition ─runner→ physical plan → staged files
+//!    local runner: the plan is rewritten by split_pushdown and sort_strings, and runs in this process
+//! ```
+
+mod binding;
+mod local;
+mod parameters;
+mod runner;
+mod sort_strings;
+mod split_pushdown;
+mod state;
+
+pub use binding::BoundDefinition;
+pub use local::{LocalRunner, collect_staged_files};
+pub use runner::{PlanRunner, Staged, StagingJob};
+pub use state::{EngineSettings, extend_config};
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::SessionContext;
+
+use crate::catalog::Sources;
+use crate::cycle::Cycle;
+use crate::definition::Definition;
+use crate::engine_error::from_datafusion;
+use crate::error::Result;
+use crate::layout::FileFormat;
+use crate::scan::planned::PlannedSource;
+use crate::scan::scan_log::ScanLog;
+use crate::store::{self, Location, StoreOptions};
+
+/// A session with all sources registered, which stages definitions.
+#[derive(Clone)]
+pub struct Engine {
+    state: SessionState,
+    runner: Arc<dyn PlanRunner>,
+}
+
+impl Engine {
+    /// Opens a session over `sources`, which are found below `from`. Nothing is listed or read.
+    pub async fn open(
+        sources: &Sources,
+        from: Option<&Location>,
+        s3: &StoreOptions,
+        settings: EngineSettings,
+    ) -> Result<Self> {
+        let state = state::new_state(settings)?;
+        let context = SessionContext::new_with_state(state);
+        let base = from.map(Location::url);
+        for root in sources.locations(base)? {
+            let location = Location::parse(root.as_str())?;
+            let store = store::open_source(&location, s3).await?;
+            context.register_object_store(&root, store);
+        }
+        sources.register(&context, base).await?;
+        Ok(Self {
+            state: context.state(),
+            runner: Arc::new(LocalRunner),
+        })
+    }
+
+    /// Returns the same engine, whose definitions are staged by `runner`.
+    #[must_use]
+    pub fn with_runner(self, runner: Arc<dyn PlanRunner>) -> Self {
+        Self { runner, ..self }
+    }
+
+    /// Returns the session, for queries beyond the definitions.
+    pub fn session(&self) -> SessionContext {
+        SessionContext::new_with_state(self.state.clone())
+    }
+
+    /// Binds a definition to a cycle, and checks everything that can be checked without reading a
+    /// source. Errors name the definition's file and, where it is known, the line.
+    pub async fn bind(
+        &self,
+        definition: &Definition,
+        cycle: Cycle,
+        parameters: &BTreeMap<String, String>,
+        default_format: FileFormat,
+    ) -> Result<BoundDefinition> {
+        binding::bind(&self.state, definition, cycle, parameters, default_format).await
+    }
+
+    /// Binds the query of a definition to a cycle.
+    pub async fn bind_query(
+        &self,
+        definition: &Definition,
+        cycle: Cycle,
+        parameters: &BTreeMap<String, String>,
+    ) -> Result<LogicalPlan> {
+        binding::bind_query(&self.state, definition, cycle, parameters).await
+    }
+
+    /// Plans and runs a bound definition. Its files are staged when this returns; if it fails or is
+    /// dropped, the staging session knows what to abort.
+    pub async fn stage(&self, job: StagingJob<'_>) -> Result<Staged> {
+        self.runner.run(&self.state, job).await
+    }
+
+    /// Plans a bound definition and returns what it would read. Lists the sources and reads the
+    /// footers of Parquet files, but no row.
+    pub async fn plan_sources(&self, bound: &BoundDefinition) -> Result<Vec<PlannedSource>> {
+        let scans = ScanLog::new();
+        let state = extend_config(&self.state, |config| {
+            config.with_extension(Arc::clone(&scans))
+        });
+        state
+            .create_physical_plan(&bound.plan)
+            .await
+            .map_err(from_datafusion)?;
+        scans.planned(state.runtime_env()).await
+    }
+}

@@ -1,0 +1,43 @@
+//! The execution of a bound definition, which is replaceable.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::execution::session_state::SessionState;
+
+use crate::engine::binding::BoundDefinition;
+use crate::error::Result;
+use crate::scan::scan_log::{ScanLog, SourceScan};
+use crate::scan::shared::barrier::Seat;
+use crate::stage::StagingSession;
+use crate::staged::StagedFile;
+
+/// A bound definition to be staged, with the components that record what is read and written.
+pub struct StagingJob<'a> {
+    /// The definition.
+    pub bound: &'a BoundDefinition,
+    /// The session that uploads the files, and aborts them if the job fails.
+    pub session: Arc<StagingSession>,
+    /// An empty log, which records the scans of the plan.
+    pub scans: Arc<ScanLog>,
+    /// The table's part in a shared scan: the plan waits for the other tables before it runs. `None`
+    /// for a table that reads its sources by itself.
+    pub seat: Option<Seat>,
+}
+
+/// The result of staging a table.
+#[derive(Debug)]
+pub struct Staged {
+    /// The staged files.
+    pub files: Vec<StagedFile>,
+    /// What was read of each source, sorted by name.
+    pub sources: Vec<SourceScan>,
+}
+
+/// Plans and runs bound definitions.
+#[async_trait]
+pub trait PlanRunner: fmt::Debug + Send + Sync {
+    /// Plans a bound definition in the engine's session `state` and runs the plan to its end.
+    async fn run(&self, state: &SessionState, job: StagingJob<'_>) -> Result<Staged>;
+}

@@ -1,0 +1,82 @@
+//! The session of an engine, before its sources are registered.
+
+use std::sync::Arc;
+
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::SessionState;
+use datafusion::prelude::SessionConfig;
+
+use crate::encode::GzipLevel;
+use crate::engine_error::from_datafusion;
+use crate::error::Result;
+use crate::stage::{CompressionLimit, StageFormats};
+
+/// The resources that a machine gives to queries and their files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EngineSettings {
+    /// The memory limit for queries, sorts and open files together, in bytes.
+    pub memory_limit: usize,
+    /// The number of tasks that a query is split into.
+    pub parallelism: usize,
+    /// The compression level of JSON files whose definition sets none.
+    pub gzip_level: GzipLevel,
+}
+
+/// The share of the memory that one sort may keep back, as a divisor.
+const SORT_SHARE: usize = 128;
+
+/// Creates a session whose `COPY` plans into a staged write.
+pub fn new_state(settings: EngineSettings) -> Result<SessionState> {
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(settings.memory_limit)))
+        .build_arc()
+        .map_err(from_datafusion)?;
+    let mut state = SessionStateBuilder::new()
+        .with_config(config(settings))
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .build();
+    StageFormats::register(&mut state, settings.gzip_level).map_err(from_datafusion)?;
+    Ok(state)
+}
+
+/// Returns the same session with an extended configuration.
+pub fn extend_config(
+    state: &SessionState,
+    extend: impl FnOnce(SessionConfig) -> SessionConfig,
+) -> SessionState {
+    // The catalog is shared: creating the default one again would empty it.
+    let config = state
+        .config()
+        .clone()
+        .with_create_default_catalog_and_schema(false);
+    SessionStateBuilder::new_from_existing(state.clone())
+        .with_config(extend(config))
+        .build()
+}
+
+fn config(settings: EngineSettings) -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(settings.parallelism)
+        .with_information_schema(true)
+        .with_batch_size(batch_rows(settings.memory_limit))
+        .with_extension(Arc::new(CompressionLimit::new(settings.parallelism)));
+    let options = config.options_mut();
+    // `TIMESTAMP WITH TIME ZONE` is an instant; a day is a UTC day.
+    options.execution.time_zone = Some("+00:00".to_owned());
+    // Error messages name lines.
+    options.sql_parser.collect_spans = true;
+    // The memory that a sort reserves to merge in; many sorts share a small pool.
+    options.execution.sort_spill_reservation_bytes =
+        (settings.memory_limit / SORT_SHARE).min(10 << 20);
+    config
+}
+
+/// Returns the number of rows of a batch. A batch costs something for each column of each table,
+/// however few rows it has: where there is memory, it has more than DataFusion's 8192.
+fn batch_rows(memory_limit: usize) -> usize {
+    const LIMIT_PER_ROW: usize = 128 << 10;
+    (memory_limit / LIMIT_PER_ROW).clamp(8192, 32_768)
+}

@@ -1,0 +1,95 @@
+//! Writes rows that are clustered by partition, one partition after the other.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::common::runtime::JoinSet;
+
+use crate::error::Result;
+use crate::layout::Partition;
+use crate::stage::combined_schema::CombinedSchema;
+use crate::stage::open_partition::{OpenPartition, broke_off};
+use crate::stage::shard_writer::ShardSettings;
+use crate::stage::splitter::PartitionRows;
+use crate::staged::StagedFile;
+use crate::store::CONCURRENCY;
+
+/// Writes rows of one partition after the other: only one partition takes rows at a time.
+pub struct ClusteredWriter<'a> {
+    schema: &'a CombinedSchema,
+    settings: Arc<ShardSettings>,
+    current: Option<(Partition, OpenPartition)>,
+    ending: EndingPartitions,
+}
+
+impl<'a> ClusteredWriter<'a> {
+    /// Creates a writer without files.
+    pub fn new(schema: &'a CombinedSchema, settings: Arc<ShardSettings>) -> Self {
+        Self {
+            schema,
+            settings,
+            current: None,
+            ending: EndingPartitions::default(),
+        }
+    }
+
+    /// Writes a combined batch. Rows of a partition must not follow those of a later one.
+    pub async fn write(&mut self, combined: &RecordBatch) -> Result<()> {
+        for PartitionRows { partition, rows } in self.schema.split(combined)? {
+            let mut open = match self.current.take() {
+                Some((same, open)) if same == partition => open,
+                previous => {
+                    if let Some((_, previous)) = previous {
+                        self.ending.finish(previous);
+                    }
+                    self.ending
+                        .join_until(CONCURRENCY.files_being_finished - 1)
+                        .await?;
+                    OpenPartition::open(Arc::clone(&self.settings), partition.clone(), false)?
+                }
+            };
+            open.send(self.schema.file_rows(&rows.select(combined)?)?)
+                .await?;
+            self.current = Some((partition, open));
+        }
+        Ok(())
+    }
+
+    /// Ends all files and returns them.
+    pub async fn finish(mut self) -> Result<Vec<StagedFile>> {
+        if let Some((_, last)) = self.current.take() {
+            self.ending.finish(last);
+        }
+        self.ending.files().await
+    }
+}
+
+/// Partitions that take no more rows, and the files of those that have ended.
+#[derive(Default)]
+pub struct EndingPartitions {
+    tasks: JoinSet<Result<Vec<StagedFile>>>,
+    files: Vec<StagedFile>,
+}
+
+impl EndingPartitions {
+    /// Spawns the end of a partition.
+    pub fn finish(&mut self, open: OpenPartition) {
+        self.tasks.spawn(open.finish());
+    }
+
+    /// Waits until at most `outstanding` partitions have not ended.
+    async fn join_until(&mut self, outstanding: usize) -> Result<()> {
+        while self.tasks.len() > outstanding
+            && let Some(ended) = self.tasks.join_next().await
+        {
+            self.files.extend(ended.map_err(broke_off)??);
+        }
+        Ok(())
+    }
+
+    /// Waits for all partitions and returns their files.
+    pub async fn files(mut self) -> Result<Vec<StagedFile>> {
+        self.join_until(0).await?;
+        Ok(self.files)
+    }
+}

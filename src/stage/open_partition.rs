@@ -1,0 +1,125 @@
+//! A partition with an open file: the task that writes it, and the channel to that task.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::compute::concat_batches;
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::execution::memory_pool::MemoryConsumer;
+use tokio::sync::mpsc;
+
+use crate::error::{Error, Result};
+use crate::layout::Partition;
+use crate::stage::rolling_file::RollingFileWriter;
+use crate::stage::shard_writer::ShardSettings;
+use crate::staged::StagedFile;
+
+/// The minimum number of rows that are sent to a file at once; fewer are coalesced.
+const MIN_ROWS: usize = 256;
+
+/// The target size in bytes below which a file may end after any row.
+const SMALL_FILE_BYTES: u64 = 1 << 20;
+
+/// The maximum number of batches that are queued for one file.
+const QUEUED_BATCHES: usize = 2;
+
+/// The task that writes one partition, with the channel to it.
+pub struct OpenPartition {
+    batches: mpsc::Sender<RecordBatch>,
+    /// Small batches of late rows that are coalesced before they are sent.
+    pending: Vec<RecordBatch>,
+    pending_rows: usize,
+    min_rows: usize,
+    task: SpawnedTask<Result<Vec<StagedFile>>>,
+}
+
+impl OpenPartition {
+    /// Spawns the task that writes `partition`. Without rows it writes no file, unless
+    /// `even_if_empty`.
+    ///
+    /// # Errors
+    /// [`Error::unavailable`] if the staging session is aborted.
+    pub fn open(
+        settings: Arc<ShardSettings>,
+        partition: Partition,
+        even_if_empty: bool,
+    ) -> Result<Self> {
+        let (sender, mut batches) = mpsc::channel(QUEUED_BATCHES);
+        let consumer = MemoryConsumer::new(format!("file of {partition}"));
+        let memory = consumer.register(&settings.pool.pool);
+        let token = settings.session.track()?;
+        let file_size = settings
+            .session
+            .target_file_size(settings.encoding.format());
+        let task = SpawnedTask::spawn(async move {
+            let mut writer = RollingFileWriter::new(settings, partition, memory);
+            let written = async {
+                while let Some(batch) = batches.recv().await {
+                    writer.write(batch).await?;
+                }
+                writer.finish(even_if_empty).await
+            };
+            let files = written.await;
+            drop(token);
+            files
+        });
+        Ok(Self {
+            batches: sender,
+            pending: Vec::new(),
+            pending_rows: 0,
+            min_rows: match file_size < SMALL_FILE_BYTES {
+                true => 1,
+                false => MIN_ROWS,
+            },
+            task,
+        })
+    }
+
+    /// Sends a batch to the task, together with earlier ones that were too small.
+    pub async fn send(&mut self, batch: RecordBatch) -> Result<()> {
+        if self.pending.is_empty() && batch.num_rows() >= self.min_rows {
+            return self.send_now(batch).await;
+        }
+        self.pending_rows += batch.num_rows();
+        self.pending.push(batch);
+        match self.pending_rows >= self.min_rows {
+            true => self.send_pending().await,
+            false => Ok(()),
+        }
+    }
+
+    async fn send_pending(&mut self) -> Result<()> {
+        let pending = std::mem::take(&mut self.pending);
+        self.pending_rows = 0;
+        let Some(first) = pending.first() else {
+            return Ok(());
+        };
+        let coalesced = concat_batches(first.schema_ref(), &pending)
+            .map_err(|error| Error::internal("cannot put rows together").with_source(error))?;
+        self.send_now(coalesced).await
+    }
+
+    async fn send_now(&mut self, batch: RecordBatch) -> Result<()> {
+        if self.batches.send(batch).await.is_ok() {
+            return Ok(());
+        }
+        // The task has dropped the receiver, so it has failed: its error is the cause.
+        match (&mut self.task).await {
+            Ok(Err(error)) => Err(error),
+            Ok(Ok(_)) => Err(Error::internal("a file was ended before its rows")),
+            Err(error) => Err(broke_off(error)),
+        }
+    }
+
+    /// Returns the files of the partition, once every byte is in the store.
+    pub async fn finish(mut self) -> Result<Vec<StagedFile>> {
+        self.send_pending().await?;
+        drop(self.batches);
+        self.task.join().await.map_err(broke_off)?
+    }
+}
+
+/// The error of a task that panicked or was aborted.
+pub fn broke_off(error: tokio::task::JoinError) -> Error {
+    Error::internal("the task that writes a file broke off").with_source(error)
+}

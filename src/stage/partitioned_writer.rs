@@ -1,0 +1,226 @@
+//! Routes rows to the partitions they belong to, in bounded memory.
+//!
+//! The first partitions that appear get an open file each, as long as memory lasts; their rows are
+//! encoded while the query runs (a fan-out). Rows of all later partitions go through an external sort
+//! by partition ([`SpillSort`]), which spills to disk, and are written one partition after the other
+//! at the end ([`ClusteredWriter`]). So every partition is written by one task, and small data gives
+//! one shard per partition.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::MemoryLimit;
+use futures::StreamExt;
+
+use crate::encode::Encoding;
+use crate::engine_error::from_datafusion;
+use crate::error::{Error, Result};
+use crate::layout::Partition;
+use crate::stage::clustered_writer::{ClusteredWriter, EndingPartitions};
+use crate::stage::combined_schema::CombinedSchema;
+use crate::stage::compression_limit::CompressionLimit;
+use crate::stage::exec::StageSpec;
+use crate::stage::open_partition::OpenPartition;
+use crate::stage::session::StagingSession;
+use crate::stage::shard_writer::{ShardSettings, SharedPool};
+use crate::stage::spill_sort::SpillSort;
+use crate::stage::splitter::{PartitionRows, take_rows};
+use crate::staged::StagedFile;
+
+/// The maximum number of files that are open concurrently, however much memory there is.
+const MAX_OPEN_FILES: usize = 512;
+
+/// The share of the memory pool that open files may begin with, as a divisor: the rest is for their
+/// growth, the query and the sort, which needs room to merge in (six tables of 400 days at 512 MiB).
+const OPENING_SHARE: usize = 12;
+
+/// Writes the rows of one input partition of the plan, each into the files of its Hive partition.
+pub struct PartitionedWriter {
+    schema: CombinedSchema,
+    settings: Arc<ShardSettings>,
+    context: Arc<TaskContext>,
+    max_open_files: usize,
+    open: HashMap<Partition, OpenPartition>,
+    /// The sort of rows without an open file: once it exists, every new partition goes into it.
+    spill_sort: Option<SpillSort>,
+    empty_file: bool,
+    /// The number of rows written, to be compared with the rows in the files.
+    rows: u64,
+}
+
+impl PartitionedWriter {
+    /// Creates a writer for rows of a query with the schema `input`.
+    pub fn new(
+        spec: &StageSpec,
+        input: &SchemaRef,
+        session: Arc<StagingSession>,
+        context: Arc<TaskContext>,
+    ) -> Result<Self> {
+        let schema = CombinedSchema::new(spec, input)?;
+        let file_schema = schema.file_schema();
+        let config = context.session_config();
+        let compression = match config.get_extension::<CompressionLimit>() {
+            Some(shared) => shared.as_ref().clone(),
+            None => CompressionLimit::new(config.target_partitions()),
+        };
+        let window_column = spec
+            .window_column
+            .as_ref()
+            .and_then(|name| file_schema.index_of(name).ok());
+        let tables = session.config().concurrent_tables;
+        Ok(Self {
+            max_open_files: max_open_files(&spec.encoding, file_schema, &context, tables),
+            settings: Arc::new(ShardSettings {
+                session,
+                encoding: spec.encoding.clone(),
+                schema: Arc::clone(file_schema),
+                pool: SharedPool {
+                    pool: Arc::clone(context.memory_pool()),
+                },
+                window_column,
+                compression,
+            }),
+            schema,
+            context,
+            open: HashMap::new(),
+            spill_sort: None,
+            empty_file: spec.empty_file,
+            rows: 0,
+        })
+    }
+
+    /// Returns the schema of the rows that [`Self::write_partition`] accepts.
+    pub fn schema(&self) -> &CombinedSchema {
+        &self.schema
+    }
+
+    /// Returns true if the partition has an open file.
+    pub fn is_open(&self, partition: &Partition) -> bool {
+        self.open.contains_key(partition)
+    }
+
+    /// Writes a batch of the query.
+    pub async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        self.rows += batch.num_rows() as u64;
+        let combined = self.schema.combine(batch)?;
+        let mut spilled = Vec::new();
+        for PartitionRows { partition, rows } in self.schema.split(&combined)? {
+            if self.has_file(&partition)? {
+                self.send(&partition, &rows.select(&combined)?).await?;
+            } else {
+                rows.append_to(&mut spilled);
+            }
+        }
+        if spilled.is_empty() {
+            return Ok(());
+        }
+        // All of these partitions together: the sort pays for each batch, however small.
+        spilled.sort_unstable();
+        let rows = take_rows(&combined, spilled)?;
+        self.spill_sort()?.write(&rows).await
+    }
+
+    /// Writes combined rows that all belong to `partition`.
+    pub async fn write_partition(
+        &mut self,
+        partition: &Partition,
+        combined: &RecordBatch,
+    ) -> Result<()> {
+        self.rows += combined.num_rows() as u64;
+        match self.has_file(partition)? {
+            true => self.send(partition, combined).await,
+            false => self.spill_sort()?.write(combined).await,
+        }
+    }
+
+    async fn send(&mut self, partition: &Partition, combined: &RecordBatch) -> Result<()> {
+        let rows = self.schema.file_rows(combined)?;
+        match self.open.get_mut(partition) {
+            Some(open) => open.send(rows).await,
+            None => Err(Error::internal(format!("`{partition}` has no open file"))),
+        }
+    }
+
+    /// Returns the sort of rows without an open file; the first call starts it.
+    fn spill_sort(&mut self) -> Result<&mut SpillSort> {
+        let sort = match self.spill_sort.take() {
+            Some(sort) => sort,
+            None => SpillSort::new(
+                self.schema.schema(),
+                self.schema.first_partition_column(),
+                &self.context,
+            )?,
+        };
+        Ok(self.spill_sort.insert(sort))
+    }
+
+    /// Returns true if the partition has an open file; opens one if the limit permits.
+    fn has_file(&mut self, partition: &Partition) -> Result<bool> {
+        if self.open.contains_key(partition) {
+            return Ok(true);
+        }
+        if self.spill_sort.is_some() || self.open.len() >= self.max_open_files {
+            return Ok(false);
+        }
+        let opened = self.open_partition(partition.clone(), false)?;
+        self.open.insert(partition.clone(), opened);
+        Ok(true)
+    }
+
+    fn open_partition(&self, partition: Partition, even_if_empty: bool) -> Result<OpenPartition> {
+        OpenPartition::open(Arc::clone(&self.settings), partition, even_if_empty)
+    }
+
+    /// Ends all files and returns them. Nothing of them is visible.
+    ///
+    /// # Errors
+    /// [`Error::internal`] if the files do not have as many rows as were written.
+    pub async fn finish(self) -> Result<Vec<StagedFile>> {
+        let mut ending = EndingPartitions::default();
+        if self.open.is_empty() && self.empty_file {
+            ending.finish(self.open_partition(Partition::default(), true)?);
+        }
+        for open in self.open.into_values() {
+            ending.finish(open);
+        }
+        let mut files = ending.files().await?;
+        if let Some(sort) = self.spill_sort {
+            let mut writer = ClusteredWriter::new(&self.schema, self.settings);
+            let mut sorted = sort.sorted();
+            while let Some(batch) = sorted.next().await {
+                writer.write(&batch.map_err(from_datafusion)?).await?;
+            }
+            files.extend(writer.finish().await?);
+        }
+        files.sort_by(|one, other| one.shard.cmp(&other.shard));
+        let encoded: u64 = files.iter().map(|file| file.rows).sum();
+        if encoded != self.rows {
+            return Err(Error::internal(format!(
+                "the query gave {} rows, and the files have {encoded}",
+                self.rows
+            )));
+        }
+        Ok(files)
+    }
+}
+
+/// Returns how many files may be open, so that their initial memory is a fair share of the pool.
+fn max_open_files(
+    encoding: &Encoding,
+    schema: &SchemaRef,
+    context: &TaskContext,
+    tables: usize,
+) -> usize {
+    let pool = match context.memory_pool().memory_limit() {
+        MemoryLimit::Finite(bytes) => bytes,
+        MemoryLimit::Infinite | MemoryLimit::Unknown => return MAX_OPEN_FILES,
+    };
+    let share = pool / OPENING_SHARE / tables.max(1) / encoding.opening_memory(schema).max(1);
+    share.clamp(1, MAX_OPEN_FILES)
+}

@@ -1,0 +1,172 @@
+//! Sorts the rows of partitions that have no open file, with DataFusion's external sort, which spills.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use datafusion::arrow::array::{ArrayRef, RecordBatch, UInt64Array};
+use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+use datafusion::common::DataFusionError;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::stream::{
+    RecordBatchReceiverStreamBuilder, RecordBatchStreamAdapter,
+};
+use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
+use futures::StreamExt;
+use tokio::sync::mpsc;
+
+use crate::compact::{cast_to, joined};
+use crate::engine_error::from_datafusion;
+use crate::error::{Error, Result};
+
+/// The column that keeps the rows of a partition in the order of the query.
+const SEQUENCE: &str = "__dayport_sequence";
+
+/// An external sort by partition that accepts rows while the query runs.
+pub struct SpillSort {
+    rows: mpsc::Sender<RecordBatch>,
+    sorted: SendableRecordBatchStream,
+    /// The given schema, and the sequence column.
+    schema: SchemaRef,
+    /// The schema that is sorted, with offset strings in place of views.
+    sort_schema: SchemaRef,
+    next_row: u64,
+}
+
+impl SpillSort {
+    /// Starts a sort of rows of the schema `combined`, whose partition columns start at column
+    /// `first_key`.
+    pub fn new(combined: &SchemaRef, first_key: usize, context: &Arc<TaskContext>) -> Result<Self> {
+        let sequence = Arc::new(Field::new(SEQUENCE, DataType::UInt64, false));
+        let fields: Fields = combined
+            .fields()
+            .iter()
+            .cloned()
+            .chain([sequence])
+            .collect();
+        let schema = Arc::new(Schema::new(fields));
+        let (rows, receiver) = mpsc::channel(1);
+        let sort_schema = joined(&schema);
+        let sorted = sort(&sort_schema, first_key, receiver, context).map_err(from_datafusion)?;
+        Ok(Self {
+            rows,
+            sorted,
+            schema,
+            sort_schema,
+            next_row: 0,
+        })
+    }
+
+    /// Adds rows of the given schema.
+    pub async fn write(&mut self, combined: &RecordBatch) -> Result<()> {
+        let rows = combined.num_rows() as u64;
+        let sequence: ArrayRef = Arc::new(UInt64Array::from_iter_values(
+            self.next_row..self.next_row + rows,
+        ));
+        self.next_row += rows;
+        let mut columns = combined.columns().to_vec();
+        columns.push(sequence);
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)
+            .and_then(|batch| cast_to(&batch, &self.sort_schema))
+            .map_err(|error| Error::internal("cannot number rows").with_source(error))?;
+        if self.rows.send(batch).await.is_ok() {
+            return Ok(());
+        }
+        // The sort has dropped the receiver, so it has failed: its stream has the cause.
+        match self.sorted.next().await {
+            Some(Err(error)) => Err(from_datafusion(error)),
+            _ => Err(Error::internal(
+                "the sort by partition ended before its rows",
+            )),
+        }
+    }
+
+    /// Ends the input and returns all rows, clustered by partition and in the order of the query.
+    /// Batches have the given schema and one more column.
+    pub fn sorted(self) -> SendableRecordBatchStream {
+        drop(self.rows);
+        let schema = Arc::clone(&self.schema);
+        let sorted = self.sorted.map(move |batch| Ok(cast_to(&batch?, &schema)?));
+        Box::pin(RecordBatchStreamAdapter::new(self.schema, sorted))
+    }
+}
+
+fn sort(
+    schema: &SchemaRef,
+    first_key: usize,
+    rows: mpsc::Receiver<RecordBatch>,
+    context: &Arc<TaskContext>,
+) -> Result<SendableRecordBatchStream, DataFusionError> {
+    let input = StreamingTableExec::try_new(
+        Arc::clone(schema),
+        vec![Arc::new(SpillSortInput {
+            schema: Arc::clone(schema),
+            rows: Mutex::new(Some(rows)),
+        })],
+        None,
+        [],
+        false,
+        None,
+    )?;
+    let key_fields = schema.fields().iter().enumerate().skip(first_key);
+    let keys = key_fields.map(|(index, field)| {
+        PhysicalSortExpr::new_default(Arc::new(Column::new(field.name(), index)))
+    });
+    let Some(order) = LexOrdering::new(keys) else {
+        return Err(Error::internal("a sort without keys").into());
+    };
+    let sort: Arc<dyn ExecutionPlan> = Arc::new(SortExec::new(order, Arc::new(input)));
+    // Spawned: it reads rows while the query still yields them.
+    let mut running = RecordBatchReceiverStreamBuilder::new(Arc::clone(schema), 2);
+    let output = running.tx();
+    let context = Arc::clone(context);
+    running.spawn(async move {
+        let mut batches = sort.execute(0, context)?;
+        while let Some(batch) = batches.next().await {
+            if output.send(batch).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    });
+    Ok(running.build())
+}
+
+/// The receiver of [`SpillSort::write`], as the input of a plan.
+struct SpillSortInput {
+    schema: SchemaRef,
+    /// The receiver, which the one execution takes.
+    rows: Mutex<Option<mpsc::Receiver<RecordBatch>>>,
+}
+
+impl fmt::Debug for SpillSortInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SpillSortInput")
+    }
+}
+
+impl PartitionStream for SpillSortInput {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let rows = self
+            .rows
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let batches = futures::stream::unfold(rows, |rows| async {
+            let mut rows = rows?;
+            let batch = rows.recv().await?;
+            Some((Ok(batch), Some(rows)))
+        });
+        Box::pin(RecordBatchStreamAdapter::new(
+            Arc::clone(&self.schema),
+            batches,
+        ))
+    }
+}
