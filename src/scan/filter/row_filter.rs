@@ -43,6 +43,7 @@ pub(crate) struct RowFilter {
 }
 
 impl RowFilter {
+    #[cfg(any(test, feature = "cluster"))]
     pub(crate) fn of(conditions: Vec<Arc<dyn PhysicalExpr>>) -> Self {
         Self {
             conditions,
@@ -58,6 +59,7 @@ impl RowFilter {
         }
     }
 
+    #[cfg(feature = "cluster")]
     pub(crate) fn conditions(&self) -> &[Arc<dyn PhysicalExpr>] {
         &self.conditions
     }

@@ -19,6 +19,7 @@ use crate::schema::leaf_count;
 pub(crate) struct Columns {
     output: SchemaRef,
     /// Over the columns of the files, then those of the folders.
+    #[cfg(feature = "cluster")]
     projection: Vec<usize>,
     /// The file's columns that are needed, by their places in the file's schema, in the order of
     /// [`Self::decoded`].
@@ -99,6 +100,7 @@ impl Columns {
         Ok(Self {
             used,
             output,
+            #[cfg(feature = "cluster")]
             projection: projection.to_vec(),
             leaves: decoded.leaves.as_ref().and(leaves).map(<[bool]>::to_vec),
             decoded,
@@ -111,11 +113,13 @@ impl Columns {
         &self.output
     }
 
+    #[cfg(feature = "cluster")]
     pub(crate) fn projection(&self) -> &[usize] {
         &self.projection
     }
 
     /// Which leaves of the files' columns are used; `None` is all of those in the projection.
+    #[cfg(any(test, feature = "cluster"))]
     pub(crate) fn leaves(&self) -> Option<&[bool]> {
         self.leaves.as_deref()
     }

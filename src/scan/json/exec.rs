@@ -69,18 +69,22 @@ impl JsonLinesExec {
         }
     }
 
+    #[cfg(feature = "cluster")]
     pub(crate) fn groups(&self) -> &[Vec<SourceFile>] {
         &self.groups
     }
 
+    #[cfg(feature = "cluster")]
     pub(crate) fn settings(&self) -> &ReadSettings {
         &self.settings
     }
 
+    #[cfg(feature = "cluster")]
     pub(crate) fn columns(&self) -> &Columns {
         &self.columns
     }
 
+    #[cfg(feature = "cluster")]
     pub(crate) fn scan(&self) -> &Arc<Scan> {
         &self.scan
     }
