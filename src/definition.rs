@@ -1,4 +1,4 @@
-//! `sql/<table>.sql` → [`Definition`]: one `COPY` statement of DataFusion SQL, checked.
+//! The definition of one table, `sql/<table>.sql`: one `COPY` statement of DataFusion SQL, checked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,36 +11,39 @@ use sha2::{Digest, Sha256};
 use crate::cycle::SyncMode;
 use crate::error::{Error, Result};
 use crate::layout::{FileFormat, TableName};
-use crate::sql_file::SqlFile;
+use crate::sql_file::{SqlFile, parse_folder};
 
-/// Bound to the first instant of the cycle.
+/// The parameter that is bound to the first instant of the cycle.
 pub const WINDOW_START: &str = "window_start";
-/// Bound to the first instant after the cycle.
+/// The parameter that is bound to the first instant after the cycle.
 pub const WINDOW_END: &str = "window_end";
 
-/// One table export.
+/// The definition of one table export.
 ///
-/// Invariants: the statement's target is the table's name and its source a query; the query uses
+/// Invariants: the statement's target is the table's name, and its source is a query; the query uses
 /// both window parameters or none; with none the table is not partitioned.
 #[derive(Debug, Clone)]
 pub struct Definition {
     pub table: TableName,
-    /// The file, for complaints about it.
+    /// The file, which complaints name.
     pub sql: Arc<SqlFile>,
-    /// The leading comment.
+    /// The leading comment of the file.
     pub description: String,
-    /// Of the file's text, hexadecimal.
+    /// The SHA-256 of the file's text, in hexadecimal.
     pub sha256: String,
     pub sync_mode: SyncMode,
-    /// `STORED AS`, where the file pins the format.
+    /// The format of `STORED AS`, if the file has that clause.
     pub format: Option<FileFormat>,
-    /// Parameters beyond the window, with the line of their first use.
+    /// The parameters besides those of the window, with the line of their first use.
     pub parameters: BTreeMap<String, u64>,
     statement: CopyToStatement,
 }
 
 impl Definition {
     /// Parses the text of `file`, whose stem is the table's name.
+    ///
+    /// # Errors
+    /// [`Error::invalid`] with file and line, with what to write instead.
     pub fn parse(file: &str, text: &str) -> Result<Self> {
         let stem = Path::new(file).file_stem().unwrap_or_default();
         let table: TableName = stem
@@ -73,12 +76,12 @@ impl Definition {
         })
     }
 
-    /// The statement as written.
+    /// Returns the statement as written.
     pub fn statement(&self) -> &CopyToStatement {
         &self.statement
     }
 
-    /// The `SELECT` of the statement.
+    /// Returns the `SELECT` of the statement.
     pub fn query(&self) -> Result<&Query> {
         match &self.statement.source {
             CopyToSource::Query(query) => Ok(query),
@@ -90,42 +93,31 @@ impl Definition {
     }
 }
 
-/// Reads every `*.sql` of a folder, in the order of their names. All complaints come at once.
+/// Reads every `*.sql` of a folder, in the order of their names.
+///
+/// # Errors
+/// [`Error::invalid`] if the folder cannot be read or has no such file, or with the complaints about
+/// all files.
 pub fn load(folder: &Path) -> Result<Vec<Definition>> {
     let shown = folder.display();
-    let cannot = |error: std::io::Error| {
+    let unreadable = |_: &Path, error: std::io::Error| {
         Error::invalid(format!("cannot read the definitions in `{shown}`"))
             .with_source(error)
             .with_hint("name the folder with --sql or DAYPORT_SQL")
     };
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(cannot)? {
-        let path = entry.map_err(cannot)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.ends_with(".sql") && !name.starts_with('.') {
-            files.push(path);
-        }
-    }
-    files.sort();
-    if files.is_empty() {
+    let definitions = parse_folder(folder, unreadable, |path, text| {
+        Definition::parse(&path.to_string_lossy(), &text)
+    })?;
+    if definitions.is_empty() {
         return Err(
             Error::invalid(format!("there is no definition in `{shown}`"))
                 .with_hint("a definition is a file such as `pageview_events.sql`"),
         );
     }
-    let (mut definitions, mut complaints) = (Vec::new(), Vec::new());
-    for path in files {
-        let text = std::fs::read_to_string(&path).map_err(cannot)?;
-        match Definition::parse(&path.to_string_lossy(), &text) {
-            Ok(definition) => definitions.push(definition),
-            Err(complaint) => complaints.push(complaint),
-        }
-    }
-    Error::all(complaints)?;
     Ok(definitions)
 }
 
-/// The one `COPY (query) TO '<table>'` of the file.
+/// Parses the one `COPY (query) TO '<table>'` of the file.
 fn copy_statement(sql: &SqlFile, table: &TableName) -> Result<CopyToStatement> {
     let expected = format!("write one statement: `COPY (SELECT …) TO '{table}' …`");
     let statement = sql
@@ -148,7 +140,7 @@ fn copy_statement(sql: &SqlFile, table: &TableName) -> Result<CopyToStatement> {
             format!("COPY goes TO '{target}', but the file is called `{table}`"),
         );
         return Err(complaint.with_hint(format!(
-            "write `TO '{table}'`; where that is comes from --to"
+            "write `TO '{table}'`; the destination is given by --to"
         )));
     }
     let mut seen = BTreeSet::new();

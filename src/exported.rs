@@ -18,7 +18,7 @@ use crate::jsonl::compression::Compression;
 use crate::layout::{self, FileFormat, TableName};
 use crate::manifest::{DataFile, Manifest};
 use crate::scan::fixed_table::FixedTable;
-use crate::scan::table::SourceFormat;
+use crate::scan::spec::SourceFormat;
 use crate::store::Destination;
 
 /// The destination's store, under a name of its own, so that it cannot be taken for a source.

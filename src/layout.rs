@@ -37,15 +37,17 @@ impl TableName {
     }
 }
 
+/// Returns true if `text` follows the rule for the names of tables and sources: `[a-z][a-z0-9_]*`.
+pub(crate) fn is_table_name(text: &str) -> bool {
+    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    text.starts_with(|c: char| c.is_ascii_lowercase()) && text.chars().all(is_allowed)
+}
+
 impl FromStr for TableName {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let valid = text.starts_with(|c: char| c.is_ascii_lowercase())
-            && text
-                .chars()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-        if valid {
+        if is_table_name(text) {
             Ok(Self(text.to_owned()))
         } else {
             Err(Error::invalid(format!("`{text}` is not a table name"))

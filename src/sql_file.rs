@@ -1,6 +1,8 @@
-//! One SQL file: its statement, its leading comment, and complaints that name its lines.
+//! SQL files: their statements, their leading comments, and complaints that name file and line.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
 
 use datafusion::common::DataFusionError;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
@@ -11,18 +13,53 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whi
 use crate::engine_error::own;
 use crate::error::{Error, Result};
 
-/// A SQL file that consists of tokens; whether they make a statement is for [`SqlFile::statement`].
+/// Reads every `*.sql` of a folder in the order of their names, and parses each with `parse`.
+///
+/// Hidden files are skipped. A folder without such files gives no items.
+///
+/// # Errors
+/// The error that `unreadable` makes for a folder or file that cannot be read; or else the complaints
+/// about all files together.
+pub(crate) fn parse_folder<T>(
+    folder: &Path,
+    unreadable: impl Fn(&Path, io::Error) -> Error,
+    parse: impl Fn(&Path, String) -> Result<T>,
+) -> Result<Vec<T>> {
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(|error| unreadable(folder, error))? {
+        let path = entry.map_err(|error| unreadable(folder, error))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.ends_with(".sql") && !name.starts_with('.') {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    let (mut items, mut complaints) = (Vec::new(), Vec::new());
+    for path in paths {
+        let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
+        match parse(&path, text) {
+            Ok(item) => items.push(item),
+            Err(complaint) => complaints.push(complaint),
+        }
+    }
+    Error::all(complaints)?;
+    Ok(items)
+}
+
+/// An SQL file, split into tokens. [`SqlFile::statement`] parses them.
 #[derive(Debug, Clone)]
 pub struct SqlFile {
-    /// The file's name as it is printed: `sql/sources/events.sql`.
+    /// The file's name in messages: `sql/sources/events.sql`.
     name: String,
     text: String,
     tokens: Vec<TokenWithSpan>,
 }
 
 impl SqlFile {
+    /// Splits a text into tokens. Messages call the file `name`.
+    ///
     /// # Errors
-    /// [`Error::invalid`] with file and line where the text has no tokens (an open quote).
+    /// [`Error::invalid`] with file and line if the text cannot be split (a quote is not closed).
     pub fn new(name: String, text: String) -> Result<Self> {
         let tokens = match Tokenizer::new(&GenericDialect {}, &text).tokenize_with_location() {
             Ok(tokens) => tokens,
@@ -34,10 +71,11 @@ impl SqlFile {
         Ok(Self { name, text, tokens })
     }
 
-    /// The file's only statement.
+    /// Parses the file's only statement.
     ///
     /// # Errors
-    /// [`Error::invalid`] with file and line: it does not parse, there is none, or more than one.
+    /// [`Error::invalid`] with file and line if it does not parse, or if there is none or more than
+    /// one.
     pub fn statement(&self) -> Result<Statement> {
         let dialect = GenericDialect {};
         let mut statements = DFParserBuilder::new(self.text.as_str())
@@ -56,18 +94,18 @@ impl SqlFile {
             .ok_or_else(|| self.complaint(1, "there is no statement in this file"))
     }
 
-    /// An [`Error::invalid`] that reads `file:line: what`.
+    /// Returns an [`Error::invalid`] with the message `file:line: what`.
     pub fn complaint(&self, line: u64, what: impl AsRef<str>) -> Error {
         complaint(&self.name, line, what.as_ref())
     }
 
-    /// `file:line`.
+    /// Returns a position in this file, as `file:line`.
     pub fn position(&self, line: u64) -> String {
         format!("{}:{line}", self.name)
     }
 
-    /// What DataFusion's parser or planner had against this file, at the line it named, if it did.
-    /// An error of our own keeps its kind and hint.
+    /// Converts an error of DataFusion's parser or planner about this file, with the line that it
+    /// names, if it names one. An error of dayport keeps its kind and hint.
     pub fn rejected(&self, error: &DataFusionError) -> Error {
         if let Some(ours) = own(error) {
             return ours.context(&self.name);
@@ -85,17 +123,18 @@ impl SqlFile {
         self.complaint(line, what)
     }
 
-    /// The file's name as it is printed.
+    /// Returns the file's name in messages.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The file's text.
+    /// Returns the file's text.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The `$name` parameters outside of strings and comments, with the lines of their first use.
+    /// Returns the `$name` parameters outside of strings and comments, with the line of their first
+    /// use.
     pub fn parameters(&self) -> BTreeMap<String, u64> {
         let mut lines = BTreeMap::new();
         for token in self.code() {
@@ -107,7 +146,7 @@ impl SqlFile {
         lines
     }
 
-    /// The line of the first token that is not blank and no comment.
+    /// Returns the line of the first token that is neither blank nor a comment.
     pub fn first_line(&self) -> u64 {
         self.code()
             .next()
@@ -120,14 +159,16 @@ impl SqlFile {
             .map_or(1, |token| token.span.start.line.max(1))
     }
 
-    /// The line of the first token that spells `word`; the statement's first line without one.
+    /// Returns the line of the first token that spells `word`, or else the statement's first line.
     pub fn first_line_of(&self, word: &str) -> u64 {
         self.code()
             .find(|token| spells(&token.token, word))
             .map_or_else(|| self.first_line(), |token| token.span.start.line)
     }
 
-    /// As [`Self::first_line_of`], for clauses that stand behind the columns.
+    /// Returns the line of the last token that spells `word`, or else the statement's first line.
+    ///
+    /// It is for the words of clauses that follow the columns, since a column may have the same name.
     pub fn last_line_of(&self, word: &str) -> u64 {
         self.code()
             .filter(|token| spells(&token.token, word))
@@ -135,7 +176,7 @@ impl SqlFile {
             .map_or_else(|| self.first_line(), |token| token.span.start.line)
     }
 
-    /// The comment in front of the statement, one line for each of its lines.
+    /// Returns the comment in front of the statement, one line for each of its lines.
     pub fn leading_comment(&self) -> Option<String> {
         let lines: Vec<&str> = self
             .tokens
@@ -182,7 +223,7 @@ fn spells(token: &Token, word: &str) -> bool {
     }
 }
 
-/// The message without the prefixes that each wrapper adds ("SQL error: ParserError(…)").
+/// Returns the message without the prefixes that each wrapper adds ("SQL error: ParserError(…)").
 fn innermost_message(error: &DataFusionError) -> String {
     match error {
         DataFusionError::SQL(parser, _) => match parser.as_ref() {
@@ -201,7 +242,7 @@ fn innermost_message(error: &DataFusionError) -> String {
     }
 }
 
-/// Cuts the parser's ` at Line: 3, Column: 7` off its message.
+/// Splits the parser's ` at Line: 3, Column: 7` off its message. Returns the message and the line.
 fn split_position(message: &str) -> (&str, Option<u64>) {
     let Some((what, position)) = message.split_once(" at Line: ") else {
         return (message, None);

@@ -1,4 +1,4 @@
-//! One file `sql/sources/<name>.sql`, checked and planned.
+//! The declaration of one source, `sql/sources/<name>.sql`, checked and planned.
 //!
 //! ```text
 //! text ─parse→ Declaration ─plan (DataFusion's types)→ TableSpec
@@ -6,81 +6,70 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, FieldRef, Schema};
 use datafusion::arrow::json::ReaderBuilder;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{DdlStatement, LogicalPlan};
 use datafusion::sql::parser::{CreateExternalTable, Statement};
 use datafusion::sql::sqlparser::ast::{self, ColumnDef, Ident, ObjectName};
 
-use crate::catalog::options::Options;
+use crate::catalog::options::SourceOptions;
 use crate::error::{Error, Result};
 use crate::jsonl::compression::Compression;
 use crate::listing::hive::{PARTITION_TYPES, is_partition_type};
 use crate::listing::hive_time::TimeFolders;
-use crate::scan::table::{SourceFormat, TimeRule};
+use crate::scan::spec::{SourceFormat, TableSpec, TimeRule};
 use crate::sql_file::SqlFile;
 
 /// A source as its file declares it: one statement of a known kind, named like the file.
 #[derive(Debug)]
-pub(crate) struct Declaration {
-    pub(crate) name: String,
+pub(super) struct Declaration {
+    pub(super) name: String,
     /// The comment in front of the statement.
-    pub(crate) description: Option<String>,
-    pub(crate) file: SqlFile,
-    pub(crate) kind: Declared,
+    pub(super) description: Option<String>,
+    pub(super) file: SqlFile,
+    pub(super) kind: DeclarationKind,
 }
 
 #[derive(Debug)]
-pub(crate) enum Declared {
+pub(super) enum DeclarationKind {
     Table(Box<TableDeclaration>),
     View(Box<ViewDeclaration>),
 }
 
-/// A `CREATE EXTERNAL TABLE` with a format, a location and options that we know.
+/// A `CREATE EXTERNAL TABLE` with a format, a location and options that are supported.
 #[derive(Debug)]
-pub(crate) struct TableDeclaration {
-    /// Without options; every partition column is among the columns.
+pub(super) struct TableDeclaration {
+    /// The statement without its options; every partition column is among its columns.
     statement: CreateExternalTable,
-    /// Names as SQL folds them.
+    /// The names of the partition columns, folded as in SQL.
     partition_columns: Vec<String>,
     format: SourceFormat,
-    options: Options,
-    /// `LOCATION` as written.
-    pub(crate) location: String,
+    options: SourceOptions,
+    /// The `LOCATION` as written.
+    pub(super) location: String,
 }
 
-/// A `CREATE VIEW`, for DataFusion to plan.
+/// A `CREATE VIEW`, which DataFusion plans.
 #[derive(Debug)]
-pub(crate) struct ViewDeclaration {
-    pub(crate) statement: Statement,
-    /// Its query alone, which names the tables that it reads.
-    pub(crate) query: Statement,
-}
-
-/// A declared table with the types that DataFusion gives its columns.
-#[derive(Debug)]
-pub(crate) struct TableSpec {
-    /// The columns in the files. A column that is not nullable must be there in every row.
-    pub(crate) file_schema: SchemaRef,
-    /// The columns in the folders' names, from the top.
-    pub(crate) partition_fields: Vec<FieldRef>,
-    pub(crate) format: SourceFormat,
-    pub(crate) time: Option<TimeRule>,
+pub(super) struct ViewDeclaration {
+    pub(super) statement: Statement,
+    /// The query of the view, which names the tables that it reads.
+    pub(super) query: Statement,
 }
 
 impl Declaration {
-    /// Reads the text of a file whose stem is `name` and which is printed as `file_name`.
+    /// Parses the text of a file whose stem is `name` and which messages call `file_name`.
     ///
     /// # Errors
-    /// [`Error::invalid`] with file and line, saying what to write instead.
-    pub(crate) fn parse(name: &str, file_name: String, text: String) -> Result<Self> {
+    /// [`Error::invalid`] with file and line, with what to write instead.
+    pub(super) fn parse(name: &str, file_name: String, text: String) -> Result<Self> {
         let file = SqlFile::new(file_name, text)?;
         let kind = match file.statement()? {
             Statement::CreateExternalTable(statement) => {
                 check_name(&file, name, &statement.name)?;
                 let declaration = TableDeclaration::check(&file, statement)?;
-                Declared::Table(Box::new(declaration))
+                DeclarationKind::Table(Box::new(declaration))
             }
             Statement::Statement(statement) => {
                 let ast::Statement::CreateView(view) = statement.as_ref() else {
@@ -92,7 +81,7 @@ impl Declaration {
                     return Err(file.complaint(file.first_line(), what));
                 }
                 let query = ast::Statement::Query(view.query.clone());
-                Declared::View(Box::new(ViewDeclaration {
+                DeclarationKind::View(Box::new(ViewDeclaration {
                     query: Statement::Statement(Box::new(query)),
                     statement: Statement::Statement(statement),
                 }))
@@ -125,7 +114,7 @@ fn check_name(file: &SqlFile, stem: &str, written: &ObjectName) -> Result<()> {
     Err(file.complaint(file.first_line(), what))
 }
 
-/// The name that DataFusion gives to what an identifier names.
+/// Folds an identifier as SQL does: to lower case, unless it is quoted.
 fn folded(ident: &Ident) -> String {
     match ident.quote_style {
         Some(_) => ident.value.clone(),
@@ -136,7 +125,7 @@ fn folded(ident: &Ident) -> String {
 impl TableDeclaration {
     fn check(file: &SqlFile, mut statement: CreateExternalTable) -> Result<Self> {
         refuse_clauses(file, &statement)?;
-        let options = Options::parse(file, &std::mem::take(&mut statement.options))?;
+        let options = SourceOptions::parse(file, &std::mem::take(&mut statement.options))?;
         let format = format(file, &statement.file_type, options.compression)?;
         let partition_columns: Vec<String> = statement
             .table_partition_cols
@@ -148,8 +137,8 @@ impl TableDeclaration {
             return Err(file.complaint(file.first_line(), what));
         }
         for column in &partition_columns {
-            let mut declared = statement.columns.iter();
-            if !declared.any(|definition| folded(&definition.name) == *column) {
+            let mut definitions = statement.columns.iter();
+            if !definitions.any(|definition| folded(&definition.name) == *column) {
                 statement.columns.push(text_column(column));
             }
         }
@@ -163,12 +152,12 @@ impl TableDeclaration {
         })
     }
 
-    /// Gives the columns the types that DataFusion gives them in this session.
+    /// Plans the declaration, so that the columns have the types of DataFusion in this session.
     ///
     /// # Errors
-    /// [`Error::invalid`] with file and line: an unknown type, one that cannot be read from this
-    /// format or from a folder's name, or a time column that is none.
-    pub(crate) async fn plan(&self, file: &SqlFile, state: &SessionState) -> Result<TableSpec> {
+    /// [`Error::invalid`] with file and line if a type is unknown or cannot be read from this format
+    /// or from a folder's name, or if the time column is not a timestamp of the files.
+    pub(super) async fn plan(&self, file: &SqlFile, state: &SessionState) -> Result<TableSpec> {
         let statement = Statement::CreateExternalTable(self.statement.clone());
         let plan = state
             .statement_to_plan(statement)
@@ -249,7 +238,7 @@ impl TableDeclaration {
         }
         let folders = TimeFolders::recognise(partition_fields).ok_or_else(|| {
             complain(
-                "`time_column` needs folders that tell the time: PARTITIONED BY (date), \
+                "`time_column` needs folders that contain the time: PARTITIONED BY (date), \
                  (date, hour), (year, month, day) or (year, month, day, hour)"
                     .to_owned(),
             )
@@ -263,7 +252,7 @@ impl TableDeclaration {
     }
 }
 
-/// Clauses that DataFusion parses and that would be ignored here.
+/// Refuses clauses that DataFusion parses and that would be ignored here.
 fn refuse_clauses(file: &SqlFile, statement: &CreateExternalTable) -> Result<()> {
     let has_default = |column: &ColumnDef| {
         let mut options = column.options.iter().map(|option| &option.option);
@@ -334,7 +323,7 @@ fn refuse_types_without_json(file: &SqlFile, fields: &[FieldRef]) -> Result<()> 
     Ok(())
 }
 
-/// DataFusion's parser hands partition columns over as text, quotes included.
+/// Folds a partition column, which DataFusion's parser returns as text with its quotes.
 fn unquoted(written: &str) -> String {
     match written
         .strip_prefix('"')

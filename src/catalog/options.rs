@@ -1,4 +1,4 @@
-//! What `OPTIONS (…)` of a source may say.
+//! The `OPTIONS (…)` of a source.
 
 use chrono::TimeDelta;
 use datafusion::sql::sqlparser::ast::Value;
@@ -11,22 +11,23 @@ const KNOWN: &str = "`compression`, `time_column`, `time_slack`";
 
 /// The options of one source, each as it was written or its default.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Options {
-    /// `compression`: auto (the default, by the files' names), gzip, zstd or none.
-    pub(crate) compression: Option<Compression>,
-    /// `time_column`: the timestamp column that the date and hour folders describe.
-    pub(crate) time_column: Option<String>,
-    /// `time_slack`: how far a row's time may lie outside its folder's range.
-    pub(crate) time_slack: TimeDelta,
+pub(super) struct SourceOptions {
+    /// The option `compression`: auto (the default, by the files' names), gzip, zstd or none.
+    pub(super) compression: Option<Compression>,
+    /// The option `time_column`: the timestamp column that the date and hour folders describe.
+    pub(super) time_column: Option<String>,
+    /// The option `time_slack`: the maximum by which a row's time may lie outside the range of its
+    /// folder.
+    pub(super) time_slack: TimeDelta,
 }
 
-impl Options {
-    /// Reads the options as the parser gives them; a `format.` prefix is accepted.
+impl SourceOptions {
+    /// Parses the options of a statement, with or without the prefix `format.`.
     ///
     /// # Errors
-    /// [`Error::invalid`](crate::error::Error::invalid) with file and line: an unknown option, a
-    /// value that it does not take, or a slack without a time column.
-    pub(crate) fn parse(file: &SqlFile, written: &[(String, Value)]) -> Result<Self> {
+    /// [`Error::invalid`](crate::error::Error::invalid) with file and line if an option is unknown,
+    /// if it does not take its value, or if there is a slack without a time column.
+    pub(super) fn parse(file: &SqlFile, written: &[(String, Value)]) -> Result<Self> {
         let mut options = Self::default();
         let mut slack_key = None;
         for (key, value) in written {
@@ -73,15 +74,15 @@ fn text_of(value: &Value) -> Option<String> {
     }
 }
 
-/// `10 minutes`: a whole number and one of second, minute, hour, day, with or without an `s`.
+/// Parses a duration such as `10 minutes`: a whole number and one of second, minute, hour, day, with
+/// or without an `s`.
 fn duration(text: &str) -> Option<TimeDelta> {
     let mut words = text.split_whitespace();
-    let (number, unit) = (words.next()?, words.next()?);
+    let number = i64::from(words.next()?.parse::<u32>().ok()?);
+    let unit = words.next()?.to_ascii_lowercase();
     if words.next().is_some() {
         return None;
     }
-    let number = i64::from(number.parse::<u32>().ok()?);
-    let unit = unit.to_ascii_lowercase();
     match unit.strip_suffix('s').unwrap_or(&unit) {
         "second" => TimeDelta::try_seconds(number),
         "minute" => TimeDelta::try_minutes(number),
@@ -95,7 +96,7 @@ fn duration(text: &str) -> Option<TimeDelta> {
 mod tests {
     use super::*;
 
-    fn parse(options: &[(&str, &str)]) -> Result<Options> {
+    fn parse(options: &[(&str, &str)]) -> Result<SourceOptions> {
         let file = SqlFile::new("x.sql".to_owned(), "SELECT 1".to_owned())?;
         let written: Vec<(String, Value)> = options
             .iter()
@@ -106,7 +107,7 @@ mod tests {
                 )
             })
             .collect();
-        Options::parse(&file, &written)
+        SourceOptions::parse(&file, &written)
     }
 
     #[test]

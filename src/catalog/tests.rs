@@ -1,10 +1,10 @@
 //! Sources end to end: declarations and raw files in a temporary folder, queried by DataFusion.
 
 mod declaring;
+mod nested_projection;
 mod parquet;
 mod pruning;
 mod reading;
-mod usage;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,16 +18,20 @@ use tempfile::TempDir;
 use url::Url;
 
 use crate::catalog::*;
-use crate::jsonl::Compression;
+use crate::jsonl::compression::Compression;
 use crate::listing::snapshot;
-use crate::scan::{FixedTable, Offers, Reads, ScanLog, SourceFormat, SourceScan};
+use crate::scan::columns_read::ColumnsRead;
+use crate::scan::fixed_table::FixedTable;
+use crate::scan::scan_log::{ScanLog, SourceScan};
+use crate::scan::shared::request::ScanRequests;
+use crate::scan::spec::SourceFormat;
 
 /// A folder with `sql/sources/` and `raw/`.
 struct World {
     folder: TempDir,
 }
 
-/// What a query gave and what it read for it.
+/// The result of a query, with its plan and the scans that it made.
 struct Answer {
     batches: Vec<RecordBatch>,
     plan: Arc<dyn ExecutionPlan>,
@@ -48,7 +52,7 @@ impl World {
         self.folder.path().join(below)
     }
 
-    /// Writes a declaration.
+    /// Writes the declaration of a source.
     fn declare(self, name: &str, sql: &str) -> Self {
         std::fs::write(self.path(&format!("sql/sources/{name}.sql")), sql).unwrap();
         self
@@ -66,7 +70,7 @@ impl World {
         Url::from_directory_path(self.path("raw")).unwrap()
     }
 
-    /// A session with every source, and the log of its scans.
+    /// Opens a session with every source. Returns it with the log of its scans.
     async fn session(&self) -> Result<(SessionContext, Arc<ScanLog>)> {
         let log = ScanLog::new();
         let config = SessionConfig::new()
@@ -94,7 +98,7 @@ impl World {
         })
     }
 
-    /// The error of a query, without this machine's path.
+    /// Returns the error of a query, without the path of the world's folder.
     async fn error(&self, sql: &str) -> String {
         let error = self.query(sql).await.err().expect("the query should fail");
         self.without_path(&error)
@@ -107,7 +111,7 @@ impl World {
 }
 
 impl Answer {
-    /// The rows, sorted, each as its values separated by `|`.
+    /// Returns the rows, sorted, each as its values separated by `|`.
     fn rows(&self) -> Vec<String> {
         let table = pretty_format_batches(&self.batches).unwrap().to_string();
         let mut rows: Vec<String> = table
@@ -123,7 +127,7 @@ impl Answer {
         rows
     }
 
-    /// The frozen keys of the only source, below `raw/`.
+    /// Returns the keys of the only source's snapshot, below `raw/`.
     fn keys(&self) -> Vec<&str> {
         assert_eq!(self.scans.len(), 1);
         let keys = self.scans[0].files.iter().map(|file| file.key.as_str());
@@ -139,7 +143,7 @@ async fn physical_plan(
     ctx.state().create_physical_plan(&plan).await
 }
 
-/// Our error as it comes out of DataFusion.
+/// Unwraps an error of dayport that DataFusion returned.
 fn ours(error: DataFusionError) -> Error {
     match error {
         DataFusionError::External(error) => *error.downcast::<Error>().unwrap(),

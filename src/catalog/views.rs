@@ -1,4 +1,4 @@
-//! Views over sources, registered after what they read.
+//! Views over sources, registered after the tables and views that they read.
 
 use std::collections::BTreeSet;
 
@@ -9,27 +9,27 @@ use crate::catalog::declare::ViewDeclaration;
 use crate::error::{Error, Result};
 use crate::sql_file::SqlFile;
 
-/// One view that waits for its turn.
-pub(crate) struct View<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) file: &'a SqlFile,
-    pub(crate) declaration: &'a ViewDeclaration,
+/// A view that is to be registered.
+pub(super) struct View<'a> {
+    pub(super) name: &'a str,
+    pub(super) file: &'a SqlFile,
+    pub(super) declaration: &'a ViewDeclaration,
 }
 
-/// Registers `views`, each after the views that it reads. The tables are there already.
+/// Registers views, each after the views that it reads. The tables must have been registered.
 ///
 /// # Errors
-/// [`Error::invalid`] with file and line: a view that reads what does not exist, views that read
-/// each other in a circle, or a query that DataFusion rejects.
-pub(crate) async fn register(ctx: &SessionContext, views: Vec<View<'_>>) -> Result<()> {
-    let mut waiting = views;
-    while !waiting.is_empty() {
-        let names: BTreeSet<&str> = waiting.iter().map(|view| view.name).collect();
+/// [`Error::invalid`] with file and line if a view reads a table that does not exist, if views read
+/// each other in a circle, or if DataFusion rejects a query.
+pub(super) async fn register(ctx: &SessionContext, views: Vec<View<'_>>) -> Result<()> {
+    let mut pending = views;
+    while !pending.is_empty() {
+        let names: BTreeSet<&str> = pending.iter().map(|view| view.name).collect();
         let mut blocked = Vec::new();
         let mut ready = Vec::new();
-        for view in waiting {
-            let reads = reads(ctx, &view)?;
-            if reads.iter().any(|table| names.contains(table.table())) {
+        for view in pending {
+            let tables = tables_read(ctx, &view)?;
+            if tables.iter().any(|table| names.contains(table.table())) {
                 blocked.push(view);
             } else {
                 ready.push(view);
@@ -41,20 +41,20 @@ pub(crate) async fn register(ctx: &SessionContext, views: Vec<View<'_>>) -> Resu
         for view in ready {
             create(ctx, &view).await?;
         }
-        waiting = blocked;
+        pending = blocked;
     }
     Ok(())
 }
 
-/// The tables that a view names, without those of its own `WITH`.
-fn reads(ctx: &SessionContext, view: &View<'_>) -> Result<Vec<TableReference>> {
+/// Returns the tables and views that a view names, without those of its own `WITH`.
+fn tables_read(ctx: &SessionContext, view: &View<'_>) -> Result<Vec<TableReference>> {
     ctx.state()
         .resolve_table_references(&view.declaration.query)
         .map_err(|error| view.file.rejected(&error))
 }
 
 async fn create(ctx: &SessionContext, view: &View<'_>) -> Result<()> {
-    for table in reads(ctx, view)? {
+    for table in tables_read(ctx, view)? {
         let exists = ctx
             .table_exist(table.clone())
             .map_err(|error| view.file.rejected(&error))?;

@@ -6,8 +6,7 @@ use crate::check::list::{Area, List};
 use crate::cycle::Cycle;
 use crate::engine::Engine;
 use crate::scan::rejects::MaxRejects;
-use crate::scan::sample;
-use crate::scan::sample::Sample;
+use crate::scan::sample::{Sample, sample};
 
 /// Rows read of each source.
 const SAMPLE: usize = 1000;

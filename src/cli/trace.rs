@@ -17,7 +17,7 @@ use crate::error::{Error, ExitCode, Result};
 use crate::layout::{self, TableName};
 use crate::store::{Destination, Location};
 use crate::trace::{
-    Occurrence, Outcome, Position, Published, Report, Request, Seen, TableTrace, Truth,
+    Occurrence, Outcome, Published, Report, Request, RowPosition, Seen, TableTrace, Truth,
     trace as trace_event,
 };
 
@@ -218,10 +218,10 @@ fn number(report: &Report, index: usize) -> String {
 fn place(occurrence: &Occurrence) -> String {
     let (source, file) = (&occurrence.source, &occurrence.file);
     match occurrence.position {
-        Position::Line { line, offset } => {
+        RowPosition::Line { line, offset } => {
             format!("{source}: line {line} of {file} (byte {offset})")
         }
-        Position::Row { row } => format!("{source}: row {row} of {file}"),
+        RowPosition::Row { row } => format!("{source}: row {row} of {file}"),
     }
 }
 

@@ -9,7 +9,8 @@ use std::sync::atomic::Ordering;
 use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder};
 
 use crate::error::{Error, Result};
-use crate::scan::scan_log::{Scan, ScanLog};
+use crate::scan::record::Scan;
+use crate::scan::scan_log::ScanLog;
 
 /// The first word of the name of every such metric.
 const NAMESPACE: &str = "dayport";

@@ -47,10 +47,10 @@ impl PlanRunner for ClusterRunner {
             bound,
             session,
             scans,
-            seat,
+            participant,
         } = job;
         // Tables whose plans run on other machines share no scan.
-        drop(seat);
+        drop(participant);
         let tasks = self.task_count(state, bound).await?;
         let mode = distribution_mode(tasks, &bound.plan, &bound.spec)?;
         let state = extend_config(state, |config| {
@@ -78,7 +78,7 @@ impl PlanRunner for ClusterRunner {
         let rows = files.iter().map(|file| file.rows).sum();
         job.counts.check_written(writers, rows)?;
         apply_counts(&plan, &scans, &job.counts, &state.task_ctx()).await?;
-        scans.check_frozen(state.runtime_env()).await?;
+        scans.check_unchanged(state.runtime_env()).await?;
         if files.is_empty() && bound.spec.empty_file {
             files = collect_staged_files(&over_no_rows(&plan)?, &state).await?;
         }

@@ -13,7 +13,7 @@ use crate::engine::split_pushdown::push_down_split;
 use crate::engine::state::extend_config;
 use crate::engine_error::from_datafusion;
 use crate::error::Result;
-use crate::scan::shared::request::Offers;
+use crate::scan::shared::request::ScanRequests;
 use crate::stage::staged_files;
 use crate::staged::StagedFile;
 
@@ -24,13 +24,16 @@ pub struct LocalRunner;
 #[async_trait]
 impl PlanRunner for LocalRunner {
     async fn run(&self, state: &SessionState, job: StagingJob<'_>) -> Result<Staged> {
-        let offers = job.seat.as_ref().map(|_| Arc::new(Offers::default()));
+        let requests = job
+            .participant
+            .as_ref()
+            .map(|_| Arc::new(ScanRequests::default()));
         let state = extend_config(state, |config| {
             let config = config
                 .with_extension(job.session)
                 .with_extension(Arc::clone(&job.scans));
-            match &offers {
-                Some(offers) => config.with_extension(Arc::clone(offers)),
+            match &requests {
+                Some(requests) => config.with_extension(Arc::clone(requests)),
                 None => config,
             }
         });
@@ -40,11 +43,11 @@ impl PlanRunner for LocalRunner {
             .and_then(push_down_split)
             .and_then(sort_offset_strings)
             .map_err(from_datafusion)?;
-        if let (Some(seat), Some(offers)) = (job.seat, offers) {
-            seat.come(&offers).await;
+        if let (Some(participant), Some(requests)) = (job.participant, requests) {
+            participant.join(&requests).await;
         }
         let files = collect_staged_files(&plan, &state).await?;
-        job.scans.check_frozen(state.runtime_env()).await?;
+        job.scans.check_unchanged(state.runtime_env()).await?;
         let sources = job.scans.report(&plan);
         Ok(Staged { files, sources })
     }

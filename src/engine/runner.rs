@@ -9,7 +9,7 @@ use datafusion::execution::session_state::SessionState;
 use crate::engine::binding::BoundDefinition;
 use crate::error::Result;
 use crate::scan::scan_log::{ScanLog, SourceScan};
-use crate::scan::shared::barrier::Seat;
+use crate::scan::shared::barrier::Participant;
 use crate::stage::StagingSession;
 use crate::staged::StagedFile;
 
@@ -23,7 +23,7 @@ pub struct StagingJob<'a> {
     pub scans: Arc<ScanLog>,
     /// The table's part in a shared scan: the plan waits for the other tables before it runs. `None`
     /// for a table that reads its sources by itself.
-    pub seat: Option<Seat>,
+    pub participant: Option<Participant>,
 }
 
 /// The result of staging a table.

@@ -1,4 +1,4 @@
-//! Hive folders, listed level by level, down to the files that a query can need.
+//! The listing of Hive folders, level by level, down to the files that a query may need.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ use object_store::{ListResult, ObjectMeta, ObjectStore, ObjectStoreExt};
 use crate::error::{Error, Result};
 use crate::listing::hive::folder_value;
 use crate::listing::hive_time::{Nanos, TimeFolders};
-use crate::listing::location::{Location, key_url};
+use crate::listing::location::{SourceLocation, key_url};
 use crate::listing::partition_filter::PartitionFilters;
 use crate::listing::snapshot::SourceFile;
 use crate::listing::time_bounds::TimeBounds;
@@ -23,27 +23,28 @@ pub(crate) struct Expansion<'a> {
     /// The source's name, for errors.
     pub(crate) source: &'a str,
     pub(crate) store: &'a dyn ObjectStore,
-    pub(crate) location: &'a Location,
+    pub(crate) location: &'a SourceLocation,
     pub(crate) partition_fields: &'a [FieldRef],
     pub(crate) filters: &'a PartitionFilters,
     pub(crate) time: Option<TimePruning<'a>>,
 }
 
-/// What allows folders to be skipped by their time.
+/// The rule and the bounds by which folders are pruned by their time.
 pub(crate) struct TimePruning<'a> {
     pub(crate) folders: &'a TimeFolders,
+    /// The maximum by which a row's time may lie outside the range of its folder.
     pub(crate) slack: TimeDelta,
     pub(crate) bounds: TimeBounds,
 }
 
-/// A folder with the values of the partition columns on the way to it.
+/// A folder with the values of the partition columns of its path.
 struct Folder {
     path: Path,
     values: Vec<ScalarValue>,
 }
 
 impl Expansion<'_> {
-    /// The files that can hold rows of the query, sorted by key, empty ones included.
+    /// Lists the files that can contain rows of the query, sorted by key, with empty ones.
     ///
     /// ```text
     /// events/ ─list→ date=…/ ─keep→ ─list→ hour=…/ ─keep→ ─list→ files
@@ -51,12 +52,12 @@ impl Expansion<'_> {
     /// Names that begin with `_` or `.` are skipped at every level.
     ///
     /// # Errors
-    /// [`Error::store`] where a listing fails; [`Error::invalid`] where nothing is at the
-    /// location, or a folder or file is where the declared partition columns allow none; what
-    /// DataFusion says where a filter fails.
+    /// [`Error::store`] if a listing fails; [`Error::invalid`] if the location is empty, or has a
+    /// folder or file that the declared partition columns do not allow; an error of DataFusion if a
+    /// filter fails.
     pub(crate) async fn files(&self) -> Result<Vec<SourceFile>, DataFusionError> {
         if !self.location.is_folder
-            && let Some(meta) = self.single_file().await.map_err(DataFusionError::from)?
+            && let Some(meta) = self.single_file().await?
         {
             return Ok(vec![SourceFile {
                 meta,
@@ -68,29 +69,16 @@ impl Expansion<'_> {
             values: Vec::new(),
         }];
         for (depth, field) in self.partition_fields.iter().enumerate() {
-            let listings = self
-                .list_all(folders)
-                .await
-                .map_err(DataFusionError::from)?;
-            let mut below = Vec::new();
-            for (folder, listing) in listings {
-                self.refuse_stray_files(&folder, &listing)
-                    .map_err(DataFusionError::from)?;
-                below.extend(
-                    self.subfolders(&folder, &listing, field)
-                        .map_err(DataFusionError::from)?,
-                );
+            let mut subfolders = Vec::new();
+            for (folder, listing) in self.list_all(folders).await? {
+                self.refuse_stray_files(&folder, &listing)?;
+                subfolders.extend(self.subfolders(&folder, &listing, field)?);
             }
-            folders = self.keep(depth + 1, below)?;
+            folders = self.prune(depth + 1, subfolders)?;
         }
         let mut files = Vec::new();
-        for (folder, listing) in self
-            .list_all(folders)
-            .await
-            .map_err(DataFusionError::from)?
-        {
-            self.refuse_subfolders(&listing)
-                .map_err(DataFusionError::from)?;
+        for (folder, listing) in self.list_all(folders).await? {
+            self.refuse_subfolders(&listing)?;
             files.extend(
                 visible_files(&folder, listing.objects).map(|meta| SourceFile {
                     meta,
@@ -102,7 +90,7 @@ impl Expansion<'_> {
         Ok(files)
     }
 
-    /// The object at the location itself, if there is one.
+    /// Returns the object at the location itself, if there is one.
     async fn single_file(&self) -> Result<Option<ObjectMeta>> {
         let meta = match self.store.head(&self.location.path).await {
             Ok(meta) => meta,
@@ -136,7 +124,7 @@ impl Expansion<'_> {
             .map_err(|error| self.store_error("list", self.url(&folder.path), error))?;
         let is_empty = listing.objects.is_empty() && listing.common_prefixes.is_empty();
         if is_empty && folder.path == self.location.path {
-            // An empty day is a folder without rows, but a source without anything is a mistake.
+            // An empty day is a folder without rows, but an empty source is a mistake.
             let what = format!(
                 "source `{}`: there is nothing at `{}`",
                 self.source, self.location
@@ -152,11 +140,10 @@ impl Expansion<'_> {
         listing: &ListResult,
         field: &FieldRef,
     ) -> Result<Vec<Folder>> {
-        let visible = listing.common_prefixes.iter().filter_map(|path| {
-            let name = path.filename().filter(|name| !is_hidden(name))?;
-            Some((path, name))
-        });
-        visible
+        listing
+            .common_prefixes
+            .iter()
+            .filter_map(|path| Some((path, path.filename().filter(|name| !is_hidden(name))?)))
             .map(|(path, name)| {
                 let value = folder_value(name, field)
                     .map_err(|reason| self.misplaced("folder", path, &reason))?;
@@ -170,21 +157,22 @@ impl Expansion<'_> {
             .collect()
     }
 
-    /// Drops the folders that no row of the query can be below.
-    fn keep(&self, depth: usize, folders: Vec<Folder>) -> Result<Vec<Folder>, DataFusionError> {
+    /// Drops the folders below which no row of the query can be.
+    fn prune(&self, depth: usize, folders: Vec<Folder>) -> Result<Vec<Folder>, DataFusionError> {
         let values: Vec<&[ScalarValue]> = folders
             .iter()
             .map(|folder| folder.values.as_slice())
             .collect();
-        let passed = self.filters.keep(depth, &values)?;
-        let passed = folders.into_iter().zip(passed);
-        Ok(passed
-            .filter(|(folder, passed)| *passed && self.may_hold_time(&folder.values))
+        let matches = self.filters.matches(depth, &values)?;
+        Ok(folders
+            .into_iter()
+            .zip(matches)
+            .filter(|(folder, is_match)| *is_match && self.may_contain_time(&folder.values))
             .map(|(folder, _)| folder)
             .collect())
     }
 
-    fn may_hold_time(&self, values: &[ScalarValue]) -> bool {
+    fn may_contain_time(&self, values: &[ScalarValue]) -> bool {
         let Some(time) = &self.time else {
             return true;
         };
@@ -194,7 +182,8 @@ impl Expansion<'_> {
         time.bounds.may_overlap(&widened(&range, time.slack))
     }
 
-    /// A file above the last level belongs to no partition; an empty one may mark a folder.
+    /// Refuses a file above the last level, which belongs to no partition. An empty file may be the
+    /// marker of a folder.
     fn refuse_stray_files(&self, folder: &Folder, listing: &ListResult) -> Result<()> {
         let objects = listing.objects.iter().cloned();
         match visible_files(folder, objects).find(|meta| meta.size > 0) {
@@ -254,7 +243,7 @@ fn visible_files(
     objects: impl IntoIterator<Item = ObjectMeta>,
 ) -> impl Iterator<Item = ObjectMeta> {
     objects.into_iter().filter(|meta| {
-        // Some tools mark a folder by an object of its own name.
+        // Some tools create an object with the folder's own name as its marker.
         let is_marker = meta.location == folder.path;
         !is_marker
             && meta
@@ -264,7 +253,7 @@ fn visible_files(
     })
 }
 
-/// Names that tools give to what is no data: `_SUCCESS`, `.part-0.crc`.
+/// Returns true for a name that tools give to files that are not data: `_SUCCESS`, `.part-0.crc`.
 fn is_hidden(name: &str) -> bool {
     name.starts_with(['_', '.'])
 }

@@ -1,17 +1,16 @@
-//! One Hive folder name, `column=value`, read as the column's type.
+//! The name of a Hive folder, `column=value`, parsed as the column's type.
 
 use chrono::{Datelike, NaiveDate};
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::ScalarValue;
 use url::form_urlencoded;
 
-/// What Hive writes where the value is NULL.
-const NULL_VALUE: &str = "__HIVE_DEFAULT_PARTITION__";
+use crate::layout::HIVE_NULL;
 
 /// The types that a partition column may have, as they are written in SQL.
 pub(crate) const PARTITION_TYPES: &str = "DATE, INT, BIGINT or VARCHAR";
 
-/// Whether a column of this type can be read from a folder's name.
+/// Returns true if a column of this type can be parsed from a folder's name.
 pub(crate) fn is_partition_type(data_type: &DataType) -> bool {
     matches!(
         data_type,
@@ -24,20 +23,20 @@ pub(crate) fn is_partition_type(data_type: &DataType) -> bool {
     )
 }
 
-/// The value that the folder called `name` gives `field`.
+/// Parses the value of `field` from the folder called `name`.
 ///
-/// Numbers and dates may be padded or not; texts may be percent-encoded. Names compare without
-/// case, because SQL folds them.
+/// Numbers and dates may be padded or not; texts may be percent-encoded. The names of columns are
+/// compared case-insensitively, because SQL folds them.
 ///
 /// # Errors
-/// A reason that reads on after "folder `name`".
+/// The reason, to be appended to "folder `name`".
 pub(crate) fn folder_value(name: &str, field: &Field) -> Result<ScalarValue, String> {
     let value = name
         .split_once('=')
         .filter(|(column, _)| column.eq_ignore_ascii_case(field.name()))
         .map(|(_, value)| value)
         .ok_or_else(|| format!("is not `{}=<value>`", field.name()))?;
-    if value == NULL_VALUE {
+    if value == HIVE_NULL {
         return null_value(field);
     }
     parse(value, field.data_type())
@@ -67,7 +66,7 @@ fn parse(value: &str, data_type: &DataType) -> Option<ScalarValue> {
     }
 }
 
-/// `2026-01-05`, `2026-1-5` or `20260105`.
+/// Parses a date such as `2026-01-05`, `2026-1-5` or `20260105`.
 pub(crate) fn parse_date(value: &str) -> Option<NaiveDate> {
     let format = if value.contains('-') {
         "%Y-%m-%d"
@@ -77,7 +76,7 @@ pub(crate) fn parse_date(value: &str) -> Option<NaiveDate> {
     NaiveDate::parse_from_str(value, format).ok()
 }
 
-/// Undoes percent-encoding; `+` and `&`, which mean something in a form, stay themselves.
+/// Decodes percent-encoding. `+` and `&`, which have a meaning in forms, stay as they are.
 fn percent_decoded(value: &str) -> String {
     let form = value.replace('+', "%2B").replace('&', "%26");
     form_urlencoded::parse(format!("={form}").as_bytes())
@@ -131,10 +130,10 @@ mod tests {
 
     #[test]
     fn hive_null_is_null() {
-        let name = "k=__HIVE_DEFAULT_PARTITION__";
-        assert_eq!(value(name, DataType::Int32), Ok(ScalarValue::Int32(None)));
+        let name = format!("k={HIVE_NULL}");
+        assert_eq!(value(&name, DataType::Int32), Ok(ScalarValue::Int32(None)));
         let required = Field::new("k", DataType::Int32, false);
-        let reason = folder_value(name, &required).unwrap_err();
+        let reason = folder_value(&name, &required).unwrap_err();
         assert_eq!(reason, "is NULL, but `k` is NOT NULL");
     }
 

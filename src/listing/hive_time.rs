@@ -1,4 +1,4 @@
-//! The time that date and hour folders stand for.
+//! The range of time of date and hour folders.
 
 use std::ops::Range;
 
@@ -11,12 +11,12 @@ use crate::listing::hive::parse_date;
 /// Nanoseconds since 1970-01-01T00:00:00Z, wide enough for every timestamp of every unit.
 pub(crate) type Nanos = i128;
 
-/// Which partition columns tell the time, by their place among the partition columns.
+/// The partition columns that contain the time, by their indexes among the partition columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum TimeFolders {
-    /// `date=2026-01-15[/hour=03]`
+    /// Folders such as `date=2026-01-15[/hour=03]`.
     Dated { date: usize, hour: Option<usize> },
-    /// `year=2026[/month=1[/day=15[/hour=3]]]`
+    /// Folders such as `year=2026[/month=1[/day=15[/hour=3]]]`.
     Calendar {
         year: usize,
         month: Option<usize>,
@@ -29,21 +29,21 @@ impl TimeFolders {
     /// Recognises the columns by name: `date`, `dt` or `day` of type DATE (or a text that is a
     /// date), or `year`, `month`, `day` as numbers; then `hour` or `hr`.
     pub(crate) fn recognise(partition_fields: &[FieldRef]) -> Option<Self> {
-        let place = |names: &[&str]| {
+        let index = |names: &[&str]| {
             partition_fields
                 .iter()
                 .position(|field| names.contains(&field.name().as_str()))
         };
-        let hour = place(&["hour", "hr"]);
-        if let Some(year) = place(&["year"]) {
+        let hour = index(&["hour", "hr"]);
+        if let Some(year) = index(&["year"]) {
             return Some(Self::Calendar {
                 year,
-                month: place(&["month"]),
-                day: place(&["day"]),
+                month: index(&["month"]),
+                day: index(&["day"]),
                 hour,
             });
         }
-        let date = place(&["date", "dt", "day"])?;
+        let date = index(&["date", "dt", "day"])?;
         let is_date = !matches!(
             partition_fields[date].data_type(),
             DataType::Int32 | DataType::Int64
@@ -51,9 +51,11 @@ impl TimeFolders {
         is_date.then_some(Self::Dated { date, hour })
     }
 
-    /// The time of the rows below a folder, half open, given the values of the first columns.
+    /// Returns the time of the rows below a folder as a half-open range, given the values of the
+    /// first columns.
     ///
-    /// `None` where these values do not bound it: a column is further down, NULL, or no date.
+    /// Returns `None` if these values do not bound it: the column of the date is further down, NULL,
+    /// or not a date.
     pub(crate) fn range(&self, values: &[ScalarValue]) -> Option<Range<Nanos>> {
         match self {
             Self::Dated { date, hour } => {
@@ -83,7 +85,7 @@ impl TimeFolders {
     }
 }
 
-/// The value of a column that is known already.
+/// Returns the value of a column as a number, if it is among the known ones.
 fn number(values: &[ScalarValue], column: Option<usize>) -> Option<i64> {
     match values.get(column?)? {
         ScalarValue::Int32(value) => value.map(i64::from),
@@ -95,8 +97,8 @@ fn number(values: &[ScalarValue], column: Option<usize>) -> Option<i64> {
 fn date_of(value: &ScalarValue) -> Option<NaiveDate> {
     match value {
         ScalarValue::Date32(days) => {
-            let since = TimeDelta::try_days(i64::from((*days)?))?;
-            NaiveDate::default().checked_add_signed(since)
+            let since_1970 = TimeDelta::try_days(i64::from((*days)?))?;
+            NaiveDate::default().checked_add_signed(since_1970)
         }
         text => parse_date(text.try_as_str()??),
     }
@@ -115,10 +117,10 @@ fn days(first: NaiveDate, end: NaiveDate) -> Option<Range<Nanos>> {
     Some(midnight(first)?..midnight(end)?)
 }
 
-/// Folder names are UTC.
+/// Converts the time of a folder's name, which is UTC.
 fn nanos(time: NaiveDateTime) -> Nanos {
-    let since = time - DateTime::UNIX_EPOCH.naive_utc();
-    Nanos::from(since.num_seconds()) * 1_000_000_000
+    let since_1970 = time - DateTime::UNIX_EPOCH.naive_utc();
+    Nanos::from(since_1970.num_seconds()) * 1_000_000_000
 }
 
 #[cfg(test)]
@@ -140,7 +142,7 @@ mod tests {
         ScalarValue::Int32(Some(value))
     }
 
-    /// The range in whole hours since 1970.
+    /// Returns the range in whole hours since 1970.
     fn hours(folders: &TimeFolders, values: &[ScalarValue]) -> Option<Range<Nanos>> {
         let range = folders.range(values)?;
         let hour = 3_600_000_000_000;
@@ -207,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn other_columns_tell_no_time() {
+    fn other_columns_have_no_time() {
         assert_eq!(
             TimeFolders::recognise(&fields(&[("org", DataType::Utf8)])),
             None

@@ -1,4 +1,4 @@
-//! Where a source's files are: `LOCATION`, resolved under the `--from` base.
+//! The location of a source's files: `LOCATION`, resolved under the `--from` base.
 
 use std::fmt;
 
@@ -10,22 +10,24 @@ use crate::error::{Error, Result};
 
 /// A folder or a file of one object store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Location {
-    /// `scheme://authority`, the name under which the store is registered.
+pub(crate) struct SourceLocation {
+    /// The URL `scheme://authority` under which the store is registered.
     pub(crate) store: ObjectStoreUrl,
     /// The key, without slashes at its ends; empty for the store's root.
     pub(crate) path: Path,
-    /// Whether it ended in a slash. If not, it is a file where there is one, else a folder.
+    /// True if it ended in a slash. If not, it is a file if there is one, or else a folder.
     pub(crate) is_folder: bool,
 }
 
-impl Location {
-    /// Resolves what a declaration says: an absolute URL, an absolute path of this machine, or a
-    /// path under `base`. `base` is a folder, with or without a slash at its end.
+impl SourceLocation {
+    /// Resolves the `LOCATION` of a declaration: an absolute URL, an absolute path of this machine,
+    /// or a path under `base`.
+    ///
+    /// `base` is a folder, with or without a slash at its end.
     ///
     /// # Errors
-    /// [`Error::invalid`], without file and line: not a URL, a relative path without `base`, or
-    /// one with `..` or empty parts.
+    /// [`Error::invalid`], without file and line, if it is not a URL, is a relative path without
+    /// `base`, or has `..` or empty parts.
     pub(crate) fn resolve(location: &str, base: Option<&Url>) -> Result<Self> {
         let is_folder = location.ends_with('/');
         if location.contains("://") {
@@ -43,8 +45,8 @@ impl Location {
             ))
             .with_hint("give `--from` (or DAYPORT_FROM), or write an absolute LOCATION"));
         };
-        let below = location.strip_prefix("./").unwrap_or(location);
-        let below = Path::parse(below.trim_end_matches('/'))
+        let relative = location.strip_prefix("./").unwrap_or(location);
+        let below = Path::parse(relative.trim_end_matches('/'))
             .map_err(|error| unusable(location).with_source(error))?;
         let base = Self::of_url(base, true)?;
         Ok(Self {
@@ -71,7 +73,7 @@ impl Location {
     }
 }
 
-impl fmt::Display for Location {
+impl fmt::Display for SourceLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let slash = if self.is_folder && !self.path.as_ref().is_empty() {
             "/"
@@ -82,7 +84,8 @@ impl fmt::Display for Location {
     }
 }
 
-/// The name under which keys are reported and digested: `s3://bucket/raw/a.json`, not encoded.
+/// Returns the URL of a key, not percent-encoded, as it is reported and digested:
+/// `s3://bucket/raw/a.json`.
 pub(crate) fn key_url(store: &ObjectStoreUrl, path: &Path) -> String {
     format!("{}{path}", store.as_str())
 }
@@ -97,7 +100,7 @@ mod tests {
 
     fn resolved(location: &str, base: &str) -> String {
         let base = Url::parse(base).unwrap();
-        Location::resolve(location, Some(&base))
+        SourceLocation::resolve(location, Some(&base))
             .unwrap()
             .to_string()
     }
@@ -124,7 +127,7 @@ mod tests {
     fn absolute_locations_stand_for_themselves() {
         assert_eq!(resolved("s3://other/x/", "s3://raw/"), "s3://other/x/");
         assert_eq!(resolved("/srv/x.json", "s3://raw/"), "file:///srv/x.json");
-        let folder = Location::resolve("/srv/x/", None).unwrap();
+        let folder = SourceLocation::resolve("/srv/x/", None).unwrap();
         assert!(folder.is_folder);
         assert_eq!(folder.path.as_ref(), "srv/x");
     }
@@ -133,10 +136,10 @@ mod tests {
     fn unusable_locations_are_named() {
         let base = Url::parse("s3://raw/").unwrap();
         for wrong in ["../x/", "a//b/", "s3://", "://x"] {
-            let error = Location::resolve(wrong, Some(&base)).unwrap_err();
+            let error = SourceLocation::resolve(wrong, Some(&base)).unwrap_err();
             assert!(error.to_string().contains(wrong), "{error}");
         }
-        let error = Location::resolve("events/", None).unwrap_err();
+        let error = SourceLocation::resolve("events/", None).unwrap_err();
         assert!(error.hint().unwrap().contains("--from"));
     }
 }

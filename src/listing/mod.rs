@@ -1,16 +1,16 @@
-//! The files that a scan reads: Hive folders of a location, pruned by the query, frozen as a list.
+//! The files of a scan: Hive folders, listed and pruned by the query, and a snapshot of the list.
 //!
 //! ```text
-//! Location ─expand→ folders, pruned by partition_filter, time_bounds and hive_time ─list→ SourceFiles
-//!    ─snapshot→ FrozenFiles (key, size, ETag) and their digest
+//! SourceLocation ─expand→ folders, pruned by partition_filter, time_bounds and hive_time → SourceFiles
+//!    ─snapshot→ SnapshotFiles (key, size, ETag) and their digest
+//!    ─file_groups→ groups of about the same size, one for each task
 //! ```
 
 pub(crate) mod expand;
+pub(crate) mod file_groups;
 pub(crate) mod hive;
 pub(crate) mod hive_time;
 pub(crate) mod location;
 pub(crate) mod partition_filter;
 pub(crate) mod snapshot;
 pub(crate) mod time_bounds;
-
-pub use self::snapshot::FrozenFile;

@@ -1,4 +1,4 @@
-//! Filters that folder values alone decide.
+//! Partition filters: conditions that the values of the folders alone decide.
 
 use std::sync::Arc;
 
@@ -8,11 +8,27 @@ use datafusion::catalog::Session;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, ScalarValue, internal_err};
 use datafusion::datasource::listing::helpers::expr_applicable_for_cols;
-use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_expr::PhysicalExpr;
 
-/// Whether `filter` is decided, exactly, by the values of the partition columns.
-pub(crate) fn decided_by_partitions(filter: &Expr, partition_fields: &[FieldRef]) -> bool {
+/// Tells DataFusion which filters the list of files decides: those on partition columns. Others stay
+/// in the plan.
+pub(crate) fn filter_pushdown(
+    filters: &[&Expr],
+    partition_fields: &[FieldRef],
+) -> Vec<TableProviderFilterPushDown> {
+    let pushdown = filters.iter().map(|filter| {
+        if decided_by_partitions(filter, partition_fields) {
+            TableProviderFilterPushDown::Exact
+        } else {
+            TableProviderFilterPushDown::Inexact
+        }
+    });
+    pushdown.collect()
+}
+
+/// Returns true if the values of the partition columns decide `filter` exactly.
+fn decided_by_partitions(filter: &Expr, partition_fields: &[FieldRef]) -> bool {
     let names: Vec<&str> = partition_fields
         .iter()
         .map(|field| field.name().as_str())
@@ -22,7 +38,7 @@ pub(crate) fn decided_by_partitions(filter: &Expr, partition_fields: &[FieldRef]
         && !needs_other_rows(filter)
 }
 
-/// Whether other tables, or the row of an outer query, have a say.
+/// Returns true if `filter` depends on other tables, or on the row of an outer query.
 fn needs_other_rows(filter: &Expr) -> bool {
     let mut needs = false;
     // The closure does not fail, and then neither does the walk.
@@ -40,20 +56,20 @@ fn needs_other_rows(filter: &Expr) -> bool {
     needs
 }
 
-/// The filters of one scan that [`decided_by_partitions`], each due at the level of folders at
-/// which its last column is known.
+/// The filters of one scan that the partition columns decide, each applied at the level of folders
+/// at which its last column is known.
 #[derive(Debug)]
 pub(crate) struct PartitionFilters {
     schema: SchemaRef,
-    /// How many partition columns the filter needs, and the filter.
+    /// The number of partition columns that a filter needs, and the filter.
     filters: Vec<(usize, Arc<dyn PhysicalExpr>)>,
 }
 
 impl PartitionFilters {
-    /// Takes its filters out of all those of a scan.
+    /// Plans those of a scan's filters that the partition columns decide.
     ///
     /// # Errors
-    /// Where DataFusion cannot plan a filter over the partition columns.
+    /// DataFusion cannot plan a filter over the partition columns.
     pub(crate) fn new(
         state: &dyn Session,
         partition_fields: &[FieldRef],
@@ -87,16 +103,17 @@ impl PartitionFilters {
         })
     }
 
-    /// Which candidates pass the filters that are due once `depth` columns are known.
+    /// Returns, for each candidate, true if it passes the filters that need exactly the first
+    /// `depth` columns.
     ///
-    /// Each candidate holds the values of the first `depth` columns.
+    /// A candidate has the values of the first `depth` columns.
     ///
     /// # Errors
-    /// Where a filter fails on a value, such as a division by zero.
-    pub(crate) fn keep(&self, depth: usize, candidates: &[&[ScalarValue]]) -> Result<Vec<bool>> {
-        let mut keep = vec![true; candidates.len()];
-        if candidates.is_empty() || self.filters.iter().all(|(due, _)| *due != depth) {
-            return Ok(keep);
+    /// A filter fails on a value, such as a division by zero.
+    pub(crate) fn matches(&self, depth: usize, candidates: &[&[ScalarValue]]) -> Result<Vec<bool>> {
+        let mut matches = vec![true; candidates.len()];
+        if candidates.is_empty() || self.filters.iter().all(|(needed, _)| *needed != depth) {
+            return Ok(matches);
         }
         let columns = (0..depth)
             .map(|column| {
@@ -106,32 +123,33 @@ impl PartitionFilters {
             .collect::<Result<Vec<_>>>()?;
         let schema = Arc::new(self.schema.project(&(0..depth).collect::<Vec<_>>())?);
         let batch = RecordBatch::try_new(schema, columns)?;
-        for (_, filter) in self.filters.iter().filter(|(due, _)| *due == depth) {
-            let verdict = filter.evaluate(&batch)?.into_array(candidates.len())?;
-            let Some(verdict) = verdict.as_boolean_opt() else {
-                return internal_err!("the filter {filter} gives {}", verdict.data_type());
+        for (_, filter) in self.filters.iter().filter(|(needed, _)| *needed == depth) {
+            let values = filter.evaluate(&batch)?.into_array(candidates.len())?;
+            let Some(verdicts) = values.as_boolean_opt() else {
+                return internal_err!("the filter {filter} gives {}", values.data_type());
             };
-            for (row, keep) in keep.iter_mut().enumerate() {
-                *keep &= verdict.is_valid(row) && verdict.value(row);
+            for (row, is_match) in matches.iter_mut().enumerate() {
+                *is_match &= verdicts.is_valid(row) && verdicts.value(row);
             }
         }
-        Ok(keep)
+        Ok(matches)
     }
 
-    /// As [`Self::keep`], for values of all partition columns and every filter.
+    /// Returns, for each candidate, true if it passes every filter. A candidate has the values of
+    /// all partition columns.
     ///
     /// # Errors
-    /// As [`Self::keep`].
-    pub(crate) fn keep_complete(&self, candidates: &[&[ScalarValue]]) -> Result<Vec<bool>> {
-        let mut keep = vec![true; candidates.len()];
+    /// A filter fails on a value, as in [`Self::matches`].
+    pub(crate) fn matches_complete(&self, candidates: &[&[ScalarValue]]) -> Result<Vec<bool>> {
+        let mut matches = vec![true; candidates.len()];
         for depth in 1..=self.schema.fields().len() {
             let known: Vec<&[ScalarValue]> =
                 candidates.iter().map(|values| &values[..depth]).collect();
-            for (keep, kept) in keep.iter_mut().zip(self.keep(depth, &known)?) {
-                *keep &= kept;
+            for (is_match, at_depth) in matches.iter_mut().zip(self.matches(depth, &known)?) {
+                *is_match &= at_depth;
             }
         }
-        Ok(keep)
+        Ok(matches)
     }
 }
 
@@ -167,26 +185,29 @@ mod tests {
     }
 
     #[test]
-    fn filters_are_due_when_their_columns_are_known() {
+    fn filters_apply_once_their_columns_are_known() {
         let state = SessionContext::new().state();
-        let filters = [
+        let conditions = [
             col("org").eq(lit("a")),
             col("hour").gt(lit(3)),
             col("name").eq(lit("x")),
         ];
-        let filters = PartitionFilters::new(&state, &fields(), &filters).unwrap();
+        let filters = PartitionFilters::new(&state, &fields(), &conditions).unwrap();
         let (a, b) = (folder("a", None), folder("b", None));
-        assert_eq!(filters.keep(1, &[&a[..1], &b[..1]]).unwrap(), [true, false]);
+        assert_eq!(
+            filters.matches(1, &[&a[..1], &b[..1]]).unwrap(),
+            [true, false]
+        );
         let (low, high, null) = (
             folder("a", Some(3)),
             folder("a", Some(4)),
             folder("a", None),
         );
         let all: [&[ScalarValue]; 3] = [&low, &high, &null];
-        assert_eq!(filters.keep(2, &all).unwrap(), [false, true, false]);
+        assert_eq!(filters.matches(2, &all).unwrap(), [false, true, false]);
         let other = folder("b", Some(4));
         assert_eq!(
-            filters.keep_complete(&[&high, &other]).unwrap(),
+            filters.matches_complete(&[&high, &other]).unwrap(),
             [true, false]
         );
     }

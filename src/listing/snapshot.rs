@@ -1,33 +1,48 @@
-//! The frozen list: which files a scan reads, as they were when it was planned.
+//! File-list snapshots: the files of a scan, fixed before reading begins.
 
 use datafusion::common::ScalarValue;
+use datafusion::execution::object_store::ObjectStoreUrl;
 use object_store::ObjectMeta;
 use sha2::{Digest, Sha256};
+
+use crate::listing::location::key_url;
 
 /// One file of a scan with the values of its partition columns.
 #[derive(Debug, Clone)]
 pub(crate) struct SourceFile {
-    /// Key, size and ETag as they were listed. The ETag is what later reads are held to.
+    /// The key, size and ETag as they were listed. Later reads are conditional on the ETag.
     pub(crate) meta: ObjectMeta,
     /// One value for each partition column, of its type.
     pub(crate) partition: Vec<ScalarValue>,
 }
 
-/// One source file as it was when its scan was planned.
+/// One file of a snapshot, as it was when its scan was planned.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct FrozenFile {
+pub struct SnapshotFile {
     /// The file's URL, not percent-encoded: `s3://bucket/raw/events/date=2026-01-15/a.json.gz`.
     pub key: String,
-    /// Bytes as stored, that is compressed.
+    /// The size of the object in bytes, that is compressed.
     pub size: u64,
-    /// The store's ETag, with its quotes if the store gives them.
+    /// The store's ETag, with its quotes if the store returns them.
     pub etag: Option<String>,
 }
 
-/// The SHA-256 of a frozen list, in lower-case hexadecimal: over one line `key\tsize\tetag\n` for
-/// each file, sorted by key, with an empty ETag where the store gave none.
-pub(crate) fn digest(files: &[FrozenFile]) -> String {
-    let mut sorted: Vec<&FrozenFile> = files.iter().collect();
+/// Takes a snapshot of a list of files in `store`.
+pub(crate) fn snapshot(store: &ObjectStoreUrl, files: &[SourceFile]) -> Vec<SnapshotFile> {
+    let snapshot = files.iter().map(|file| SnapshotFile {
+        key: key_url(store, &file.meta.location),
+        size: file.meta.size,
+        etag: file.meta.e_tag.clone(),
+    });
+    snapshot.collect()
+}
+
+/// Computes the SHA-256 of a snapshot, in lower-case hexadecimal.
+///
+/// It is over one line `key\tsize\tetag\n` for each file, sorted by key, with an empty ETag if the
+/// store returned none.
+pub(crate) fn digest(files: &[SnapshotFile]) -> String {
+    let mut sorted: Vec<&SnapshotFile> = files.iter().collect();
     sorted.sort();
     let mut hasher = Sha256::new();
     for file in sorted {
@@ -41,8 +56,8 @@ pub(crate) fn digest(files: &[FrozenFile]) -> String {
 mod tests {
     use super::*;
 
-    fn file(key: &str, size: u64, etag: Option<&str>) -> FrozenFile {
-        FrozenFile {
+    fn file(key: &str, size: u64, etag: Option<&str>) -> SnapshotFile {
+        SnapshotFile {
             key: key.to_owned(),
             size,
             etag: etag.map(str::to_owned),

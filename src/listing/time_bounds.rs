@@ -1,4 +1,4 @@
-//! The time that a query asks for, taken from its conditions on the time column.
+//! The bounds of the time that a query reads, from its conditions on the time column.
 
 use std::ops::Range;
 
@@ -11,19 +11,19 @@ use crate::listing::hive_time::Nanos;
 
 const DAY: Nanos = 86_400_000_000_000;
 
-/// Rows outside these bounds do not meet the filters. Rows inside may or may not.
+/// Bounds outside which no row meets the filters. Rows inside may or may not meet them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct TimeBounds {
-    /// The earliest time asked for, itself included.
+    /// The earliest time, inclusive.
     from: Option<Nanos>,
-    /// The latest time asked for, itself included.
+    /// The latest time, inclusive.
     through: Option<Nanos>,
 }
 
 impl TimeBounds {
-    /// The bounds that every one of `filters` implies for `time_column`, a timestamp.
+    /// Derives the bounds that `filters` together imply for `time_column`, a timestamp.
     ///
-    /// Conditions of other shapes are skipped: bounds can only be wider than the filters.
+    /// Conditions of other shapes are skipped: bounds may be wider than the filters, never narrower.
     pub(crate) fn of(filters: &[Expr], time_column: &str, time_type: &DataType) -> Self {
         let mut bounds = Self::default();
         let column = TimeColumn {
@@ -40,7 +40,7 @@ impl TimeBounds {
         bounds
     }
 
-    /// Whether a row whose time lies in the half-open `range` could be asked for.
+    /// Returns true if a row whose time lies in the half-open `range` may meet the filters.
     pub(crate) fn may_overlap(&self, range: &Range<Nanos>) -> bool {
         self.from.is_none_or(|from| range.end > from)
             && self.through.is_none_or(|through| range.start <= through)
@@ -62,9 +62,9 @@ impl TimeBounds {
         }
     }
 
-    /// Adds `time op limit`, where time is seen in whole steps of `grain`, rounded down.
-    fn apply(&mut self, column: &TimeColumn<'_>, grain: Nanos, op: Operator, limit: &Expr) {
-        let Some(limit) = column.instant(limit) else {
+    /// Adds `time op literal`, in which the time is rounded down to a multiple of `grain`.
+    fn apply(&mut self, column: &TimeColumn<'_>, grain: Nanos, op: Operator, literal: &Expr) {
+        let Some(limit) = column.instant(literal) else {
             return;
         };
         // Before 1970 a cast may round up instead of down.
@@ -100,9 +100,10 @@ struct TimeColumn<'a> {
 }
 
 impl TimeColumn<'_> {
-    /// The steps in which `expr` shows this column: 1 ns for the column itself, a second for a
-    /// cast to another timestamp, a day for a date. `None` for anything else, and for casts that
-    /// shift the time.
+    /// Returns the grain to which `expr` rounds this column down: 1 ns for the column itself, the
+    /// unit of the other timestamp for a cast to it, a day for a date.
+    ///
+    /// Returns `None` for anything else, and for casts that shift the time.
     fn grain(&self, expr: &Expr) -> Option<Nanos> {
         match expr {
             Expr::Column(column) => (column.name == self.name).then_some(1),
@@ -119,7 +120,7 @@ impl TimeColumn<'_> {
         }
     }
 
-    /// The instant that a constant means when it is compared with this column.
+    /// Returns the instant that a literal means when it is compared with this column.
     fn instant(&self, expr: &Expr) -> Option<Nanos> {
         let Expr::Literal(value, _) = expr else {
             return None;
@@ -133,16 +134,16 @@ impl TimeColumn<'_> {
             ScalarValue::Utf8(Some(_))
             | ScalarValue::LargeUtf8(Some(_))
             | ScalarValue::Utf8View(Some(_)) => {
-                let value = value.cast_to(self.data_type).ok()?;
-                return self.instant(&Expr::Literal(value, None));
+                let timestamp = value.cast_to(self.data_type).ok()?;
+                return self.instant(&Expr::Literal(timestamp, None));
             }
             _ => return None,
         };
-        // With a zone a timestamp is an instant; without one it is what a UTC clock shows.
+        // A timestamp with a zone is an instant; one without is the time of a UTC clock.
         let same_clock =
             zone.is_some() == self.has_zone() || (is_utc(zone.as_deref()) && self.is_utc());
-        let number = Nanos::from(number?);
-        same_clock.then_some(number * step)
+        let nanos = Nanos::from(number?) * step;
+        same_clock.then_some(nanos)
     }
 
     fn has_zone(&self) -> bool {
@@ -186,7 +187,7 @@ mod tests {
         ))
     }
 
-    /// The bounds in nanoseconds.
+    /// Returns the bounds in nanoseconds.
     fn bounds(filters: &[Expr]) -> (Option<Nanos>, Option<Nanos>) {
         let bounds = TimeBounds::of(filters, "time", &time_type());
         (bounds.from, bounds.through)
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_bound_is_skipped() {
+    fn other_conditions_are_skipped() {
         for filter in [
             col("time").not_eq(micros(A)),
             col("time").gt(micros(A)).or(col("name").eq(lit("x"))),

@@ -22,7 +22,7 @@ use crate::run::context::{Delivery, RunContext};
 use crate::run::guards;
 use crate::run::report::{TableOutcome, TableReport};
 use crate::scan::scan_log::{ScanLog, SourceScan};
-use crate::scan::shared::barrier::Seat;
+use crate::scan::shared::barrier::Participant;
 use crate::stage::{NumberingHistory, StagingConfig, StagingSession, WriterIndex};
 
 /// The maximum number of attempts before the table is left to concurrent runs.
@@ -30,13 +30,13 @@ const MAX_ATTEMPTS: u32 = 3;
 
 /// Delivers one cycle of one table. Never fails: the report holds any error.
 ///
-/// The seat lets it share scans with the tables that are delivered concurrently.
+/// `participant` is its membership of the scan barrier of the tables that are delivered concurrently.
 pub async fn deliver(
     context: &RunContext,
     request: &RunRequest,
     definition: &Definition,
     cycle: Cycle,
-    seat: Seat,
+    participant: Participant,
 ) -> TableReport {
     let started = context.clock.now();
     let delivery = Delivery {
@@ -48,7 +48,7 @@ pub async fn deliver(
     };
     let (table, run_id) = (&definition.table, &context.run_id);
     debug!(%table, %cycle, run_id, "begun");
-    let outcome = match delivery.run(seat).await {
+    let outcome = match delivery.run(participant).await {
         Ok(outcome) => outcome,
         Err(error) => TableOutcome::failed(&error),
     };
@@ -91,11 +91,11 @@ enum Attempt {
 }
 
 impl Delivery<'_> {
-    async fn run(&self, seat: Seat) -> Result<TableOutcome> {
+    async fn run(&self, participant: Participant) -> Result<TableOutcome> {
         let mut overtaken_by = String::new();
-        let mut remaining_seat = Some(seat);
+        let mut participant = Some(participant);
         for _ in 0..MAX_ATTEMPTS {
-            match self.attempt(remaining_seat.take()).await? {
+            match self.attempt(participant.take()).await? {
                 Attempt::Done(outcome) => return Ok(outcome),
                 Attempt::Overtaken { by } => {
                     let (table, cycle) = (&self.definition.table, self.cycle);
@@ -111,7 +111,7 @@ impl Delivery<'_> {
         )
     }
 
-    async fn attempt(&self, seat: Option<Seat>) -> Result<Attempt> {
+    async fn attempt(&self, participant: Option<Participant>) -> Result<Attempt> {
         let history = self.recover().await?;
         let mode = self.definition.sync_mode;
         let publication = match delivery::decide(&history, mode, self.cycle, self.request.rerun) {
@@ -148,7 +148,7 @@ impl Delivery<'_> {
             numbering: self.numbering(&history, replaced.as_ref()),
             writer: WriterIndex::ONLY,
             attempt: None,
-            concurrent_tables: seat.as_ref().map_or(1, Seat::tables),
+            concurrent_tables: participant.as_ref().map_or(1, Participant::tables),
             target_file_size: self.request.target_file_size,
         }));
         let builder = CommitBuilder {
@@ -158,7 +158,7 @@ impl Delivery<'_> {
             replaced: replaced.as_ref(),
             spec: &bound.spec,
         };
-        let (entry, foreign) = match self.stage(&bound, &stage, &builder, seat).await {
+        let (entry, foreign) = match self.stage(&bound, &stage, &builder, participant).await {
             Ok(staged) => staged,
             Err(error) => return Err(abort(&stage, error).await),
         };
@@ -226,12 +226,12 @@ impl Delivery<'_> {
         bound: &BoundDefinition,
         stage: &Arc<StagingSession>,
         builder: &CommitBuilder<'_>,
-        seat: Option<Seat>,
+        participant: Option<Participant>,
     ) -> Result<(LogEntry, Vec<String>)> {
         let scans = if self.request.max_rejects.is_strict() {
             ScanLog::new()
         } else {
-            ScanLog::setting_aside()
+            ScanLog::keeping_rejects()
         };
         self.context.listener.staging_started(
             self.definition,
@@ -245,7 +245,7 @@ impl Delivery<'_> {
                 bound,
                 session: Arc::clone(stage),
                 scans,
-                seat,
+                participant,
             };
             let staged = engine.stage(job).await?;
             let (table, cycle) = (&self.definition.table, self.cycle);

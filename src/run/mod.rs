@@ -112,7 +112,7 @@ pub async fn run(context: Arc<RunContext>, request: RunRequest) -> Result<RunRep
     let (started, last_closed) = prepare(&context, &request).await?;
 
     let request = Arc::new(request);
-    let (tables, passes) = deliver_all(&context, &request, last_closed).await;
+    let (tables, scans) = deliver_all(&context, &request, last_closed).await;
     context
         .destination
         .sweep_staging((started - MAX_STAGING_AGE).into());
@@ -122,8 +122,8 @@ pub async fn run(context: Arc<RunContext>, request: RunRequest) -> Result<RunRep
         started_at: started,
         finished_at: context.clock.now(),
         tables,
-        scans: passes.scans,
-        passes: passes.passes,
+        scans: scans.requested,
+        passes: scans.performed,
     })
 }
 

@@ -11,7 +11,7 @@ use crate::run::context::RunContext;
 use crate::run::deliver::deliver;
 use crate::run::report::{TableOutcome, TableReport};
 use crate::run::{RunRequest, cycles_of};
-use crate::scan::shared::barrier::{Gathering, Passes, Seat};
+use crate::scan::shared::barrier::{Participant, ScanBarrier, SharedScanStats};
 
 /// One table of the run.
 struct ScheduledTable {
@@ -28,7 +28,7 @@ pub(super) async fn deliver_all(
     context: &Arc<RunContext>,
     request: &Arc<RunRequest>,
     last_closed: Cycle,
-) -> (Vec<TableReport>, Passes) {
+) -> (Vec<TableReport>, SharedScanStats) {
     let jobs = request.jobs.max(1);
     let mut tables: Vec<ScheduledTable> = futures::stream::iter(0..request.definitions.len())
         .map(|index| async move {
@@ -51,7 +51,7 @@ pub(super) async fn deliver_all(
         .collect()
         .await;
 
-    let mut passes = Passes::default();
+    let mut stats = SharedScanStats::default();
     while let Some(cycle) = tables.iter().filter_map(|table| table.cycles.first()).min() {
         let cycle = *cycle;
         let mut due: Vec<&mut ScheduledTable> = tables
@@ -60,12 +60,12 @@ pub(super) async fn deliver_all(
             .collect();
         for concurrent in due.chunks_mut(jobs) {
             let made = deliver_concurrently(context, request, concurrent, cycle).await;
-            passes.scans += made.scans;
-            passes.passes += made.passes;
+            stats.requested += made.requested;
+            stats.performed += made.performed;
         }
     }
     let reports = tables.into_iter().flat_map(|table| table.reports);
-    (reports.collect(), passes)
+    (reports.collect(), stats)
 }
 
 /// Delivers one cycle of several tables concurrently.
@@ -74,19 +74,19 @@ async fn deliver_concurrently(
     request: &Arc<RunRequest>,
     tables: &mut [&mut ScheduledTable],
     cycle: Cycle,
-) -> Passes {
-    let (gathering, seats) = Gathering::new(tables.len());
-    let spawn = |(table, seat): (&&mut ScheduledTable, Seat)| {
+) -> SharedScanStats {
+    let (barrier, participants) = ScanBarrier::new(tables.len());
+    let spawn = |(table, participant): (&&mut ScheduledTable, Participant)| {
         let (context, request, index) = (Arc::clone(context), Arc::clone(request), table.index);
         tokio::spawn(async move {
             let definition = &request.definitions[index];
-            let report = deliver(&context, &request, definition, cycle, seat).await;
+            let report = deliver(&context, &request, definition, cycle, participant).await;
             context.listener.finished(&report);
             report
         })
     };
     // All are spawned before the first one is joined.
-    let tasks: Vec<_> = tables.iter().zip(seats).map(spawn).collect();
+    let tasks: Vec<_> = tables.iter().zip(participants).map(spawn).collect();
     for (table, task) in tables.iter_mut().zip(tasks) {
         let report = task.await.unwrap_or_else(|error| {
             let definition = &request.definitions[table.index];
@@ -100,5 +100,5 @@ async fn deliver_concurrently(
         }
         table.reports.push(report);
     }
-    gathering.passes()
+    barrier.stats()
 }

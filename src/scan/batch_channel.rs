@@ -1,4 +1,4 @@
-//! The way of a scan's batches from the tasks that read files to the plan that wants them.
+//! A bounded channel of record batches, from the tasks that read files to the partitions of a plan.
 
 use std::sync::Arc;
 
@@ -11,88 +11,95 @@ use tokio::sync::{Mutex, mpsc};
 
 use crate::error::Error;
 
-/// Batches that wait for the plan, besides those that its tasks have taken.
-const BATCHES_AHEAD: usize = 2;
+/// The maximum number of batches in the channel, besides those that the plan has received.
+const MAX_BUFFERED_BATCHES: usize = 2;
 
 enum Message {
     Batch(RecordBatch),
     Failed(DataFusionError),
-    /// One of the feeding tasks has read all it had to.
+    /// One of the senders has sent all its batches.
     End,
 }
 
-/// A feeding task's end.
-pub(crate) struct Feed {
+/// The sending half of a batch channel, held by one task that reads files.
+pub(crate) struct BatchSender {
     messages: mpsc::Sender<Message>,
 }
 
-/// The plan's end. Whichever of the plan's tasks asks first gets the next batch.
+/// The receiving half of a batch channel, shared by the partitions of a plan: each batch goes to the
+/// partition that asks for it first.
 #[derive(Debug, Clone)]
-pub(crate) struct Intake {
+pub(crate) struct BatchReceiver {
     queue: Arc<Mutex<Queue>>,
 }
 
 struct Queue {
     messages: mpsc::Receiver<Message>,
-    /// Feeding tasks that have not ended.
-    feeding: usize,
+    /// The number of senders that have not ended.
+    open_senders: usize,
 }
 
 impl std::fmt::Debug for Queue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Queue")
-            .field("feeding", &self.feeding)
+            .field("open_senders", &self.open_senders)
             .finish_non_exhaustive()
     }
 }
 
-/// As many feeds as there are feeding `tasks`, and the intake of what they send.
-pub(crate) fn feeds(tasks: usize) -> (Vec<Feed>, Intake) {
-    let (sender, messages) = mpsc::channel(BATCHES_AHEAD);
-    let feeds = (0..tasks).map(|_| Feed {
-        messages: sender.clone(),
-    });
+/// Creates a bounded channel with one sender for each of `tasks`.
+///
+/// A sender waits while the channel is full, so that reading is no faster than the plan
+/// (backpressure).
+pub(crate) fn batch_channel(tasks: usize) -> (Vec<BatchSender>, BatchReceiver) {
+    let (sender, messages) = mpsc::channel(MAX_BUFFERED_BATCHES);
+    let senders = (0..tasks)
+        .map(|_| BatchSender {
+            messages: sender.clone(),
+        })
+        .collect();
     let queue = Queue {
         messages,
-        feeding: tasks,
+        open_senders: tasks,
     };
-    let intake = Intake {
+    let receiver = BatchReceiver {
         queue: Arc::new(Mutex::new(queue)),
     };
-    (feeds.collect(), intake)
+    (senders, receiver)
 }
 
-impl Feed {
-    /// Whether the plan still wants batches.
+impl BatchSender {
+    /// Sends a batch. Returns false if the plan needs no more batches.
     pub(crate) async fn send(&self, batch: RecordBatch) -> bool {
         self.messages.send(Message::Batch(batch)).await.is_ok()
     }
 
-    /// The last thing that is sent.
+    /// Sends an error, which must be the last message.
     pub(crate) async fn fail(&self, error: DataFusionError) {
-        // Nobody to tell means that nobody needs it.
+        // Without a receiver nobody needs the error.
         let _ = self.messages.send(Message::Failed(error)).await;
     }
 
-    /// Everything was sent. A feed that is dropped without it broke off.
+    /// Marks the end of the batches. A sender that is dropped without it fails the receiver.
     pub(crate) async fn end(&self) {
         let _ = self.messages.send(Message::End).await;
     }
 }
 
-/// Fails all of `feeds` with one error.
-pub(crate) async fn fail_all(feeds: &[&Feed], error: DataFusionError) {
-    if let [feed] = feeds {
-        return feed.fail(error).await;
+/// Sends one error to all of `senders`.
+pub(crate) async fn fail_all(senders: &[&BatchSender], error: DataFusionError) {
+    if let [sender] = senders {
+        return sender.fail(error).await;
     }
-    let error = Arc::new(error);
-    for feed in feeds {
-        feed.fail(DataFusionError::Shared(Arc::clone(&error))).await;
+    let shared = Arc::new(error);
+    for sender in senders {
+        let error = DataFusionError::Shared(Arc::clone(&shared));
+        sender.fail(error).await;
     }
 }
 
-impl Intake {
-    /// A stream of batches for one task of the plan.
+impl BatchReceiver {
+    /// Returns a stream of batches for one partition of the plan.
     pub(crate) fn stream(&self, schema: SchemaRef) -> SendableRecordBatchStream {
         let queue = Arc::clone(&self.queue);
         let batches = futures::stream::unfold(Some(queue), |queue| async {
@@ -110,13 +117,13 @@ impl Intake {
 async fn next(queue: &Mutex<Queue>) -> Result<Option<RecordBatch>> {
     let mut queue = queue.lock().await;
     loop {
-        if queue.feeding == 0 {
+        if queue.open_senders == 0 {
             return Ok(None);
         }
         match queue.messages.recv().await {
             Some(Message::Batch(batch)) => return Ok(Some(batch)),
             Some(Message::Failed(error)) => return Err(error),
-            Some(Message::End) => queue.feeding -= 1,
+            Some(Message::End) => queue.open_senders -= 1,
             None => return Err(Error::internal("the reading of a source broke off").into()),
         }
     }
@@ -136,38 +143,38 @@ mod tests {
         RecordBatch::try_from_iter([("n", numbers)]).unwrap()
     }
 
-    fn stream(intake: &Intake) -> SendableRecordBatchStream {
-        intake.stream(batch().schema())
+    fn stream(receiver: &BatchReceiver) -> SendableRecordBatchStream {
+        receiver.stream(batch().schema())
     }
 
     #[tokio::test]
-    async fn the_end_is_where_every_task_has_ended() {
-        let (feeds, intake) = feeds(2);
-        for feed in feeds {
+    async fn a_stream_ends_when_every_sender_has_ended() {
+        let (senders, receiver) = batch_channel(2);
+        for sender in senders {
             tokio::spawn(async move {
-                assert!(feed.send(batch()).await);
-                feed.end().await;
+                assert!(sender.send(batch()).await);
+                sender.end().await;
             });
         }
-        let (one, other) = (stream(&intake), stream(&intake));
-        let (one, other): (Vec<_>, Vec<_>) =
+        let (one, other) = (stream(&receiver), stream(&receiver));
+        let (of_one, of_other): (Vec<_>, Vec<_>) =
             tokio::try_join!(one.try_collect(), other.try_collect()).unwrap();
-        assert_eq!(one.len() + other.len(), 2);
+        assert_eq!(of_one.len() + of_other.len(), 2);
     }
 
     #[tokio::test]
-    async fn a_task_that_breaks_off_is_no_end() {
-        let (mut feeds, intake) = feeds(2);
-        feeds.pop().unwrap().end().await;
-        drop(feeds);
-        let error = stream(&intake).try_collect::<Vec<_>>().await.unwrap_err();
+    async fn a_sender_that_is_dropped_before_its_end_is_an_error() {
+        let (mut senders, receiver) = batch_channel(2);
+        senders.pop().unwrap().end().await;
+        drop(senders);
+        let error = stream(&receiver).try_collect::<Vec<_>>().await.unwrap_err();
         assert!(error.to_string().contains("broke off"), "{error}");
     }
 
     #[tokio::test]
-    async fn a_plan_that_ends_early_wants_no_more() {
-        let (feeds, intake) = feeds(1);
-        drop(intake);
-        assert!(!feeds[0].send(batch()).await);
+    async fn sending_fails_once_the_plan_has_ended() {
+        let (senders, receiver) = batch_channel(1);
+        drop(receiver);
+        assert!(!senders[0].send(batch()).await);
     }
 }

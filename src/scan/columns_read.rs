@@ -1,4 +1,4 @@
-//! What the scans of a query read of a source's rows.
+//! The columns and leaves that the scans of a query read of a source.
 
 use std::collections::BTreeSet;
 
@@ -9,17 +9,19 @@ use datafusion::logical_expr::TableScan;
 use crate::jsonl::leaves::count_all;
 use crate::scan::table::SourceTable;
 
-/// Columns of a declared source, and of those in its files the leaves that are used.
+/// The columns of a declared source that a query reads, and the leaves that it uses of those in the
+/// files.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reads {
-    /// Those of the files, then those of the folders.
+pub struct ColumnsRead {
+    /// Indexes among the columns of the files, then those of the folders.
     columns: BTreeSet<usize>,
     /// One flag for each leaf of the files' columns.
     leaves: Vec<bool>,
 }
 
-impl Reads {
-    /// What a scan of an optimized plan reads; `None` if it is of no declared source.
+impl ColumnsRead {
+    /// Finds the columns that a scan of an optimized plan reads; `None` if its table is not a
+    /// declared source.
     pub fn of(scan: &TableScan) -> Option<Self> {
         let provider = source_as_provider(&scan.source).ok()?;
         let table = provider.downcast_ref::<SourceTable>()?;
@@ -34,7 +36,7 @@ impl Reads {
         })
     }
 
-    /// Adds what another scan of the same source reads.
+    /// Adds the columns and leaves that another scan of the same source reads.
     pub fn merge(&mut self, other: &Self) {
         self.columns.extend(&other.columns);
         for (leaf, is_used) in self.leaves.iter_mut().zip(&other.leaves) {
@@ -42,10 +44,12 @@ impl Reads {
         }
     }
 
-    pub(crate) fn has(&self, column: usize) -> bool {
+    /// Returns true if the column with this index is read.
+    pub(crate) fn contains(&self, column: usize) -> bool {
         self.columns.contains(&column)
     }
 
+    /// Returns one flag for each leaf of the files' columns.
     pub(crate) fn leaves(&self) -> &[bool] {
         &self.leaves
     }

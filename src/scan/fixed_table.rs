@@ -1,4 +1,4 @@
-//! A table over an explicit list of files, such as those that a manifest names.
+//! The table over a fixed list of files, such as those that a manifest names.
 
 use std::sync::Arc;
 
@@ -12,23 +12,24 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use object_store::ObjectMeta;
 
-use crate::listing::partition_filter::PartitionFilters;
+use crate::listing::partition_filter::{PartitionFilters, filter_pushdown};
 use crate::listing::snapshot::SourceFile;
-use crate::scan::plan::{Asked, Files};
-use crate::scan::table::{SourceFormat, pushdown};
+use crate::scan::plan::{ScanArgs, TableFiles};
+use crate::scan::spec::SourceFormat;
 
-/// A table over files that are known: nothing is listed, and no scan of it is logged.
+/// A table over a fixed list of files: a scan of it lists nothing and is not logged.
 #[derive(Debug)]
 pub struct FixedTable {
-    rows: Vec<SourceFile>,
-    files: Files,
+    files: Vec<SourceFile>,
+    table_files: TableFiles,
 }
 
 impl FixedTable {
-    /// A table of `files` in `store`, each with one value for each of `partition_fields`, of its
-    /// type. Where a file's metadata has an ETag, JSON is read only as long as it matches.
+    /// Creates a table of `files` in `store`, each with one value for each of `partition_fields`, of
+    /// its type.
     ///
-    /// The columns are those of `file_schema`, then `partition_fields`.
+    /// The columns are those of `file_schema`, then `partition_fields`. If a file's metadata has an
+    /// ETag, reading it as JSON is conditional on that ETag.
     pub fn new(
         store: ObjectStoreUrl,
         files: Vec<(ObjectMeta, Vec<ScalarValue>)>,
@@ -36,16 +37,16 @@ impl FixedTable {
         file_schema: SchemaRef,
         partition_fields: Vec<Field>,
     ) -> Self {
-        let partition_fields: Vec<FieldRef> = partition_fields.into_iter().map(Arc::new).collect();
+        let partition_cols: Vec<FieldRef> = partition_fields.into_iter().map(Arc::new).collect();
         let schema = TableSchema::builder(file_schema)
-            .with_table_partition_cols(partition_fields)
+            .with_table_partition_cols(partition_cols)
             .build();
-        let rows = files
+        let source_files = files
             .into_iter()
             .map(|(meta, partition)| SourceFile { meta, partition });
         Self {
-            rows: rows.collect(),
-            files: Files {
+            files: source_files.collect(),
+            table_files: TableFiles {
                 store,
                 format,
                 schema,
@@ -57,7 +58,7 @@ impl FixedTable {
 #[async_trait]
 impl TableProvider for FixedTable {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(self.files.schema.table_schema())
+        Arc::clone(self.table_files.schema.table_schema())
     }
 
     fn table_type(&self) -> TableType {
@@ -68,7 +69,10 @@ impl TableProvider for FixedTable {
         &self,
         filters: &[&Expr],
     ) -> Result<Vec<TableProviderFilterPushDown>> {
-        Ok(pushdown(filters, self.files.schema.table_partition_cols()))
+        Ok(filter_pushdown(
+            filters,
+            self.table_files.schema.table_partition_cols(),
+        ))
     }
 
     async fn scan(
@@ -78,32 +82,34 @@ impl TableProvider for FixedTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let partition_fields = self.files.schema.table_partition_cols();
+        let partition_fields = self.table_files.schema.table_partition_cols();
         let columns = partition_fields.len();
-        if let Some(file) = self
-            .rows
-            .iter()
-            .find(|file| file.partition.len() != columns)
-        {
+        let mut all = self.files.iter();
+        if let Some(file) = all.find(|file| file.partition.len() != columns) {
             let key = &file.meta.location;
             return internal_err!("`{key}` needs {columns} partition values");
         }
-        let partitions = PartitionFilters::new(state, partition_fields, filters)?;
-        let values: Vec<&[ScalarValue]> = self
-            .rows
+        let partition_filters = PartitionFilters::new(state, partition_fields, filters)?;
+        let partitions: Vec<&[ScalarValue]> = self
+            .files
             .iter()
             .map(|file| file.partition.as_slice())
             .collect();
-        let keep = partitions.keep_complete(&values)?;
-        let kept = self.rows.iter().zip(keep).filter(|(_, keep)| *keep);
-        let files: Vec<SourceFile> = kept.map(|(file, _)| file.clone()).collect();
-        let scan = self.files.freeze("", &files, false);
-        let asked = Asked {
+        let matches = partition_filters.matches_complete(&partitions)?;
+        let files: Vec<SourceFile> = self
+            .files
+            .iter()
+            .zip(matches)
+            .filter(|(_, is_match)| *is_match)
+            .map(|(file, _)| file.clone())
+            .collect();
+        let scan = self.table_files.new_scan("", &files, false);
+        let args = ScanArgs {
             projection,
             leaves: None,
             filters,
             limit,
         };
-        self.files.plan(state, files, asked, scan).await
+        self.table_files.plan(state, files, args, scan).await
     }
 }

@@ -1,21 +1,22 @@
-//! Which leaves of a source's columns a query uses, told from its optimized plan.
+//! Nested projection pushdown: the scan of a source decodes only those leaves of its columns that
+//! the query uses, which are found in its optimized plan.
 //!
 //! ```text
-//! Projection  page.properties.url        ← all that comes out is used
+//! Projection  page.properties.url        ← all leaves of the output are used
 //!   SubqueryAlias  page                  ← of `page.properties`, the leaf `url`
 //!     Filter  properties.type = 'x'      ← and of `properties`, the leaf `type`
-//!       TableScan  events                → a SourceTable of which these two are decoded
+//!       TableScan  events                → a SourceTable that decodes these two
 //! ```
-//! What an operator needs is what is used of its output where it hands that through, and what its
-//! expressions name: a column whole, `column.member` only in that part. Operators that this file
-//! does not know need everything.
+//! An operator needs the leaves of its input that are used of its output, if it passes these through,
+//! and those that its expressions name: all leaves of a column, or of `column.member` only those of
+//! the member. An operator that this file does not know needs all leaves.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, JoinType, Result};
+use datafusion::common::{DFSchema, JoinType, Result, TableReference};
 use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::functions::core::getfield::GetFieldFunc;
 use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
@@ -24,15 +25,15 @@ use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use crate::jsonl::leaves::{count_all, places};
 use crate::scan::table::SourceTable;
 
-/// Tells every scan of a declared source which leaves the query uses.
+/// An optimizer rule that gives every scan of a declared source the leaves that the query uses.
 ///
-/// The last of the rules: what a rule after it made use of could be read as NULL.
+/// It must be the last rule: a leaf that a later rule adds a use of would be read as NULL.
 #[derive(Debug)]
-pub(crate) struct UsedLeaves;
+pub(crate) struct NestedProjectionPushdown;
 
-impl OptimizerRule for UsedLeaves {
+impl OptimizerRule for NestedProjectionPushdown {
     fn name(&self) -> &'static str {
-        "used_leaves"
+        "nested_projection_pushdown"
     }
 
     fn rewrite(
@@ -42,16 +43,17 @@ impl OptimizerRule for UsedLeaves {
     ) -> Result<Transformed<LogicalPlan>> {
         if is_correlated(&plan)? {
             return plan.transform_down_with_subqueries(|node| match node {
-                LogicalPlan::TableScan(scan) => tell(scan, None).map(Transformed::yes),
+                LogicalPlan::TableScan(scan) => set_leaves(scan, None).map(Transformed::yes),
                 node => Ok(Transformed::no(node)),
             });
         }
         let used = vec![true; count_all(plan.schema().fields())];
-        tell_scans(plan, &used).map(Transformed::yes)
+        push_down(plan, &used).map(Transformed::yes)
     }
 }
 
-/// Whether a subquery names columns of the query around it, which no operator there shows.
+/// Returns true if a subquery names columns of the outer query, since the operators of the outer
+/// query do not show that use.
 fn is_correlated(plan: &LogicalPlan) -> Result<bool> {
     let mut is_correlated = false;
     plan.apply_with_subqueries(|node| {
@@ -63,24 +65,27 @@ fn is_correlated(plan: &LogicalPlan) -> Result<bool> {
     Ok(is_correlated)
 }
 
-/// `used` has a flag for each leaf of the plan's output. Scans in subqueries stay as they are.
-fn tell_scans(plan: LogicalPlan, used: &[bool]) -> Result<LogicalPlan> {
+/// Pushes the leaves that are used of a plan's output down to its scans.
+///
+/// `used` has a flag for each leaf of the output. Scans in subqueries stay as they are.
+fn push_down(plan: LogicalPlan, used: &[bool]) -> Result<LogicalPlan> {
     if let LogicalPlan::TableScan(scan) = plan {
         let leaves = used_of_table(&scan, used);
-        return tell(scan, leaves);
+        return set_leaves(scan, leaves);
     }
-    let inputs = used_of_inputs(&plan, used).unwrap_or_default();
-    let mut inputs = inputs.into_iter();
-    let told = plan.map_children(|input| {
+    let mut used_of_inputs = used_of_inputs(&plan, used).unwrap_or_default().into_iter();
+    let pushed_down = plan.map_children(|input| {
         let all = || vec![true; count_all(input.schema().fields())];
-        let used = inputs.next().unwrap_or_else(all);
-        tell_scans(input, &used).map(Transformed::yes)
+        let used_of_input = used_of_inputs.next().unwrap_or_else(all);
+        push_down(input, &used_of_input).map(Transformed::yes)
     })?;
-    Ok(told.data)
+    Ok(pushed_down.data)
 }
 
-/// `leaves` has a flag for each leaf of the table's columns; `None` is all.
-fn tell(mut scan: TableScan, leaves: Option<Vec<bool>>) -> Result<LogicalPlan> {
+/// Replaces the table of a scan of a declared source by one that decodes only some leaves.
+///
+/// `leaves` has a flag for each leaf of the table's columns; `None` means all.
+fn set_leaves(mut scan: TableScan, leaves: Option<Vec<bool>>) -> Result<LogicalPlan> {
     if let Ok(provider) = source_as_provider(&scan.source)
         && let Some(table) = provider.downcast_ref::<SourceTable>()
     {
@@ -89,10 +94,12 @@ fn tell(mut scan: TableScan, leaves: Option<Vec<bool>>) -> Result<LogicalPlan> {
     Ok(LogicalPlan::TableScan(scan))
 }
 
-/// Of a table, what is `used` of a scan's output and what its filters name; `None` is everything.
+/// Finds the leaves of a table that are `used` of a scan's output, or that its filters name; `None`
+/// means all.
 fn used_of_table(scan: &TableScan, used: &[bool]) -> Option<Vec<bool>> {
-    let schema = scan.source.schema();
-    let schema = DFSchema::try_from_qualified_schema(scan.table_name.clone(), &schema).ok()?;
+    let table_schema = scan.source.schema();
+    let schema =
+        DFSchema::try_from_qualified_schema(scan.table_name.clone(), &table_schema).ok()?;
     let mut table = [Input::unused(&schema)];
     let output = outputs(&scan.projected_schema, used);
     let columns = match &scan.projection {
@@ -104,7 +111,7 @@ fn used_of_table(scan: &TableScan, used: &[bool]) -> Option<Vec<bool>> {
     }
     for (column, output) in columns.into_iter().zip(&output) {
         let [table] = &mut table;
-        table.hand_through(column, output)?;
+        table.pass_through(column, output)?;
     }
     for filter in &scan.filters {
         add(filter, &mut table)?;
@@ -113,11 +120,13 @@ fn used_of_table(scan: &TableScan, used: &[bool]) -> Option<Vec<bool>> {
     Some(table.used)
 }
 
-/// What an operator needs of each of its inputs; `None` is everything.
+/// Finds the leaves that an operator needs of each of its inputs; `None` means all.
 fn used_of_inputs(plan: &LogicalPlan, used: &[bool]) -> Option<Vec<Vec<bool>>> {
-    let inputs = plan.inputs();
-    let inputs = inputs.iter().map(|input| Input::unused(input.schema()));
-    let mut inputs: Vec<Input<'_>> = inputs.collect();
+    let mut inputs: Vec<Input<'_>> = plan
+        .inputs()
+        .into_iter()
+        .map(|input| Input::unused(input.schema()))
+        .collect();
     let output = outputs(plan.schema(), used);
     match plan {
         LogicalPlan::Projection(projection) => {
@@ -134,7 +143,7 @@ fn used_of_inputs(plan: &LogicalPlan, used: &[bool]) -> Option<Vec<Vec<bool>>> {
         | LogicalPlan::Union(_)
         | LogicalPlan::Window(_) => {
             for input in &mut inputs {
-                input.hand_through_all(&output)?;
+                input.pass_through_all(&output)?;
             }
         }
         LogicalPlan::Join(join) => {
@@ -144,14 +153,14 @@ fn used_of_inputs(plan: &LogicalPlan, used: &[bool]) -> Option<Vec<Vec<bool>>> {
             match join.join_type {
                 JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => {
                     let (of_left, of_right) = output.split_at_checked(left.width())?;
-                    left.hand_through_all(of_left)?;
-                    right.hand_through_all(of_right)?;
+                    left.pass_through_all(of_left)?;
+                    right.pass_through_all(of_right)?;
                 }
                 JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => {
-                    left.hand_through_all(&output)?;
+                    left.pass_through_all(&output)?;
                 }
                 JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => {
-                    right.hand_through_all(&output)?;
+                    right.pass_through_all(&output)?;
                 }
             }
         }
@@ -167,32 +176,32 @@ fn used_of_inputs(plan: &LogicalPlan, used: &[bool]) -> Option<Vec<Vec<bool>>> {
     Some(inputs.into_iter().map(|input| input.used).collect())
 }
 
-/// A column of an operator's output, and which of its leaves are used.
-struct Output<'a> {
+/// A column of an operator's output, and a flag for each of its leaves that is used.
+struct OutputColumn<'a> {
     data_type: &'a DataType,
     used: &'a [bool],
 }
 
-fn outputs<'a>(schema: &'a DFSchema, used: &'a [bool]) -> Vec<Output<'a>> {
-    let columns = places(schema.fields(), 0);
-    let columns = columns.map(|(field, place)| Output {
-        data_type: field.data_type(),
-        used: used.get(place).unwrap_or_default(),
-    });
-    columns.collect()
+fn outputs<'a>(schema: &'a DFSchema, used: &'a [bool]) -> Vec<OutputColumn<'a>> {
+    places(schema.fields(), 0)
+        .map(|(field, leaves)| OutputColumn {
+            data_type: field.data_type(),
+            used: used.get(leaves).unwrap_or_default(),
+        })
+        .collect()
 }
 
-/// The columns that an operator gets, and which of their leaves it needs.
+/// The columns of an operator's input, and a flag for each leaf that it needs.
 struct Input<'a> {
     schema: &'a DFSchema,
     used: Vec<bool>,
 }
 
-/// A column, or a member of its struct.
+/// A column of an input, or a member of its struct.
 #[derive(Clone)]
-struct Part<'a> {
+struct ColumnPart<'a> {
     data_type: &'a DataType,
-    /// Where its leaves are among those of all columns.
+    /// The range of its leaves among those of all columns.
     leaves: Range<usize>,
 }
 
@@ -208,26 +217,27 @@ impl<'a> Input<'a> {
         self.schema.fields().len()
     }
 
-    /// The first columns of the output are those of this input.
-    fn hand_through_all(&mut self, output: &[Output<'_>]) -> Option<()> {
+    /// Adds the leaves that are used of an operator's output, whose first columns are those of this
+    /// input.
+    fn pass_through_all(&mut self, output: &[OutputColumn<'_>]) -> Option<()> {
         let own = output.get(..self.width())?;
         own.iter()
             .enumerate()
-            .try_for_each(|(column, output)| self.hand_through(column, output))
+            .try_for_each(|(column, output)| self.pass_through(column, output))
     }
 
-    /// `output` is this column.
-    fn hand_through(&mut self, column: usize, output: &Output<'_>) -> Option<()> {
+    /// Adds the leaves that are used of `output`, which is this column.
+    fn pass_through(&mut self, column: usize, output: &OutputColumn<'_>) -> Option<()> {
         let (field, leaves) = places(self.schema.fields(), 0).nth(column)?;
         let data_type = field.data_type();
-        self.add(&Part { data_type, leaves }, output)
+        self.add(&ColumnPart { data_type, leaves }, output)
     }
 
-    /// `output` is this part.
-    fn add(&mut self, part: &Part<'_>, output: &Output<'_>) -> Option<()> {
+    /// Adds the leaves that are used of `output`, which is this part.
+    fn add(&mut self, part: &ColumnPart<'_>, output: &OutputColumn<'_>) -> Option<()> {
         let leaves = self.used.get_mut(part.leaves.clone())?;
-        let alike = part.data_type.equals_datatype(output.data_type);
-        if !alike || leaves.len() != output.used.len() {
+        let is_same_type = part.data_type.equals_datatype(output.data_type);
+        if !is_same_type || leaves.len() != output.used.len() {
             leaves.fill(true);
             return Some(());
         }
@@ -237,54 +247,58 @@ impl<'a> Input<'a> {
         Some(())
     }
 
-    /// What an expression may stand for, if it is the name of a column or of a member.
-    fn parts(&self, expression: &Expr) -> Vec<Part<'a>> {
+    /// Finds the parts that an expression may refer to, if it is the name of a column or of a
+    /// member.
+    fn parts(&self, expression: &Expr) -> Vec<ColumnPart<'a>> {
         match expression {
             Expr::Alias(alias) => self.parts(&alias.expr),
             Expr::Column(column) => {
-                let columns = places(self.schema.fields(), 0).zip(self.schema.iter());
-                let named = columns.filter(|(_, (qualifier, field))| {
-                    let qualifiers = column.relation.as_ref().zip(*qualifier);
+                let is_named = |qualifier: Option<&TableReference>, field: &Field| {
+                    let qualifiers = column.relation.as_ref().zip(qualifier);
                     field.name() == &column.name
                         && qualifiers.is_none_or(|(one, other)| one.resolved_eq(other))
-                });
-                let parts = named.map(|((field, leaves), _)| Part {
-                    data_type: field.data_type(),
-                    leaves,
-                });
-                parts.collect()
+                };
+                places(self.schema.fields(), 0)
+                    .zip(self.schema.iter())
+                    .filter(|(_, (qualifier, field))| is_named(*qualifier, field))
+                    .map(|((field, leaves), _)| ColumnPart {
+                        data_type: field.data_type(),
+                        leaves,
+                    })
+                    .collect()
             }
             Expr::ScalarFunction(function) if function.func.inner().is::<GetFieldFunc>() => {
                 let Some((of, names)) = function.args.split_first() else {
                     return Vec::new();
                 };
-                let parts = self.parts(of).into_iter().map(|part| {
-                    let mut names = names.iter();
-                    names.try_fold(part, |part, name| part.member(name))
-                });
-                let parts: Option<Vec<Part<'a>>> = parts.collect();
-                parts.unwrap_or_default()
+                let members: Option<Vec<ColumnPart<'a>>> = self
+                    .parts(of)
+                    .into_iter()
+                    .map(|whole| names.iter().try_fold(whole, |part, name| part.member(name)))
+                    .collect();
+                members.unwrap_or_default()
             }
             _ => Vec::new(),
         }
     }
 }
 
-impl Part<'_> {
+impl ColumnPart<'_> {
     fn member(&self, name: &Expr) -> Option<Self> {
-        let (DataType::Struct(fields), Expr::Literal(name, _)) = (self.data_type, name) else {
+        let (DataType::Struct(fields), Expr::Literal(literal, _)) = (self.data_type, name) else {
             return None;
         };
-        let name = name.try_as_str()??;
+        let member = literal.try_as_str()??;
         let mut members = places(fields, self.leaves.start);
-        let (field, leaves) = members.find(|(field, _)| field.name() == name)?;
+        let (field, leaves) = members.find(|(field, _)| field.name() == member)?;
         let data_type = field.data_type();
         Some(Self { data_type, leaves })
     }
 }
 
-/// Adds what `expression` names to the inputs that have it, to all of them where it is not clear
-/// which. `None` where none has it.
+/// Adds the leaves of the columns and members that `expression` names to the inputs that have them.
+///
+/// A name that several inputs have is added to all of them. Returns `None` if no input has it.
 fn add(expression: &Expr, inputs: &mut [Input<'_>]) -> Option<()> {
     let mut is_known = true;
     let visited = expression.apply(|inner| {
@@ -305,8 +319,13 @@ fn add(expression: &Expr, inputs: &mut [Input<'_>]) -> Option<()> {
     visited.ok().filter(|_| is_known).map(|_| ())
 }
 
-/// As [`add`], where no more is used of the value than of `output`.
-fn add_column(expression: &Expr, output: &Output<'_>, inputs: &mut [Input<'_>]) -> Option<()> {
+/// Adds the leaves that `expression` needs to compute `output`: if it is a name, only those that are
+/// used of `output`.
+fn add_column(
+    expression: &Expr,
+    output: &OutputColumn<'_>,
+    inputs: &mut [Input<'_>],
+) -> Option<()> {
     let mut is_found = false;
     for input in &mut *inputs {
         for part in input.parts(expression) {

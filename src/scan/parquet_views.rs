@@ -1,9 +1,9 @@
-//! Parquet files, read with all strings as views.
+//! The reader of Parquet files whose strings, at every depth, are read as views.
 //!
-//! DataFusion has its reader make views of the strings of a table's columns, but not of those inside
-//! structs and lists: these would be copied, value by value, and then looked at by a cast. What a
-//! column is read as is said by a hint in the footer, the writer's Arrow schema; here every reader
-//! finds its own wishes there.
+//! DataFusion makes its reader return views for the strings of a table's columns, but not for those
+//! inside structs and lists: these would be copied, value by value, and then converted by a cast.
+//! The type that a column is read as is decided by a hint in the footer, the writer's Arrow schema.
+//! The footers that are returned here have a hint that asks for views.
 
 use std::fmt;
 use std::ops::Range;
@@ -23,12 +23,12 @@ use parquet::arrow::{ARROW_SCHEMA_META_KEY, encode_arrow_schema, parquet_to_arro
 use parquet::errors::Result as ParquetResult;
 use parquet::file::metadata::{FileMetaData, KeyValue, ParquetMetaData};
 
-/// Makes readers whose strings are views.
-pub(crate) struct ViewReaders(Arc<dyn ParquetFileReaderFactory>);
+/// A factory of readers that return strings as views.
+pub(super) struct ViewReaders(Arc<dyn ParquetFileReaderFactory>);
 
 impl ViewReaders {
-    /// `readers` read the same files otherwise.
-    pub(crate) fn new(readers: Arc<dyn ParquetFileReaderFactory>) -> Self {
+    /// Wraps the factory of the readers that read the files.
+    pub(super) fn new(readers: Arc<dyn ParquetFileReaderFactory>) -> Self {
         Self(readers)
     }
 }
@@ -75,15 +75,16 @@ impl AsyncFileReader for ViewReader {
     }
 }
 
-/// The same footer, with the hint that strings are views. Where its own hint makes no sense, the
-/// reader says so.
+/// Returns the same footer, with the hint that strings are views.
+///
+/// A footer whose own hint is invalid is returned as it is, and the reader reports the error.
 fn with_views(footer: Arc<ParquetMetaData>) -> Arc<ParquetMetaData> {
     let file = footer.file_metadata();
-    let hints = file.key_value_metadata();
-    let Ok(schema) = parquet_to_arrow_schema(file.schema_descr(), hints) else {
+    let own_hints = file.key_value_metadata();
+    let Ok(schema) = parquet_to_arrow_schema(file.schema_descr(), own_hints) else {
         return footer;
     };
-    let fields: Fields = schema.fields().iter().map(viewed).collect();
+    let fields: Fields = schema.fields().iter().map(with_string_views).collect();
     if fields == *schema.fields() {
         return footer;
     }
@@ -91,10 +92,14 @@ fn with_views(footer: Arc<ParquetMetaData>) -> Arc<ParquetMetaData> {
         key: ARROW_SCHEMA_META_KEY.to_owned(),
         value: Some(encode_arrow_schema(&Schema::new(fields))),
     };
-    let others = hints.into_iter().flatten();
-    let others = others.filter(|hint| hint.key != ARROW_SCHEMA_META_KEY);
-    let hints = others.cloned().chain([hint]).collect();
-    let file = FileMetaData::new(
+    let hints = own_hints
+        .into_iter()
+        .flatten()
+        .filter(|own| own.key != ARROW_SCHEMA_META_KEY)
+        .cloned()
+        .chain([hint])
+        .collect();
+    let hinted = FileMetaData::new(
         file.version(),
         file.num_rows(),
         file.created_by().map(str::to_owned),
@@ -102,19 +107,21 @@ fn with_views(footer: Arc<ParquetMetaData>) -> Arc<ParquetMetaData> {
         file.schema_descr_ptr(),
         file.column_orders().cloned(),
     );
-    let with = ParquetMetaData::new(file, footer.row_groups().to_vec()).into_builder();
-    let with = with
+    let builder = ParquetMetaData::new(hinted, footer.row_groups().to_vec())
+        .into_builder()
         .set_column_index(footer.column_index().cloned())
         .set_offset_index(footer.offset_index().cloned());
-    Arc::new(with.build())
+    Arc::new(builder.build())
 }
 
-/// The field with views in place of all strings.
-fn viewed(field: &FieldRef) -> FieldRef {
+/// Returns the field with views in place of all strings.
+fn with_string_views(field: &FieldRef) -> FieldRef {
     let data_type = match field.data_type() {
         DataType::Utf8 | DataType::LargeUtf8 => DataType::Utf8View,
-        DataType::Struct(fields) => DataType::Struct(fields.iter().map(viewed).collect()),
-        DataType::List(item) => DataType::List(viewed(item)),
+        DataType::Struct(fields) => {
+            DataType::Struct(fields.iter().map(with_string_views).collect())
+        }
+        DataType::List(item) => DataType::List(with_string_views(item)),
         _ => return FieldRef::clone(field),
     };
     Arc::new(Field::clone(field).with_data_type(data_type))
@@ -132,7 +139,7 @@ mod tests {
 
     use super::*;
 
-    /// Rows with strings at every depth.
+    /// Returns rows with strings at every depth.
     fn rows() -> RecordBatch {
         let text = |name: &str| Field::new(name, DataType::Utf8, true);
         let list = |item: DataType| DataType::List(Arc::new(Field::new("element", item, true)));
@@ -148,7 +155,7 @@ mod tests {
             Field::new("page", DataType::Struct(members.into()), true),
             Field::new("objects", list(inner), true),
         ]);
-        let lines = (0..500).map(|n| {
+        let numbered = (0..500).map(|n| {
             let inner = format!(r#"{{"a": "a rather long value {}", "n": {n}}}"#, n % 40);
             match n % 3 {
                 0 => format!(r#"{{"id": "{n}"}}"#),
@@ -158,13 +165,16 @@ mod tests {
                 ),
             }
         });
-        let lines = lines.collect::<Vec<_>>().join("\n");
+        let lines = numbered.collect::<Vec<_>>().join("\n");
         let reader = ReaderBuilder::new(Arc::new(schema)).build(lines.as_bytes());
         reader.unwrap().next().unwrap().unwrap()
     }
 
     fn has_strings(schema: &SchemaRef) -> bool {
-        schema.fields().iter().any(|field| viewed(field) != *field)
+        schema
+            .fields()
+            .iter()
+            .any(|field| with_string_views(field) != *field)
     }
 
     #[test]
@@ -172,25 +182,28 @@ mod tests {
         let rows = rows();
         for without_hint in [true, false] {
             let options = ArrowWriterOptions::new().with_skip_arrow_metadata(without_hint);
-            let mut file = Vec::new();
-            let writer = ArrowWriter::try_new_with_options(&mut file, rows.schema(), options);
-            let mut writer = writer.unwrap();
+            let mut buffer = Vec::new();
+            let mut writer =
+                ArrowWriter::try_new_with_options(&mut buffer, rows.schema(), options).unwrap();
             writer.write(&rows).unwrap();
             writer.close().unwrap();
-            let file = Bytes::from(file);
+            let file = Bytes::from(buffer);
 
-            let footer = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).unwrap();
-            assert!(has_strings(footer.schema()));
-            let footer = with_views(Arc::clone(footer.metadata()));
+            let own = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).unwrap();
+            assert!(has_strings(own.schema()));
+            let footer = with_views(Arc::clone(own.metadata()));
             let again = with_views(Arc::clone(&footer));
             assert!(Arc::ptr_eq(&footer, &again), "nothing is left to do");
-            let footer = ArrowReaderMetadata::try_new(footer, ArrowReaderOptions::new()).unwrap();
-            assert!(!has_strings(footer.schema()));
+            let hinted = ArrowReaderMetadata::try_new(footer, ArrowReaderOptions::new()).unwrap();
+            assert!(!has_strings(hinted.schema()));
 
-            let read = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer).build();
-            let read: Vec<_> = read.unwrap().map(|batch| batch.unwrap()).collect();
-            let read = concat_batches(&read[0].schema(), &read).unwrap();
-            for (read, written) in read.columns().iter().zip(rows.columns()) {
+            let batches: Vec<_> = ParquetRecordBatchReaderBuilder::new_with_metadata(file, hinted)
+                .build()
+                .unwrap()
+                .map(|batch| batch.unwrap())
+                .collect();
+            let all = concat_batches(&batches[0].schema(), &batches).unwrap();
+            for (read, written) in all.columns().iter().zip(rows.columns()) {
                 let as_written = cast(read, written.data_type()).unwrap();
                 assert_eq!(as_written.as_ref(), written.as_ref());
             }

@@ -1,6 +1,5 @@
-//! From a frozen list to the operator that reads it.
+//! The planning of a scan: from a file-list snapshot to the operator that reads the files.
 
-use std::cmp::Reverse;
 use std::sync::{Arc, Mutex};
 
 use datafusion::catalog::Session;
@@ -18,45 +17,45 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 
-use crate::listing::location::key_url;
-use crate::listing::snapshot::{FrozenFile, SourceFile};
+use crate::listing::file_groups::group_files_by_size;
+use crate::listing::snapshot::{SourceFile, snapshot};
 use crate::scan::json::columns::Columns;
 use crate::scan::json::exec::JsonLinesExec;
 use crate::scan::json::pipeline::ReadSettings;
 use crate::scan::parquet_views::ViewReaders;
-use crate::scan::scan_log::{Scan, ScanCounts, ScanMark, Unpinned};
+use crate::scan::record::{Scan, ScanCounts, ScanTag, UnverifiedFiles};
 use crate::scan::shared::parquet::SharedParquetExec;
-use crate::scan::shared::request::{How, Offer, Offers};
-use crate::scan::table::SourceFormat;
+use crate::scan::shared::request::{RequestKind, ScanRequest, ScanRequests};
+use crate::scan::spec::SourceFormat;
 
-/// What both kinds of table know of their files.
+/// The store, format and schema of a table's files.
 #[derive(Debug, Clone)]
-pub(crate) struct Files {
-    pub(crate) store: ObjectStoreUrl,
-    pub(crate) format: SourceFormat,
-    /// The files' columns, then those of the folders.
-    pub(crate) schema: TableSchema,
+pub(super) struct TableFiles {
+    pub(super) store: ObjectStoreUrl,
+    pub(super) format: SourceFormat,
+    /// The columns of the files, then those of the folders.
+    pub(super) schema: TableSchema,
 }
 
-impl Files {
-    /// The scan of `files`, all of them on record, before it runs.
+impl TableFiles {
+    /// Creates the record of a scan of `files`, with a snapshot of their list.
     ///
-    /// With `set_aside`, malformed lines do not fail it.
-    pub(crate) fn freeze(&self, source: &str, files: &[SourceFile], set_aside: bool) -> Arc<Scan> {
-        let frozen = files.iter().map(|file| FrozenFile {
-            key: key_url(&self.store, &file.meta.location),
-            size: file.meta.size,
-            etag: file.meta.e_tag.clone(),
-        });
+    /// With `keep_rejects`, malformed lines are rejected; without, they fail the scan.
+    pub(super) fn new_scan(
+        &self,
+        source: &str,
+        files: &[SourceFile],
+        keep_rejects: bool,
+    ) -> Arc<Scan> {
         Arc::new(Scan {
             source: source.to_owned(),
-            files: frozen.collect(),
+            files: snapshot(&self.store, files),
             newest: files.iter().map(|file| file.meta.last_modified).max(),
             counts: ScanCounts::default(),
-            rejects: set_aside.then(Mutex::default),
-            unpinned: match self.format {
+            rejects: keep_rejects.then(Mutex::default),
+            unverified: match self.format {
                 SourceFormat::Json(_) => None,
-                SourceFormat::Parquet => Some(Unpinned {
+                SourceFormat::Parquet => Some(UnverifiedFiles {
                     store: self.store.clone(),
                     files: files.iter().map(|file| file.meta.clone()).collect(),
                 }),
@@ -64,88 +63,90 @@ impl Files {
         })
     }
 
-    /// The operator that does a scan, in at most the session's `target_partitions` partitions.
+    /// Plans the operator that does a scan, in at most the session's `target_partitions` partitions.
     ///
-    /// Empty files are left out: they hold no rows in either format. Where the session collects
-    /// [`Offers`], the scan may be done in a pass with those of other tables.
+    /// Empty files are left out: they hold no rows in either format. If the session collects
+    /// [`ScanRequests`], the scan may become part of a shared scan with those of other tables.
     ///
     /// # Errors
-    /// Where a column of the projection does not exist.
-    pub(crate) async fn plan(
+    /// A column of the projection does not exist.
+    pub(super) async fn plan(
         &self,
         state: &dyn Session,
-        files: Vec<SourceFile>,
-        asked: Asked<'_>,
+        mut files: Vec<SourceFile>,
+        args: ScanArgs<'_>,
         scan: Arc<Scan>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let files: Vec<SourceFile> = files
-            .into_iter()
-            .filter(|file| file.meta.size > 0)
-            .collect();
+        files.retain(|file| file.meta.size > 0);
         if files.is_empty() {
-            let schema = project_schema(self.schema.table_schema(), asked.projection)?;
+            let schema = project_schema(self.schema.table_schema(), args.projection)?;
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
-        // A scan that needs only some rows is better off alone.
-        let offers = state.config().get_extension::<Offers>();
-        let offers = offers.filter(|_| asked.limit.is_none());
-        let offer = |how| {
-            let offer = Arc::new(Offer::new(Arc::clone(&scan), files.clone(), how));
-            if let Some(offers) = &offers {
-                offers.add(Arc::clone(&offer));
-            }
-            offer
+        // A scan with a limit needs only some rows, and is faster by itself.
+        let requests = match args.limit {
+            None => state.config().get_extension::<ScanRequests>(),
+            Some(_) => None,
+        };
+        let request_shared_scan = |requests: &ScanRequests, kind| {
+            let request = Arc::new(ScanRequest::new(Arc::clone(&scan), files.clone(), kind));
+            requests.add(Arc::clone(&request));
+            request
         };
         let tasks = state.config().target_partitions();
-        let groups = spread(files.clone(), tasks);
+        let groups = group_files_by_size(files.clone(), tasks);
         match self.format {
             SourceFormat::Json(compression) => {
-                let columns = Columns::new(&self.schema, &self.projection(&asked), asked.leaves)?;
+                let columns = Columns::new(&self.schema, &self.projection(&args), args.leaves)?;
                 let settings = ReadSettings {
                     store: self.store.clone(),
                     compression,
                     schema: self.schema.clone(),
                     tasks,
                 };
-                let offer = offers.is_some().then(|| {
-                    offer(How::Json {
+                let request = requests.map(|requests| {
+                    let kind = RequestKind::Json {
                         settings: settings.clone(),
                         columns: Box::new(columns.clone()),
-                    })
+                    };
+                    request_shared_scan(&requests, kind)
                 });
                 Ok(Arc::new(JsonLinesExec::new(
-                    groups, settings, columns, scan, offer,
+                    groups, settings, columns, scan, request,
                 )))
             }
             SourceFormat::Parquet => {
-                // Two sources, since clones of one would count their rows together.
+                // Two sources, since clones of one would share their row counts.
                 let all = self.parquet(state, groups.clone(), &scan)?;
                 let own = self
                     .parquet(state, groups, &scan)?
-                    .with_projection_indices(asked.projection.cloned())?
-                    .with_limit(asked.limit);
+                    .with_projection_indices(args.projection.cloned())?
+                    .with_limit(args.limit);
                 let input = DataSourceExec::from_data_source(own.build());
-                if offers.is_none() {
+                let Some(requests) = requests else {
                     return Ok(input);
-                }
-                let how = How::Parquet {
-                    plan: DataSourceExec::from_data_source(all.build()),
-                    projection: self.projection(&asked),
-                    predicate: self.predicate(state, asked.filters)?,
                 };
-                let columns = Columns::new(&self.schema, &self.projection(&asked), asked.leaves)?;
-                let used = columns.used();
-                Ok(Arc::new(SharedParquetExec::new(input, offer(how), used)))
+                let kind = RequestKind::Parquet {
+                    plan: DataSourceExec::from_data_source(all.build()),
+                    projection: self.projection(&args),
+                    predicate: self.predicate(state, args.filters)?,
+                };
+                let columns = Columns::new(&self.schema, &self.projection(&args), args.leaves)?;
+                let request = request_shared_scan(&requests, kind);
+                Ok(Arc::new(SharedParquetExec::new(
+                    input,
+                    request,
+                    columns.used(),
+                )))
             }
         }
     }
 
-    fn projection(&self, asked: &Asked<'_>) -> Vec<usize> {
+    fn projection(&self, args: &ScanArgs<'_>) -> Vec<usize> {
         let all = || (0..self.schema.table_schema().fields().len()).collect();
-        asked.projection.cloned().unwrap_or_else(all)
+        args.projection.cloned().unwrap_or_else(all)
     }
 
-    /// What all of `filters` come to, for the reader to skip row groups with.
+    /// Plans the conjunction of `filters`, by which the reader skips row groups.
     fn predicate(
         &self,
         state: &dyn Session,
@@ -158,20 +159,21 @@ impl Files {
         state.create_physical_expr(all, &schema).map(Some)
     }
 
-    /// DataFusion's own reader. Its optimizer gives it the filters to skip row groups with.
+    /// Plans DataFusion's Parquet reader, whose files are tagged with their scan. DataFusion's
+    /// optimizer pushes the filters down into it, so that it skips row groups.
     fn parquet(
         &self,
         state: &dyn Session,
         groups: Vec<Vec<SourceFile>>,
         scan: &Arc<Scan>,
     ) -> Result<FileScanConfigBuilder> {
-        let groups = groups.into_iter().map(|files| {
-            let files = files.into_iter().map(|file| {
+        let file_groups = groups.into_iter().map(|files| {
+            let tagged = files.into_iter().map(|file| {
                 PartitionedFile::new_from_meta(file.meta)
                     .with_partition_values(file.partition)
-                    .with_extension(ScanMark(Arc::clone(scan)))
+                    .with_extension(ScanTag(Arc::clone(scan)))
             });
-            FileGroup::new(files.collect())
+            FileGroup::new(tagged.collect())
         });
         let options = TableParquetOptions {
             global: state.config_options().execution.parquet.clone(),
@@ -185,85 +187,21 @@ impl Files {
         let source = ParquetSource::new(self.schema.clone())
             .with_table_parquet_options(options)
             .with_parquet_file_reader_factory(Arc::new(ViewReaders::new(Arc::new(readers))));
-        let scan = FileScanConfigBuilder::new(self.store.clone(), Arc::new(source));
-        Ok(scan.with_file_groups(groups.collect()))
+        let config = FileScanConfigBuilder::new(self.store.clone(), Arc::new(source));
+        Ok(config.with_file_groups(file_groups.collect()))
     }
 }
 
-/// What a query asks of a table.
+/// The arguments of a scan, as DataFusion passes them, and the leaves that the query uses.
 #[derive(Clone, Copy)]
-pub(crate) struct Asked<'a> {
-    /// The columns of the files, then those of the folders; `None` is all.
-    pub(crate) projection: Option<&'a Vec<usize>>,
+pub(super) struct ScanArgs<'a> {
+    /// Indexes of the columns of the files, then those of the folders; `None` means all.
+    pub(super) projection: Option<&'a Vec<usize>>,
     /// One flag for each leaf of the files' columns: those that are not used may be NULL; `None`
-    /// is all.
-    pub(crate) leaves: Option<&'a [bool]>,
-    /// Rows that fail them are not needed, but may come.
-    pub(crate) filters: &'a [Expr],
-    pub(crate) limit: Option<usize>,
-}
-
-/// Spreads whole files over at most `partitions` groups of about the same size.
-///
-/// The same files always give the same groups; each group is in the order of keys.
-pub(crate) fn spread(mut files: Vec<SourceFile>, partitions: usize) -> Vec<Vec<SourceFile>> {
-    let count = partitions.min(files.len()).max(1);
-    files.sort_by(|one, other| {
-        let key = |file: &SourceFile| (Reverse(file.meta.size), file.meta.location.clone());
-        key(one).cmp(&key(other))
-    });
-    let mut groups: Vec<(u64, Vec<SourceFile>)> = vec![(0, Vec::new()); count];
-    for file in files {
-        // The largest file that is left goes to the group that has least.
-        if let Some((size, group)) = groups.iter_mut().min_by_key(|(size, _)| *size) {
-            *size += file.meta.size;
-            group.push(file);
-        }
-    }
-    let mut groups: Vec<Vec<SourceFile>> = groups.into_iter().map(|(_, group)| group).collect();
-    for group in &mut groups {
-        group.sort_by(|one, other| one.meta.location.cmp(&other.meta.location));
-    }
-    groups
-}
-
-#[cfg(test)]
-mod tests {
-    use chrono::DateTime;
-    use object_store::ObjectMeta;
-
-    use super::*;
-
-    fn file(key: &str, size: u64) -> SourceFile {
-        SourceFile {
-            meta: ObjectMeta {
-                location: key.into(),
-                last_modified: DateTime::UNIX_EPOCH,
-                size,
-                e_tag: None,
-                version: None,
-            },
-            partition: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn files_are_spread_by_size_and_always_alike() {
-        let sizes = [("a", 10), ("b", 70), ("c", 40), ("d", 40), ("e", 10)];
-        let keys = |files: Vec<SourceFile>, partitions| -> Vec<String> {
-            let groups = spread(files, partitions).into_iter();
-            let keys = groups.map(|group| {
-                group
-                    .iter()
-                    .map(|file| file.meta.location.to_string())
-                    .collect()
-            });
-            keys.collect()
-        };
-        let files = || sizes.iter().map(|(key, size)| file(key, *size));
-        assert_eq!(keys(files().collect(), 2), ["abe", "cd"]);
-        assert_eq!(keys(files().rev().collect(), 2), ["abe", "cd"]);
-        assert_eq!(keys(files().collect(), 1), ["abcde"]);
-        assert_eq!(keys(files().collect(), 9).len(), 5);
-    }
+    /// means that all are used.
+    pub(super) leaves: Option<&'a [bool]>,
+    /// Conditions of the rows that are needed. The scan may return others, too.
+    pub(super) filters: &'a [Expr],
+    /// The maximum number of rows that are needed.
+    pub(super) limit: Option<usize>,
 }

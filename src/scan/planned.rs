@@ -1,4 +1,4 @@
-//! What a plan would read of its sources, told without running it.
+//! A plan's files and bytes by source, found without running it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,62 +11,68 @@ use serde::Serialize;
 
 use crate::engine_error::from_datafusion;
 use crate::error::Result;
-use crate::listing::snapshot::FrozenFile;
-use crate::scan::scan_log::Scan;
+use crate::listing::snapshot::SnapshotFile;
+use crate::scan::record::Scan;
+use crate::scan::scan_log::{ScanLog, by_source};
 use crate::store::CONCURRENCY;
 
 /// The part of one source that a query would read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlannedSource {
+    /// The source's name.
     pub name: String,
+    /// The number of files.
     pub files: u64,
-    /// As stored.
+    /// The compressed bytes of the files.
     pub bytes: u64,
-    /// Rows in these files, where their footers tell: Parquet alone does.
+    /// The number of rows in the files, if their format has a footer that contains it: only Parquet
+    /// has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
-    /// When the newest of the files was written.
+    /// The time at which the newest of the files was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub newest: Option<DateTime<Utc>>,
 }
 
-/// By source, sorted by name; a file that two scans read counts once.
-pub(crate) async fn sources(
-    scans: &[Arc<Scan>],
-    runtime: &RuntimeEnv,
-) -> Result<Vec<PlannedSource>> {
-    let mut by_source: BTreeMap<&str, Vec<&Arc<Scan>>> = BTreeMap::new();
-    for scan in scans {
-        by_source.entry(&scan.source).or_default().push(scan);
+impl ScanLog {
+    /// Reports the files of each source that the scans would read, sorted by name, before any of
+    /// them runs. A file that two scans read counts once.
+    ///
+    /// # Errors
+    /// The footer of a Parquet file cannot be read.
+    pub async fn planned(&self, runtime: &RuntimeEnv) -> Result<Vec<PlannedSource>> {
+        let all_scans = self.scans();
+        let mut sources = Vec::new();
+        for (name, scans) in by_source(&all_scans) {
+            let files: BTreeSet<&SnapshotFile> =
+                scans.iter().flat_map(|scan| &scan.files).collect();
+            sources.push(PlannedSource {
+                name: name.to_owned(),
+                files: files.len() as u64,
+                bytes: files.iter().map(|file| file.size).sum(),
+                rows: row_count(&scans, runtime).await?,
+                newest: scans.iter().filter_map(|scan| scan.newest).max(),
+            });
+        }
+        Ok(sources)
     }
-    let mut sources = Vec::new();
-    for (name, scans) in by_source {
-        let files: BTreeSet<&FrozenFile> = scans.iter().flat_map(|scan| &scan.files).collect();
-        sources.push(PlannedSource {
-            name: name.to_owned(),
-            files: files.len() as u64,
-            bytes: files.iter().map(|file| file.size).sum(),
-            rows: rows(&scans, runtime).await?,
-            newest: scans.iter().filter_map(|scan| scan.newest).max(),
-        });
-    }
-    Ok(sources)
 }
 
-/// The rows of all files, from their footers; `None` if a file has none.
-async fn rows(scans: &[&Arc<Scan>], runtime: &RuntimeEnv) -> Result<Option<u64>> {
+/// Returns the number of rows of all files, from their footers; `None` if a file has none.
+async fn row_count(scans: &[&Arc<Scan>], runtime: &RuntimeEnv) -> Result<Option<u64>> {
     let mut files = BTreeMap::new();
     for scan in scans {
         if scan.files.is_empty() {
             continue;
         }
-        let Some(unpinned) = &scan.unpinned else {
+        // Only Parquet files are verified after the run.
+        let Some(unverified) = &scan.unverified else {
             return Ok(None);
         };
         let store = runtime
-            .object_store(&unpinned.store)
+            .object_store(&unverified.store)
             .map_err(from_datafusion)?;
-        for file in unpinned.files.iter().filter(|file| file.size > 0) {
+        for file in unverified.files.iter().filter(|file| file.size > 0) {
             files.insert(file.location.clone(), (Arc::clone(&store), file.clone()));
         }
     }

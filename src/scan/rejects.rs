@@ -1,4 +1,4 @@
-//! Lines that hold no row: what becomes of them, and their record.
+//! Rejects: the record of malformed lines, and the limit on their number.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,28 +7,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// Records kept of one scan; more is no accident of a line but a wrong source.
-pub(crate) const MOST_KEPT: usize = 100_000;
+/// The maximum number of rejects that are recorded for one scan. More do not come from accidents in
+/// single lines: the source is wrong.
+pub(crate) const MAX_REJECT_RECORDS: usize = 100_000;
 
 /// One malformed line of a source file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Reject {
     /// The file's URL.
     pub file: String,
-    /// Its number in the file, from 1.
+    /// The number of the line in the file, from 1.
     pub line: u64,
-    /// Where it begins in the inflated file, in bytes.
+    /// The offset of the line in the decompressed file, in bytes.
     pub offset: u64,
-    /// What is wrong with it.
+    /// The reason why the line is malformed.
     pub reason: String,
 }
 
-/// How many malformed lines a source may have before the tables that read it fail.
+/// The maximum of malformed lines that a source may have; above it, the tables that read it fail.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum MaxRejects {
-    /// So many lines. With 0, the first one ends the reading.
+    /// A number of lines. With 0, the first malformed line ends the scan.
     Lines(u64),
-    /// So many of a hundred lines read.
+    /// A percentage of the lines that are read.
     Percent(f64),
 }
 
@@ -39,7 +40,7 @@ impl Default for MaxRejects {
 }
 
 impl MaxRejects {
-    /// Whether the first malformed line is one too many.
+    /// Returns true if no malformed line is allowed.
     pub fn is_strict(self) -> bool {
         match self {
             MaxRejects::Lines(lines) => lines == 0,
@@ -47,7 +48,7 @@ impl MaxRejects {
         }
     }
 
-    /// Whether `rejected` of `read + rejected` lines are few enough.
+    /// Returns true if `rejected` of `read + rejected` lines are allowed.
     pub fn allows(self, rejected: u64, read: u64) -> bool {
         match self {
             MaxRejects::Lines(lines) => rejected <= lines,

@@ -1,4 +1,4 @@
-//! A few rows of a source, read to see whether they fit its declaration.
+//! Samples: some rows of a source, read to check that they fit its declaration.
 
 use std::sync::Arc;
 
@@ -17,60 +17,60 @@ use crate::scan::rejects::Reject;
 use crate::scan::scan_log::ScanLog;
 use crate::scan::table::SourceTable;
 
-/// What a sample showed.
+/// The result of reading a sample.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample {
-    /// What a query over the cycle, or over all of the source, would read.
+    /// The files that a query over the cycle, or over all of the source, would read.
     pub planned: PlannedSource,
-    /// Whether the source's folders tell the cycle.
+    /// True if the sample is limited to the cycle, because the source's folders contain a time.
     pub of_cycle: bool,
+    /// The number of rows that were read.
     pub rows: u64,
-    /// Lines that do not fit the declaration.
+    /// The lines that do not fit the declaration.
     pub rejects: Vec<Reject>,
 }
 
-/// Reads at most `most` rows with all their columns: of the cycle, where the source's folders tell
-/// the time of its rows, or of whatever comes first.
+/// Reads at most `max_rows` rows with all their columns: rows of the cycle, if the source's folders
+/// contain the time of its rows, or else the first rows that are read.
 ///
 /// # Errors
-/// The source cannot be listed or read, or a file is none of its format.
+/// The source cannot be listed or read, or a file does not have its format.
 pub async fn sample(
     session: &SessionContext,
     name: &str,
     cycle: Cycle,
-    most: usize,
+    max_rows: usize,
 ) -> Result<Sample> {
     let provider = session
         .table_provider(name)
         .await
         .map_err(from_datafusion)?;
-    let time = time_column(&provider);
-    let of_cycle = time.is_some();
+    let time_column = time_column(&provider);
+    let of_cycle = time_column.is_some();
     let mut rows = session.table(name).await.map_err(from_datafusion)?;
-    if let Some(column) = time {
+    if let Some(name) = time_column {
         let instant = |at: chrono::DateTime<chrono::Utc>| {
             lit(ScalarValue::TimestampNanosecond(
                 at.timestamp_nanos_opt(),
                 Some("+00:00".into()),
             ))
         };
-        let column = Expr::Column(Column::from_name(column));
+        let column = Expr::Column(Column::from_name(name));
         let (start, end) = (instant(cycle.start()), instant(cycle.end()));
         let window = column.clone().gt_eq(start).and(column.lt(end));
         rows = rows.filter(window).map_err(from_datafusion)?;
     }
-    let rows = rows.limit(0, Some(most)).map_err(from_datafusion)?;
-    let scans = ScanLog::setting_aside();
-    let state = session.state();
-    let config = state.config().clone();
-    let config = config
+    let limited = rows.limit(0, Some(max_rows)).map_err(from_datafusion)?;
+    let scans = ScanLog::keeping_rejects();
+    let config = session
+        .copied_config()
         .with_create_default_catalog_and_schema(false)
         .with_extension(Arc::clone(&scans));
-    let state = SessionStateBuilder::new_from_existing(state)
+    let state = SessionStateBuilder::new_from_existing(session.state())
         .with_config(config)
         .build();
     let plan: Arc<dyn ExecutionPlan> = state
-        .create_physical_plan(rows.logical_plan())
+        .create_physical_plan(limited.logical_plan())
         .await
         .map_err(from_datafusion)?;
     let planned = scans.planned(state.runtime_env()).await?;

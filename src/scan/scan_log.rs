@@ -1,207 +1,109 @@
-//! What the scans of one run read: frozen lists, and counts that grow while the plan runs.
+//! The scans of one run, on record: file-list snapshots, counts and malformed lines.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::{DateTime, Utc};
-use datafusion::datasource::physical_plan::FileScanConfig;
-use datafusion::datasource::source::DataSourceExec;
-use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::physical_plan::ExecutionPlan;
-use futures::{StreamExt, TryStreamExt};
-use object_store::{ObjectMeta, ObjectStoreExt};
 
-use crate::engine_error::from_datafusion;
-use crate::error::{Error, Result};
-use crate::jsonl::decode::BadLine;
-use crate::listing::snapshot::{FrozenFile, digest};
-use crate::scan::planned::{self, PlannedSource};
-use crate::scan::rejects::{MOST_KEPT, Reject};
-use crate::store::CONCURRENCY;
+use crate::error::Result;
+use crate::listing::snapshot::{SnapshotFile, digest};
+use crate::scan::record::{Scan, ScanCounts, parquet_scan};
+use crate::scan::rejects::Reject;
 
-/// Counts of one scan, added to by its tasks.
-#[derive(Debug, Default)]
-pub(crate) struct ScanCounts {
-    /// Rows that JSON scans decoded. Parquet scans keep theirs in the plan's metrics.
-    pub(crate) rows_read: AtomicU64,
-    /// Bytes fetched by JSON scans, compressed.
-    pub(crate) bytes_read: AtomicU64,
-    /// Lines set aside because they are malformed.
-    pub(crate) rows_rejected: AtomicU64,
-}
-
-/// One scan of one source.
-#[derive(Debug)]
-pub(crate) struct Scan {
-    pub(crate) source: String,
-    pub(crate) files: Vec<FrozenFile>,
-    /// When the newest of them was written.
-    pub(crate) newest: Option<DateTime<Utc>>,
-    pub(crate) counts: ScanCounts,
-    /// The malformed lines that were set aside; `None` where the first one fails the scan.
-    pub(crate) rejects: Option<Mutex<Vec<Reject>>>,
-    /// What has to be looked at again after the run.
-    pub(crate) unpinned: Option<Unpinned>,
-}
-
-/// Files whose reader does not hold them to their ETags.
-#[derive(Debug)]
-pub(crate) struct Unpinned {
-    pub(crate) store: ObjectStoreUrl,
-    pub(crate) files: Vec<ObjectMeta>,
-}
-
-impl Unpinned {
-    /// Fails if a file is no longer what it was when it was listed.
-    async fn check(&self, runtime: &RuntimeEnv) -> Result<()> {
-        let store = runtime.object_store(&self.store).map_err(from_datafusion)?;
-        let changed: Vec<Option<String>> = futures::stream::iter(self.files.clone())
-            .map(|file| {
-                let store = Arc::clone(&store);
-                async move {
-                    let key = file.location.to_string();
-                    match store.head(&file.location).await {
-                        Ok(now) if now.size == file.size && now.e_tag == file.e_tag => Ok(None),
-                        Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(Some(key)),
-                        Err(error) => Err(Error::store("look at", key, error)),
-                    }
-                }
-            })
-            .buffer_unordered(CONCURRENCY.source_heads)
-            .try_collect()
-            .await?;
-        match changed.into_iter().flatten().min() {
-            None => Ok(()),
-            Some(key) => Err(
-                Error::data(format!("source file `{key}` changed while it was read"))
-                    .with_hint("run again when the source is at rest"),
-            ),
-        }
-    }
-}
-
-impl Scan {
-    /// Sets a malformed line aside.
-    ///
-    /// # Errors
-    /// Where the scan takes none, or no more.
-    pub(crate) fn bad_line(&self, key: &str, bad: BadLine) -> Result<()> {
-        let Some(rejects) = &self.rejects else {
-            return Err(bad.error(key));
-        };
-        let mut rejects = rejects.lock().unwrap_or_else(PoisonError::into_inner);
-        if rejects.len() >= MOST_KEPT {
-            return Err(bad
-                .error(key)
-                .context(format!("more than {MOST_KEPT} malformed lines")));
-        }
-        rejects.push(Reject {
-            file: key.to_owned(),
-            line: bad.line,
-            offset: bad.offset,
-            reason: bad.reason,
-        });
-        self.counts.rows_rejected.fetch_add(1, Ordering::Relaxed);
-        Ok(())
-    }
-}
-
-/// Travels with the files of a Parquet scan, so that its metrics find their way back.
-pub(crate) struct ScanMark(pub(crate) Arc<Scan>);
-
-/// Every scan that was planned in one session, in the order of planning.
+/// A log of the scans that are planned in one session, in the order of planning.
 ///
-/// Put one into the session with `SessionConfig::with_extension` for each plan that is run:
-/// `scan` adds to it, and [`Self::report`] reads it after the run.
+/// Each plan that is run needs a log of its own, which is put into its session with
+/// `SessionConfig::with_extension`: planning adds scans to it, and [`Self::report`] reads it after
+/// the run.
 #[derive(Debug, Default)]
 pub struct ScanLog {
     scans: Mutex<Vec<Arc<Scan>>>,
-    set_aside: bool,
+    keeps_rejects: bool,
 }
 
-/// What one run read of one source. A source that was scanned twice has its files once and the
-/// rows of both scans.
+/// The files and rows of one source that one run read. A source that was scanned twice has each of
+/// its files once, and the rows of both scans.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceScan {
     /// The source's name.
     pub name: String,
-    /// The frozen list, sorted by key, with empty files.
-    pub files: Vec<FrozenFile>,
-    /// Bytes of these files as stored.
+    /// The snapshot of the file list, sorted by key, with empty files.
+    pub files: Vec<SnapshotFile>,
+    /// The compressed bytes of these files.
     pub bytes: u64,
-    /// Rows that the scan handed to the query. A Parquet scan does not count rows that it skips
-    /// because of a row group's or a page's statistics.
+    /// The number of rows that the scan returned to the query. A Parquet scan does not count rows
+    /// that it skips because of the statistics of a row group or a page.
     pub rows_read: u64,
-    /// Malformed lines that were set aside.
+    /// The number of malformed lines that were rejected.
     pub rows_rejected: u64,
-    /// SHA-256 in hexadecimal over `key\tsize\tetag\n` of each file, sorted by key.
+    /// The SHA-256 over `key\tsize\tetag\n` of each file, sorted by key, in hexadecimal.
     pub digest: String,
     /// The malformed lines, each once, in the order of files and lines.
     pub rejects: Vec<Reject>,
 }
 
-/// How far the running scans are, for a progress bar. Parquet scans count only once they end.
+/// The progress of the running scans, for a progress bar. Parquet scans are counted when they end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ScanProgress {
-    /// Bytes of all frozen files as stored.
+    /// The compressed bytes of all files.
     pub bytes: u64,
-    /// Bytes of them that are fetched.
+    /// The compressed bytes that have been fetched.
     pub bytes_read: u64,
-    /// Rows decoded.
+    /// The number of rows that have been decoded.
     pub rows_read: u64,
 }
 
 impl ScanLog {
-    /// An empty log.
+    /// Creates an empty log, whose scans fail at the first malformed line.
     pub fn new() -> Arc<Self> {
         Arc::default()
     }
 
-    /// An empty log of scans that set malformed lines aside instead of failing.
-    pub fn setting_aside() -> Arc<Self> {
+    /// Creates an empty log, whose scans reject malformed lines and keep them on record.
+    pub fn keeping_rejects() -> Arc<Self> {
         Arc::new(Self {
-            set_aside: true,
+            keeps_rejects: true,
             ..Self::default()
         })
     }
 
-    pub(crate) fn sets_aside(&self) -> bool {
-        self.set_aside
+    pub(super) fn keeps_rejects(&self) -> bool {
+        self.keeps_rejects
     }
 
-    /// What was read of each source, sorted by name.
+    /// Reports the files and rows of each source that were read, sorted by name.
     ///
-    /// `executed` is the plan that ran, to its end, and only once: the rows of Parquet scans are
-    /// in its metrics.
+    /// `executed` is the plan that ran, to its end, and only once: the row counts of Parquet scans
+    /// are in its metrics.
     pub fn report(&self, executed: &Arc<dyn ExecutionPlan>) -> Vec<SourceScan> {
         let scans = self.scans();
         let mut parquet_rows = Vec::new();
         collect_parquet_rows(executed, &mut parquet_rows);
-        let mut by_source: BTreeMap<&str, Vec<&Arc<Scan>>> = BTreeMap::new();
-        for scan in &scans {
-            by_source.entry(&scan.source).or_default().push(scan);
-        }
-        by_source
+        by_source(&scans)
             .into_iter()
             .map(|(name, scans)| source_scan(name, &scans, &parquet_rows))
             .collect()
     }
 
-    /// Fails if a file that was read is no longer what it was when its scan was planned.
+    /// Verifies that no file has changed between the planning and the end of its scan.
     ///
-    /// JSON files are held to their ETags while they are read; the others are looked at again.
-    pub async fn check_frozen(&self, runtime: &RuntimeEnv) -> Result<()> {
+    /// A JSON scan compares the ETags of its files while it reads them; those of other files are
+    /// compared here.
+    ///
+    /// # Errors
+    /// [`Error::data`](crate::error::Error::data) if a file was changed or deleted.
+    pub async fn check_unchanged(&self, runtime: &RuntimeEnv) -> Result<()> {
         for scan in self.scans() {
-            if let Some(unpinned) = &scan.unpinned {
-                unpinned.check(runtime).await?;
+            if let Some(unverified) = &scan.unverified {
+                unverified.verify(runtime).await?;
             }
         }
         Ok(())
     }
 
-    /// How far the scans are by now.
+    /// Returns the progress of the scans.
     pub fn progress(&self) -> ScanProgress {
         let mut progress = ScanProgress::default();
         for scan in self.scans() {
@@ -212,42 +114,49 @@ impl ScanLog {
         progress
     }
 
-    /// What the scans would read of each source, sorted by name, before any of them runs.
-    pub async fn planned(&self, runtime: &RuntimeEnv) -> Result<Vec<PlannedSource>> {
-        planned::sources(&self.scans(), runtime).await
-    }
-
+    /// Adds a scan that has been planned.
     pub(crate) fn add(&self, scan: Arc<Scan>) {
         self.lock().push(scan);
     }
 
+    /// Returns the scans in the order of planning.
     pub(crate) fn scans(&self) -> Vec<Arc<Scan>> {
         self.lock().clone()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Scan>>> {
-        // Each change is one push: a panic elsewhere cannot leave the list half done.
+        // Each change is one push, so that a panic cannot leave the list incomplete.
         self.scans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// Groups scans by the name of their source.
+pub(super) fn by_source(scans: &[Arc<Scan>]) -> BTreeMap<&str, Vec<&Arc<Scan>>> {
+    let mut by_source: BTreeMap<&str, Vec<&Arc<Scan>>> = BTreeMap::new();
+    for scan in scans {
+        by_source.entry(&scan.source).or_default().push(scan);
+    }
+    by_source
+}
+
 fn source_scan(name: &str, scans: &[&Arc<Scan>], parquet_rows: &[(Arc<Scan>, u64)]) -> SourceScan {
-    let files: BTreeSet<&FrozenFile> = scans.iter().flat_map(|scan| &scan.files).collect();
-    let files: Vec<FrozenFile> = files.into_iter().cloned().collect();
-    let sum = |count: fn(&ScanCounts) -> &AtomicU64| {
-        let counts = scans.iter().map(|scan| &scan.counts);
-        counts
-            .map(|counts| count(counts).load(Ordering::Relaxed))
-            .sum::<u64>()
+    let unique_files: BTreeSet<&SnapshotFile> = scans.iter().flat_map(|scan| &scan.files).collect();
+    let files: Vec<SnapshotFile> = unique_files.into_iter().cloned().collect();
+    let sum = |count: fn(&ScanCounts) -> &AtomicU64| -> u64 {
+        scans
+            .iter()
+            .map(|scan| count(&scan.counts).load(Ordering::Relaxed))
+            .sum()
     };
-    let of_these = |scan: &Arc<Scan>| scans.iter().any(|own| Arc::ptr_eq(own, scan));
-    let parquet_rows: u64 = parquet_rows
+    let is_own = |scan: &Arc<Scan>| scans.iter().any(|own| Arc::ptr_eq(own, scan));
+    let own_parquet_rows: u64 = parquet_rows
         .iter()
-        .filter(|(scan, _)| of_these(scan))
+        .filter(|(scan, _)| is_own(scan))
         .map(|(_, rows)| rows)
         .sum();
-    let rejects = scans.iter().filter_map(|scan| scan.rejects.as_ref());
-    let rejects: BTreeSet<Reject> = rejects
+    let rejects: BTreeSet<Reject> = scans
+        .iter()
+        .filter_map(|scan| scan.rejects.as_ref())
         .flat_map(|rejects| {
             let rejects = rejects.lock().unwrap_or_else(PoisonError::into_inner);
             rejects.clone()
@@ -257,14 +166,15 @@ fn source_scan(name: &str, scans: &[&Arc<Scan>], parquet_rows: &[(Arc<Scan>, u64
         name: name.to_owned(),
         rejects: rejects.into_iter().collect(),
         bytes: files.iter().map(|file| file.size).sum(),
-        rows_read: sum(|counts| &counts.rows_read) + parquet_rows,
+        rows_read: sum(|counts| &counts.rows_read) + own_parquet_rows,
         rows_rejected: sum(|counts| &counts.rows_rejected),
         digest: digest(&files),
         files,
     }
 }
 
-/// The rows that each of our Parquet scans put out in the plan that ran.
+/// Collects the number of rows that each Parquet scan of a declared source returned in the plan
+/// that ran.
 fn collect_parquet_rows(plan: &Arc<dyn ExecutionPlan>, rows: &mut Vec<(Arc<Scan>, u64)>) {
     if let Some(scan) = parquet_scan(plan) {
         let output = plan.metrics().and_then(|metrics| metrics.output_rows());
@@ -272,29 +182,6 @@ fn collect_parquet_rows(plan: &Arc<dyn ExecutionPlan>, rows: &mut Vec<(Arc<Scan>
     }
     for child in plan.children() {
         collect_parquet_rows(child, rows);
-    }
-}
-
-pub(crate) fn parquet_scan(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<Scan>> {
-    let exec = plan.downcast_ref::<DataSourceExec>()?;
-    let config = exec.data_source().downcast_ref::<FileScanConfig>()?;
-    let mut files = config.file_groups.iter().flat_map(|group| group.files());
-    let mark = files.find_map(|file| file.extension::<ScanMark>())?;
-    Some(Arc::clone(&mark.0))
-}
-
-#[cfg(test)]
-impl Scan {
-    /// A scan of no files.
-    pub(crate) fn nothing(source: &str) -> Arc<Self> {
-        Arc::new(Self {
-            source: source.to_owned(),
-            files: Vec::new(),
-            newest: None,
-            counts: ScanCounts::default(),
-            rejects: None,
-            unpinned: None,
-        })
     }
 }
 
@@ -312,7 +199,7 @@ mod tests {
             source: source.to_owned(),
             files: keys
                 .iter()
-                .map(|key| FrozenFile {
+                .map(|key| SnapshotFile {
                     key: (*key).to_owned(),
                     size: 10,
                     etag: None,
@@ -321,7 +208,7 @@ mod tests {
             newest: None,
             counts,
             rejects: None,
-            unpinned: None,
+            unverified: None,
         })
     }
 

@@ -20,7 +20,7 @@ use super::search::Scanned;
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
-use crate::scan::search::{Found, declared_name};
+use crate::scan::search::{FoundRow, declared_name};
 
 type DataFusionResult<T> = std::result::Result<T, DataFusionError>;
 
@@ -71,7 +71,7 @@ impl Explained {
 pub async fn explain(
     context: &SessionContext,
     scanned: &Scanned<'_>,
-    found: &Found,
+    found: &FoundRow,
 ) -> Result<Explained> {
     let row = match found.row(scanned.reads.get(&found.source)) {
         Ok(row) => row,

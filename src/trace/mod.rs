@@ -1,7 +1,7 @@
 //! Why an event is in the export, or is not.
 //!
 //! ```text
-//! definition ─bind, optimize→ scans ─SourceFiles→ search: file and line ─Found→
+//! definition ─bind, optimize→ scans ─SourceFiles→ search: file and line ─FoundRow→
 //!    explain: the query over this row alone, and each condition ─┐
 //! manifest ─published: files that can hold it → read ────────────┴→ Report
 //! ```
@@ -21,7 +21,7 @@ pub use report::{
     TableTrace, Truth,
 };
 
-pub use crate::scan::search::Position;
+pub use crate::scan::search::RowPosition;
 
 use crate::cycle::Cycle;
 use crate::definition::Definition;
@@ -29,7 +29,7 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::layout::TableName;
 use crate::manifest::Manifest;
-use crate::scan::search::Found;
+use crate::scan::search::FoundRow;
 use crate::store::Destination;
 use search::{Scanned, Search};
 
@@ -90,7 +90,7 @@ async fn trace_table(
     request: &Request<'_>,
     context: &SessionContext,
     scanned: &Scanned<'_>,
-    found: &[Found],
+    found: &[FoundRow],
 ) -> Result<TableTrace> {
     let table = &scanned.definition.table;
     let manifest = published::manifest(request, table).await?;

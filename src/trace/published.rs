@@ -20,7 +20,7 @@ use crate::exported;
 use crate::layout::{self, TableName};
 use crate::manifest::{DataFile, Manifest};
 use crate::scan::rejects::Reject;
-use crate::scan::search::{Found, Position};
+use crate::scan::search::{FoundRow, RowPosition};
 use crate::store::{CONCURRENCY, Destination};
 
 /// The newest manifest of the cycle.
@@ -106,7 +106,7 @@ async fn count(
 pub async fn rejects(
     request: &Request<'_>,
     manifest: Option<&Manifest>,
-    found: &[Found],
+    found: &[FoundRow],
 ) -> Result<BTreeMap<usize, String>> {
     let mut recorded = BTreeMap::new();
     let (Some(destination), Some(manifest)) = (request.destination, manifest) else {
@@ -119,7 +119,7 @@ pub async fn rejects(
         for reject in read_rejects(destination, &file.path).await? {
             let index = found.iter().position(|found| {
                 let is_line =
-                    matches!(found.position, Position::Line { line, .. } if line == reject.line);
+                    matches!(found.position, RowPosition::Line { line, .. } if line == reject.line);
                 is_line && found.source == file.source && found.file == reject.file
             });
             if let Some(index) = index {

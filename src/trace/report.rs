@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::cycle::Cycle;
 use crate::layout::TableName;
-use crate::scan::search::{Found, Position};
+use crate::scan::search::{FoundRow, RowPosition};
 
 /// Everything that is known of one event in one cycle.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -46,11 +46,11 @@ pub struct Occurrence {
     /// Its URL.
     pub file: String,
     #[serde(flatten)]
-    pub position: Position,
+    pub position: RowPosition,
 }
 
-impl From<&Found> for Occurrence {
-    fn from(found: &Found) -> Self {
+impl From<&FoundRow> for Occurrence {
+    fn from(found: &FoundRow) -> Self {
         Self {
             source: found.source.clone(),
             file: found.file.clone(),

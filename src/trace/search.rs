@@ -15,8 +15,8 @@ use super::report::Searched;
 use crate::definition::Definition;
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, ErrorKind, Result};
-use crate::scan::columns_read::Reads;
-use crate::scan::search::{Found, SourceFiles, declared_name};
+use crate::scan::columns_read::ColumnsRead;
+use crate::scan::search::{FoundRow, SourceFiles, declared_name};
 
 /// A definition and what it reads in the cycle.
 pub struct Scanned<'a> {
@@ -27,7 +27,7 @@ pub struct Scanned<'a> {
     pub optimized: LogicalPlan,
     pub scans: Vec<SourceFiles>,
     /// What it reads of each source; all where there is no entry.
-    pub reads: BTreeMap<String, Reads>,
+    pub reads: BTreeMap<String, ColumnsRead>,
     /// Whether any of its sources has the column.
     pub has_column: bool,
     /// Source and URL of every file.
@@ -35,7 +35,7 @@ pub struct Scanned<'a> {
 }
 
 impl Scanned<'_> {
-    pub fn reads(&self, found: &Found) -> bool {
+    pub fn reads(&self, found: &FoundRow) -> bool {
         let file = (found.source.clone(), found.file.clone());
         self.files.contains(&file)
     }
@@ -45,7 +45,7 @@ impl Scanned<'_> {
 pub struct Search<'a> {
     pub definitions: Vec<Scanned<'a>>,
     pub searched: Vec<Searched>,
-    pub found: Vec<Found>,
+    pub found: Vec<FoundRow>,
 }
 
 impl<'a> Search<'a> {
@@ -112,7 +112,7 @@ impl Sources {
                 continue;
             };
             scanned.has_column = true;
-            if let Some(reads) = Reads::of(&scan) {
+            if let Some(reads) = ColumnsRead::of(&scan) {
                 match scanned.reads.get_mut(name) {
                     Some(known) => known.merge(&reads),
                     None => {

@@ -1,13 +1,15 @@
-//! Declarations: what is accepted, and what is said of the rest.
+//! Declarations: the accepted ones, and the complaints about the others.
 
 use crate::catalog::tests::*;
 
 async fn rejected(sql: &str) -> String {
     let world = World::new().declare("events", sql);
     let error = world.session().await.err().expect("it should be rejected");
-    let text = world.without_path(&error);
-    let text = text.strip_prefix("error: /sql/sources/events.sql:");
-    text.expect("file and line come first").to_owned()
+    world
+        .without_path(&error)
+        .strip_prefix("error: /sql/sources/events.sql:")
+        .expect("a complaint begins with file and line")
+        .to_owned()
 }
 
 #[tokio::test]
@@ -63,7 +65,7 @@ async fn complaints_name_file_line_and_remedy() {
         ),
         (
             "CREATE EXTERNAL TABLE events (time TIMESTAMP) STORED AS JSON PARTITIONED BY (org)\nLOCATION 'x/'\nOPTIONS ('time_column' 'time')",
-            "3: `time_column` needs folders that tell the time: PARTITIONED BY (date), (date, hour), (year, month, day) or (year, month, day, hour)",
+            "3: `time_column` needs folders that contain the time: PARTITIONED BY (date), (date, hour), (year, month, day) or (year, month, day, hour)",
         ),
         (
             "CREATE EXTERNAL TABLE events (id INT,\ni INTERVAL) STORED AS JSON LOCATION 'x/'",
@@ -155,7 +157,7 @@ async fn types_are_datafusions_own() {
 }
 
 #[tokio::test]
-async fn views_wait_for_what_they_read() {
+async fn views_are_registered_after_the_tables_that_they_read() {
     let world = World::new()
         .declare(
             "a",
@@ -215,8 +217,8 @@ fn stores_are_named_once() {
     let sources = Sources::load(&world.path("sql/sources")).unwrap();
     let base = Url::parse("s3://raw/org").unwrap();
     let locations = sources.locations(Some(&base)).unwrap();
-    let locations: Vec<&str> = locations.iter().map(Url::as_str).collect();
-    assert_eq!(locations, ["s3://other/", "s3://raw/"]);
+    let urls: Vec<&str> = locations.iter().map(Url::as_str).collect();
+    assert_eq!(urls, ["s3://other/", "s3://raw/"]);
     let error = world.without_path(&sources.locations(None).unwrap_err());
     assert!(
         error.starts_with("error: /sql/sources/a.sql:1: LOCATION `a/` is relative"),

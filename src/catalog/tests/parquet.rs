@@ -1,4 +1,4 @@
-//! Parquet sources: the stock reader over our list.
+//! Parquet sources: DataFusion's reader over the listed files.
 
 use std::fs::File;
 
@@ -23,7 +23,7 @@ const EVENTS: &str = "
     ) STORED AS PARQUET PARTITIONED BY (date DATE, hour INT) LOCATION 'events/'
     OPTIONS ('time_column' 'time')";
 
-/// Writes one file with row groups of ten rows.
+/// Writes one Parquet file with row groups of ten rows.
 fn write(world: &World, key: &str, columns: Vec<(&str, ArrayRef)>) {
     let batch = RecordBatch::try_from_iter(columns).unwrap();
     let path = world.path(&format!("raw/{key}"));
@@ -41,13 +41,13 @@ fn ids(range: std::ops::Range<i64>) -> ArrayRef {
     Arc::new(Int64Array::from_iter_values(range))
 }
 
-/// One row a second from `start` on, in seconds since 1970.
+/// Returns one time a second from `start` on, in seconds since 1970.
 fn times(start: i64, rows: i64) -> ArrayRef {
     let micros = (start..start + rows).map(|second| second * 1_000_000);
     Arc::new(TimestampMicrosecondArray::from_iter_values(micros).with_timezone("UTC"))
 }
 
-/// 2026-01-15T00:00:00Z.
+/// The time 2026-01-15T00:00:00Z, in seconds since 1970.
 const DAY: i64 = 1_768_435_200;
 
 #[tokio::test]
@@ -142,7 +142,7 @@ async fn a_missing_required_column_is_an_error() {
     assert!(error.contains("id"), "{error}");
 }
 
-/// The nearest operator of that name at or below `plan`.
+/// Finds the nearest operator of this name at or below `plan`.
 fn find(plan: &Arc<dyn ExecutionPlan>, name: &str) -> Option<Arc<dyn ExecutionPlan>> {
     if plan.name() == name {
         return Some(Arc::clone(plan));
@@ -151,9 +151,9 @@ fn find(plan: &Arc<dyn ExecutionPlan>, name: &str) -> Option<Arc<dyn ExecutionPl
     children.find_map(|child| find(child, name))
 }
 
-/// What other tables of a pass use is read, but not copied for a table that does not.
+/// Leaves that only other tables of a shared scan use are read, but not copied for this table.
 #[tokio::test]
-async fn filters_of_a_pass_copy_only_the_leaves_that_the_query_uses() {
+async fn filters_of_a_shared_scan_copy_only_the_leaves_that_the_query_uses() {
     let world = World::new().declare("events", EVENTS);
     let texts = || -> ArrayRef { Arc::new(StringArray::from(vec!["x"; 20])) };
     let member = |name: &str| Arc::new(Field::new(name, DataType::Utf8, true));
@@ -164,18 +164,19 @@ async fn filters_of_a_pass_copy_only_the_leaves_that_the_query_uses() {
         vec![("id", ids(0..20)), ("client", Arc::new(client))],
     );
     let (ctx, _) = world.session().await.unwrap();
-    let config = ctx.copied_config();
-    // The catalog is shared: making the default one again would empty it.
-    let config = config.with_create_default_catalog_and_schema(false);
-    let config = config.with_extension(Arc::<Offers>::default());
+    let config = ctx
+        .copied_config()
+        // The catalog is shared: creating the default one again would empty it.
+        .with_create_default_catalog_and_schema(false)
+        .with_extension(Arc::<ScanRequests>::default());
     let state = SessionStateBuilder::new_from_existing(ctx.state());
     let ctx = SessionContext::new_with_state(state.with_config(config).build());
     let sql = "SELECT id, client.title FROM events WHERE id % 2 = 0";
     let plan = physical_plan(&ctx, sql).await.unwrap();
     let scan = find(&plan, "SharedParquetExec").unwrap();
-    let rows = collect(Arc::clone(&scan), ctx.task_ctx()).await.unwrap();
-    let rows = concat_batches(&scan.schema(), &rows).unwrap();
-    let client = rows.column_by_name("client").unwrap().as_struct();
-    let nulls = |name| client.column_by_name(name).unwrap().null_count();
+    let batches = collect(Arc::clone(&scan), ctx.task_ctx()).await.unwrap();
+    let rows = concat_batches(&scan.schema(), &batches).unwrap();
+    let scanned = rows.column_by_name("client").unwrap().as_struct();
+    let nulls = |name| scanned.column_by_name(name).unwrap().null_count();
     assert_eq!((rows.num_rows(), nulls("title"), nulls("os")), (10, 0, 10));
 }

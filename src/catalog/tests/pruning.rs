@@ -1,4 +1,4 @@
-//! Which folders a query opens: seen in the frozen list.
+//! The pruning of folders by a query, checked on the snapshot of the file list.
 
 use crate::catalog::tests::*;
 
@@ -7,8 +7,8 @@ const EVENTS: &str = "
     STORED AS JSON PARTITIONED BY (date DATE, hour INT) LOCATION 'events/'
     OPTIONS ('time_column' 'time', 'time_slack' '10 minutes')";
 
-/// Three days of hourly files, padded on the first and third day; each row's time is its
-/// folder's half hour.
+/// Writes hourly files of three days, padded on the first and third day. The time of each row is the
+/// half hour of its folder.
 fn three_days() -> World {
     let mut world = World::new().declare("events", EVENTS);
     for day in 14..=16 {
@@ -51,7 +51,7 @@ async fn a_bound_window_is_pruned_like_a_written_one() {
     let world = three_days();
     let (ctx, log) = world.session().await.unwrap();
     let sql = "SELECT id FROM events WHERE time >= $window_start AND time < $window_end";
-    let plan = ctx.state().create_logical_plan(sql).await.unwrap();
+    let unbound = ctx.state().create_logical_plan(sql).await.unwrap();
     let instant = |text: &str| {
         let time = text.parse::<chrono::DateTime<chrono::Utc>>().unwrap();
         let micros = Some(time.timestamp_micros());
@@ -61,8 +61,8 @@ async fn a_bound_window_is_pruned_like_a_written_one() {
         ("window_start", instant("2026-01-15T05:10:00Z")),
         ("window_end", instant("2026-01-15T06:00:00Z")),
     ];
-    let plan = plan.with_param_values(window).unwrap();
-    let plan = ctx.state().create_physical_plan(&plan).await.unwrap();
+    let bound = unbound.with_param_values(window).unwrap();
+    let plan = ctx.state().create_physical_plan(&bound).await.unwrap();
     let scans = log.report(&plan);
     let keys: Vec<&str> = scans[0]
         .files
@@ -155,8 +155,8 @@ async fn calendars_are_pruned_at_each_level() {
             format!("{{\"time\":\"{time}\"}}"),
         );
     }
-    // Below 2027 nothing may be listed: its folders are no days.
-    let world = world.raw("events/year=2027/oops/a.json", "");
+    // Nothing may be listed below 2027: its folders are not days.
+    world = world.raw("events/year=2027/oops/a.json", "");
     let sql = "SELECT count(*) FROM events WHERE time >= '2026-01-01T00:00:00' AND time < '2026-02-01T00:00:00'";
     let answer = world.query(sql).await.unwrap();
     assert_eq!(answer.rows(), ["2"]);
@@ -175,7 +175,7 @@ async fn calendars_are_pruned_at_each_level() {
 }
 
 #[tokio::test]
-async fn what_is_misplaced_is_named() {
+async fn misplaced_files_and_folders_are_named() {
     let error = |key: &'static str, content: &'static str| async move {
         let world = three_days().raw(key, content);
         world

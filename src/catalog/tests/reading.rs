@@ -1,8 +1,9 @@
-//! What is read of JSON files, and what stops the reading.
+//! The reading of JSON files, and the errors that end it.
 
 use std::io::Write;
 
-use datafusion::arrow::datatypes::{DataType, Field, Schema};
+use datafusion::arrow::array::AsArray;
+use datafusion::arrow::datatypes::{DataType, Field, Int32Type, Schema};
 use datafusion::common::ScalarValue;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use flate2::write::GzEncoder;
@@ -170,8 +171,8 @@ async fn compressed_files_that_are_cut_off_or_none_are_errors() {
         error.starts_with("error: `file:///raw/people/date=2026-01-01/a.gz` is cut off"),
         "{error}"
     );
-    let world = people().raw("people/date=2026-01-01/a.gz", "{\"id\":\"a\"}\n");
-    let error = world.error("SELECT * FROM people").await;
+    let plain = people().raw("people/date=2026-01-01/a.gz", "{\"id\":\"a\"}\n");
+    let error = plain.error("SELECT * FROM people").await;
     assert!(
         error.starts_with("error: `file:///raw/people/date=2026-01-01/a.gz` cannot be inflated"),
         "{error}"
@@ -185,11 +186,11 @@ async fn a_file_that_changes_or_goes_under_the_run_is_an_error() {
     let world = people().raw(key, "{\"id\":\"a\"}\n");
     let (ctx, _) = world.session().await.unwrap();
     let plan = physical_plan(&ctx, "SELECT * FROM people").await.unwrap();
-    let world = world.raw(key, "{\"id\":\"a\"}\n{\"id\":\"b\"}\n");
+    let changed = world.raw(key, "{\"id\":\"a\"}\n{\"id\":\"b\"}\n");
     let error = ours(collect(plan.clone(), ctx.task_ctx()).await.unwrap_err());
-    let text = world.without_path(&error);
+    let text = changed.without_path(&error);
     assert!(text.starts_with("error: source file `file:///raw/people/date=2026-01-01/a.json` changed while it was read"), "{text}");
-    std::fs::remove_file(world.path(&format!("raw/{key}"))).unwrap();
+    std::fs::remove_file(changed.path(&format!("raw/{key}"))).unwrap();
     let plan = physical_plan(&ctx, "SELECT 1 FROM people").await;
     assert_eq!(
         collect(plan.unwrap(), ctx.task_ctx()).await.unwrap().len(),
@@ -197,7 +198,7 @@ async fn a_file_that_changes_or_goes_under_the_run_is_an_error() {
     );
 }
 
-/// A session over a store that answers with streams, as S3 does.
+/// Opens a session over a store that responds with streams, as S3 does.
 async fn in_memory(files: &[(&str, &str)]) -> (SessionContext, Arc<InMemory>, World) {
     let store = Arc::new(InMemory::new());
     for (key, content) in files {
@@ -215,7 +216,7 @@ async fn in_memory(files: &[(&str, &str)]) -> (SessionContext, Arc<InMemory>, Wo
 }
 
 #[tokio::test]
-async fn streams_are_read_and_pinned() {
+async fn streams_are_read_conditionally_on_their_etags() {
     let many: String = (0..200_000)
         .map(|id| format!("{{\"id\":{id}}}\n"))
         .collect();
@@ -280,9 +281,8 @@ async fn rows_of_large_files_keep_their_order_in_batches_of_the_sessions_size() 
     let ids: Vec<i32> = batches
         .iter()
         .flat_map(|batch| {
-            let ids = batch.column(0).as_any().downcast_ref();
-            let ids: &datafusion::arrow::array::Int32Array = ids.unwrap();
-            ids.values().to_vec()
+            let column = batch.column(0).as_primitive::<Int32Type>();
+            column.values().to_vec()
         })
         .collect();
     assert_eq!(ids, (0..300_000).collect::<Vec<i32>>());

@@ -13,7 +13,8 @@ use crate::cluster::scan::rejects::collect_rejects;
 use crate::cluster::scan::row_count::RowCountExec;
 use crate::error;
 use crate::scan::json::exec::JsonLinesExec;
-use crate::scan::scan_log::{Scan, ScanLog, parquet_scan};
+use crate::scan::record::{Scan, parquet_scan};
+use crate::scan::scan_log::ScanLog;
 
 /// Replaces the scans of a plan by scans that tasks on other machines can run. `log` has recorded all
 /// of them.

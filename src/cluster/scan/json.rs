@@ -34,7 +34,7 @@ use crate::scan::filter::row_filter::RowFilter;
 use crate::scan::json::columns::Columns;
 use crate::scan::json::exec::{JsonLinesExec, read_files};
 use crate::scan::json::pipeline::ReadSettings;
-use crate::scan::scan_log::{Scan, ScanCounts};
+use crate::scan::record::{Scan, ScanCounts};
 
 /// The serializable part of a [`RemoteJsonExec`]: all but its schema, its filters and its files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -264,7 +264,7 @@ impl ExecutionPlan for RemoteJsonExec {
                 newest: None,
                 counts: ScanCounts::default(),
                 rejects: self.task.set_aside.then(Mutex::default),
-                unpinned: None,
+                unverified: None,
             }),
             part,
             rows: part.rows_counter(&self.metrics, partition),

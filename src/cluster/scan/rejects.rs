@@ -17,7 +17,8 @@ use crate::error::{Error, Result};
 use crate::listing::location::key_url;
 use crate::listing::snapshot::SourceFile;
 use crate::scan::json::exec::{JsonLinesExec, read_files};
-use crate::scan::scan_log::{Scan, ScanCounts, ScanLog};
+use crate::scan::record::{Scan, ScanCounts};
+use crate::scan::scan_log::ScanLog;
 
 /// Adds the malformed lines that `counts` reports to the scans of `log`. `plan` is the plan before it
 /// was distributed.
@@ -72,7 +73,7 @@ async fn reread(
         newest: None,
         counts: ScanCounts::default(),
         rejects: Some(Mutex::default()),
-        unpinned: None,
+        unverified: None,
     });
     let read = read_files(
         exec.settings(),

@@ -11,7 +11,7 @@ use crate::jsonl::compression::Compression;
 use crate::jsonl::inflate::{Buffer, Inflater, inflated_size};
 use crate::jsonl::lines::{LineSplitter, Piece, WholeText};
 use crate::scan::json::fetch::{OpenFile, StoredReader};
-use crate::scan::scan_log::Scan;
+use crate::scan::record::Scan;
 
 /// What the rows of a piece have in common.
 #[derive(Debug)]

@@ -18,15 +18,15 @@ use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder,
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 
 use crate::listing::snapshot::SourceFile;
-use crate::scan::batch_channel::{Intake, feeds};
+use crate::scan::batch_channel::{BatchReceiver, batch_channel};
 use crate::scan::filter::row_filter::RowFilter;
 use crate::scan::json::columns::Columns;
 use crate::scan::json::pipeline::{ReadSettings, Reader, SharedFile, read};
-use crate::scan::scan_log::Scan;
-use crate::scan::shared::request::Offer;
+use crate::scan::record::Scan;
+use crate::scan::shared::request::ScanRequest;
 
-/// Reads files of JSON lines, in one task for each group of files, or takes its rows from the pass
-/// that its offer has a place in.
+/// Reads files of JSON lines, in one task for each group of files, or returns the rows of the shared
+/// scan that its request is assigned to.
 ///
 /// Its columns are those of the projection. It can be executed once: its counts add up.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ pub(crate) struct JsonLinesExec {
     settings: ReadSettings,
     columns: Columns,
     scan: Arc<Scan>,
-    offer: Option<Arc<Offer>>,
+    request: Option<Arc<ScanRequest>>,
     filter: RowFilter,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
@@ -47,7 +47,7 @@ impl JsonLinesExec {
         settings: ReadSettings,
         columns: Columns,
         scan: Arc<Scan>,
-        offer: Option<Arc<Offer>>,
+        request: Option<Arc<ScanRequest>>,
     ) -> Self {
         let properties = PlanProperties::new(
             EquivalenceProperties::new(Arc::clone(columns.output())),
@@ -62,7 +62,7 @@ impl JsonLinesExec {
             settings,
             columns,
             scan,
-            offer,
+            request,
             filter: RowFilter::default(),
             properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
@@ -109,19 +109,19 @@ pub(crate) fn read_files(
     scan: Arc<Scan>,
     files: impl IntoIterator<Item = SourceFile>,
     context: &TaskContext,
-) -> Result<Intake> {
-    let (feeds, intake) = feeds(1);
+) -> Result<BatchReceiver> {
+    let (senders, receiver) = batch_channel(1);
     let files = files.into_iter().map(|file| SharedFile {
         file,
         readers: vec![0],
     });
-    let readers = feeds.into_iter().map(|feed| Reader {
+    let readers = senders.into_iter().map(|sender| Reader {
         columns: columns.clone(),
         scan: Arc::clone(&scan),
-        feed,
+        sender,
     });
     read(settings, files.collect(), readers.collect(), context)?;
-    Ok(intake)
+    Ok(receiver)
 }
 
 impl DisplayAs for JsonLinesExec {
@@ -201,9 +201,9 @@ impl ExecutionPlan for JsonLinesExec {
         };
         let schema = Arc::clone(self.columns.output());
         let rows = MetricBuilder::new(&self.metrics).output_rows(partition);
-        let place = self.offer.as_ref();
-        let batches = match place.and_then(|offer| offer.enter(partition, self.groups.len())) {
-            Some(entry) => entry.stream(&context, schema)?,
+        let request = self.request.as_ref();
+        let batches = match request.and_then(|request| request.open(partition, self.groups.len())) {
+            Some(input) => input.stream(&context, schema)?,
             None => {
                 let scan = Arc::clone(&self.scan);
                 let files = files.iter().cloned();

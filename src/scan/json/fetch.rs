@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use crate::error::{Error, Result};
 use crate::listing::location::key_url;
 use crate::scan::json::pipeline::SharedFile;
-use crate::scan::scan_log::Scan;
+use crate::scan::record::Scan;
 
 /// Pieces of a response that wait for the decompressor; stores send some 16 KiB at a time.
 const PIECES_AHEAD: usize = 32;

@@ -17,11 +17,11 @@ use crate::jsonl::decode::{BadLine, LineDecoder};
 use crate::jsonl::inflate::Buffer;
 use crate::jsonl::lines::{CHUNK_BYTES, Chunk, LONGEST_LINE, Piece};
 use crate::listing::snapshot::SourceFile;
-use crate::scan::batch_channel::{Feed, fail_all};
+use crate::scan::batch_channel::{BatchSender, fail_all};
 use crate::scan::json::chunker::{Cutter, FilePiece, PieceSource};
 use crate::scan::json::columns::{Columns, Share};
 use crate::scan::json::fetch::fetch;
-use crate::scan::scan_log::Scan;
+use crate::scan::record::Scan;
 use crate::store::CONCURRENCY;
 
 /// Pieces of files that wait for the decoder.
@@ -44,7 +44,7 @@ pub(crate) struct SharedFile {
 pub(crate) struct Reader {
     pub(crate) columns: Columns,
     pub(crate) scan: Arc<Scan>,
-    pub(crate) feed: Feed,
+    pub(crate) sender: BatchSender,
 }
 
 /// How files are read.
@@ -58,7 +58,7 @@ pub(crate) struct ReadSettings {
 }
 
 /// Starts the three tasks that read `files` in their order. They end when all is read, or nobody
-/// wants more; each reader's feed tells it how it ended.
+/// wants more; each reader's sender tells it how it ended.
 ///
 /// # Errors
 /// Where the store is not registered, or a type cannot be read from JSON.
@@ -130,8 +130,9 @@ impl Decoding {
             };
             if let Err(error) = outcome {
                 let readers = self.readers.iter().filter(|reader| !reader.gone);
-                let feeds: Vec<&Feed> = readers.map(|reader| &reader.reader.feed).collect();
-                fail_all(&feeds, error).await;
+                let senders: Vec<&BatchSender> =
+                    readers.map(|reader| &reader.reader.sender).collect();
+                fail_all(&senders, error).await;
                 return;
             }
             if self.readers.iter().all(|reader| reader.gone) {
@@ -139,7 +140,7 @@ impl Decoding {
             }
         }
         for reader in self.readers.iter().filter(|reader| !reader.gone) {
-            reader.reader.feed.end().await;
+            reader.reader.sender.end().await;
         }
     }
 
@@ -183,7 +184,7 @@ impl Decoding {
                     offset,
                     reason: format!("the line is longer than {} MiB", LONGEST_LINE >> 20),
                 };
-                let set_aside = reader.reader.scan.bad_line(&source.key, bad);
+                let set_aside = reader.reader.scan.reject_line(&source.key, bad);
                 let rows = set_aside.map(|()| Vec::new());
                 reader.send(rows.map_err(DataFusionError::from)).await;
             }
@@ -209,7 +210,7 @@ impl DecodingReader {
         if self.share.is_all {
             // What is bad is bad for it.
             for bad in bad {
-                scan.bad_line(&source.key, bad.clone())?;
+                scan.reject_line(&source.key, bad.clone())?;
             }
         } else if !bad.is_empty() {
             let mut own = columns.decoded().decoder(1)?;
@@ -219,7 +220,7 @@ impl DecodingReader {
                 };
                 match own.decode_line(line) {
                     Ok(row) => rows.push(row),
-                    Err(bad) => scan.bad_line(&source.key, bad)?,
+                    Err(bad) => scan.reject_line(&source.key, bad)?,
                 }
             }
         }
@@ -231,14 +232,14 @@ impl DecodingReader {
         let batches = match rows {
             Ok(batches) => batches,
             Err(error) => {
-                self.reader.feed.fail(error).await;
+                self.reader.sender.fail(error).await;
                 self.gone = true;
                 return;
             }
         };
         for batch in batches {
             let rows = batch.num_rows() as u64;
-            if !self.reader.feed.send(batch).await {
+            if !self.reader.sender.send(batch).await {
                 self.gone = true;
                 return;
             }

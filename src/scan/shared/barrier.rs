@@ -1,152 +1,158 @@
-//! The tables of a cycle come together, so that those that read the same source read it once.
+//! The barrier at which the tables of a cycle wait for each other, so that those that read the same
+//! source share one scan of it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::scan::shared::request::{Offer, Offers};
-use crate::scan::shared::shared_scan::Pass;
+use crate::scan::shared::request::{ScanRequest, ScanRequests};
+use crate::scan::shared::shared_scan::SharedScan;
 
-/// Where tables wait for each other.
+/// A barrier that blocks the plans of several tables until shared scans are assigned to them.
 #[derive(Debug)]
-pub struct Gathering {
+pub struct ScanBarrier {
     tables: usize,
-    state: Mutex<State>,
-    formed: watch::Sender<bool>,
+    state: Mutex<BarrierState>,
+    assigned: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
-struct State {
-    /// Tables that have neither come nor left.
+struct BarrierState {
+    /// The number of participants that have neither joined nor left.
     awaited: usize,
-    /// The offers of those that have come.
-    offers: Vec<Vec<Arc<Offer>>>,
-    passes: Passes,
+    /// The requests of each participant that has joined.
+    plans: Vec<Vec<Arc<ScanRequest>>>,
+    stats: SharedScanStats,
 }
 
-/// How much reading was saved.
+/// Counts of scans, which show how much reading was saved by sharing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Passes {
-    /// Times that a table reads a source.
-    pub scans: u64,
-    /// Times that a source is read for them.
-    pub passes: u64,
+pub struct SharedScanStats {
+    /// The number of scans that the plans requested.
+    pub requested: u64,
+    /// The number of times that a source is read for them.
+    pub performed: u64,
 }
 
-/// A table's seat: it has to come or leave, or the others wait for it. Dropping it is leaving.
+/// One table's membership of a [`ScanBarrier`].
+///
+/// A participant must call [`Self::join`] or be dropped, which means that it leaves: the barrier
+/// blocks the others until it has done one of the two.
 #[derive(Debug)]
-pub struct Seat {
-    /// `None` once it has come.
-    gathering: Option<Arc<Gathering>>,
+pub struct Participant {
+    /// `None` once it has joined.
+    barrier: Option<Arc<ScanBarrier>>,
 }
 
-impl Gathering {
-    /// A gathering of so many tables, and their seats.
-    pub fn new(tables: usize) -> (Arc<Self>, Vec<Seat>) {
-        let gathering = Arc::new(Self {
+impl ScanBarrier {
+    /// Returns a barrier for this many tables, and a participant for each of them.
+    pub fn new(tables: usize) -> (Arc<Self>, Vec<Participant>) {
+        let barrier = Arc::new(Self {
             tables,
-            state: Mutex::new(State {
+            state: Mutex::new(BarrierState {
                 awaited: tables,
-                offers: Vec::new(),
-                passes: Passes::default(),
+                plans: Vec::new(),
+                stats: SharedScanStats::default(),
             }),
-            formed: watch::Sender::new(false),
+            assigned: watch::Sender::new(false),
         });
-        let seats = (0..tables).map(|_| Seat {
-            gathering: Some(Arc::clone(&gathering)),
-        });
-        let seats = seats.collect();
-        (gathering, seats)
+        let participants = (0..tables)
+            .map(|_| Participant {
+                barrier: Some(Arc::clone(&barrier)),
+            })
+            .collect();
+        (barrier, participants)
     }
 
-    /// What was formed; nothing before all tables have come or left.
-    pub fn passes(&self) -> Passes {
-        self.lock().passes
+    /// Returns the counts of scans; all are 0 before every participant has joined or left.
+    pub fn stats(&self) -> SharedScanStats {
+        self.lock().stats
     }
 
-    /// One table less to wait for. The last one forms the passes.
-    fn resolve(&self, offers: Option<Vec<Arc<Offer>>>) {
+    /// Records that one participant has joined with `requests`, or has left. The last one assigns
+    /// the shared scans.
+    fn resolve(&self, requests: Option<Vec<Arc<ScanRequest>>>) {
         let mut state = self.lock();
-        state.offers.extend(offers);
+        state.plans.extend(requests);
         state.awaited = state.awaited.saturating_sub(1);
         if state.awaited == 0 {
-            let offers = std::mem::take(&mut state.offers);
-            state.passes = form(&offers);
-            self.formed.send_replace(true);
+            let plans = std::mem::take(&mut state.plans);
+            state.stats = assign(&plans);
+            self.assigned.send_replace(true);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, BarrierState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Seat {
-    /// How many tables the gathering is of.
+impl Participant {
+    /// Returns the number of tables at the barrier.
     pub fn tables(&self) -> usize {
-        self.gathering
-            .as_ref()
-            .map_or(1, |gathering| gathering.tables)
+        self.barrier.as_ref().map_or(1, |barrier| barrier.tables)
     }
 
-    /// Comes with the scans of a plan, and waits until all others have come or left. After it the
-    /// plan may run.
-    pub async fn come(mut self, offers: &Offers) {
-        let Some(gathering) = self.gathering.take() else {
+    /// Joins with the scans of a plan, and waits until all other participants have joined or left.
+    ///
+    /// The plan must not run before this returns.
+    pub async fn join(mut self, requests: &ScanRequests) {
+        let Some(barrier) = self.barrier.take() else {
             return;
         };
-        let mut formed = gathering.formed.subscribe();
-        gathering.resolve(Some(offers.take()));
-        // The sender lives as long as the gathering, which is held here.
-        let _ = formed.wait_for(|formed| *formed).await;
+        let mut assigned = barrier.assigned.subscribe();
+        barrier.resolve(Some(requests.take()));
+        // The sender lives as long as the barrier, which is held here.
+        let _ = assigned.wait_for(|assigned| *assigned).await;
     }
 }
 
-impl Drop for Seat {
+impl Drop for Participant {
     fn drop(&mut self) {
-        if let Some(gathering) = &self.gathering {
-            gathering.resolve(None);
+        if let Some(barrier) = &self.barrier {
+            barrier.resolve(None);
         }
     }
 }
 
-/// Gives each plan a place in at most one pass, that of the source with most to read first.
-fn form(plans: &[Vec<Arc<Offer>>]) -> Passes {
-    let scans = plans.iter().map(Vec::len).sum::<usize>() as u64;
+/// Assigns each plan to at most one shared scan, beginning with the source that has the most bytes
+/// to read.
+fn assign(plans: &[Vec<Arc<ScanRequest>>]) -> SharedScanStats {
+    let requested = plans.iter().map(Vec::len).sum::<usize>() as u64;
     let mut saved = 0;
-    let mut without_place: Vec<&Vec<Arc<Offer>>> = plans.iter().collect();
+    let mut unassigned: Vec<&Vec<Arc<ScanRequest>>> = plans.iter().collect();
     loop {
-        let mut groups: BTreeMap<String, Vec<&Arc<Offer>>> = BTreeMap::new();
-        for plan in &without_place {
-            let mut first_of_source = BTreeMap::new();
-            for offer in *plan {
-                first_of_source.entry(Pass::key(offer)).or_insert(offer);
+        let mut groups: BTreeMap<String, Vec<&Arc<ScanRequest>>> = BTreeMap::new();
+        for plan in &unassigned {
+            let mut first_by_key = BTreeMap::new();
+            for request in *plan {
+                first_by_key
+                    .entry(SharedScan::group_key(request))
+                    .or_insert(request);
             }
-            for (key, offer) in first_of_source {
-                groups.entry(key).or_default().push(offer);
+            for (key, request) in first_by_key {
+                groups.entry(key).or_default().push(request);
             }
         }
-        let shared = groups.into_values().filter_map(Pass::members);
-        let most = shared.max_by_key(|members| {
-            let bytes: u64 = members.iter().map(|offer| bytes(offer)).sum();
-            bytes
-        });
-        let Some(members) = most else {
-            return Passes {
-                scans,
-                passes: scans - saved,
+        let largest = groups
+            .into_values()
+            .filter_map(SharedScan::compatible)
+            .max_by_key(|requests| {
+                let bytes: u64 = requests.iter().map(|request| request.bytes()).sum();
+                bytes
+            });
+        let Some(requests) = largest else {
+            return SharedScanStats {
+                requested,
+                performed: requested - saved,
             };
         };
-        let placed = Pass::form(&members);
-        saved += placed.saturating_sub(1);
-        without_place.retain(|plan| {
-            let has_place = |offer| members.iter().any(|member| Arc::ptr_eq(member, offer));
-            !plan.iter().any(has_place)
+        let assigned = SharedScan::assign(&requests);
+        saved += assigned.saturating_sub(1);
+        unassigned.retain(|plan| {
+            let is_assigned = |request| requests.iter().any(|other| Arc::ptr_eq(other, request));
+            !plan.iter().any(is_assigned)
         });
     }
-}
-
-fn bytes(offer: &Offer) -> u64 {
-    offer.files.iter().map(|file| file.meta.size).sum()
 }

@@ -1,20 +1,18 @@
-//! One pass over a source for all tables of a cycle that read it.
+//! Shared scans: tables of a cycle that read the same source read it once.
 //!
 //! ```text
-//! table ─Seat→ plan, whose scans make Offers ─┐
-//! table ─Seat→ plan …                         ├→ Gathering: all have come or left → Passes are formed
-//! table ─Seat→ nothing to do, or failed ──────┘
-//!    pass: files ─read once, what any of them uses→ batches ─Feed→ each plan takes its own columns
+//! table ─Participant→ plan, whose scans are ScanRequests ─┐
+//! table ─Participant→ plan …                              ├→ ScanBarrier: when all have joined or
+//! table ─Participant→ nothing to do, or failed ───────────┘  left, requests are assigned to SharedScans
+//!    SharedScan: files ─read once, the union of columns→ batches ─BatchSender→ each plan, its own columns
 //! ```
-//! Batches are handed on without copies, and at the pace of the slowest plan, so that memory stays
-//! bounded. A plan has a place in one pass at most, and in that with one of its scans: two scans of
-//! one plan may wait for each other, and two plans may read two sources in opposite order. Its other
-//! scans read for themselves. A plan that ends or fails leaves the pass to the others.
+//! Batches are forwarded without copies and at the pace of the slowest plan (backpressure), so that
+//! memory stays bounded. A plan takes part in one shared scan at most, with one of its scans: two
+//! scans of one plan may wait for each other, and two plans may read two sources in opposite order.
+//! Its other scans read their files themselves. A plan that ends or fails leaves the shared scan to
+//! the others.
 
 pub(crate) mod barrier;
 pub(crate) mod parquet;
 pub(crate) mod request;
 pub(crate) mod shared_scan;
-
-pub use self::barrier::{Gathering, Passes, Seat};
-pub use self::request::Offers;

@@ -1,4 +1,4 @@
-//! A scan of Parquet files that may be part of a pass.
+//! The operator that scans Parquet files, by itself or as part of a shared scan.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,16 +18,16 @@ use datafusion::physical_plan::{
 
 use crate::jsonl::projection::Wanted;
 use crate::scan::filter::row_filter::RowFilter;
-use crate::scan::shared::request::Offer;
+use crate::scan::shared::request::ScanRequest;
 
-/// Takes its rows from the pass that its offer has a place in; without one, its input is
+/// Returns the rows of the shared scan that its request is assigned to, or else those of its input,
 /// DataFusion's own reader of the same files.
 #[derive(Debug)]
 pub(crate) struct SharedParquetExec {
     input: Arc<dyn ExecutionPlan>,
-    offer: Arc<Offer>,
+    request: Arc<ScanRequest>,
     filter: RowFilter,
-    /// What of its rows the plan uses, where that is not all.
+    /// The leaves of its rows that the plan uses, if it does not use all of them.
     used: Option<Arc<Wanted>>,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -35,12 +35,12 @@ pub(crate) struct SharedParquetExec {
 impl SharedParquetExec {
     pub(crate) fn new(
         input: Arc<dyn ExecutionPlan>,
-        offer: Arc<Offer>,
+        request: Arc<ScanRequest>,
         used: Option<Arc<Wanted>>,
     ) -> Self {
         Self {
             input,
-            offer,
+            request,
             filter: RowFilter::default(),
             used,
             metrics: ExecutionPlanMetricsSet::new(),
@@ -58,7 +58,7 @@ impl SharedParquetExec {
     }
 
     fn over(&self, input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
-        let over = Self::new(input, Arc::clone(&self.offer), self.used.clone());
+        let over = Self::new(input, Arc::clone(&self.request), self.used.clone());
         over.with_filter(self.filter.clone())
     }
 
@@ -68,7 +68,7 @@ impl SharedParquetExec {
 
     pub(crate) fn with_filter(&self, filter: RowFilter) -> Arc<dyn ExecutionPlan> {
         let input = Arc::clone(&self.input);
-        let mut with = Self::new(input, Arc::clone(&self.offer), self.used.clone());
+        let mut with = Self::new(input, Arc::clone(&self.request), self.used.clone());
         with.filter = filter;
         Arc::new(with)
     }
@@ -76,7 +76,7 @@ impl SharedParquetExec {
 
 impl DisplayAs for SharedParquetExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let source = &self.offer.scan.source;
+        let source = self.request.source();
         write!(f, "SharedParquetExec: source={source}{}", self.filter)
     }
 }
@@ -125,7 +125,8 @@ impl ExecutionPlan for SharedParquetExec {
         Ok(input.map(|input| self.over(input)))
     }
 
-    /// The reader below skips row groups by the filters above, where it reads for itself.
+    /// Passes the filters on to the reader below, which skips row groups by them unless the scan is
+    /// shared.
     fn gather_filters_for_pushdown(
         &self,
         _: FilterPushdownPhase,
@@ -135,7 +136,8 @@ impl ExecutionPlan for SharedParquetExec {
         FilterDescription::from_children(filters, &self.children())
     }
 
-    /// The reader below skips only whole row groups, and in a pass all rows come.
+    /// Takes over the filters: the reader below skips only whole row groups, and a shared scan
+    /// returns the rows that other plans need, too.
     fn handle_child_pushdown_result(
         &self,
         phase: FilterPushdownPhase,
@@ -157,8 +159,8 @@ impl ExecutionPlan for SharedParquetExec {
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         let partitions = self.properties().output_partitioning().partition_count();
-        let batches = match self.offer.enter(partition, partitions) {
-            Some(entry) => entry.stream(&context, self.schema())?,
+        let batches = match self.request.open(partition, partitions) {
+            Some(input) => input.stream(&context, self.schema())?,
             None => self.input.execute(partition, context)?,
         };
         let rows = MetricBuilder::new(&self.metrics).output_rows(partition);

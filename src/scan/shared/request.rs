@@ -1,4 +1,4 @@
-//! A scan that could be part of a pass.
+//! One scan of one plan, which may be assigned to a shared scan.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,45 +10,45 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 
 use crate::listing::snapshot::SourceFile;
-use crate::scan::batch_channel::Intake;
+use crate::scan::batch_channel::BatchReceiver;
 use crate::scan::json::columns::Columns;
 use crate::scan::json::pipeline::ReadSettings;
-use crate::scan::scan_log::Scan;
-use crate::scan::shared::shared_scan::Pass;
+use crate::scan::record::Scan;
+use crate::scan::shared::shared_scan::SharedScan;
 
-/// The offers of one plan, collected while it is made: an extension of its session.
+/// The scan requests of one plan, collected while it is made: an extension of its session.
 #[derive(Debug, Default)]
-pub struct Offers {
-    offers: Mutex<Vec<Arc<Offer>>>,
+pub struct ScanRequests {
+    requests: Mutex<Vec<Arc<ScanRequest>>>,
 }
 
-impl Offers {
-    pub(crate) fn add(&self, offer: Arc<Offer>) {
-        self.lock().push(offer);
+impl ScanRequests {
+    pub(crate) fn add(&self, request: Arc<ScanRequest>) {
+        self.lock().push(request);
     }
 
-    pub(crate) fn take(&self) -> Vec<Arc<Offer>> {
+    pub(super) fn take(&self) -> Vec<Arc<ScanRequest>> {
         std::mem::take(&mut *self.lock())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Offer>>> {
-        self.offers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<ScanRequest>>> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One scan of one plan.
+/// A scan of a plan that can be done in a shared scan.
 #[derive(Debug)]
-pub(crate) struct Offer {
-    pub(crate) scan: Arc<Scan>,
-    /// Without empty ones.
-    pub(crate) files: Vec<SourceFile>,
-    pub(crate) how: How,
-    place: Mutex<Place>,
+pub(crate) struct ScanRequest {
+    pub(super) scan: Arc<Scan>,
+    /// The files to read, without empty ones.
+    pub(super) files: Vec<SourceFile>,
+    pub(super) kind: RequestKind,
+    assignment: Mutex<Assignment>,
 }
 
-/// How its files are read.
+/// The format of a request's files, with what their reader needs to know.
 #[derive(Debug)]
-pub(crate) enum How {
+pub(crate) enum RequestKind {
     Json {
         settings: ReadSettings,
         columns: Box<Columns>,
@@ -57,86 +57,103 @@ pub(crate) enum How {
         /// DataFusion's scan of the same files, of all columns.
         plan: Arc<dyn ExecutionPlan>,
         projection: Vec<usize>,
-        /// Rows for which it is not true are not needed, but may come.
+        /// The condition of the rows that the plan needs. The shared scan may return others, too.
         predicate: Option<Arc<dyn PhysicalExpr>>,
     },
 }
 
 #[derive(Debug)]
-enum Place {
-    /// It reads for itself.
+enum Assignment {
+    /// The plan reads the files itself.
     None,
-    Reserved {
-        pass: Arc<Pass>,
-        intake: Intake,
-        /// Partitions of the plan that have begun to take batches.
-        entered: HashSet<usize>,
+    Assigned {
+        shared_scan: Arc<SharedScan>,
+        receiver: BatchReceiver,
+        /// The partitions of the plan that have opened their input.
+        opened: HashSet<usize>,
     },
 }
 
-/// The way into a pass for one task of a plan.
-pub(crate) struct Entry {
-    pass: Arc<Pass>,
-    intake: Intake,
+/// The input that a shared scan provides to one partition of a plan.
+pub(crate) struct SharedScanInput {
+    shared_scan: Arc<SharedScan>,
+    receiver: BatchReceiver,
 }
 
-impl Offer {
-    pub(crate) fn new(scan: Arc<Scan>, files: Vec<SourceFile>, how: How) -> Self {
+impl ScanRequest {
+    /// Creates a request that is not assigned to a shared scan.
+    pub(crate) fn new(scan: Arc<Scan>, files: Vec<SourceFile>, kind: RequestKind) -> Self {
         Self {
             scan,
             files,
-            how,
-            place: Mutex::new(Place::None),
+            kind,
+            assignment: Mutex::new(Assignment::None),
         }
     }
 
-    pub(crate) fn reserve(&self, pass: Arc<Pass>, intake: Intake) {
-        *self.lock() = Place::Reserved {
-            pass,
-            intake,
-            entered: HashSet::new(),
+    /// Returns the name of the source.
+    pub(super) fn source(&self) -> &str {
+        &self.scan.source
+    }
+
+    /// Returns the compressed bytes of the files.
+    pub(super) fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.meta.size).sum()
+    }
+
+    /// Assigns the request to a shared scan, whose batches `receiver` gets.
+    pub(super) fn assign(&self, shared_scan: Arc<SharedScan>, receiver: BatchReceiver) {
+        *self.lock() = Assignment::Assigned {
+            shared_scan,
+            receiver,
+            opened: HashSet::new(),
         };
     }
 
-    /// Enters the pass that the scan has a place in, once for each partition of the plan.
-    pub(crate) fn enter(&self, partition: usize, partitions: usize) -> Option<Entry> {
-        let mut place = self.lock();
-        let Place::Reserved {
-            pass,
-            intake,
-            entered,
-        } = &mut *place
+    /// Opens the input of one partition, of `partitions` of the plan.
+    ///
+    /// Returns `None` if the request is not assigned to a shared scan, or if the partition has been
+    /// opened before: the plan then reads the files itself.
+    pub(crate) fn open(&self, partition: usize, partitions: usize) -> Option<SharedScanInput> {
+        let mut assignment = self.lock();
+        let Assignment::Assigned {
+            shared_scan,
+            receiver,
+            opened,
+        } = &mut *assignment
         else {
             return None;
         };
-        if !entered.insert(partition) {
+        if !opened.insert(partition) {
             return None;
         }
-        let entry = Entry {
-            pass: Arc::clone(pass),
-            intake: intake.clone(),
+        let input = SharedScanInput {
+            shared_scan: Arc::clone(shared_scan),
+            receiver: receiver.clone(),
         };
-        if entered.len() == partitions {
-            // Whoever has entered holds the intake now: when all of them end, the pass goes on
-            // without this plan.
-            *place = Place::None;
+        if opened.len() == partitions {
+            // Only the opened inputs hold the receiver now: when all of them are dropped, the shared
+            // scan continues without this plan.
+            *assignment = Assignment::None;
         }
-        Some(entry)
+        Some(input)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Place> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Assignment> {
+        self.assignment
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Entry {
-    /// The batches that this task gets. The first one who enters starts the pass.
+impl SharedScanInput {
+    /// Returns the batches of this partition. The first input of a shared scan starts it.
     pub(crate) fn stream(
         self,
         context: &Arc<TaskContext>,
         schema: SchemaRef,
     ) -> Result<SendableRecordBatchStream> {
-        self.pass.start(context)?;
-        Ok(self.intake.stream(schema))
+        self.shared_scan.start(context)?;
+        Ok(self.receiver.stream(schema))
     }
 }

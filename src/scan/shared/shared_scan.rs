@@ -1,4 +1,4 @@
-//! One reading of a source for several plans.
+//! One scan of a source for several plans.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -16,25 +16,26 @@ use datafusion::physical_plan::ExecutionPlan;
 use futures::StreamExt;
 use object_store::path::Path;
 
+use crate::listing::file_groups::group_files_by_size;
 use crate::listing::snapshot::{SourceFile, digest};
-use crate::scan::batch_channel::{Feed, Intake, fail_all, feeds};
+use crate::scan::batch_channel::{BatchReceiver, BatchSender, batch_channel, fail_all};
 use crate::scan::json::columns::Columns;
 use crate::scan::json::pipeline::{ReadSettings, Reader, SharedFile, read};
-use crate::scan::plan::spread;
-use crate::scan::scan_log::Scan;
-use crate::scan::shared::request::{How, Offer};
+use crate::scan::record::Scan;
+use crate::scan::shared::request::{RequestKind, ScanRequest};
 
-/// A pass that has been formed. It starts when the first plan asks for a batch.
+/// A scan whose batches go to several plans. It starts when the first of them opens its input.
 #[derive(Debug)]
-pub(crate) struct Pass {
-    work: Mutex<Option<Work>>,
+pub(super) struct SharedScan {
+    /// `None` once the scan has started.
+    pending: Mutex<Option<PendingScan>>,
 }
 
-/// What is to be read, and for whom.
-enum Work {
+/// The work of a shared scan that has not started: the files or plan to read, and for whom.
+enum PendingScan {
     Json {
         settings: ReadSettings,
-        /// For each task, its files.
+        /// The files of each task.
         groups: Vec<Vec<SharedFile>>,
         members: Vec<JsonMember>,
     },
@@ -44,113 +45,123 @@ enum Work {
     },
 }
 
+/// A plan that gets rows of a shared JSON scan.
 struct JsonMember {
     columns: Columns,
     scan: Arc<Scan>,
     /// One for each task.
-    feeds: Vec<Feed>,
+    senders: Vec<BatchSender>,
 }
 
+/// A plan that gets rows of a shared Parquet scan.
 struct ParquetMember {
-    /// Its columns among those of the pass.
-    places: Vec<usize>,
+    /// The indexes of its columns among those of the shared scan.
+    column_indexes: Vec<usize>,
     scan: Arc<Scan>,
-    feeds: Vec<Feed>,
+    /// One for each task.
+    senders: Vec<BatchSender>,
 }
 
-impl std::fmt::Debug for Work {
+impl std::fmt::Debug for PendingScan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Work::Json { .. } => "Json",
-            Work::Parquet { .. } => "Parquet",
+            PendingScan::Json { .. } => "Json",
+            PendingScan::Parquet { .. } => "Parquet",
         })
     }
 }
 
-impl Pass {
-    /// Offers of the same key can be read together: those of one source, and of Parquet the same
-    /// files, since a batch of its reader does not say which file it is from.
-    pub(crate) fn key(offer: &Offer) -> String {
-        match &offer.how {
-            How::Json { .. } => offer.scan.source.clone(),
-            How::Parquet { .. } => format!("{}\t{}", offer.scan.source, digest(&offer.scan.files)),
-        }
-    }
-
-    /// Those of the offers of one key that saw the same files alike; `None` if there are not two.
-    pub(crate) fn members(offers: Vec<&Arc<Offer>>) -> Option<Vec<&Arc<Offer>>> {
-        let mut seen: BTreeMap<&Path, (u64, Option<&str>)> = BTreeMap::new();
-        let mut members = Vec::new();
-        for offer in offers {
-            let versions = offer.files.iter().map(|file| {
-                let version = (file.meta.size, file.meta.e_tag.as_deref());
-                (&file.meta.location, version)
-            });
-            let versions: Vec<_> = versions.collect();
-            let alike = |(path, version): &(&Path, _)| {
-                seen.get(path).is_none_or(|earlier| earlier == version)
-            };
-            if versions.iter().all(alike) {
-                seen.extend(versions);
-                members.push(offer);
+impl SharedScan {
+    /// Returns a key that is equal for requests that one scan can serve: those of the same source,
+    /// and for Parquet of the same files, since a batch of its reader does not say which file it is
+    /// from.
+    pub(super) fn group_key(request: &ScanRequest) -> String {
+        match &request.kind {
+            RequestKind::Json { .. } => request.scan.source.clone(),
+            RequestKind::Parquet { .. } => {
+                format!("{}\t{}", request.scan.source, digest(&request.scan.files))
             }
         }
-        (members.len() > 1).then_some(members)
     }
 
-    /// Reserves a place for each of the members, and tells how many have one.
-    pub(crate) fn form(members: &[&Arc<Offer>]) -> u64 {
-        let formed = match members.first().map(|offer| &offer.how) {
-            Some(How::Json { settings, .. }) => json(settings, members),
-            Some(How::Parquet { plan, .. }) => parquet(plan, members),
+    /// Keeps those requests of one key that listed the same version of each file that they have in
+    /// common. Returns `None` if fewer than two are left.
+    pub(super) fn compatible(requests: Vec<&Arc<ScanRequest>>) -> Option<Vec<&Arc<ScanRequest>>> {
+        let mut seen: BTreeMap<&Path, (u64, Option<&str>)> = BTreeMap::new();
+        let mut compatible = Vec::new();
+        for request in requests {
+            let versions: Vec<_> = request
+                .files
+                .iter()
+                .map(|file| {
+                    let version = (file.meta.size, file.meta.e_tag.as_deref());
+                    (&file.meta.location, version)
+                })
+                .collect();
+            let is_same = |(path, version): &(&Path, _)| {
+                seen.get(path).is_none_or(|earlier| earlier == version)
+            };
+            if versions.iter().all(is_same) {
+                seen.extend(versions);
+                compatible.push(request);
+            }
+        }
+        (compatible.len() > 1).then_some(compatible)
+    }
+
+    /// Assigns compatible requests to a new shared scan. Returns how many have been assigned.
+    pub(super) fn assign(requests: &[&Arc<ScanRequest>]) -> u64 {
+        let prepared = match requests.first().map(|request| &request.kind) {
+            Some(RequestKind::Json { settings, .. }) => prepare_json(settings, requests),
+            Some(RequestKind::Parquet { plan, .. }) => prepare_parquet(plan, requests),
             None => None,
         };
-        let Some((work, intakes)) = formed else {
+        let Some((pending, receivers)) = prepared else {
             return 0;
         };
-        let pass = Arc::new(Self {
-            work: Mutex::new(Some(work)),
+        let shared_scan = Arc::new(Self {
+            pending: Mutex::new(Some(pending)),
         });
-        let mut placed = 0;
-        for (offer, intake) in members.iter().zip(intakes) {
-            offer.reserve(Arc::clone(&pass), intake);
-            placed += 1;
+        let mut assigned = 0;
+        for (request, receiver) in requests.iter().zip(receivers) {
+            request.assign(Arc::clone(&shared_scan), receiver);
+            assigned += 1;
         }
-        placed
+        assigned
     }
 
-    /// Starts the reading, once.
-    pub(crate) fn start(&self, context: &Arc<TaskContext>) -> Result<()> {
-        let work = self
-            .work
+    /// Starts the tasks that read, unless they have been started before.
+    pub(super) fn start(&self, context: &Arc<TaskContext>) -> Result<()> {
+        let pending = self
+            .pending
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        match work {
+        match pending {
             None => Ok(()),
-            Some(Work::Json {
+            Some(PendingScan::Json {
                 settings,
                 groups,
                 members,
             }) => start_json(&settings, groups, members, context),
-            Some(Work::Parquet { plan, members }) => start_parquet(&plan, members, context),
+            Some(PendingScan::Parquet { plan, members }) => start_parquet(&plan, members, context),
         }
     }
 }
 
-/// What is to be read, and the ends that the members take it from.
-type Formed = (Work, Vec<Intake>);
+/// A scan to start, and for each of its members the receiver of its batches.
+type PreparedScan = (PendingScan, Vec<BatchReceiver>);
 
-fn json(settings: &ReadSettings, offers: &[&Arc<Offer>]) -> Option<Formed> {
+fn prepare_json(settings: &ReadSettings, requests: &[&Arc<ScanRequest>]) -> Option<PreparedScan> {
     let mut files: BTreeMap<&Path, (&SourceFile, Vec<usize>)> = BTreeMap::new();
-    for (number, offer) in offers.iter().enumerate() {
-        for file in &offer.files {
+    for (member, request) in requests.iter().enumerate() {
+        for file in &request.files {
             let entry = files.entry(&file.meta.location);
-            entry.or_insert((file, Vec::new())).1.push(number);
+            entry.or_insert((file, Vec::new())).1.push(member);
         }
     }
     let all = files.values().map(|(file, _)| (*file).clone()).collect();
-    let groups: Vec<Vec<SharedFile>> = spread(all, settings.tasks)
+    let groups: Vec<Vec<SharedFile>> = group_files_by_size(all, settings.tasks)
         .into_iter()
         .map(|group| {
             let shared = group.into_iter().map(|file| {
@@ -165,25 +176,25 @@ fn json(settings: &ReadSettings, offers: &[&Arc<Offer>]) -> Option<Formed> {
             shared.collect()
         })
         .collect();
-    let (mut members, mut intakes) = (Vec::new(), Vec::new());
-    for offer in offers {
-        let How::Json { columns, .. } = &offer.how else {
+    let (mut members, mut receivers) = (Vec::new(), Vec::new());
+    for request in requests {
+        let RequestKind::Json { columns, .. } = &request.kind else {
             return None;
         };
-        let (feeds, intake) = feeds(groups.len());
-        intakes.push(intake);
+        let (senders, receiver) = batch_channel(groups.len());
+        receivers.push(receiver);
         members.push(JsonMember {
             columns: Columns::clone(columns),
-            scan: Arc::clone(&offer.scan),
-            feeds,
+            scan: Arc::clone(&request.scan),
+            senders,
         });
     }
-    let work = Work::Json {
+    let pending = PendingScan::Json {
         settings: settings.clone(),
         groups,
         members,
     };
-    Some((work, intakes))
+    Some((pending, receivers))
 }
 
 fn start_json(
@@ -197,7 +208,7 @@ fn start_json(
             Some(Reader {
                 columns: member.columns.clone(),
                 scan: Arc::clone(&member.scan),
-                feed: member.feeds.pop()?,
+                sender: member.senders.pop()?,
             })
         });
         read(settings, files, readers.collect(), context)?;
@@ -205,14 +216,17 @@ fn start_json(
     Ok(())
 }
 
-fn parquet(like: &Arc<dyn ExecutionPlan>, offers: &[&Arc<Offer>]) -> Option<Formed> {
+fn prepare_parquet(
+    like: &Arc<dyn ExecutionPlan>,
+    requests: &[&Arc<ScanRequest>],
+) -> Option<PreparedScan> {
     let (mut projections, mut predicates) = (Vec::new(), Vec::new());
-    for offer in offers {
-        let How::Parquet {
+    for request in requests {
+        let RequestKind::Parquet {
             projection,
             predicate,
             ..
-        } = &offer.how
+        } = &request.kind
         else {
             return None;
         };
@@ -224,21 +238,22 @@ fn parquet(like: &Arc<dyn ExecutionPlan>, offers: &[&Arc<Offer>]) -> Option<Form
     union.dedup();
     let plan = parquet_plan(like, &union, predicates)?;
     let tasks = plan.properties().output_partitioning().partition_count();
-    let (mut members, mut intakes) = (Vec::new(), Vec::new());
-    for (offer, projection) in offers.iter().zip(projections) {
-        let (feeds, intake) = feeds(tasks);
-        intakes.push(intake);
-        let place = |column: &usize| union.partition_point(|other| other < column);
+    let (mut members, mut receivers) = (Vec::new(), Vec::new());
+    for (request, projection) in requests.iter().zip(projections) {
+        let (senders, receiver) = batch_channel(tasks);
+        receivers.push(receiver);
+        let index = |column: &usize| union.partition_point(|other| other < column);
         members.push(ParquetMember {
-            places: projection.iter().map(place).collect(),
-            scan: Arc::clone(&offer.scan),
-            feeds,
+            column_indexes: projection.iter().map(index).collect(),
+            scan: Arc::clone(&request.scan),
+            senders,
         });
     }
-    Some((Work::Parquet { plan, members }, intakes))
+    Some((PendingScan::Parquet { plan, members }, receivers))
 }
 
-/// The scan of the columns that any of the plans needs, without the row groups that none needs.
+/// Returns a scan like `like` of the columns that any plan needs, without the row groups that no
+/// plan needs.
 fn parquet_plan(
     like: &Arc<dyn ExecutionPlan>,
     union: &[usize],
@@ -250,8 +265,9 @@ fn parquet_plan(
         .file_source()
         .downcast_ref::<ParquetSource>()?
         .clone();
-    let predicates: Option<Vec<_>> = predicates.into_iter().collect();
-    let any = predicates.and_then(|predicates| {
+    // A plan without a predicate needs every row group.
+    let all_predicates: Option<Vec<_>> = predicates.into_iter().collect();
+    let any = all_predicates.and_then(|predicates| {
         predicates.into_iter().reduce(|one, other| {
             Arc::new(BinaryExpr::new(one, Operator::Or, other)) as Arc<dyn PhysicalExpr>
         })
@@ -259,12 +275,12 @@ fn parquet_plan(
     if let Some(any) = any {
         source = source.with_predicate(any);
     }
-    let config = FileScanConfigBuilder::from(config.clone())
+    let shared = FileScanConfigBuilder::from(config.clone())
         .with_source(Arc::new(source))
         .with_projection_indices(Some(union.to_vec()))
         .ok()?
         .build();
-    Some(DataSourceExec::from_data_source(config))
+    Some(DataSourceExec::from_data_source(shared))
 }
 
 fn start_parquet(
@@ -275,58 +291,62 @@ fn start_parquet(
     let tasks = plan.properties().output_partitioning().partition_count();
     for task in 0..tasks {
         let mut batches = plan.execute(task, Arc::clone(context))?;
-        let takers = members.iter_mut().filter_map(|member| {
-            Some(Taker {
-                places: member.places.clone(),
-                scan: Arc::clone(&member.scan),
-                feed: member.feeds.pop()?,
+        let mut consumers: Vec<BatchConsumer> = members
+            .iter_mut()
+            .filter_map(|member| {
+                Some(BatchConsumer {
+                    column_indexes: member.column_indexes.clone(),
+                    scan: Arc::clone(&member.scan),
+                    sender: member.senders.pop()?,
+                })
             })
-        });
-        let mut takers: Vec<Taker> = takers.collect();
+            .collect();
         tokio::spawn(async move {
             while let Some(batch) = batches.next().await {
                 match batch {
-                    Ok(batch) => hand_on(&mut takers, &batch).await,
+                    Ok(batch) => forward(&mut consumers, &batch).await,
                     Err(error) => {
-                        let feeds: Vec<&Feed> = takers.iter().map(|taker| &taker.feed).collect();
-                        fail_all(&feeds, error).await;
+                        let senders: Vec<&BatchSender> =
+                            consumers.iter().map(|consumer| &consumer.sender).collect();
+                        fail_all(&senders, error).await;
                         return;
                     }
                 }
-                if takers.is_empty() {
+                if consumers.is_empty() {
                     return;
                 }
             }
-            for taker in takers {
-                taker.feed.end().await;
+            for consumer in consumers {
+                consumer.sender.end().await;
             }
         });
     }
     Ok(())
 }
 
-/// A plan that takes the batches of one task.
-struct Taker {
-    places: Vec<usize>,
+/// A plan that gets the batches of one task of a Parquet scan.
+struct BatchConsumer {
+    column_indexes: Vec<usize>,
     scan: Arc<Scan>,
-    feed: Feed,
+    sender: BatchSender,
 }
 
-async fn hand_on(takers: &mut Vec<Taker>, batch: &RecordBatch) {
-    let mut left = Vec::with_capacity(takers.len());
-    for taker in takers.drain(..) {
-        let taken = match batch.project(&taker.places) {
-            Ok(own) => taker.feed.send(own).await,
+/// Forwards a batch to all consumers, and drops those that need no more.
+async fn forward(consumers: &mut Vec<BatchConsumer>, batch: &RecordBatch) {
+    let mut remaining = Vec::with_capacity(consumers.len());
+    for consumer in consumers.drain(..) {
+        let is_sent = match batch.project(&consumer.column_indexes) {
+            Ok(own) => consumer.sender.send(own).await,
             Err(error) => {
-                taker.feed.fail(error.into()).await;
+                consumer.sender.fail(error.into()).await;
                 false
             }
         };
-        if taken {
-            let rows = &taker.scan.counts.rows_read;
+        if is_sent {
+            let rows = &consumer.scan.counts.rows_read;
             rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
-            left.push(taker);
+            remaining.push(consumer);
         }
     }
-    *takers = left;
+    *consumers = remaining;
 }

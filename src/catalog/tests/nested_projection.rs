@@ -1,4 +1,5 @@
-//! Which leaves of a source a query uses, and that what it does not use changes nothing.
+//! Nested projection pushdown: the leaves of a source that a query uses, and that leaving out the
+//! others changes no row.
 
 use datafusion::arrow::datatypes::{DataType, Fields, TimeUnit};
 use datafusion::common::ScalarValue;
@@ -58,19 +59,19 @@ fn events() -> World {
         .raw("events/date=2026-01-02/a.json", rows(60..90))
 }
 
-/// The leaves of each scan, those of subqueries first: those that are used, by their names.
+/// Returns the names of the leaves that are used of each scan; scans of subqueries come first.
 async fn used(world: &World, sql: &str) -> Vec<String> {
     let (ctx, _) = world.session().await.unwrap();
     let plan = ctx.state().create_logical_plan(sql).await.unwrap();
-    told(&ctx.state().optimize(&plan).unwrap())
+    used_leaves(&ctx.state().optimize(&plan).unwrap())
 }
 
-fn told(plan: &LogicalPlan) -> Vec<String> {
+fn used_leaves(plan: &LogicalPlan) -> Vec<String> {
     let mut scans = Vec::new();
     plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node {
-            // A query that calls itself is a table, too.
-            let Some(of_scan) = Reads::of(scan) else {
+            // The working table of a recursive query is a table, too.
+            let Some(columns_read) = ColumnsRead::of(scan) else {
                 return Ok(TreeNodeRecursion::Continue);
             };
             let mut names = Vec::new();
@@ -78,15 +79,18 @@ fn told(plan: &LogicalPlan) -> Vec<String> {
             for (column, field) in schema.fields().iter().enumerate() {
                 let before = names.len();
                 leaf_names(field.name(), field.data_type(), &mut names);
-                // What is not projected is not decoded, whatever is said of it.
-                if !of_scan.has(column) {
+                // A column that is not projected is not decoded, whatever its flags are.
+                if !columns_read.contains(column) {
                     names[before..].fill(String::new());
                 }
             }
-            let flags = of_scan.leaves().iter();
-            let used = names.iter().zip(flags).filter(|(_, is_used)| **is_used);
-            let used = used.map(|(name, _)| name.as_str());
-            let used: Vec<&str> = used.filter(|name| !name.is_empty()).collect();
+            let flags = columns_read.leaves().iter();
+            let used: Vec<&str> = names
+                .iter()
+                .zip(flags)
+                .filter(|(name, is_used)| **is_used && !name.is_empty())
+                .map(|(name, _)| name.as_str())
+                .collect();
             scans.push(used.join(" "));
         }
         Ok(TreeNodeRecursion::Continue)
@@ -144,7 +148,7 @@ const QUERIES: [(&str, &[&str]); 38] = [
         "SELECT id FROM events WHERE p['type'] = 'k1' AND p['url'] LIKE 'u%' AND date > '2026-01-01'",
         &["id p.type p.url"],
     ),
-    // Whether there is an object is a question about all of it.
+    // Whether an object is NULL depends on all of its leaves.
     ("SELECT id FROM events WHERE p IS NOT NULL", &["id ALL"]),
     (
         "SELECT CASE WHEN p['client'] IS NOT NULL THEN named_struct('u', p['url']) END FROM events",
@@ -242,7 +246,7 @@ const QUERIES: [(&str, &[&str]); 38] = [
         "SELECT id, (SELECT max(b.p['url']) FROM events b WHERE b.n = a.n) AS most FROM events a",
         &["id n", "n p.url"],
     ),
-    // What is not understood uses everything.
+    // Operators that the rule does not know use all leaves.
     (
         "WITH RECURSIVE r AS (SELECT p, 1 AS depth FROM events UNION ALL SELECT p, depth + 1 FROM r WHERE depth < 2) SELECT p FROM r",
         &["ALL"],
@@ -254,23 +258,26 @@ const QUERIES: [(&str, &[&str]); 38] = [
 ];
 
 #[tokio::test]
-async fn only_the_leaves_that_a_query_uses_are_told() {
+async fn only_the_leaves_that_a_query_uses_are_pushed_down() {
     let world = events();
     let mut wrong = Vec::new();
     for (sql, expected) in QUERIES {
-        let expected = expected
+        let expected_leaves: Vec<String> = expected
             .iter()
-            .map(|leaves| leaves.replace("ALL", ALL_OF_P));
-        let expected: Vec<String> = expected.collect();
-        let told = used(&world, sql).await;
-        if told != expected {
-            wrong.push(format!("{sql}\n  told {told:#?}\n  expected {expected:#?}"));
+            .map(|leaves| leaves.replace("ALL", ALL_OF_P))
+            .collect();
+        let actual = used(&world, sql).await;
+        if actual != expected_leaves {
+            wrong.push(format!(
+                "{sql}\n  used {actual:#?}\n  expected {expected_leaves:#?}"
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// No plan that can run has such a subquery, but what its operators show would not be all.
+/// The rule must not rely on the operators around such a subquery, since they do not show the uses
+/// inside it. Plans that can run have no such subquery.
 #[tokio::test]
 async fn everything_is_used_around_subqueries_that_name_columns_from_outside() {
     let (ctx, _) = events().session().await.unwrap();
@@ -278,8 +285,8 @@ async fn everything_is_used_around_subqueries_that_name_columns_from_outside() {
         let state = ctx.state();
         async move {
             let plan = state.create_logical_plan(sql).await.unwrap();
-            let plan = UsedLeaves.rewrite(plan, &OptimizerContext::new());
-            told(&plan.unwrap().data)
+            let rewritten = NestedProjectionPushdown.rewrite(plan, &OptimizerContext::new());
+            used_leaves(&rewritten.unwrap().data)
         }
     };
     let inner = "SELECT a.id FROM events a WHERE a.n IN (SELECT b.n FROM events b)";
@@ -290,13 +297,14 @@ async fn everything_is_used_around_subqueries_that_name_columns_from_outside() {
     assert_eq!(rule(correlated).await, [all.as_str(), all.as_str()]);
 }
 
-/// The rows of a plan, sorted, with the rule and without.
+/// Runs a plan with the rule and without it. Returns the rows of both, sorted, and whether the rule
+/// pruned any leaves.
 async fn rows_both_ways(
     ctx: &SessionContext,
     plan: &LogicalPlan,
 ) -> (Vec<String>, Vec<String>, bool) {
     let all = SessionContext::new_with_state(ctx.state());
-    assert!(all.remove_optimizer_rule(UsedLeaves.name()));
+    assert!(all.remove_optimizer_rule(NestedProjectionPushdown.name()));
     let mut both = Vec::new();
     for ctx in [ctx, &all] {
         let plan = ctx.state().create_physical_plan(plan).await.unwrap();
@@ -314,7 +322,7 @@ async fn rows_both_ways(
 }
 
 #[tokio::test]
-async fn leaving_leaves_out_changes_no_row() {
+async fn pruning_leaves_changes_no_row() {
     let world = events();
     let mut pruned = 0;
     for (sql, _) in QUERIES {
@@ -330,7 +338,7 @@ async fn leaving_leaves_out_changes_no_row() {
 
 /// The queries of the repository's definitions on its fixtures.
 #[tokio::test]
-async fn leaving_leaves_out_changes_no_table_of_the_repository() {
+async fn pruning_leaves_changes_no_table_of_the_repository() {
     let repository = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let sources = Sources::load(&repository.join("sql/sources")).unwrap();
     let raw = Url::from_directory_path(repository.join("fixtures/raw")).unwrap();
@@ -370,8 +378,8 @@ async fn leaving_leaves_out_changes_no_table_of_the_repository() {
             ("window_start", instant("2026-01-15T00:00:00Z")),
             ("window_end", instant("2026-01-17T00:00:00Z")),
         ];
-        let plan = plan.with_param_values(window).unwrap();
-        let (some, all, is_pruned) = rows_both_ways(&ctx, &plan).await;
+        let bound = plan.with_param_values(window).unwrap();
+        let (some, all, is_pruned) = rows_both_ways(&ctx, &bound).await;
         assert_eq!(some, all, "{}", path.display());
         assert!(all.len() > 4, "{}: no rows", path.display());
         if is_pruned {
@@ -438,8 +446,7 @@ async fn a_leaf_that_is_not_used_may_be_anything() {
     ] {
         let (ctx, _) = world.session().await.unwrap();
         let plan = physical_plan(&ctx, sql).await.unwrap();
-        let error = collect(plan, ctx.task_ctx()).await.unwrap_err();
-        let error = error.to_string();
+        let error = collect(plan, ctx.task_ctx()).await.unwrap_err().to_string();
         assert!(error.contains(reason), "{sql}: {error}");
     }
 }

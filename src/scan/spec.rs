@@ -1,0 +1,40 @@
+//! The declaration of a source in typed form: columns, file format, and the rule that prunes its
+//! folders by time.
+
+use chrono::TimeDelta;
+use datafusion::arrow::datatypes::{DataType, FieldRef, SchemaRef};
+
+use crate::jsonl::compression::Compression;
+use crate::listing::hive_time::TimeFolders;
+
+/// The format of a table's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceFormat {
+    /// JSON lines: one object a line, compressed or not.
+    Json(Compression),
+    /// Parquet, with any compression.
+    Parquet,
+}
+
+/// The rule by which a condition on the time column prunes folders.
+#[derive(Debug, Clone)]
+pub(crate) struct TimeRule {
+    /// The name of the time column.
+    pub(crate) column: String,
+    /// The type of the time column, a timestamp.
+    pub(crate) data_type: DataType,
+    pub(crate) folders: TimeFolders,
+    /// The maximum by which a row's time may lie outside the range of its folder.
+    pub(crate) slack: TimeDelta,
+}
+
+/// A declared table with the types that DataFusion gives its columns.
+#[derive(Debug)]
+pub(crate) struct TableSpec {
+    /// The columns in the files. A column that is not nullable must have a value in every row.
+    pub(crate) file_schema: SchemaRef,
+    /// The columns in the folders' names, from the top level down.
+    pub(crate) partition_fields: Vec<FieldRef>,
+    pub(crate) format: SourceFormat,
+    pub(crate) time: Option<TimeRule>,
+}
