@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::json::ReaderBuilder;
-use dayport::jsonl::JsonLines;
+use dayport::jsonl::{CHUNK_BYTES, Chunk, LineChunk, LineDecoder, LineSplitter};
 use divan::Bencher;
 use divan::counter::BytesCount;
 use fastrand::Rng;
@@ -173,11 +173,27 @@ fn ours_few_leaves(bencher: Bencher<'_, '_>) {
 
 fn measure(bencher: Bencher<'_, '_>, bad: usize, leaves: Option<Vec<bool>>) {
     let (schema, text) = (schema(), text(bad));
-    let lines = JsonLines::new(&text).expect("lines");
+    let chunks = chunks(&text);
     let bencher = bencher.counter(BytesCount::of_slice(&text));
     bencher.bench(|| {
-        let decoded = lines.decode(&schema, ROWS, leaves.as_deref());
-        let (rows, _) = decoded.expect("rows");
+        let mut decoder =
+            LineDecoder::new(Arc::clone(&schema), ROWS, leaves.as_deref()).expect("a decoder");
+        let rows: usize = chunks
+            .iter()
+            .flat_map(|chunk| decoder.decode(chunk).expect("rows").batches)
+            .map(|batch| batch.num_rows())
+            .sum();
         assert_eq!(rows, ROWS);
     });
+}
+
+/// Splits text into chunks of lines, as a scan does.
+fn chunks(text: &[u8]) -> Vec<LineChunk> {
+    let mut splitter = LineSplitter::new(text, CHUNK_BYTES);
+    let next_chunk = || splitter.next_chunk().expect("lines");
+    let chunks = std::iter::from_fn(next_chunk).map(|chunk| match chunk {
+        Chunk::Lines(lines) => lines,
+        Chunk::OversizedLine { line, .. } => panic!("line {line} is too long"),
+    });
+    chunks.collect()
 }

@@ -14,7 +14,7 @@ use crate::cycle::SyncMode;
 use crate::delivery::History;
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
-use crate::jsonl::compression::Compression;
+use crate::jsonl::Compression;
 use crate::layout::{self, FileFormat, TableName};
 use crate::manifest::{DataFile, Manifest};
 use crate::scan::fixed_table::FixedTable;

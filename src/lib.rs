@@ -17,8 +17,9 @@
 //! | [`cycle`] | windows of time, and the decision which of them are due (pure) | `error` |
 //! | [`layout`] | every object key, built and parsed back (pure) | `cycle` |
 //! | [`policy`] | the rights that a run needs, as the policies that grant them (pure) | `layout` |
+//! | [`arrow_leaves`] | leaf columns of Arrow types, counted as Parquet does (pure) | Arrow |
+//! | [`view_gc`] | garbage collection of string views (pure) | Arrow |
 //! | [`schema`] | the types of exported columns | Arrow, `error` |
-//! | [`compact`] | rows that hold no more memory than they need (pure) | Arrow |
 //! | [`manifest`] | the published record, versioned | `layout`, `schema` |
 //! | [`staged`] | a file whose upload is withheld, as plain data | `manifest` |
 //! | [`encode`] | rows to bytes: JSON lines, Parquet | `layout`, `schema` |
@@ -29,7 +30,7 @@
 //! | [`sql_file`] | SQL with file and line for its errors | `engine_error` |
 //! | [`definition`] | `sql/<table>.sql` | `layout`, `sql_file` |
 //! | [`listing`] | the files of a scan: globs, Hive partitions, bounds of time, fixed lists | DataFusion, `store` |
-//! | [`scan`] | sources as tables: JSON and Parquet scans, shared scans, pushdown, rejects | `compact`, `engine_error`, `jsonl`, `listing`, `task` |
+//! | [`scan`] | sources as tables: JSON and Parquet scans, shared scans, pushdown, rejects | `arrow_leaves`, `engine_error`, `jsonl`, `listing`, `task` |
 //! | [`catalog`] | `sql/sources/*.sql` as declared sources | `scan`, `sql_file` |
 //! | [`stage`] | the operator that a `COPY` plans into | `encode`, `scan` |
 //! | [`engine`] | the session; definition + cycle → plan → staged files | `catalog`, `definition`, `stage` |
@@ -51,12 +52,12 @@
 //! imports, without those that another one of them knows of already. `tests/it/architecture.rs`
 //! checks both.
 
+pub mod arrow_leaves;
 pub mod catalog;
 pub mod check;
 pub mod cli;
 #[cfg(feature = "cluster")]
 pub mod cluster;
-pub mod compact;
 pub mod cycle;
 pub mod ddl;
 pub mod definition;
@@ -84,4 +85,5 @@ pub mod status;
 pub mod store;
 pub mod trace;
 pub mod verify;
+pub mod view_gc;
 pub mod wait;

@@ -140,21 +140,6 @@ fn fields(columns: &[ExportColumn], strings: &DataType) -> Fields {
     columns.iter().map(|column| column.field(strings)).collect()
 }
 
-/// Returns the number of leaf columns that a type has in Parquet, which is also the number of parts
-/// that a nested projection can select. A list of scalars is one leaf.
-pub fn leaf_count(data_type: &DataType) -> usize {
-    match data_type {
-        DataType::Struct(fields) => fields.iter().map(|f| leaf_count(f.data_type())).sum(),
-        DataType::List(item)
-        | DataType::LargeList(item)
-        | DataType::ListView(item)
-        | DataType::LargeListView(item)
-        | DataType::FixedSizeList(item, _)
-        | DataType::Map(item, _) => leaf_count(item.data_type()),
-        _ => 1,
-    }
-}
-
 /// The columns inside the files of a table, partition columns left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -15,7 +15,7 @@ use datafusion::sql::sqlparser::ast::{self, ColumnDef, Ident, ObjectName};
 
 use crate::catalog::options::SourceOptions;
 use crate::error::{Error, Result};
-use crate::jsonl::compression::Compression;
+use crate::jsonl::Compression;
 use crate::listing::hive::{PARTITION_TYPES, is_partition_type};
 use crate::listing::hive_time::TimeFolders;
 use crate::scan::spec::{SourceFormat, TableSpec, TimeRule};

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use datafusion::sql::sqlparser::ast::Value;
 
 use crate::error::Result;
-use crate::jsonl::compression::Compression;
+use crate::jsonl::Compression;
 use crate::sql_file::SqlFile;
 
 const KNOWN: &str = "`compression`, `time_column`, `time_slack`";

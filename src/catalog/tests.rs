@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use url::Url;
 
 use crate::catalog::*;
-use crate::jsonl::compression::Compression;
+use crate::jsonl::Compression;
 use crate::listing::snapshot;
 use crate::scan::columns_read::ColumnsRead;
 use crate::scan::fixed_table::FixedTable;

@@ -17,8 +17,8 @@ use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 
-use crate::compact::joined;
 use crate::stage::StagedWriteExec;
+use crate::view_gc::offset_strings;
 
 /// Rewrites a plan so that views become offset strings below the sort of the rows of a file, and views
 /// again above it. Sorts for window functions and joins stay: these require an order, which they would
@@ -37,7 +37,7 @@ pub fn sort_offset_strings(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn Execu
 }
 
 fn rewrite_sort(input: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-    let (schema, offset_schema) = (input.schema(), joined(&input.schema()));
+    let (schema, offset_schema) = (input.schema(), offset_strings(&input.schema()));
     if schema != offset_schema
         && let Some(sorted) = sort_in(input, &offset_schema)?
     {

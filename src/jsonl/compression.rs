@@ -1,4 +1,4 @@
-//! How a file of JSON lines is compressed.
+//! Compression formats of JSON lines files.
 
 use std::io::{self, BufReader, Read};
 
@@ -9,23 +9,24 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Compression {
-    /// By the end of each file's name: `.gz`, `.gzip`, `.zst`, `.zstd`, anything else is none.
+    /// Detected by the extension of each file: `.gz` and `.gzip`, `.zst` and `.zstd`; all other
+    /// files are plain text.
     #[default]
     Auto,
     /// Plain text.
     None,
-    /// Gzip, with one member or many.
+    /// Gzip, with any number of members.
     Gzip,
-    /// Zstandard, with one frame or many.
+    /// Zstandard, with any number of frames.
     Zstd,
 }
 
-/// Compressed bytes come in, and are handed to the decompressor, in pieces of this size.
-const PIECE: usize = 64 * 1024;
+/// The size of the buffer between the compressed bytes and the decompressor, in bytes.
+const BUFFER_BYTES: usize = 64 * 1024;
 
 impl Compression {
-    /// The compression that an option names, in any case.
-    pub(crate) fn named(name: &str) -> Option<Self> {
+    /// Parses the name of a compression, in any case.
+    pub fn named(name: &str) -> Option<Self> {
         match name.to_ascii_lowercase().as_str() {
             "auto" => Some(Self::Auto),
             "none" => Some(Self::None),
@@ -35,8 +36,8 @@ impl Compression {
         }
     }
 
-    /// Never [`Compression::Auto`].
-    fn of_file(self, key: &str) -> Self {
+    /// Resolves [`Compression::Auto`] by the name of a file, and returns any other as it is.
+    fn resolve(self, key: &str) -> Self {
         let ends = |suffixes: [&str; 2]| suffixes.iter().any(|suffix| key.ends_with(suffix));
         match self {
             Self::Auto if ends([".gz", ".gzip"]) => Self::Gzip,
@@ -46,27 +47,28 @@ impl Compression {
         }
     }
 
-    pub(crate) fn is_gzip(self, key: &str) -> bool {
-        self.of_file(key) == Self::Gzip
+    /// Returns true if the file `key` is read as gzip.
+    pub fn is_gzip(self, key: &str) -> bool {
+        self.resolve(key) == Self::Gzip
     }
 
-    /// Inflates what `stored` holds, to its very end: all members and frames.
+    /// Creates a reader that decompresses the file `key` to its very end: all members or frames.
     ///
     /// # Errors
-    /// The reader fails with [`io::ErrorKind::UnexpectedEof`] where the data is cut off, and with
-    /// other kinds where it is damaged; errors of `stored` come through as they are.
-    pub(crate) fn reader<'a>(
+    /// The reader fails with [`io::ErrorKind::UnexpectedEof`] if the data is truncated, and with
+    /// other kinds if it is corrupt. Errors of `compressed` are returned unchanged.
+    pub fn reader<'a>(
         self,
         key: &str,
-        stored: impl Read + 'a,
+        compressed: impl Read + 'a,
     ) -> io::Result<Box<dyn Read + 'a>> {
-        Ok(match self.of_file(key) {
-            Self::Gzip => Box::new(MultiGzDecoder::new(BufReader::with_capacity(PIECE, stored))),
-            Self::Zstd => {
-                let stored = BufReader::with_capacity(PIECE, stored);
-                Box::new(zstd::stream::read::Decoder::with_buffer(stored)?)
-            }
-            Self::Auto | Self::None => Box::new(stored),
+        let buffered = |compressed| BufReader::with_capacity(BUFFER_BYTES, compressed);
+        Ok(match self.resolve(key) {
+            Self::Gzip => Box::new(MultiGzDecoder::new(buffered(compressed))),
+            Self::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(buffered(
+                compressed,
+            ))?),
+            Self::Auto | Self::None => Box::new(compressed),
         })
     }
 }
@@ -97,15 +99,15 @@ mod tests {
 
     #[test]
     fn all_members_and_frames_are_read() {
-        let gzip = [gzip("one\n"), gzip(""), gzip("two")].concat();
-        assert_eq!(inflate(Compression::Gzip, &gzip).unwrap(), "one\ntwo");
-        let zst = [zst("one\n"), zst(""), zst("two")].concat();
-        assert_eq!(inflate(Compression::Zstd, &zst).unwrap(), "one\ntwo");
+        let members = [gzip("one\n"), gzip(""), gzip("two")].concat();
+        assert_eq!(inflate(Compression::Gzip, &members).unwrap(), "one\ntwo");
+        let frames = [zst("one\n"), zst(""), zst("two")].concat();
+        assert_eq!(inflate(Compression::Zstd, &frames).unwrap(), "one\ntwo");
         assert_eq!(inflate(Compression::None, b"one").unwrap(), "one");
     }
 
     #[test]
-    fn data_that_is_cut_off_anywhere_is_an_error() {
+    fn truncated_data_is_an_error_wherever_it_ends() {
         let text = "a line of text\n".repeat(1000);
         for (compression, stored) in [
             (Compression::Gzip, [gzip("first"), gzip(&text)].concat()),
@@ -136,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn names_decide_only_when_asked() {
+    fn the_extension_decides_only_for_auto() {
         for (key, expected) in [
             ("a.json.gz", Compression::Gzip),
             ("a.gzip", Compression::Gzip),
@@ -144,8 +146,8 @@ mod tests {
             ("a.json.zstd", Compression::Zstd),
             ("a.json", Compression::None),
         ] {
-            assert_eq!(Compression::Auto.of_file(key), expected);
-            assert_eq!(Compression::None.of_file(key), Compression::None);
+            assert_eq!(Compression::Auto.resolve(key), expected);
+            assert_eq!(Compression::None.resolve(key), Compression::None);
         }
     }
 }

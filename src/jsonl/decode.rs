@@ -1,99 +1,95 @@
-//! Chunks of lines decoded into record batches.
+//! Chunks of lines, decoded into record batches.
 
-use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
-use datafusion::arrow::compute::{concat_batches, interleave_record_batch};
-use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::arrow::error::ArrowError;
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::compute::{concat_batches, interleave_record_batch};
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 
-use crate::error::Error;
+use crate::jsonl::chunk::{Line, LineChunk};
 use crate::jsonl::fast::FastDecoder;
-use crate::jsonl::lines::{Chunk, Line};
-use crate::jsonl::projection::Wanted;
+use crate::jsonl::leaf_mask::LeafMask;
 use crate::jsonl::reason::reason;
-use crate::jsonl::reference::{ReferenceDecoder, Rows};
+use crate::jsonl::reference::{ReferenceDecoder, ReferenceRows};
 
-/// A line that holds no row of the schema.
+/// A malformed line: it is not a row of the schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct BadLine {
-    /// Its number in the file, from 1.
-    pub(crate) line: u64,
-    /// Where it begins in the inflated file, in bytes.
-    pub(crate) offset: u64,
-    /// What is wrong with it.
-    pub(crate) reason: String,
+pub struct BadLine {
+    /// The number of the line in the file, from 1.
+    pub line: u64,
+    /// The offset of the line in the decompressed file, in bytes.
+    pub offset: u64,
+    /// The reason why the line is malformed.
+    pub reason: String,
 }
 
-impl BadLine {
-    /// The error of a scan that takes no bad line.
-    pub(crate) fn error(&self, key: &str) -> Error {
-        Error::data(format!("`{key}` line {}: {}", self.line, self.reason))
-    }
-}
-
-/// The rows of a chunk, and what is no row.
+/// The rows and the malformed lines of a chunk.
 #[derive(Debug, Default)]
-pub(crate) struct Decoded {
-    /// How many lines there were, each a row or bad.
-    pub(crate) lines: usize,
-    pub(crate) batches: Vec<RecordBatch>,
-    pub(crate) bad: Vec<BadLine>,
+pub struct DecodedChunk {
+    /// The number of lines, each of which is a row or malformed.
+    pub lines: usize,
+    /// The rows in the order of their lines. No batch is empty.
+    pub batches: Vec<RecordBatch>,
+    /// The malformed lines.
+    pub bad: Vec<BadLine>,
 }
 
-/// After as many unusual lines in a row, the fast decoder tries only one in as many.
+/// The number of unusual lines in succession after which the fast decoder tries only one line in
+/// this many.
 const UNUSUAL_RUN: usize = 16;
 
 /// Decodes lines, each of them exactly one row, into batches of one schema.
 ///
-/// Fields that the schema does not have are skipped, but must be JSON.
+/// Fields that the schema does not have are skipped, but must be valid JSON.
 ///
 /// ```text
 /// lines ─fast→ rows ───────────────────────────────────┬─→ batch, in the order of the lines
 ///         └─unusual→ lines ─reference→ rows, bad lines ─┘
 /// ```
-pub(crate) struct LineDecoder {
+pub struct LineDecoder {
     schema: SchemaRef,
     batch_size: usize,
-    /// `None` where the schema has types that only the reference decoder knows.
+    /// `None` if the schema has types that only the reference decoder supports.
     fast: Option<FastDecoder>,
     reference: ReferenceDecoder,
     unusual_run: usize,
 }
 
 impl LineDecoder {
-    /// A decoder of batches of at most `batch_size` rows.
+    /// Creates a decoder of batches of at most `batch_size` rows.
     ///
-    /// `wanted` has one flag for each leaf of `schema`, depth first, as Parquet counts leaves.
-    /// Leaves that are not wanted must be JSON and are NULL, and so are objects and lists of objects
-    /// none of whose leaves is wanted. What is not nullable is decoded all the same. `None`: all are
-    /// wanted.
+    /// `leaves` has one flag for each leaf of `schema`, depth first, as Parquet counts leaves; `None`
+    /// selects all. Values of leaves that are not selected must be valid JSON and are decoded as
+    /// NULL, and so are structs, and lists of structs, without a selected leaf. Fields that are not
+    /// nullable are decoded in any case.
     ///
     /// # Errors
-    /// Where a type of `schema` cannot be read from JSON, or `wanted` has another number of leaves.
-    pub(crate) fn new(
+    /// Returns an error if a type of `schema` cannot be read from JSON, or if there are not as many
+    /// flags as leaves.
+    pub fn new(
         schema: SchemaRef,
         batch_size: usize,
-        wanted: Option<&[bool]>,
+        leaves: Option<&[bool]>,
     ) -> Result<Self, ArrowError> {
-        let wanted = match wanted {
-            Some(leaves) => Wanted::new(&schema, leaves)?,
-            None => Wanted::Whole,
+        let mask = match leaves {
+            Some(leaves) => LeafMask::new(&schema, leaves)?,
+            None => LeafMask::All,
         };
         Ok(Self {
-            fast: FastDecoder::new(&schema, &wanted),
-            reference: ReferenceDecoder::new(SchemaRef::clone(&schema), wanted)?,
+            fast: FastDecoder::new(&schema, &mask),
+            reference: ReferenceDecoder::new(SchemaRef::clone(&schema), mask)?,
             schema,
             batch_size: batch_size.max(1),
             unusual_run: 0,
         })
     }
 
-    /// The rows of one chunk, in its order.
-    ///
-    /// # Errors
-    /// The first bad line.
+    /// Decodes the rows of one chunk, in its order, and fails on its first malformed line.
     #[cfg(test)]
-    pub(crate) fn decode(&mut self, chunk: &Chunk) -> Result<Vec<RecordBatch>, BadLine> {
-        let decoded = self.decode_and_set_aside(chunk).map_err(|error| {
+    pub(crate) fn decode_strictly(
+        &mut self,
+        chunk: &LineChunk,
+    ) -> Result<Vec<RecordBatch>, BadLine> {
+        let decoded = self.decode(chunk).map_err(|error| {
             let first = chunk.lines().next();
             BadLine {
                 line: first.map_or(1, |line| line.number),
@@ -107,41 +103,46 @@ impl LineDecoder {
         }
     }
 
-    /// The rows of one chunk, in its order, without its bad lines. Bad lines cost
-    /// only themselves.
+    /// Decodes the rows of one chunk, in its order, and sets its malformed lines aside. A malformed
+    /// line does not affect any other line.
     ///
     /// # Errors
-    /// A failure that is not one of a line.
-    pub(crate) fn decode_and_set_aside(&mut self, chunk: &Chunk) -> Result<Decoded, ArrowError> {
-        let mut decoded = Decoded::default();
-        // The lines of the next batch that the fast decoder did not take, by their place in it.
+    /// Returns an error that no line is the cause of.
+    pub fn decode(&mut self, chunk: &LineChunk) -> Result<DecodedChunk, ArrowError> {
+        let mut decoded = DecodedChunk::default();
+        // The lines of the next batch that the fast decoder did not accept, by their index in it.
         let mut unusual: Vec<(usize, Line<'_>)> = Vec::new();
         let mut lines = 0;
         for line in chunk.lines() {
-            if !self.read(line) {
+            if !self.read_fast(line) {
                 unusual.push((lines, line));
             }
             lines += 1;
             decoded.lines += 1;
             if lines == self.batch_size {
-                self.finish(lines, &unusual, &mut decoded)?;
+                self.finish_batch(lines, &unusual, &mut decoded)?;
                 unusual.clear();
                 lines = 0;
             }
         }
-        self.finish(lines, &unusual, &mut decoded)?;
+        self.finish_batch(lines, &unusual, &mut decoded)?;
         Ok(decoded)
     }
 
-    /// The row of one line.
-    pub(crate) fn decode_line(&mut self, line: Line<'_>) -> Result<RecordBatch, BadLine> {
+    /// Decodes the row of one line.
+    ///
+    /// # Errors
+    /// Returns the line with its reason if it is malformed.
+    pub fn decode_line(&mut self, line: Line<'_>) -> Result<RecordBatch, BadLine> {
         let bad = |reason| BadLine {
             line: line.number,
             offset: line.offset,
             reason,
         };
-        let rows = self.reference.decode(&[line]);
-        let rows = rows.map_err(|error| bad(reason(&error)))?;
+        let rows = self
+            .reference
+            .decode(&[line])
+            .map_err(|error| bad(reason(&error)))?;
         match (rows.batches.into_iter().next(), rows.bad.into_iter().next()) {
             (_, Some((_, reason))) => Err(bad(reason)),
             (Some(row), None) => Ok(row),
@@ -149,15 +150,15 @@ impl LineDecoder {
         }
     }
 
-    /// How many lines the reference decoder was asked for.
+    /// Returns the number of lines that the reference decoder has decoded.
     #[cfg(test)]
     pub(crate) fn unusual_lines(&self) -> usize {
         self.reference.lines
     }
 
-    /// Whether the line is in the fast decoder now.
+    /// Reads a line with the fast decoder. Returns true if its row is in that decoder now.
     #[inline]
-    fn read(&mut self, line: Line<'_>) -> bool {
+    fn read_fast(&mut self, line: Line<'_>) -> bool {
         let Some(fast) = &mut self.fast else {
             return false;
         };
@@ -170,85 +171,88 @@ impl LineDecoder {
         is_read
     }
 
-    /// Adds the batch of as many `lines`, which ends here, to `decoded`.
-    fn finish(
+    /// Finishes a batch of `lines` lines and adds it to `decoded`.
+    fn finish_batch(
         &mut self,
         lines: usize,
         unusual: &[(usize, Line<'_>)],
-        decoded: &mut Decoded,
+        decoded: &mut DecodedChunk,
     ) -> Result<(), ArrowError> {
-        let fast = match self.fast.as_mut().filter(|fast| fast.len() > 0) {
+        let fast_rows = match self.fast.as_mut().filter(|fast| fast.len() > 0) {
             Some(fast) => Some(fast.finish()?),
             None => None,
         };
         if unusual.is_empty() {
-            decoded.batches.extend(fast);
+            decoded.batches.extend(fast_rows);
             return Ok(());
         }
-        let texts: Vec<Line<'_>> = unusual.iter().map(|(_, line)| *line).collect();
-        let rows = self.reference.decode(&texts)?;
-        let batch = match fast {
-            Some(fast) if rows.batches.is_empty() => Some(fast),
-            Some(fast) => Some(merge(fast, &rows, lines, unusual)?),
-            None if rows.batches.is_empty() => None,
-            None => Some(concat_batches(&self.schema, &rows.batches)?),
+        let unusual_lines: Vec<Line<'_>> = unusual.iter().map(|(_, line)| *line).collect();
+        let reference_rows = self.reference.decode(&unusual_lines)?;
+        let batch = match fast_rows {
+            Some(fast_rows) if reference_rows.batches.is_empty() => Some(fast_rows),
+            Some(fast_rows) => Some(merge(fast_rows, &reference_rows, lines, unusual)?),
+            None if reference_rows.batches.is_empty() => None,
+            None => Some(concat_batches(&self.schema, &reference_rows.batches)?),
         };
         decoded.batches.extend(batch);
-        let bad = rows.bad.into_iter().filter_map(|(n, reason)| {
-            let (_, line) = unusual.get(n)?;
+        let bad = reference_rows.bad.into_iter();
+        decoded.bad.extend(bad.filter_map(|(index, reason)| {
+            let (_, line) = unusual.get(index)?;
             Some(BadLine {
                 line: line.number,
                 offset: line.offset,
                 reason,
             })
-        });
-        decoded.bad.extend(bad);
+        }));
         Ok(())
     }
 }
 
-/// The rows of `fast` with those of `unusual` lines between them, in the order of all `lines`.
+/// Merges the rows of both decoders in the order of their lines. There are `lines` lines, and
+/// `unusual` are those of the reference decoder, by their index.
 fn merge(
     fast: RecordBatch,
-    rows: &Rows,
+    reference: &ReferenceRows,
     lines: usize,
     unusual: &[(usize, Line<'_>)],
 ) -> Result<RecordBatch, ArrowError> {
-    let count = fast.num_rows() + unusual.len() - rows.bad.len();
+    let count = fast.num_rows() + unusual.len() - reference.bad.len();
     if fast.num_columns() == 0 {
         let options = RecordBatchOptions::new().with_row_count(Some(count));
         return RecordBatch::try_new_with_options(fast.schema(), vec![], &options);
     }
-    let mut fast_rows = (0..fast.num_rows()).map(|row| (0, row));
-    let of_batch =
-        |(n, batch): (usize, &RecordBatch)| (0..batch.num_rows()).map(move |row| (n, row));
-    let mut unusual_rows = (1..).zip(&rows.batches).flat_map(of_batch);
-    let mut unusual = unusual
+    let rows_of =
+        |(batch, rows): (usize, &RecordBatch)| (0..rows.num_rows()).map(move |row| (batch, row));
+    let mut fast_rows = rows_of((0, &fast));
+    let mut reference_rows = (1..).zip(&reference.batches).flat_map(rows_of);
+    let mut unusual_indexes = unusual
         .iter()
-        .map(|(place, _)| *place)
+        .map(|(index, _)| *index)
         .enumerate()
         .peekable();
-    let mut bad = rows.bad.iter().map(|(n, _)| *n).peekable();
+    let mut bad = reference.bad.iter().map(|(n, _)| *n).peekable();
     let mut order = Vec::with_capacity(count);
-    for place in 0..lines {
-        match unusual.next_if(|(_, unusual)| *unusual == place) {
+    for line in 0..lines {
+        match unusual_indexes.next_if(|(_, index)| *index == line) {
             None => order.extend(fast_rows.next()),
             Some((n, _)) if bad.next_if_eq(&n).is_some() => {}
-            Some(_) => order.extend(unusual_rows.next()),
+            Some(_) => order.extend(reference_rows.next()),
         }
     }
-    let batches: Vec<&RecordBatch> = std::iter::once(&fast).chain(&rows.batches).collect();
+    let batches: Vec<&RecordBatch> = std::iter::once(&fast).chain(&reference.batches).collect();
     interleave_record_batch(&batches, &order)
 }
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use datafusion::arrow::array::AsArray;
-    use datafusion::arrow::datatypes::{DataType, Field, Int64Type, Schema, TimeUnit};
+    use arrow::array::AsArray;
+    use arrow::datatypes::{DataType, Field, Int64Type, Schema, TimeUnit};
 
     use super::*;
-    use crate::jsonl::lines::{CHUNK_BYTES, LineSplitter, Piece};
+    use crate::jsonl::chunk::{CHUNK_BYTES, Chunk};
+    use crate::jsonl::line_splitter::LineSplitter;
 
     fn schema() -> SchemaRef {
         let client = vec![Field::new("title", DataType::Utf8View, true)];
@@ -269,13 +273,18 @@ mod tests {
         let mut decoder = LineDecoder::new(schema, size, None).unwrap();
         let mut splitter = LineSplitter::new(text, CHUNK_BYTES);
         let mut rows = Vec::new();
-        while let Some(Piece::Lines(chunk)) = splitter.next_piece().unwrap() {
-            rows.extend(decoder.decode(&chunk)?.iter().map(RecordBatch::num_rows));
+        while let Some(Chunk::Lines(chunk)) = splitter.next_chunk().unwrap() {
+            rows.extend(
+                decoder
+                    .decode_strictly(&chunk)?
+                    .iter()
+                    .map(RecordBatch::num_rows),
+            );
         }
         Ok(rows)
     }
 
-    fn bad(text: &[u8]) -> (u64, String) {
+    fn first_bad_line(text: &[u8]) -> (u64, String) {
         for size in [1, 2, 100] {
             let bad = decode_as(schema(), size, text).unwrap_err();
             if size == 100 {
@@ -311,12 +320,12 @@ mod tests {
         }
         let mut decoder = LineDecoder::new(schema(), 300, None).unwrap();
         let mut splitter = LineSplitter::new(text.as_bytes(), CHUNK_BYTES);
-        let Some(Piece::Lines(chunk)) = splitter.next_piece().unwrap() else {
+        let Some(Chunk::Lines(chunk)) = splitter.next_chunk().unwrap() else {
             panic!("no chunk");
         };
         // Twice: the decoder can be used again.
         for _ in 0..2 {
-            let decoded = decoder.decode_and_set_aside(&chunk).unwrap();
+            let decoded = decoder.decode(&chunk).unwrap();
             let bad: Vec<u64> = decoded.bad.iter().map(|bad| bad.line).collect();
             assert_eq!(bad, [1, 501, 502, 1000]);
             let offset = usize::try_from(decoded.bad[1].offset).unwrap();
@@ -333,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_bad_line_is_named() {
+    fn each_kind_of_bad_line_has_its_reason() {
         let good =
             r#"{"id":"a","n":1,"time":"2026-01-15T00:00:00.123456Z","client":{"title":"x"}}"#;
         for (line, reason) in [
@@ -370,13 +379,17 @@ mod tests {
             ("null", "a JSON object is expected, found `null`"),
         ] {
             let text = format!("{good}\n\n{good}\n{line}\n{good}\n{{\n");
-            assert_eq!(bad(text.as_bytes()), (4, reason.to_owned()), "{line}");
+            assert_eq!(
+                first_bad_line(text.as_bytes()),
+                (4, reason.to_owned()),
+                "{line}"
+            );
         }
     }
 
     #[test]
-    fn text_that_is_no_utf8_is_bad() {
-        let (line, reason) = bad(b"{\"id\":\"a\"}\n{\"id\":\"\xFF\"}\n");
+    fn text_that_is_not_utf8_is_bad() {
+        let (line, reason) = first_bad_line(b"{\"id\":\"a\"}\n{\"id\":\"\xFF\"}\n");
         assert_eq!(
             (line, reason.as_str()),
             (2, "not valid JSON: Encountered non-UTF-8 data")
@@ -384,10 +397,10 @@ mod tests {
     }
 
     #[test]
-    fn a_record_over_two_lines_is_not_made_up_for_by_two_on_one() {
+    fn a_record_over_two_lines_does_not_make_up_for_two_records_on_one() {
         let text = b"{\"id\":\"a\"}{\"id\":\"b\"}\n{\"id\":\n\"c\"}\n";
         assert_eq!(
-            bad(text),
+            first_bad_line(text),
             (1, "more than one record on the line".to_owned())
         );
     }

@@ -1,35 +1,31 @@
-//! Whole gzip files inflated in one go by libdeflate, about twice as fast as in a stream.
+//! Decompression of whole gzip files by libdeflate, about twice as fast as in a stream.
 
 use std::io;
 use std::ptr::NonNull;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
-use datafusion::execution::memory_pool::MemoryReservation;
 use libdeflate_sys as ffi;
 
-/// The least that a gzip member takes: header and trailer (RFC 1952).
-const LEAST_MEMBER: usize = 18;
+/// The minimum size of a gzip member, in bytes: header and trailer (RFC 1952).
+const MIN_MEMBER_BYTES: usize = 18;
 
-/// A buffer that is too small makes room for files so many times larger than the one at hand.
-const GROWTH: usize = 2;
+/// The maximum compression ratio of DEFLATE.
+const MAX_RATIO: u64 = 1032;
 
-/// Deflate cannot do better than this.
-const MOST_RATIO: u64 = 1032;
-
-/// What the trailer of a gzip file says of its last member's length: with one member shorter than
-/// 4 GiB, that of the whole text. `None` where the file can be no gzip, or cannot be that short.
-pub(crate) fn inflated_size(stored: &[u8]) -> Option<usize> {
-    if stored.len() < LEAST_MEMBER || !stored.starts_with(&[0x1f, 0x8b]) {
+/// Returns the decompressed size that the trailer of a gzip file states for its last member.
+///
+/// This is the size of the whole text if the file has one member that is shorter than 4 GiB. Returns
+/// `None` if the file is not gzip, or if so much text cannot be in so few bytes.
+pub fn inflated_size(compressed: &[u8]) -> Option<usize> {
+    if compressed.len() < MIN_MEMBER_BYTES || !compressed.starts_with(&[0x1f, 0x8b]) {
         return None;
     }
-    let trailer: [u8; 4] = *stored.last_chunk()?;
+    let trailer: [u8; 4] = *compressed.last_chunk()?;
     let size = u32::from_le_bytes(trailer);
-    (u64::from(size) <= stored.len() as u64 * MOST_RATIO).then_some(size as usize)
+    (u64::from(size) <= compressed.len() as u64 * MAX_RATIO).then_some(size as usize)
 }
 
-/// libdeflate's decompressor. Allocated once, used for many files.
-pub(crate) struct Inflater {
+/// A libdeflate decompressor. Allocate it once and reuse it for many files.
+pub struct Inflater {
     decompressor: NonNull<ffi::libdeflate_decompressor>,
 }
 
@@ -37,32 +33,39 @@ pub(crate) struct Inflater {
 unsafe impl Send for Inflater {}
 
 impl Inflater {
-    pub(crate) fn new() -> io::Result<Self> {
-        // SAFETY: no arguments; a null pointer means that memory is short.
+    /// Allocates a decompressor.
+    ///
+    /// # Errors
+    /// Returns [`io::ErrorKind::OutOfMemory`] if the allocation fails.
+    pub fn new() -> io::Result<Self> {
+        // SAFETY: no arguments; a null pointer means that memory is exhausted.
         let decompressor = unsafe { ffi::libdeflate_alloc_decompressor() };
-        let decompressor = NonNull::new(decompressor).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Self { decompressor })
+        Ok(Self {
+            decompressor: NonNull::new(decompressor).ok_or(io::ErrorKind::OutOfMemory)?,
+        })
     }
 
-    /// Inflates all members of `stored` into `text`, up to `most` bytes within its capacity.
-    /// `false` if the data is damaged, cut off, or does not fit: whoever streams it finds out what
-    /// is wrong.
-    pub(crate) fn gzip(&mut self, mut stored: &[u8], text: &mut Vec<u8>, most: usize) -> bool {
-        while !stored.is_empty() {
-            let left = most.saturating_sub(text.len());
-            let room = text.spare_capacity_mut();
-            let fitting = room.len().min(left);
-            let room = &mut room[..fitting];
+    /// Decompresses all members of a gzip file into `text`, up to `max_bytes` within its capacity.
+    ///
+    /// Returns false if the data is corrupt, truncated or does not fit. The caller then decompresses
+    /// it in a stream, which reports the error.
+    pub fn gzip(&mut self, compressed: &[u8], text: &mut Vec<u8>, max_bytes: usize) -> bool {
+        let mut rest = compressed;
+        while !rest.is_empty() {
+            let remaining = max_bytes.saturating_sub(text.len());
+            let spare = text.spare_capacity_mut();
+            let length = spare.len().min(remaining);
+            let output = &mut spare[..length];
             let (mut read, mut written) = (0, 0);
-            // SAFETY: both buffers are valid for the lengths given with them, the outputs are
-            // valid pointers, and the decompressor is exclusively ours.
+            // SAFETY: both buffers are valid for the lengths passed with them, the out parameters
+            // are valid pointers, and the decompressor is borrowed exclusively.
             let result = unsafe {
                 ffi::libdeflate_gzip_decompress_ex(
                     self.decompressor.as_ptr(),
-                    stored.as_ptr().cast(),
-                    stored.len(),
-                    room.as_mut_ptr().cast(),
-                    room.len(),
+                    rest.as_ptr().cast(),
+                    rest.len(),
+                    output.as_mut_ptr().cast(),
+                    output.len(),
                     &raw mut read,
                     &raw mut written,
                 )
@@ -70,9 +73,9 @@ impl Inflater {
             if result != ffi::libdeflate_result_LIBDEFLATE_SUCCESS || read == 0 {
                 return false;
             }
-            // SAFETY: libdeflate has written this many bytes into the spare capacity.
+            // SAFETY: libdeflate has initialized this many bytes of the spare capacity.
             unsafe { text.set_len(text.len() + written) };
-            stored = stored.get(read..).unwrap_or_default();
+            rest = rest.get(read..).unwrap_or_default();
         }
         true
     }
@@ -85,130 +88,10 @@ impl Drop for Inflater {
     }
 }
 
-/// The one buffer of a pass that is inflated into. It comes back when the last chunk cut from it is
-/// decoded: fresh memory costs more than inflating into it.
-#[derive(Clone)]
-pub(crate) struct Buffer {
-    home: Arc<Home>,
-    most: usize,
-}
-
-struct Home {
-    state: Mutex<State>,
-    returned: Condvar,
-}
-
-struct State {
-    /// `None` while it is lent.
-    buffer: Option<Vec<u8>>,
-    memory: MemoryReservation,
-}
-
-impl Buffer {
-    /// A buffer of at most `most` bytes, accounted for in `memory`.
-    pub(crate) fn new(most: usize, memory: MemoryReservation) -> Self {
-        let state = State {
-            buffer: Some(Vec::new()),
-            memory,
-        };
-        Self {
-            home: Arc::new(Home {
-                state: Mutex::new(state),
-                returned: Condvar::new(),
-            }),
-            most,
-        }
-    }
-
-    /// How much it may hold.
-    pub(crate) fn most(&self) -> usize {
-        self.most
-    }
-
-    /// The buffer, empty and of at least `capacity`, once it is back; `None` if that is more than
-    /// it may hold, or with what is held `beside` it more than the memory pool has. Blocks.
-    pub(crate) fn take(&self, capacity: usize, beside: usize) -> Option<Vec<u8>> {
-        if capacity > self.most {
-            return None;
-        }
-        let mut state = self.home.lock();
-        let mut buffer = loop {
-            match state.buffer.take() {
-                Some(buffer) => break buffer,
-                None => state = self.home.wait(state),
-            }
-        };
-        buffer.clear();
-        let needed = capacity + beside;
-        if state
-            .memory
-            .try_resize(needed.max(state.memory.size()))
-            .is_err()
-        {
-            state.buffer = Some(buffer);
-            return None;
-        }
-        if buffer.capacity() < capacity {
-            // Memory that is not written to costs nothing; growing with each file, the most.
-            buffer = Vec::with_capacity(self.most.min(capacity.saturating_mul(GROWTH)));
-        }
-        Some(buffer)
-    }
-
-    /// Shares what is in the buffer that was taken; it comes back with the last reference.
-    pub(crate) fn lend(&self, buffer: Vec<u8>) -> Bytes {
-        Bytes::from_owner(Lent {
-            buffer,
-            home: Arc::clone(&self.home),
-        })
-    }
-
-    /// Puts back what was taken.
-    pub(crate) fn give_back(&self, buffer: Vec<u8>) {
-        self.home.put(buffer);
-    }
-}
-
-impl Home {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Each change is one assignment: a panic elsewhere cannot leave it half done.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        self.returned
-            .wait(state)
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn put(&self, buffer: Vec<u8>) {
-        self.lock().buffer = Some(buffer);
-        self.returned.notify_one();
-    }
-}
-
-struct Lent {
-    buffer: Vec<u8>,
-    home: Arc<Home>,
-}
-
-impl AsRef<[u8]> for Lent {
-    fn as_ref(&self) -> &[u8] {
-        &self.buffer
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        self.home.put(std::mem::take(&mut self.buffer));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write;
 
-    use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryConsumer, MemoryPool};
     use flate2::write::GzEncoder;
 
     use super::*;
@@ -222,12 +105,12 @@ mod tests {
     fn inflate(stored: &[u8], capacity: usize) -> Option<Vec<u8>> {
         // The buffer may be larger than what may be written.
         let mut text = Vec::with_capacity(2 * capacity);
-        let whole = Inflater::new().unwrap().gzip(stored, &mut text, capacity);
-        whole.then_some(text)
+        let is_whole = Inflater::new().unwrap().gzip(stored, &mut text, capacity);
+        is_whole.then_some(text)
     }
 
     #[test]
-    fn one_member_tells_its_length() {
+    fn the_trailer_states_the_length_of_one_member() {
         let text = "a line of text\n".repeat(1000);
         let stored = gzip(&text);
         let size = inflated_size(&stored).unwrap();
@@ -245,7 +128,7 @@ mod tests {
     fn all_members_are_read_or_none() {
         let members = [gzip("same"), gzip("size")].concat();
         assert_eq!(inflate(&members, 100).unwrap(), b"samesize");
-        // The trailer tells of the last member only: the whole does not fit.
+        // The trailer states the length of the last member only: the whole text does not fit.
         assert_eq!(inflate(&members, inflated_size(&members).unwrap()), None);
     }
 
@@ -257,54 +140,5 @@ mod tests {
         }
         let trailing = [gzip("one"), b"rest".to_vec()].concat();
         assert_eq!(inflate(&trailing, 1 << 16), None);
-    }
-
-    #[test]
-    fn the_buffer_comes_home_with_its_last_slice() {
-        let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(3000));
-        let memory = MemoryConsumer::new("test").register(&pool);
-        let buffer = Buffer::new(2000, memory);
-        assert_eq!(buffer.take(2001, 0), None);
-        let mut taken = buffer.take(1000, 0).unwrap();
-        assert_eq!(pool.reserved(), 1000);
-        taken.extend_from_slice(b"text");
-        let (address, lent) = (taken.as_ptr(), buffer.lend(taken));
-        let slice = lent.slice(1..);
-        drop(lent);
-        let waiting = std::thread::spawn({
-            let buffer = buffer.clone();
-            move || {
-                buffer
-                    .take(1000, 0)
-                    .map(|again| (again.as_ptr().addr(), again.len()))
-            }
-        });
-        assert_eq!(slice, "ext");
-        drop(slice);
-        assert_eq!(waiting.join().unwrap(), Some((address.addr(), 0)));
-    }
-
-    #[test]
-    fn a_file_that_is_a_little_larger_fits_into_the_same_buffer() {
-        let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(3000));
-        let buffer = Buffer::new(2000, MemoryConsumer::new("test").register(&pool));
-        let taken = buffer.take(600, 0).unwrap();
-        let address = taken.as_ptr();
-        assert_eq!(pool.reserved(), 600);
-        buffer.give_back(taken);
-        let again = buffer.take(1000, 0).unwrap();
-        assert_eq!(again.as_ptr(), address);
-        assert_eq!(pool.reserved(), 1000);
-    }
-
-    #[test]
-    fn a_pool_that_has_no_more_gives_no_buffer() {
-        let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(1500));
-        let buffer = Buffer::new(2000, MemoryConsumer::new("test").register(&pool));
-        assert_eq!(buffer.take(1000, 600), None);
-        assert!(buffer.take(1000, 400).is_some());
-        assert_eq!(pool.reserved(), 1400);
-        drop(buffer);
-        assert_eq!(pool.reserved(), 0);
     }
 }

@@ -1,25 +1,55 @@
-//! JSON lines to Arrow record batches, without stores, plans or files.
+//! Decodes JSON lines to Arrow record batches.
 //!
 //! ```text
-//! compressed bytes ─compression, inflate→ text ─lines→ chunks of whole lines ─decode→ batches
-//!    decode: each line by the fast decoder; a line of another form by the reference decoder
+//! compressed bytes ─compression, inflate→ text ─line_splitter→ chunks of whole lines ─decode→ batches
+//!    decode: each line by the fast decoder; a line of unusual form by the reference decoder
 //! ```
 //! A line is one JSON object. Blank lines, CRLF, a byte-order mark at the start and a last line
 //! without newline are accepted; anything else is malformed.
+//!
+//! The module depends on Arrow and the decompressors only: it knows of no store, plan or memory
+//! pool, and could be a crate of its own.
+//!
+//! ```no_run
+//! # use std::sync::Arc;
+//! # use arrow::datatypes::{DataType, Field, Schema};
+//! # use dayport::jsonl::{CHUNK_BYTES, Chunk, LineDecoder, LineSplitter};
+//! let schema = Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, false)]));
+//! let mut decoder = LineDecoder::new(schema, 8192, None)?;
+//! let mut splitter = LineSplitter::new("{\"id\":1}\n{\"id\":\"x\"}\n".as_bytes(), CHUNK_BYTES);
+//! while let Some(chunk) = splitter.next_chunk()? {
+//!     if let Chunk::Lines(lines) = chunk {
+//!         let decoded = decoder.decode(&lines)?;
+//!         assert_eq!(decoded.batches[0].num_rows(), 1);
+//!         assert_eq!(decoded.bad[0].line, 2);
+//!     }
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
-mod bench;
-pub(crate) mod compression;
-pub(crate) mod decode;
-pub(crate) mod fast;
-pub(crate) mod inflate;
-pub(crate) mod leaves;
-pub(crate) mod lines;
-pub(crate) mod projection;
-pub(crate) mod reason;
-pub(crate) mod reference;
+mod chunk;
+mod compression;
+mod decode;
+mod fast;
+mod find;
+mod in_memory_chunks;
+mod inflate;
+mod inflate_buffer;
+mod leaf_mask;
+mod line_schema;
+mod line_splitter;
+mod reason;
+mod reference;
 #[cfg(test)]
 mod tests;
 
-#[doc(hidden)]
-pub use self::bench::JsonLines;
+pub use self::chunk::{CHUNK_BYTES, Chunk, Line, LineChunk, MAX_LINE_BYTES};
 pub use self::compression::Compression;
+pub use self::decode::{BadLine, DecodedChunk, LineDecoder};
+pub use self::find::{FoundLine, decode_line, find_lines};
+pub use self::in_memory_chunks::InMemoryChunks;
+pub use self::inflate::{Inflater, inflated_size};
+pub use self::inflate_buffer::{InflateBuffer, MemoryBudget};
+pub use self::leaf_mask::LeafMask;
+pub use self::line_schema::LineSchema;
+pub use self::line_splitter::LineSplitter;

@@ -1,11 +1,11 @@
-//! Why a line is malformed, in words for the person who has to mend it.
+//! Reasons why a line is malformed, in words for the person who has to fix it.
 
-use datafusion::arrow::error::ArrowError;
+use arrow::error::ArrowError;
 
-/// Values are quoted up to this many characters.
-const LONGEST_REASON: usize = 200;
+/// The maximum length of a message that quotes values, in characters.
+const MAX_REASON_CHARS: usize = 200;
 
-/// The reason in what the decoder says of one line.
+/// Turns the decoder's error about one line into a reason.
 ///
 /// ```text
 /// Json error: whilst decoding field 'a': whilst decoding field 'b': expected string got 1
@@ -25,21 +25,21 @@ pub(crate) fn reason(error: &ArrowError) -> String {
         fields.push(field);
         rest = inner;
     }
-    let missing = rest
+    let missing_field = rest
         .strip_prefix("Encountered unmasked nulls in non-nullable StructArray child: Field { \"")
         .and_then(|rest| rest.split_once("\": "));
-    if let Some((field, _)) = missing {
+    if let Some((field, _)) = missing_field {
         fields.push(field);
         return format!("required field `{}` is missing or null", fields.join("."));
     }
-    let what = shortened(rest);
+    let problem = truncated(rest);
     if fields.is_empty() {
-        return format!("not valid JSON: {what}");
+        return format!("not valid JSON: {problem}");
     }
-    format!("field `{}`: {what}", fields.join("."))
+    format!("field `{}`: {problem}", fields.join("."))
 }
 
-/// What stands where an object should begin.
+/// Returns the reason of a line that does not begin with an object.
 pub(crate) fn no_object(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line.trim_ascii());
     format!(
@@ -48,8 +48,8 @@ pub(crate) fn no_object(line: &[u8]) -> String {
     )
 }
 
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(LONGEST_REASON) {
+fn truncated(text: &str) -> String {
+    match text.char_indices().nth(MAX_REASON_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
@@ -59,31 +59,33 @@ fn shortened(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn of(message: &str) -> String {
+    fn reason_of(message: &str) -> String {
         reason(&ArrowError::JsonError(message.to_owned()))
     }
 
     #[test]
     fn fields_are_named_by_their_path() {
         assert_eq!(
-            of("whilst decoding field 'a': whilst decoding field 'b': expected string got 1"),
+            reason_of(
+                "whilst decoding field 'a': whilst decoding field 'b': expected string got 1"
+            ),
             "field `a.b`: expected string got 1"
         );
         assert_eq!(
-            of(
+            reason_of(
                 "Encountered unmasked nulls in non-nullable StructArray child: Field { \"id\": Utf8 }"
             ),
             "required field `id` is missing or null"
         );
         assert_eq!(
-            of("Encountered unexpected 'x' whilst parsing value"),
+            reason_of("Encountered unexpected 'x' whilst parsing value"),
             "not valid JSON: Encountered unexpected 'x' whilst parsing value"
         );
     }
 
     #[test]
     fn long_values_are_cut() {
-        let long = of(&format!(
+        let long = reason_of(&format!(
             "whilst decoding field 'a': got {}",
             "é".repeat(1000)
         ));

@@ -1,115 +1,123 @@
-//! Lines decoded by arrow-json, which decides what is a row and what it says.
+//! The reference decoder: arrow-json, which defines which lines are rows and what their values are.
 
 use std::borrow::Cow;
 
-use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::arrow::error::ArrowError;
-use datafusion::arrow::json::ReaderBuilder;
-use datafusion::arrow::json::reader::Decoder;
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+use arrow::json::ReaderBuilder;
+use arrow::json::reader::Decoder;
 use memchr::{memchr, memchr2_iter};
 
+use crate::jsonl::chunk::Line;
 use crate::jsonl::fast::escape;
-use crate::jsonl::lines::Line;
-use crate::jsonl::projection::Wanted;
+use crate::jsonl::leaf_mask::LeafMask;
 use crate::jsonl::reason::{no_object, reason};
 
-/// Lines that are decoded together; where one of them is bad, again in smaller blocks.
+/// The number of lines that are decoded in one block. A block with a bad line is decoded again in
+/// smaller blocks, down to single lines.
 const BLOCK_LINES: [usize; 3] = [1024, SMALL_BLOCK, 1];
 
-/// One decoder is kept for blocks up to this size.
+/// The maximum number of lines of a block that reuses the decoder.
 const SMALL_BLOCK: usize = 64;
 
-/// Values may be in as many others. The decoder quotes what it does not expect by a function that
-/// calls itself once for each level.
-const DEEPEST: usize = 1000;
+/// The maximum nesting depth of values. arrow-json quotes an unexpected value by recursion, one
+/// level at a time, and would overflow the stack.
+const MAX_DEPTH: usize = 1000;
 
-/// Decodes lines one by one where it has to.
+/// Decodes lines in blocks, or one by one where a block holds a bad line.
 pub(crate) struct ReferenceDecoder {
     schema: SchemaRef,
-    wanted: Wanted,
-    pruned: SchemaRef,
-    /// For small blocks. None after an error, which leaves it with half of a line.
+    mask: LeafMask,
+    pruned_schema: SchemaRef,
+    /// The decoder of small blocks. `None` after an error, which leaves part of a line in it.
     decoder: Option<Decoder>,
+    /// The number of lines that were passed to this decoder.
     #[cfg(test)]
     pub(crate) lines: usize,
 }
 
-/// The rows of some lines.
+/// The rows of the lines that were passed to the reference decoder.
 #[derive(Debug, Default)]
-pub(crate) struct Rows {
-    /// In the order of the lines. None is empty.
+pub(crate) struct ReferenceRows {
+    /// Rows in the order of their lines. No batch is empty.
     pub(crate) batches: Vec<RecordBatch>,
-    /// The lines that are no row, by their place, and why.
+    /// The index of each bad line, and the reason.
     pub(crate) bad: Vec<(usize, String)>,
 }
 
 impl ReferenceDecoder {
+    /// Creates a decoder of the leaves of `schema` that `mask` selects.
+    ///
     /// # Errors
-    /// Where a wanted type of `schema` cannot be read from JSON.
-    pub(crate) fn new(schema: SchemaRef, wanted: Wanted) -> Result<Self, ArrowError> {
-        let pruned = wanted.prune(&schema);
+    /// Returns an error if a selected type cannot be read from JSON.
+    pub(crate) fn new(schema: SchemaRef, mask: LeafMask) -> Result<Self, ArrowError> {
+        let pruned_schema = mask.prune_schema(&schema);
         Ok(Self {
-            decoder: Some(decoder(&pruned, SMALL_BLOCK)?),
+            decoder: Some(arrow_decoder(&pruned_schema, SMALL_BLOCK)?),
             schema,
-            wanted,
-            pruned,
+            mask,
+            pruned_schema,
             #[cfg(test)]
             lines: 0,
         })
     }
 
+    /// Decodes lines, each of them into one row or a reason.
+    ///
     /// # Errors
-    /// A failure that is not one of a line.
-    pub(crate) fn decode(&mut self, lines: &[Line<'_>]) -> Result<Rows, ArrowError> {
+    /// Returns an error that no line is the cause of.
+    pub(crate) fn decode(&mut self, lines: &[Line<'_>]) -> Result<ReferenceRows, ArrowError> {
         #[cfg(test)]
         {
             self.lines += lines.len();
         }
-        let mut rows = Rows::default();
+        let mut rows = ReferenceRows::default();
         let all_sizes = BLOCK_LINES.as_slice();
         let small_sizes = all_sizes.get(1..).unwrap_or_default();
         let is_small = lines.len() <= SMALL_BLOCK;
         let sizes = if is_small { small_sizes } else { all_sizes };
         self.decode_blocks(lines, 0, sizes, &mut rows);
-        let batches = std::mem::take(&mut rows.batches).into_iter();
-        let restored = batches.map(|batch| self.wanted.restore(&self.schema, batch));
+        let restored = std::mem::take(&mut rows.batches)
+            .into_iter()
+            .map(|batch| self.mask.restore(&self.schema, batch));
         rows.batches = restored.collect::<Result<_, _>>()?;
         Ok(rows)
     }
 
-    /// Adds the rows of `lines`, the first of which is at `place`, in blocks of the first of `sizes`.
+    /// Adds the rows of `lines`, the first of which has the index `first`, in blocks of the first of
+    /// `sizes`.
     fn decode_blocks(
         &mut self,
         lines: &[Line<'_>],
-        place: usize,
+        first: usize,
         sizes: &[usize],
-        rows: &mut Rows,
+        rows: &mut ReferenceRows,
     ) {
         let Some((size, smaller)) = sizes.split_first() else {
             return;
         };
         for (n, block) in lines.chunks(*size).enumerate() {
-            let place = place + n * size;
-            match self.decode_together(block) {
+            let index = first + n * size;
+            match self.decode_block(block) {
                 Ok(batch) => rows.batches.push(batch),
-                Err(reason) if block.len() == 1 => rows.bad.push((place, reason)),
-                Err(_) => self.decode_blocks(block, place, smaller, rows),
+                Err(reason) if block.len() == 1 => rows.bad.push((index, reason)),
+                Err(_) => self.decode_blocks(block, index, smaller, rows),
             }
         }
     }
 
-    /// One batch of all lines, or why there is none.
-    fn decode_together(&mut self, lines: &[Line<'_>]) -> Result<RecordBatch, String> {
+    /// Decodes all lines into one batch, or returns the reason why one of them is bad.
+    fn decode_block(&mut self, lines: &[Line<'_>]) -> Result<RecordBatch, String> {
         let is_small = lines.len() <= SMALL_BLOCK;
-        let kept = self.decoder.take_if(|_| is_small);
-        let mut decoder = match kept {
+        let reused = self.decoder.take_if(|_| is_small);
+        let mut decoder = match reused {
             Some(decoder) => decoder,
-            None => decoder(&self.pruned, lines.len().max(SMALL_BLOCK))
+            None => arrow_decoder(&self.pruned_schema, lines.len().max(SMALL_BLOCK))
                 .map_err(|error| reason(&error))?,
         };
         for line in lines {
-            feed(&mut decoder, *line)?;
+            push_line(&mut decoder, *line)?;
         }
         let batch = decoder.flush().map_err(|error| reason(&error))?;
         if is_small {
@@ -119,23 +127,27 @@ impl ReferenceDecoder {
     }
 }
 
-fn decoder(schema: &SchemaRef, lines: usize) -> Result<Decoder, ArrowError> {
+fn arrow_decoder(schema: &SchemaRef, lines: usize) -> Result<Decoder, ArrowError> {
     ReaderBuilder::new(SchemaRef::clone(schema))
-        // Room for another record, so that what follows the last line's first is looked at.
+        // Room for one more record, so that a second record on the last line is noticed.
         .with_batch_size(lines + 1)
         .build_decoder()
 }
 
-/// Adds one line's record to the batch; types are checked when it is flushed.
-fn feed(decoder: &mut Decoder, line: Line<'_>) -> Result<(), String> {
+/// Pushes the record of one line to the batch. Types are checked when the batch is flushed.
+fn push_line(decoder: &mut Decoder, line: Line<'_>) -> Result<(), String> {
     if !line.text.trim_ascii_start().starts_with(b"{") {
         return Err(no_object(line.text));
     }
-    if memchr2_iter(b'{', b'[', line.text).nth(DEEPEST).is_some() && depth(line.text) > DEEPEST {
-        return Err(format!("values are nested more than {DEEPEST} levels deep"));
+    if memchr2_iter(b'{', b'[', line.text).nth(MAX_DEPTH).is_some()
+        && max_depth(line.text) > MAX_DEPTH
+    {
+        return Err(format!(
+            "values are nested more than {MAX_DEPTH} levels deep"
+        ));
     }
     let before = decoder.len();
-    let text = pairs_as_text(line.text);
+    let text = unescape_surrogate_pairs(line.text);
     let read = decoder.decode(&text).map_err(|error| reason(&error))?;
     if decoder.has_partial_record() {
         return Err("the JSON object does not end on its line".to_owned());
@@ -146,10 +158,10 @@ fn feed(decoder: &mut Decoder, line: Line<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// The line with the characters that stand in it as two `\\u` escapes, a surrogate pair.
+/// Replaces the surrogate pairs of a line, two `\\u` escapes each, by the characters themselves.
 ///
-/// arrow-json 59 makes other characters of those from U+20000 on (`|` where `+` is needed).
-pub(crate) fn pairs_as_text(line: &[u8]) -> Cow<'_, [u8]> {
+/// arrow-json 59 decodes pairs from U+20000 on to other characters (`|` where `+` is needed).
+pub(crate) fn unescape_surrogate_pairs(line: &[u8]) -> Cow<'_, [u8]> {
     let mut text = Vec::new();
     let (mut copied, mut at) = (0, 0);
     while let Some(found) = line.get(at..).and_then(|rest| memchr(b'\\', rest)) {
@@ -172,9 +184,9 @@ pub(crate) fn pairs_as_text(line: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(text)
 }
 
-/// How deeply the values of a line are nested.
-fn depth(line: &[u8]) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0);
+/// Returns the maximum nesting depth of the values of a line.
+fn max_depth(line: &[u8]) -> usize {
+    let (mut depth, mut max) = (0_usize, 0);
     let (mut in_string, mut is_escaped) = (false, false);
     for byte in line {
         match byte {
@@ -183,11 +195,11 @@ fn depth(line: &[u8]) -> usize {
             b'"' => in_string = !in_string,
             b'{' | b'[' if !in_string => {
                 depth += 1;
-                deepest = deepest.max(depth);
+                max = max.max(depth);
             }
             b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
             _ => {}
         }
     }
-    deepest
+    max
 }

@@ -1,22 +1,23 @@
-//! The decoder against arrow-json, on lines at random.
+//! The decoder compared with arrow-json, on random lines.
 
 mod random;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::compute::concat_batches;
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use datafusion::arrow::json::ReaderBuilder;
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::json::ReaderBuilder;
 use fastrand::Rng;
 
 use self::random::{LineGenerator, mutated};
+use crate::jsonl::chunk::{CHUNK_BYTES, Chunk, LineChunk};
 use crate::jsonl::decode::LineDecoder;
 use crate::jsonl::fast::FastDecoder;
-use crate::jsonl::lines::{CHUNK_BYTES, Chunk, LineSplitter, Piece};
-use crate::jsonl::projection::Wanted;
-use crate::jsonl::reference::{ReferenceDecoder, pairs_as_text};
+use crate::jsonl::leaf_mask::LeafMask;
+use crate::jsonl::line_splitter::LineSplitter;
+use crate::jsonl::reference::{ReferenceDecoder, unescape_surrogate_pairs};
 
 fn list(element: DataType, nullable: bool) -> DataType {
     DataType::List(Arc::new(Field::new("item", element, nullable)))
@@ -26,7 +27,7 @@ fn object(fields: Vec<Field>) -> DataType {
     DataType::Struct(fields.into())
 }
 
-/// Every type that is read without arrow-json.
+/// Returns a schema of every type that the fast decoder supports.
 fn schema() -> SchemaRef {
     use DataType::{
         Boolean, Date32, Float32, Float64, Int8, Int16, Int32, Int64, LargeUtf8, Timestamp, UInt8,
@@ -91,33 +92,34 @@ fn schema() -> SchemaRef {
     ]))
 }
 
-/// The row of a line, if arrow-json takes it for exactly one.
+/// Returns the row of a line, if arrow-json accepts it as exactly one.
 fn by_arrow(schema: &SchemaRef, line: &[u8]) -> Option<RecordBatch> {
     if !line.trim_ascii_start().starts_with(b"{") {
         return None;
     }
-    let line = pairs_as_text(line);
+    let text = unescape_surrogate_pairs(line);
     let builder = ReaderBuilder::new(Arc::clone(schema)).with_batch_size(2);
     let mut decoder = builder.build_decoder().unwrap();
-    let read = decoder.decode(&line).ok()?;
-    if read < line.len() || decoder.has_partial_record() || decoder.len() != 1 {
+    let read = decoder.decode(&text).ok()?;
+    if read < text.len() || decoder.has_partial_record() || decoder.len() != 1 {
         return None;
     }
     decoder.flush().ok()?
 }
 
-fn chunk(lines: &[Vec<u8>]) -> Chunk {
+fn chunk(lines: &[Vec<u8>]) -> LineChunk {
     let text = lines.join(&b'\n');
     let mut splitter = LineSplitter::new(text.as_slice(), CHUNK_BYTES);
-    match splitter.next_piece().unwrap() {
-        Some(Piece::Lines(chunk)) => chunk,
+    match splitter.next_chunk().unwrap() {
+        Some(Chunk::Lines(chunk)) => chunk,
         _ => panic!("no chunk"),
     }
 }
 
-/// Decodes `lines` and holds rows and bad lines against arrow-json's. How many are rows.
+/// Decodes `lines`, compares rows and bad lines with those of arrow-json, and returns the number of
+/// rows.
 fn compare(schema: &SchemaRef, lines: &[Vec<u8>]) -> usize {
-    let mut fast = FastDecoder::new(schema, &Wanted::Whole).expect("types that are known");
+    let mut fast = FastDecoder::new(schema, &LeafMask::All).expect("types that are known");
     let (mut rows, mut bad) = (Vec::new(), BTreeSet::new());
     for (n, line) in lines.iter().enumerate() {
         let text = String::from_utf8_lossy(line);
@@ -134,7 +136,7 @@ fn compare(schema: &SchemaRef, lines: &[Vec<u8>]) -> usize {
     let expected = concat_batches(schema, &rows).unwrap();
     for size in [3, 1000] {
         let mut decoder = LineDecoder::new(Arc::clone(schema), size, None).unwrap();
-        let decoded = decoder.decode_and_set_aside(&chunk(lines)).unwrap();
+        let decoded = decoder.decode(&chunk(lines)).unwrap();
         assert!(
             decoded
                 .batches
@@ -163,7 +165,7 @@ fn usual_lines(random: &mut Rng, schema: &SchemaRef, count: usize) -> Vec<Vec<u8
 fn lines_of_the_usual_form_never_reach_the_reference_decoder() {
     let (schema, mut random) = (schema(), Rng::with_seed(1));
     let lines = usual_lines(&mut random, &schema, 1000);
-    let mut fast = FastDecoder::new(&schema, &Wanted::Whole).expect("types that are known");
+    let mut fast = FastDecoder::new(&schema, &LeafMask::All).expect("types that are known");
     for line in &lines {
         assert!(fast.read(line), "{}", String::from_utf8_lossy(line));
     }
@@ -171,14 +173,14 @@ fn lines_of_the_usual_form_never_reach_the_reference_decoder() {
         assert_eq!(compare(&schema, lines), lines.len());
     }
     let mut decoder = LineDecoder::new(schema, 1000, None).unwrap();
-    let batches = decoder.decode(&chunk(&lines)).unwrap();
+    let batches = decoder.decode_strictly(&chunk(&lines)).unwrap();
     assert_eq!(
         batches.iter().map(RecordBatch::num_rows).sum::<usize>(),
         1000
     );
     assert_eq!(decoder.unusual_lines(), 0);
     let odd = b"{\"id\":\"a\",}".to_vec();
-    assert!(decoder.decode(&chunk(&[odd])).is_err());
+    assert!(decoder.decode_strictly(&chunk(&[odd])).is_err());
     assert_eq!(decoder.unusual_lines(), 1);
 }
 
@@ -246,7 +248,7 @@ fn damaged_small_lines_are_what_arrow_json_says() {
     }
 }
 
-/// Leaves of an object, of objects in a list, and of lists.
+/// Returns a schema with the leaves of an object, of objects in a list, and of lists.
 fn small_schema() -> SchemaRef {
     let member = |nullable| {
         object(vec![
@@ -264,12 +266,12 @@ fn small_schema() -> SchemaRef {
 
 fn decoded(schema: &SchemaRef, leaves: &[bool], line: &str) -> RecordBatch {
     let mut decoder = LineDecoder::new(Arc::clone(schema), 9, Some(leaves)).unwrap();
-    let batches = decoder.decode(&chunk(&[line.as_bytes().to_vec()]));
+    let batches = decoder.decode_strictly(&chunk(&[line.as_bytes().to_vec()]));
     batches.unwrap().pop().unwrap()
 }
 
 #[test]
-fn leaves_that_nobody_wants_are_null() {
+fn leaves_that_are_not_selected_are_null() {
     let schema = small_schema();
     let line = r#"{"id":"x","o":{"a":"y","b":1},"l":[{"a":"z","b":2},null],"n":[3]}"#;
     // Required leaves are there whatever the flags say.
@@ -300,9 +302,9 @@ fn leaves_that_nobody_wants_are_null() {
     ] {
         let mut decoder = LineDecoder::new(Arc::clone(&schema), 9, Some(&[false; 6])).unwrap();
         let text = chunk(&[wrong.as_bytes().to_vec()]);
-        assert!(decoder.decode(&text).is_err(), "{wrong}");
+        assert!(decoder.decode_strictly(&text).is_err(), "{wrong}");
     }
-    // Of another type than the schema says, but nobody looks.
+    // The values have other types than the schema says, but are not selected.
     let no_row = by_arrow(&schema, br#"{"id":"x"}"#).unwrap();
     for unread in [
         r#"{"id":"x","o":{"a":7},"n":"none"}"#,
@@ -319,34 +321,34 @@ fn leaves_that_nobody_wants_are_null() {
 }
 
 #[test]
-fn both_decoders_leave_out_the_same() {
+fn both_decoders_mask_the_same_leaves() {
     let (schema, mut random) = (schema(), Rng::with_seed(5));
-    let all = (0..).find(|n| Wanted::new(&schema, &vec![true; *n]).is_ok());
+    let all = (0..).find(|n| LeafMask::new(&schema, &vec![true; *n]).is_ok());
     for _ in 0..20 {
         let leaves: Vec<bool> = (0..all.unwrap()).map(|_| random.usize(..3) == 0).collect();
-        let wanted = Wanted::new(&schema, &leaves).unwrap();
-        let mut reference = ReferenceDecoder::new(Arc::clone(&schema), wanted).unwrap();
+        let mask = LeafMask::new(&schema, &leaves).unwrap();
+        let mut reference = ReferenceDecoder::new(Arc::clone(&schema), mask.clone()).unwrap();
         let lines = chunk(&usual_lines(&mut random, &schema, 60));
         let expected = reference
             .decode(&lines.lines().collect::<Vec<_>>())
             .unwrap();
         assert_eq!(expected.bad, []);
         let mut decoder = LineDecoder::new(Arc::clone(&schema), 60, Some(&leaves)).unwrap();
-        let actual = decoder.decode(&lines).unwrap();
+        let actual = decoder.decode_strictly(&lines).unwrap();
         assert_eq!(decoder.unusual_lines(), 0);
         assert_eq!(
             actual,
             [concat_batches(&schema, &expected.batches).unwrap()]
         );
-        // And so does who leaves out of rows what was decoded for others.
-        let mut decoder = LineDecoder::new(Arc::clone(&schema), 60, None).unwrap();
-        let wanted = Wanted::new(&schema, &leaves).unwrap();
-        let left_out = decoder.decode(&lines).unwrap().into_iter().map(|all| {
-            let pruned = wanted.prune_rows(&all).unwrap();
-            assert_eq!(pruned.schema(), wanted.prune(&schema));
-            wanted.restore(&schema, pruned).unwrap()
+        // Masking batches that were decoded in full gives the same rows.
+        let mut full_decoder = LineDecoder::new(Arc::clone(&schema), 60, None).unwrap();
+        let full = full_decoder.decode_strictly(&lines).unwrap();
+        let masked = full.into_iter().map(|batch| {
+            let pruned = mask.prune(&batch).unwrap();
+            assert_eq!(pruned.schema(), mask.prune_schema(&schema));
+            mask.restore(&schema, pruned).unwrap()
         });
-        assert_eq!(left_out.collect::<Vec<_>>(), actual);
+        assert_eq!(masked.collect::<Vec<_>>(), actual);
     }
 }
 
@@ -355,7 +357,9 @@ fn a_type_that_only_arrow_json_knows_is_read_by_it() {
     let decimal = Field::new("d", DataType::Decimal128(10, 2), true);
     let schema: SchemaRef = Arc::new(Schema::new(vec![decimal]));
     let mut decoder = LineDecoder::new(Arc::clone(&schema), 9, None).unwrap();
-    let batches = decoder.decode(&chunk(&[b"{\"d\":1.25}".to_vec()])).unwrap();
+    let batches = decoder
+        .decode_strictly(&chunk(&[b"{\"d\":1.25}".to_vec()]))
+        .unwrap();
     assert_eq!(batches, [by_arrow(&schema, b"{\"d\":1.25}").unwrap()]);
     assert_eq!(decoder.unusual_lines(), 1);
 }
@@ -366,7 +370,9 @@ fn values_nested_without_end_are_bad_lines() {
     let schema = small_schema();
     let line = format!("{{\"id\":{}{}}}", "[".repeat(200_000), "]".repeat(200_000));
     let mut decoder = LineDecoder::new(schema, 9, None).unwrap();
-    let bad = decoder.decode(&chunk(&[line.into_bytes()])).unwrap_err();
+    let bad = decoder
+        .decode_strictly(&chunk(&[line.into_bytes()]))
+        .unwrap_err();
     assert_eq!(bad.reason, "values are nested more than 1000 levels deep");
 }
 

@@ -6,7 +6,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::TableScan;
 
-use crate::jsonl::leaves::count_all;
+use crate::arrow_leaves::total_leaf_count;
 use crate::scan::table::SourceTable;
 
 /// The columns of a declared source that a query reads, and the leaves that it uses of those in the
@@ -29,7 +29,7 @@ impl ColumnsRead {
             Some(columns) => columns.iter().copied().collect(),
             None => (0..table.schema().fields().len()).collect(),
         };
-        let all = || vec![true; count_all(table.file_schema().fields())];
+        let all = || vec![true; total_leaf_count(table.file_schema().fields())];
         Some(Self {
             columns,
             leaves: table.leaves().map_or_else(all, <[bool]>::to_vec),

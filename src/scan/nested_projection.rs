@@ -22,7 +22,7 @@ use datafusion::functions::core::getfield::GetFieldFunc;
 use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
-use crate::jsonl::leaves::{count_all, places};
+use crate::arrow_leaves::{leaf_ranges, total_leaf_count};
 use crate::scan::table::SourceTable;
 
 /// An optimizer rule that gives every scan of a declared source the leaves that the query uses.
@@ -47,7 +47,7 @@ impl OptimizerRule for NestedProjectionPushdown {
                 node => Ok(Transformed::no(node)),
             });
         }
-        let used = vec![true; count_all(plan.schema().fields())];
+        let used = vec![true; total_leaf_count(plan.schema().fields())];
         push_down(plan, &used).map(Transformed::yes)
     }
 }
@@ -75,7 +75,7 @@ fn push_down(plan: LogicalPlan, used: &[bool]) -> Result<LogicalPlan> {
     }
     let mut used_of_inputs = used_of_inputs(&plan, used).unwrap_or_default().into_iter();
     let pushed_down = plan.map_children(|input| {
-        let all = || vec![true; count_all(input.schema().fields())];
+        let all = || vec![true; total_leaf_count(input.schema().fields())];
         let used_of_input = used_of_inputs.next().unwrap_or_else(all);
         push_down(input, &used_of_input).map(Transformed::yes)
     })?;
@@ -183,7 +183,7 @@ struct OutputColumn<'a> {
 }
 
 fn outputs<'a>(schema: &'a DFSchema, used: &'a [bool]) -> Vec<OutputColumn<'a>> {
-    places(schema.fields(), 0)
+    leaf_ranges(schema.fields(), 0)
         .map(|(field, leaves)| OutputColumn {
             data_type: field.data_type(),
             used: used.get(leaves).unwrap_or_default(),
@@ -209,7 +209,7 @@ impl<'a> Input<'a> {
     fn unused(schema: &'a DFSchema) -> Self {
         Self {
             schema,
-            used: vec![false; count_all(schema.fields())],
+            used: vec![false; total_leaf_count(schema.fields())],
         }
     }
 
@@ -228,7 +228,7 @@ impl<'a> Input<'a> {
 
     /// Adds the leaves that are used of `output`, which is this column.
     fn pass_through(&mut self, column: usize, output: &OutputColumn<'_>) -> Option<()> {
-        let (field, leaves) = places(self.schema.fields(), 0).nth(column)?;
+        let (field, leaves) = leaf_ranges(self.schema.fields(), 0).nth(column)?;
         let data_type = field.data_type();
         self.add(&ColumnPart { data_type, leaves }, output)
     }
@@ -258,7 +258,7 @@ impl<'a> Input<'a> {
                     field.name() == &column.name
                         && qualifiers.is_none_or(|(one, other)| one.resolved_eq(other))
                 };
-                places(self.schema.fields(), 0)
+                leaf_ranges(self.schema.fields(), 0)
                     .zip(self.schema.iter())
                     .filter(|(_, (qualifier, field))| is_named(*qualifier, field))
                     .map(|((field, leaves), _)| ColumnPart {
@@ -289,7 +289,7 @@ impl ColumnPart<'_> {
             return None;
         };
         let member = literal.try_as_str()??;
-        let mut members = places(fields, self.leaves.start);
+        let mut members = leaf_ranges(fields, self.leaves.start);
         let (field, leaves) = members.find(|(field, _)| field.name() == member)?;
         let data_type = field.data_type();
         Some(Self { data_type, leaves })

@@ -19,7 +19,7 @@ use datafusion::physical_plan::empty::EmptyExec;
 
 use crate::listing::file_groups::group_files_by_size;
 use crate::listing::snapshot::{SourceFile, snapshot};
-use crate::scan::json::columns::Columns;
+use crate::scan::json::columns::ScanColumns;
 use crate::scan::json::exec::JsonLinesExec;
 use crate::scan::json::pipeline::ReadSettings;
 use crate::scan::parquet_views::ViewReaders;
@@ -96,7 +96,7 @@ impl TableFiles {
         let groups = group_files_by_size(files.clone(), tasks);
         match self.format {
             SourceFormat::Json(compression) => {
-                let columns = Columns::new(&self.schema, &self.projection(&args), args.leaves)?;
+                let columns = ScanColumns::new(&self.schema, &self.projection(&args), args.leaves)?;
                 let settings = ReadSettings {
                     store: self.store.clone(),
                     compression,
@@ -130,12 +130,12 @@ impl TableFiles {
                     projection: self.projection(&args),
                     predicate: self.predicate(state, args.filters)?,
                 };
-                let columns = Columns::new(&self.schema, &self.projection(&args), args.leaves)?;
+                let columns = ScanColumns::new(&self.schema, &self.projection(&args), args.leaves)?;
                 let request = request_shared_scan(&requests, kind);
                 Ok(Arc::new(SharedParquetExec::new(
                     input,
                     request,
-                    columns.used(),
+                    columns.output_mask(),
                 )))
             }
         }

@@ -14,7 +14,7 @@ use object_store::{ObjectMeta, ObjectStoreExt};
 
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
-use crate::jsonl::decode::BadLine;
+use crate::jsonl::BadLine;
 use crate::listing::snapshot::SnapshotFile;
 use crate::scan::rejects::{MAX_REJECT_RECORDS, Reject};
 
@@ -95,12 +95,11 @@ impl Scan {
     /// [`Error::data`] if the scan rejects no lines, or has rejected the maximum number.
     pub(crate) fn reject_line(&self, key: &str, bad: BadLine) -> Result<()> {
         let Some(rejects) = &self.rejects else {
-            return Err(bad.error(key));
+            return Err(malformed_line(key, &bad));
         };
         let mut rejects = rejects.lock().unwrap_or_else(PoisonError::into_inner);
         if rejects.len() >= MAX_REJECT_RECORDS {
-            return Err(bad
-                .error(key)
+            return Err(malformed_line(key, &bad)
                 .context(format!("more than {MAX_REJECT_RECORDS} malformed lines")));
         }
         rejects.push(Reject {
@@ -125,6 +124,11 @@ pub(crate) fn parquet_scan(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<Scan>> {
     let mut files = config.file_groups.iter().flat_map(|group| group.files());
     let tag = files.find_map(|file| file.extension::<ScanTag>())?;
     Some(Arc::clone(&tag.0))
+}
+
+/// Creates the error of a scan that does not accept a malformed line.
+fn malformed_line(key: &str, bad: &BadLine) -> Error {
+    Error::data(format!("`{key}` line {}: {}", bad.line, bad.reason))
 }
 
 #[cfg(test)]

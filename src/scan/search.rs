@@ -17,13 +17,12 @@ use serde::Serialize;
 
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
-use crate::jsonl::compression::Compression;
+use crate::jsonl::{Compression, FoundLine, LineSchema, decode_line, find_lines};
 use crate::listing::location::key_url;
 use crate::listing::snapshot::{SourceFile, digest, snapshot};
 use crate::scan::columns_read::ColumnsRead;
 use crate::scan::fixed_table::FixedTable;
-use crate::scan::json::columns::{Columns, LineSchema};
-use crate::scan::json::find::{FoundLine, decode_line, find_lines};
+use crate::scan::json::columns::ScanColumns;
 use crate::scan::plan::TableFiles;
 use crate::scan::spec::SourceFormat;
 use crate::scan::table::SourceTable;
@@ -330,7 +329,7 @@ impl FoundRow {
         };
         let projection: Vec<usize> = (0..in_files).filter(|index| is_read(*index)).collect();
         let leaves = columns_read.map(ColumnsRead::leaves);
-        let columns = Columns::new(&self.table.schema, &projection, leaves)
+        let columns = ScanColumns::new(&self.table.schema, &projection, leaves)
             .map_err(|error| error.to_string())?;
         let decoded = decode_line(columns.decoded(), line)?;
 

@@ -4,7 +4,7 @@
 use chrono::TimeDelta;
 use datafusion::arrow::datatypes::{DataType, FieldRef, SchemaRef};
 
-use crate::jsonl::compression::Compression;
+use crate::jsonl::Compression;
 use crate::listing::hive_time::TimeFolders;
 
 /// The format of a table's files.

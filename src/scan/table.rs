@@ -10,7 +10,7 @@ use datafusion::datasource::table_schema::TableSchema;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
-use crate::jsonl::leaves::count_all;
+use crate::arrow_leaves::total_leaf_count;
 use crate::listing::expand::{Expansion, TimePruning};
 use crate::listing::location::SourceLocation;
 use crate::listing::partition_filter::{PartitionFilters, filter_pushdown};
@@ -56,7 +56,7 @@ impl SourceTable {
     /// `leaves` has one flag for each leaf of the files' columns, which those of the folders may
     /// follow; `None` means that all are used.
     pub(super) fn with_leaves(&self, leaves: Option<Vec<bool>>) -> Self {
-        let in_files = count_all(self.file_schema().fields());
+        let in_files = total_leaf_count(self.file_schema().fields());
         Self {
             leaves: leaves.and_then(|leaves| leaves.get(..in_files).map(<[bool]>::to_vec)),
             ..self.clone()

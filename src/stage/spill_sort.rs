@@ -18,9 +18,9 @@ use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::StreamExt;
 use tokio::sync::mpsc;
 
-use crate::compact::{cast_to, joined};
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
+use crate::view_gc::{cast_to, offset_strings};
 
 /// The column that keeps the rows of a partition in the order of the query.
 const SEQUENCE: &str = "__dayport_sequence";
@@ -31,8 +31,8 @@ pub struct SpillSort {
     sorted: SendableRecordBatchStream,
     /// The given schema, and the sequence column.
     schema: SchemaRef,
-    /// The schema that is sorted, with offset strings in place of views.
-    sort_schema: SchemaRef,
+    /// The same with offset strings, as it is sorted.
+    offset_schema: SchemaRef,
     next_row: u64,
 }
 
@@ -49,13 +49,13 @@ impl SpillSort {
             .collect();
         let schema = Arc::new(Schema::new(fields));
         let (rows, receiver) = mpsc::channel(1);
-        let sort_schema = joined(&schema);
-        let sorted = sort(&sort_schema, first_key, receiver, context).map_err(from_datafusion)?;
+        let offset_schema = offset_strings(&schema);
+        let sorted = sort(&offset_schema, first_key, receiver, context).map_err(from_datafusion)?;
         Ok(Self {
             rows,
             sorted,
             schema,
-            sort_schema,
+            offset_schema,
             next_row: 0,
         })
     }
@@ -70,7 +70,7 @@ impl SpillSort {
         let mut columns = combined.columns().to_vec();
         columns.push(sequence);
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)
-            .and_then(|batch| cast_to(&batch, &self.sort_schema))
+            .and_then(|batch| cast_to(&batch, &self.offset_schema))
             .map_err(|error| Error::internal("cannot number rows").with_source(error))?;
         if self.rows.send(batch).await.is_ok() {
             return Ok(());

@@ -12,9 +12,9 @@ use datafusion::arrow::json::LineDelimitedWriter;
 use datafusion::arrow::row::{Row, RowConverter, SortField};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 
-use crate::compact::compact;
 use crate::error::{Error, Result};
 use crate::layout::Partition;
+use crate::view_gc::gc_views;
 
 /// The maximum length of a row quoted in a message, in characters.
 const MAX_QUOTED_ROW: usize = 300;
@@ -74,7 +74,7 @@ impl RowSelection {
             RowSelection::Range(range) => indexes(range).collect(),
             RowSelection::Indexes(indexes) => indexes.clone(),
         };
-        compact(&take_rows(batch, indexes)?).map_err(cannot_split)
+        gc_views(&take_rows(batch, indexes)?).map_err(cannot_split)
     }
 }
 

@@ -52,7 +52,16 @@ const GROUPS: [Group; 12] = [
     Group {
         name: "plain",
         modules: &[
-            "error", "env", "cycle", "layout", "policy", "schema", "compact", "manifest", "staged",
+            "error",
+            "env",
+            "cycle",
+            "layout",
+            "policy",
+            "arrow_leaves",
+            "view_gc",
+            "schema",
+            "manifest",
+            "staged",
         ],
         may_import: &["codec"],
         never_names: &[

@@ -27,13 +27,14 @@ use crate::cluster::cancellation::TaskCancellation;
 use crate::cluster::counts::ScanPart;
 use crate::cluster::scan::file_list::{RemoteFile, decode_files, encode_files};
 use crate::cluster::wire::error::encode_for_wire;
-use crate::jsonl::compression::Compression;
+use crate::jsonl::Compression;
 use crate::listing::location::key_url;
 use crate::listing::snapshot::SourceFile;
 use crate::scan::filter::row_filter::RowFilter;
-use crate::scan::json::columns::Columns;
-use crate::scan::json::exec::{JsonLinesExec, read_files};
+use crate::scan::json::columns::ScanColumns;
+use crate::scan::json::exec::JsonLinesExec;
 use crate::scan::json::pipeline::ReadSettings;
+use crate::scan::json::pipeline::scan_files;
 use crate::scan::record::{Scan, ScanCounts};
 
 /// The serializable part of a [`RemoteJsonExec`]: all but its schema, its filters and its files.
@@ -58,7 +59,7 @@ pub struct RemoteJsonTask {
 pub struct RemoteJsonExec {
     task: RemoteJsonTask,
     settings: ReadSettings,
-    columns: Columns,
+    columns: ScanColumns,
     filter: RowFilter,
     lists: Arc<dyn ExecutionPlan>,
     properties: Arc<PlanProperties>,
@@ -118,7 +119,7 @@ impl RemoteJsonExec {
         conditions: Vec<Arc<dyn PhysicalExpr>>,
         lists: Arc<dyn ExecutionPlan>,
     ) -> Result<Self> {
-        let columns = Columns::new(&schema, &task.projection, task.leaves.as_deref())?;
+        let columns = ScanColumns::new(&schema, &task.projection, task.leaves.as_deref())?;
         let parts = lists.properties().output_partitioning().partition_count();
         let properties = PlanProperties::new(
             EquivalenceProperties::new(Arc::clone(columns.output())),
@@ -275,13 +276,13 @@ impl ExecutionPlan for RemoteJsonExec {
         };
         let scan = Arc::clone(&reporter.scan);
         let files = remote_files.into_iter().map(|remote| remote.file);
-        let read = read_files(&self.settings, &self.columns, scan, files, &context)?;
+        let read = scan_files(&self.settings, &self.columns, scan, files, &context)?;
         let schema = Arc::clone(self.columns.output());
         let reported = reporter.report(read.stream(Arc::clone(&schema)));
         let batches = Box::pin(RecordBatchStreamAdapter::new(schema, reported));
         let output_rows = MetricBuilder::new(&self.metrics).output_rows(partition);
         self.filter
-            .stream(batches, self.columns.used(), output_rows)
+            .stream(batches, self.columns.output_mask(), output_rows)
     }
 }
 

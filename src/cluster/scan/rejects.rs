@@ -16,7 +16,8 @@ use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
 use crate::listing::location::key_url;
 use crate::listing::snapshot::SourceFile;
-use crate::scan::json::exec::{JsonLinesExec, read_files};
+use crate::scan::json::exec::JsonLinesExec;
+use crate::scan::json::pipeline::scan_files;
 use crate::scan::record::{Scan, ScanCounts};
 use crate::scan::scan_log::ScanLog;
 
@@ -75,7 +76,7 @@ async fn reread(
         rejects: Some(Mutex::default()),
         unverified: None,
     });
-    let read = read_files(
+    let read = scan_files(
         exec.settings(),
         exec.columns(),
         Arc::clone(&second_scan),

@@ -12,7 +12,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 
 use super::strings::{Nulls, StringColumn, StringLeaf, applies};
-use crate::schema::leaf_count;
+use crate::arrow_leaves::leaf_count;
 
 /// The leaf columns of a schema, in two parts.
 #[derive(Debug)]

@@ -2,22 +2,22 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::builder::NullBufferBuilder;
-use datafusion::arrow::array::{ArrayRef, BooleanArray};
-use datafusion::arrow::buffer::BooleanBuffer;
-use datafusion::arrow::error::ArrowError;
+use arrow::array::builder::NullBufferBuilder;
+use arrow::array::{ArrayRef, BooleanArray};
+use arrow::buffer::BooleanBuffer;
+use arrow::error::ArrowError;
 
-use crate::jsonl::fast::column::Column;
+use crate::jsonl::fast::column::ColumnDecoder;
 use crate::jsonl::fast::skip::literal;
 
-/// A column of type `Boolean`.
-pub(crate) struct Booleans {
+/// Decodes a column of type `Boolean`.
+pub(crate) struct BooleanColumn {
     values: Vec<bool>,
     validity: NullBufferBuilder,
     nullable: bool,
 }
 
-impl Booleans {
+impl BooleanColumn {
     pub(crate) fn new(nullable: bool) -> Self {
         Self {
             values: Vec::new(),
@@ -27,7 +27,7 @@ impl Booleans {
     }
 }
 
-impl Column for Booleans {
+impl ColumnDecoder for BooleanColumn {
     fn len(&self) -> usize {
         self.values.len()
     }

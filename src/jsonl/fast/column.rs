@@ -1,36 +1,38 @@
-//! What all columns have in common.
+//! The interface of the column decoders.
 
-use datafusion::arrow::array::ArrayRef;
-use datafusion::arrow::error::ArrowError;
+use arrow::array::ArrayRef;
+use arrow::error::ArrowError;
 
 use crate::jsonl::fast::scan::{byte, skip_space};
 use crate::jsonl::fast::skip::literal;
 
-/// The values of one field that were read so far.
+/// Decodes the values of one field and collects them.
 ///
-/// Rows of which it has no value are NULL. They are added only when a later row has one, or at the
-/// end, so that fields that are missing in a line cost nothing.
-pub(crate) trait Column: Send {
-    /// The number of rows up to the last that has a value.
+/// Rows without a value are NULL. The NULLs are added only with the next value, or at the end, so
+/// that fields that are missing in a line cost nothing.
+pub(crate) trait ColumnDecoder: Send {
+    /// Returns the number of rows up to the last one that has a value.
     fn len(&self) -> usize;
 
-    /// Whether a value may be `null`.
+    /// Returns true if a value may be `null`.
     fn is_nullable(&self) -> bool;
 
-    /// Adds NULLs until there are `rows` rows; no more than [`Self::len`] does nothing.
+    /// Adds NULLs until there are `rows` rows. Does nothing if there are as many already.
     fn pad(&mut self, rows: usize);
 
-    /// Reads the value that begins at `at` of a line, as that of the row `row`: its end, or `None`
-    /// for what is left to the reference decoder. Then this column must be truncated.
+    /// Reads the value that begins at `at` of a line as the value of `row`, and returns its end.
+    ///
+    /// Returns `None` for a value that is left to the reference decoder. The column must then be
+    /// truncated.
     fn read(&mut self, line: &[u8], at: usize, row: usize) -> Option<usize>;
 
-    /// Forgets the rows from `rows` on, and what was read of a value that failed.
+    /// Removes the rows from `rows` on, and the remains of a value that could not be read.
     fn truncate(&mut self, rows: usize);
 
-    /// The first `rows` rows as an array. The column is empty then.
+    /// Returns the first `rows` rows as an array, and leaves the column empty.
     fn finish(&mut self, rows: usize) -> Result<ArrayRef, ArrowError>;
 
-    /// Adds NULLs up to `row`. `None` if there is a value of it.
+    /// Adds NULLs up to `row`. Returns `None` if the row has a value already.
     #[inline(always)]
     fn claim(&mut self, row: usize) -> Option<()> {
         let length = self.len();
@@ -40,7 +42,7 @@ pub(crate) trait Column: Send {
         (length <= row).then_some(())
     }
 
-    /// Reads a `null`, the one value that every column may have.
+    /// Reads a `null`, the one value that all nullable columns share.
     #[cold]
     fn read_null(&mut self, line: &[u8], at: usize, row: usize) -> Option<usize> {
         let end = literal(line, at, b"null").filter(|_| self.is_nullable())?;
@@ -49,10 +51,10 @@ pub(crate) trait Column: Send {
         Some(end)
     }
 
-    /// Reads the values of a list whose `[` and space stand before `at`: the end of the list. It has
-    /// at least one value.
-    fn read_list(&mut self, line: &[u8], at: usize) -> Option<usize> {
-        let (mut at, mut row) = (at, self.len());
+    /// Reads the elements of a list, the first of which begins at `at`, and returns the end of the
+    /// list. The list has at least one element.
+    fn read_list(&mut self, line: &[u8], mut at: usize) -> Option<usize> {
+        let mut row = self.len();
         loop {
             at = skip_space(line, self.read(line, at, row)?);
             match byte(line, at) {

@@ -1,7 +1,7 @@
 //! Escapes in JSON strings.
 
-/// The character of the escape whose `\` stands before `at`, and where it ends. `None` for what is
-/// no escape, lone surrogates included.
+/// Decodes the escape whose `\` is just before `at`, and returns the character and the end of the
+/// escape. Returns `None` if it is not a valid escape; lone surrogates are not.
 pub(crate) fn escape(line: &[u8], at: usize) -> Option<(char, usize)> {
     let plain = match line.get(at)? {
         b'"' => '"',

@@ -2,27 +2,27 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::builder::NullBufferBuilder;
-use datafusion::arrow::array::{ArrayRef, GenericListArray, OffsetSizeTrait};
-use datafusion::arrow::buffer::OffsetBuffer;
-use datafusion::arrow::datatypes::FieldRef;
-use datafusion::arrow::error::ArrowError;
+use arrow::array::builder::NullBufferBuilder;
+use arrow::array::{ArrayRef, GenericListArray, OffsetSizeTrait};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::FieldRef;
+use arrow::error::ArrowError;
 
-use crate::jsonl::fast::column::Column;
+use crate::jsonl::fast::column::ColumnDecoder;
 use crate::jsonl::fast::scan::{byte, skip_space};
 
-/// A column of type `List` or `LargeList`.
-pub(crate) struct Lists<O> {
+/// Decodes a column of type `List` or `LargeList`.
+pub(crate) struct ListColumn<O> {
     element: FieldRef,
-    elements: Box<dyn Column>,
-    /// Where each row ends, behind a zero.
+    elements: Box<dyn ColumnDecoder>,
+    /// A zero, then the end of each row among the elements.
     offsets: Vec<O>,
     validity: NullBufferBuilder,
     nullable: bool,
 }
 
-impl<O: OffsetSizeTrait> Lists<O> {
-    pub(crate) fn new(element: FieldRef, elements: Box<dyn Column>, nullable: bool) -> Self {
+impl<O: OffsetSizeTrait> ListColumn<O> {
+    pub(crate) fn new(element: FieldRef, elements: Box<dyn ColumnDecoder>, nullable: bool) -> Self {
         Self {
             element,
             elements,
@@ -37,7 +37,7 @@ impl<O: OffsetSizeTrait> Lists<O> {
     }
 }
 
-impl<O: OffsetSizeTrait> Column for Lists<O> {
+impl<O: OffsetSizeTrait> ColumnDecoder for ListColumn<O> {
     fn len(&self) -> usize {
         self.offsets.len() - 1
     }

@@ -1,20 +1,22 @@
-//! Lines decoded straight into columns.
+//! The fast decoder: lines decoded straight into columns, without tokens, tape or intermediate
+//! values.
 //!
 //! ```text
-//! line ─object→ key ─column→ value        no token, tape or value in between
-//!                └─skip→ of no field, but JSON
+//! line ─object→ key ─column→ value
+//!                └─skip→ a value of no field, which must be valid JSON
 //! ```
-//! This decoder knows the usual form of JSON: strict grammar, each field once, values of the types
-//! that the schema says. Of any other line it keeps nothing and decides nothing: the reference
-//! decoder does. So it must accept only what that one accepts, as the same values.
+//! This decoder supports the usual form of JSON: strict grammar, each field once, values of the
+//! types in the schema. It keeps nothing of any other line and makes no decision about it: the
+//! reference decoder does. Therefore it must accept only lines that the reference decoder accepts,
+//! with the same values.
 //!
-//! Every reading function takes a position in the line and returns the one behind what it read, or
-//! `None` for what is not of the usual form.
+//! Every reading function takes a position `at` in the line and returns the position after what it
+//! read, or `None` if that is not of the usual form.
 
 mod boolean;
 mod column;
 mod escape;
-mod key;
+mod field_key;
 mod list;
 mod null_column;
 mod number;
@@ -22,60 +24,61 @@ mod object;
 mod primitive;
 mod scan;
 mod skip;
+mod string_arena;
 mod strings;
-mod text;
 mod time;
 mod views;
 
-use datafusion::arrow::array::{AsArray, RecordBatch, RecordBatchOptions};
-use datafusion::arrow::datatypes::{
+use arrow::array::{AsArray, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{
     DataType, Date32Type, Fields, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
     Int64Type, SchemaRef, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
     TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use datafusion::arrow::error::ArrowError;
+use arrow::error::ArrowError;
 
-use self::boolean::Booleans;
-use self::column::Column;
+use self::boolean::BooleanColumn;
+use self::column::ColumnDecoder;
 pub(crate) use self::escape::escape;
-use self::list::Lists;
-use self::null_column::Unwanted;
-use self::object::Objects;
-use self::primitive::{FromJson, Primitives};
+use self::list::ListColumn;
+use self::null_column::NullColumn;
+use self::object::ObjectColumn;
+use self::primitive::{FromJson, PrimitiveColumn};
 use self::scan::{byte, skip_space};
-use self::strings::Strings;
-use self::views::StringViews;
-use crate::jsonl::projection::Wanted;
+use self::strings::StringColumn;
+use self::views::StringViewColumn;
+use crate::jsonl::leaf_mask::LeafMask;
 
-/// Offsets of text and of lists are 32 bits wide: no batch is of more text than this.
-const MOST_BYTES: usize = i32::MAX as usize;
+/// The maximum size of the lines of a batch, in bytes: the offsets of strings and lists are `i32`.
+const MAX_BATCH_BYTES: usize = i32::MAX as usize;
 
 /// Decodes lines of the usual form.
 pub(crate) struct FastDecoder {
     schema: SchemaRef,
-    rows: Objects,
-    /// How many rows are in the columns.
+    rows: ObjectColumn,
+    /// The number of rows in the columns.
     count: usize,
-    /// The length of their lines.
+    /// The total length of their lines.
     bytes: usize,
 }
 
 impl FastDecoder {
-    /// A decoder of those fields of `schema` that are `wanted`; the others are NULL. `None` where
-    /// `schema` has what only the reference decoder can read.
-    pub(crate) fn new(schema: &SchemaRef, wanted: &Wanted) -> Option<Self> {
+    /// Creates a decoder of the leaves of `schema` that `mask` selects; the others are NULL. Returns
+    /// `None` if `schema` has types that only the reference decoder supports.
+    pub(crate) fn new(schema: &SchemaRef, mask: &LeafMask) -> Option<Self> {
         Some(Self {
             schema: SchemaRef::clone(schema),
-            rows: objects(schema.fields(), false, wanted)?,
+            rows: object_column(schema.fields(), false, mask)?,
             count: 0,
             bytes: 0,
         })
     }
 
-    /// Adds the row of one line. Nothing is added if the line is not of the usual form.
+    /// Adds the row of one line. Returns false, and adds nothing, if the line is not of the usual
+    /// form.
     #[must_use]
     pub(crate) fn read(&mut self, line: &[u8]) -> bool {
-        let is_row = self.bytes + line.len() <= MOST_BYTES && self.read_row(line).is_some();
+        let is_row = self.bytes + line.len() <= MAX_BATCH_BYTES && self.read_row(line).is_some();
         if is_row {
             self.count += 1;
             self.bytes += line.len();
@@ -95,12 +98,12 @@ impl FastDecoder {
         (skip_space(line, end) == line.len()).then_some(())
     }
 
-    /// The number of rows that were read.
+    /// Returns the number of rows that were read.
     pub(crate) fn len(&self) -> usize {
         self.count
     }
 
-    /// The rows that were read. There are none in the decoder then.
+    /// Returns the rows that were read, and leaves the decoder empty.
     pub(crate) fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
         let count = std::mem::take(&mut self.count);
         self.bytes = 0;
@@ -111,56 +114,52 @@ impl FastDecoder {
     }
 }
 
-fn objects(fields: &Fields, nullable: bool, wanted: &Wanted) -> Option<Objects> {
-    let columns = fields.iter().enumerate().map(|(n, field)| {
-        let wanted = wanted.member(n);
-        column(field.data_type(), field.is_nullable(), wanted)
+fn object_column(fields: &Fields, nullable: bool, mask: &LeafMask) -> Option<ObjectColumn> {
+    let columns = fields.iter().enumerate().map(|(index, field)| {
+        let member_mask = mask.member(index);
+        column(field.data_type(), field.is_nullable(), member_mask)
     });
-    Objects::new(fields, columns.collect::<Option<_>>()?, nullable)
+    ObjectColumn::new(fields, columns.collect::<Option<_>>()?, nullable)
 }
 
-/// A column of `data_type`, if that is a type this decoder knows.
-fn column(data_type: &DataType, nullable: bool, wanted: &Wanted) -> Option<Box<dyn Column>> {
-    fn primitives<T: FromJson>(data_type: &DataType, nullable: bool) -> Box<dyn Column> {
-        Box::new(Primitives::<T>::new(data_type, nullable))
+/// Creates the decoder of a column. Returns `None` if its type is not supported.
+fn column(data_type: &DataType, nullable: bool, mask: &LeafMask) -> Option<Box<dyn ColumnDecoder>> {
+    fn primitive<T: FromJson>(data_type: &DataType, nullable: bool) -> Box<dyn ColumnDecoder> {
+        Box::new(PrimitiveColumn::<T>::new(data_type, nullable))
     }
-    if matches!(wanted, Wanted::Nothing) {
-        return Some(Box::new(Unwanted::new(data_type)));
+    if matches!(mask, LeafMask::None) {
+        return Some(Box::new(NullColumn::new(data_type)));
     }
-    let primitives = match data_type {
-        DataType::Boolean => return Some(Box::new(Booleans::new(nullable))),
-        DataType::Utf8View => return Some(Box::new(StringViews::new(nullable))),
-        DataType::Utf8 => return Some(Box::new(Strings::<i32>::new(nullable))),
-        DataType::LargeUtf8 => return Some(Box::new(Strings::<i64>::new(nullable))),
-        DataType::Struct(fields) => return Some(Box::new(objects(fields, nullable, wanted)?)),
+    let new_column = match data_type {
+        DataType::Boolean => return Some(Box::new(BooleanColumn::new(nullable))),
+        DataType::Utf8View => return Some(Box::new(StringViewColumn::new(nullable))),
+        DataType::Utf8 => return Some(Box::new(StringColumn::<i32>::new(nullable))),
+        DataType::LargeUtf8 => return Some(Box::new(StringColumn::<i64>::new(nullable))),
+        DataType::Struct(fields) => return Some(Box::new(object_column(fields, nullable, mask)?)),
         DataType::List(element) | DataType::LargeList(element) => {
-            let elements = column(
-                element.data_type(),
-                element.is_nullable(),
-                wanted.elements(),
-            )?;
-            let element = element.clone();
+            let elements = column(element.data_type(), element.is_nullable(), mask.elements())?;
+            let field = element.clone();
             return Some(match data_type {
-                DataType::List(_) => Box::new(Lists::<i32>::new(element, elements, nullable)),
-                _ => Box::new(Lists::<i64>::new(element, elements, nullable)),
+                DataType::List(_) => Box::new(ListColumn::<i32>::new(field, elements, nullable)),
+                _ => Box::new(ListColumn::<i64>::new(field, elements, nullable)),
             });
         }
-        DataType::Int8 => primitives::<Int8Type>,
-        DataType::Int16 => primitives::<Int16Type>,
-        DataType::Int32 => primitives::<Int32Type>,
-        DataType::Int64 => primitives::<Int64Type>,
-        DataType::UInt8 => primitives::<UInt8Type>,
-        DataType::UInt16 => primitives::<UInt16Type>,
-        DataType::UInt32 => primitives::<UInt32Type>,
-        DataType::UInt64 => primitives::<UInt64Type>,
-        DataType::Float32 => primitives::<Float32Type>,
-        DataType::Float64 => primitives::<Float64Type>,
-        DataType::Date32 => primitives::<Date32Type>,
-        DataType::Timestamp(TimeUnit::Second, _) => primitives::<TimestampSecondType>,
-        DataType::Timestamp(TimeUnit::Millisecond, _) => primitives::<TimestampMillisecondType>,
-        DataType::Timestamp(TimeUnit::Microsecond, _) => primitives::<TimestampMicrosecondType>,
-        DataType::Timestamp(TimeUnit::Nanosecond, _) => primitives::<TimestampNanosecondType>,
+        DataType::Int8 => primitive::<Int8Type>,
+        DataType::Int16 => primitive::<Int16Type>,
+        DataType::Int32 => primitive::<Int32Type>,
+        DataType::Int64 => primitive::<Int64Type>,
+        DataType::UInt8 => primitive::<UInt8Type>,
+        DataType::UInt16 => primitive::<UInt16Type>,
+        DataType::UInt32 => primitive::<UInt32Type>,
+        DataType::UInt64 => primitive::<UInt64Type>,
+        DataType::Float32 => primitive::<Float32Type>,
+        DataType::Float64 => primitive::<Float64Type>,
+        DataType::Date32 => primitive::<Date32Type>,
+        DataType::Timestamp(TimeUnit::Second, _) => primitive::<TimestampSecondType>,
+        DataType::Timestamp(TimeUnit::Millisecond, _) => primitive::<TimestampMillisecondType>,
+        DataType::Timestamp(TimeUnit::Microsecond, _) => primitive::<TimestampMicrosecondType>,
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => primitive::<TimestampNanosecondType>,
         _ => return None,
     };
-    Some(primitives(data_type, nullable))
+    Some(new_column(data_type, nullable))
 }

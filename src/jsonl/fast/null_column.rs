@@ -1,20 +1,20 @@
-//! Columns that nobody reads.
+//! Columns that are not selected.
 
-use datafusion::arrow::array::{ArrayRef, new_empty_array, new_null_array};
-use datafusion::arrow::datatypes::DataType;
-use datafusion::arrow::error::ArrowError;
+use arrow::array::{ArrayRef, new_empty_array, new_null_array};
+use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
 
-use crate::jsonl::fast::column::Column;
+use crate::jsonl::fast::column::ColumnDecoder;
 use crate::jsonl::fast::skip::skip_value;
 
-/// A column whose values must be JSON, and which is NULL.
-pub(crate) struct Unwanted {
+/// Skips the values of a column, which must be valid JSON. All rows of it are NULL.
+pub(crate) struct NullColumn {
     data_type: DataType,
-    /// The longest array so far: the others are the beginning of it.
+    /// The longest array so far. Shorter ones are slices of it.
     nulls: ArrayRef,
 }
 
-impl Unwanted {
+impl NullColumn {
     pub(crate) fn new(data_type: &DataType) -> Self {
         Self {
             data_type: data_type.clone(),
@@ -23,7 +23,7 @@ impl Unwanted {
     }
 }
 
-impl Column for Unwanted {
+impl ColumnDecoder for NullColumn {
     fn len(&self) -> usize {
         0
     }

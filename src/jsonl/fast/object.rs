@@ -1,57 +1,65 @@
-//! Columns of objects.
+//! Columns of objects, which are structs in Arrow.
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::builder::NullBufferBuilder;
-use datafusion::arrow::array::{ArrayRef, StructArray};
-use datafusion::arrow::buffer::NullBuffer;
-use datafusion::arrow::datatypes::Fields;
-use datafusion::arrow::error::ArrowError;
+use arrow::array::builder::NullBufferBuilder;
+use arrow::array::{ArrayRef, StructArray};
+use arrow::datatypes::Fields;
+use arrow::error::ArrowError;
 
-use crate::jsonl::fast::column::Column;
-use crate::jsonl::fast::key::Key;
+use crate::jsonl::fast::column::ColumnDecoder;
+use crate::jsonl::fast::field_key::FieldKey;
 use crate::jsonl::fast::scan::{byte, skip_space};
 use crate::jsonl::fast::skip::{colon_end, skip_string, skip_value};
 
-/// A column of type `Struct`.
-pub(crate) struct Objects {
+/// Decodes a column of type `Struct`.
+pub(crate) struct ObjectColumn {
     fields: Fields,
-    members: Vec<Member>,
-    /// Members by length and bytes of their name.
+    members: Vec<ObjectMember>,
+    /// The indexes of the members, sorted by the length, then the bytes of their names.
     by_name: Vec<usize>,
-    /// Members that must have a value.
+    /// The indexes of the members that are not nullable.
     required: Vec<usize>,
     validity: NullBufferBuilder,
     nullable: bool,
 }
 
-struct Member {
-    key: Key,
-    column: Box<dyn Column>,
+struct ObjectMember {
+    key: FieldKey,
+    column: Box<dyn ColumnDecoder>,
 }
 
-impl Objects {
-    /// A column of objects with `fields`, whose values are read into `columns`. `None` where two
-    /// fields have one name, or a name needs escapes.
+impl ObjectColumn {
+    /// Creates a column of objects with `fields`, whose values are decoded by `columns`. Returns
+    /// `None` if two fields have the same name, or if JSON has to escape a name.
     pub(crate) fn new(
         fields: &Fields,
-        columns: Vec<Box<dyn Column>>,
+        columns: Vec<Box<dyn ColumnDecoder>>,
         nullable: bool,
     ) -> Option<Self> {
-        let members = fields.iter().zip(columns).map(|(field, column)| {
-            let key = Key::new(field.name())?;
-            Some(Member { key, column })
-        });
-        let members = members.collect::<Option<Vec<_>>>()?;
-        let order = |member: &usize| members.get(*member).map(|member| order(member.key.name()));
+        let members = fields
+            .iter()
+            .zip(columns)
+            .map(|(field, column)| {
+                let key = FieldKey::new(field.name())?;
+                Some(ObjectMember { key, column })
+            })
+            .collect::<Option<Vec<_>>>()?;
+        let sort_key = |index: &usize| {
+            let member = members.get(*index);
+            member.map(|member| name_order(member.key.name()))
+        };
         let mut by_name: Vec<usize> = (0..members.len()).collect();
-        by_name.sort_by_key(order);
-        if by_name.is_sorted_by(|a, b| order(a) < order(b)) {
-            let required = fields.iter().enumerate();
-            let required = required.filter(|(_, field)| !field.is_nullable());
+        by_name.sort_by_key(sort_key);
+        if by_name.is_sorted_by(|a, b| sort_key(a) < sort_key(b)) {
+            let required = fields
+                .iter()
+                .enumerate()
+                .filter(|(_, field)| !field.is_nullable())
+                .map(|(index, _)| index);
             return Some(Self {
                 fields: Fields::clone(fields),
-                required: required.map(|(member, _)| member).collect(),
+                required: required.collect(),
                 by_name,
                 members,
                 validity: NullBufferBuilder::new(0),
@@ -61,8 +69,8 @@ impl Objects {
         None
     }
 
-    /// The place of a member that is not the expected one, and where its value begins. A key of no
-    /// field is behind all members.
+    /// Finds the member whose key begins at `at` where another one was expected. Returns its index
+    /// and the start of its value; the index of a key of no field is the number of members.
     #[inline(never)]
     fn find(&self, line: &[u8], at: usize) -> Option<(usize, usize)> {
         if byte(line, at) != b'"' {
@@ -70,21 +78,21 @@ impl Objects {
         }
         let end = skip_string(line, at + 1)?;
         let name = line.get(at + 1..end - 1)?;
-        // It may stand for any name.
+        // With escapes, it can be the name of any member.
         if name.contains(&b'\\') {
             return None;
         }
-        let found = self.by_name.binary_search_by(|member| {
-            let name_of = self.members.get(*member).map(|member| member.key.name());
-            order(name_of.unwrap_or_default()).cmp(&order(name))
+        let found = self.by_name.binary_search_by(|index| {
+            let member_name = self.members.get(*index).map(|member| member.key.name());
+            name_order(member_name.unwrap_or_default()).cmp(&name_order(name))
         });
-        let member = found.ok().and_then(|place| self.by_name.get(place));
+        let index = found.ok().and_then(|position| self.by_name.get(position));
         let value = colon_end(line, end)?;
-        Some((member.copied().unwrap_or(self.members.len()), value))
+        Some((index.copied().unwrap_or(self.members.len()), value))
     }
 
-    /// Reads the members of an object, as those of the row `row`: the end of the object. `at` is
-    /// its `{`.
+    /// Reads the members of the object whose `{` is at `at` as those of `row`, and returns the end of
+    /// the object.
     #[inline(always)]
     fn read_members(&mut self, line: &[u8], at: usize, row: usize) -> Option<usize> {
         let mut at = at + 1;
@@ -95,7 +103,7 @@ impl Objects {
                 .members
                 .get(expected)
                 .and_then(|member| member.key.end(line, at));
-            let member = match usual {
+            let index = match usual {
                 Some(value) => {
                     at = skip_space(line, value);
                     expected
@@ -106,15 +114,15 @@ impl Objects {
                         at += 1;
                         break;
                     }
-                    let member;
-                    (member, at) = self.find(line, at)?;
-                    member
+                    let found;
+                    (found, at) = self.find(line, at)?;
+                    found
                 }
             };
-            at = match self.members.get_mut(member) {
-                Some(found) => {
-                    expected = member + 1;
-                    found.column.read(line, at, row)?
+            at = match self.members.get_mut(index) {
+                Some(member) => {
+                    expected = index + 1;
+                    member.column.read(line, at, row)?
                 }
                 None => skip_value(line, at)?,
             };
@@ -130,20 +138,20 @@ impl Objects {
             is_first = false;
         }
         let mut required = self.required.iter();
-        let has_all = required.all(|member| {
-            let member = self.members.get(*member);
+        let has_all = required.all(|index| {
+            let member = self.members.get(*index);
             member.is_some_and(|member| member.column.len() > row)
         });
         has_all.then_some(at)
     }
 }
 
-/// Lengths are compared first.
-fn order(name: &[u8]) -> (usize, &[u8]) {
+/// Returns the sort key of a name. Lengths are compared first, which is cheaper.
+fn name_order(name: &[u8]) -> (usize, &[u8]) {
     (name.len(), name)
 }
 
-impl Column for Objects {
+impl ColumnDecoder for ObjectColumn {
     fn len(&self) -> usize {
         self.validity.len()
     }
@@ -178,12 +186,13 @@ impl Column for Objects {
 
     fn finish(&mut self, rows: usize) -> Result<ArrayRef, ArrowError> {
         self.pad(rows);
-        let columns = self.members.iter_mut();
-        let columns = columns.map(|member| member.column.finish(rows));
-        let columns = columns.collect::<Result<Vec<_>, _>>()?;
-        let nulls: Option<NullBuffer> = self.validity.finish();
-        let fields = Fields::clone(&self.fields);
-        let objects = StructArray::try_new_with_length(fields, columns, nulls, rows)?;
-        Ok(Arc::new(objects))
+        let members = self.members.iter_mut();
+        let columns = members.map(|member| member.column.finish(rows));
+        Ok(Arc::new(StructArray::try_new_with_length(
+            Fields::clone(&self.fields),
+            columns.collect::<Result<_, _>>()?,
+            self.validity.finish(),
+            rows,
+        )?))
     }
 }

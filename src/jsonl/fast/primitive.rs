@@ -2,22 +2,23 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::builder::NullBufferBuilder;
-use datafusion::arrow::array::{ArrayRef, PrimitiveArray};
-use datafusion::arrow::datatypes::{
+use arrow::array::builder::NullBufferBuilder;
+use arrow::array::{ArrayRef, PrimitiveArray};
+use arrow::datatypes::{
     ArrowPrimitiveType, DataType, Date32Type, Float32Type, Float64Type, Int8Type, Int16Type,
     Int32Type, Int64Type, TimestampMicrosecondType, TimestampMillisecondType,
     TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use datafusion::arrow::error::ArrowError;
+use arrow::error::ArrowError;
 
-use crate::jsonl::fast::column::Column;
+use crate::jsonl::fast::column::ColumnDecoder;
 use crate::jsonl::fast::number::{float32, float64, integer};
 use crate::jsonl::fast::time::{date, timestamp};
 
-/// A type whose values stand in JSON as one number or string.
+/// A type whose values are a single number or string in JSON.
 pub(crate) trait FromJson: ArrowPrimitiveType {
-    /// The value that begins at `at`, and its end. `None` for every form but the usual one.
+    /// Reads the value that begins at `at`, and returns it with its end. Returns `None` for any
+    /// form but the usual one.
     fn from_json(line: &[u8], at: usize) -> Option<(Self::Native, usize)>;
 }
 
@@ -60,7 +61,7 @@ macro_rules! timestamps {
             #[inline(always)]
             fn from_json(line: &[u8], at: usize) -> Option<(i64, usize)> {
                 let (seconds, nanoseconds, end) = timestamp(line, at)?;
-                // Digits beyond the unit are cut off, as the reference decoder does.
+                // Digits beyond the unit are truncated, as by the reference decoder.
                 let fraction = nanoseconds / (1_000_000_000 / $per_second);
                 let value = seconds.checked_mul($per_second)?.checked_add(fraction)?;
                 Some((value, end))
@@ -93,16 +94,16 @@ impl FromJson for Date32Type {
     }
 }
 
-/// A column of values of one size.
-pub(crate) struct Primitives<T: FromJson> {
+/// Decodes a column of values of fixed size.
+pub(crate) struct PrimitiveColumn<T: FromJson> {
     values: Vec<T::Native>,
     validity: NullBufferBuilder,
-    /// With its time zone.
+    /// The type, with its time zone.
     data_type: DataType,
     nullable: bool,
 }
 
-impl<T: FromJson> Primitives<T> {
+impl<T: FromJson> PrimitiveColumn<T> {
     pub(crate) fn new(data_type: &DataType, nullable: bool) -> Self {
         Self {
             values: Vec::new(),
@@ -113,7 +114,7 @@ impl<T: FromJson> Primitives<T> {
     }
 }
 
-impl<T: FromJson> Column for Primitives<T> {
+impl<T: FromJson> ColumnDecoder for PrimitiveColumn<T> {
     #[inline(always)]
     fn len(&self) -> usize {
         self.values.len()

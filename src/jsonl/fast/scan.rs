@@ -1,23 +1,23 @@
-//! Bytes of a line looked at many at a time.
+//! Scanning of the bytes of a line, a block at a time.
 
-/// Bytes that are looked at together.
+/// The number of bytes in a block.
 pub(crate) const BLOCK: usize = 16;
 
-/// The block of `line` that begins at `at`, if it is that long.
+/// Returns the block that begins at `at`, if the line is long enough.
 #[inline(always)]
 pub(crate) fn block(line: &[u8], at: usize) -> Option<&[u8; BLOCK]> {
     line.get(at..)?.first_chunk()
 }
 
-/// Where a block holds `"` or `\`: bit n stands for its byte n.
+/// Returns a bit mask of the bytes of a block that are `"` or `\`: bit n is byte n.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub(crate) fn specials(block: &[u8; BLOCK]) -> u32 {
     use std::arch::x86_64::{
         _mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
     };
-    // SAFETY: every x86-64 processor has SSE2, and a block is as long as what is loaded, which may
-    // lie anywhere.
+    // SAFETY: every x86-64 processor has SSE2, and the load is as long as a block and needs no
+    // alignment.
     unsafe {
         let text = _mm_loadu_si128(block.as_ptr().cast());
         let quotes = _mm_cmpeq_epi8(text, _mm_set1_epi8(b'"' as i8));
@@ -26,7 +26,7 @@ pub(crate) fn specials(block: &[u8; BLOCK]) -> u32 {
     }
 }
 
-/// Where a block holds `"` or `\`: bit n stands for its byte n.
+/// Returns a bit mask of the bytes of a block that are `"` or `\`: bit n is byte n.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline(always)]
 pub(crate) fn specials(block: &[u8; BLOCK]) -> u32 {
@@ -35,9 +35,9 @@ pub(crate) fn specials(block: &[u8; BLOCK]) -> u32 {
     bits.fold(0, |bits, (n, byte)| bits | special(byte) << n)
 }
 
-/// The first place from `at` on that is no white space.
+/// Returns the first position from `at` on that is not white space.
 ///
-/// A newline is none here: it cannot be in a line.
+/// A newline is not white space here: no line contains one.
 #[inline(always)]
 pub(crate) fn skip_space(line: &[u8], at: usize) -> usize {
     match line.get(at) {
@@ -53,8 +53,9 @@ fn skip_more_space(line: &[u8], at: usize) -> usize {
     at + rest.iter().take_while(is_space).count()
 }
 
+/// Returns the byte at `at`, or zero after the end of the line.
 #[inline(always)]
 pub(crate) fn byte(line: &[u8], at: usize) -> u8 {
-    // No JSON token holds a zero byte.
+    // No JSON token contains a zero byte.
     line.get(at).copied().unwrap_or_default()
 }

@@ -1,13 +1,13 @@
-//! Values that nobody reads: they must be JSON all the same.
+//! Values that are skipped. They must be valid JSON all the same.
 
 use crate::jsonl::fast::escape::escape;
 use crate::jsonl::fast::number::number_end;
 use crate::jsonl::fast::scan::{BLOCK, block, byte, skip_space, specials};
 
-/// Values in values beyond this are left to the reference decoder.
-const DEEPEST: usize = 64;
+/// The maximum nesting depth. Deeper values are left to the reference decoder.
+const MAX_DEPTH: usize = 64;
 
-/// The end of the value that begins at `at`.
+/// Returns the end of the value that begins at `at`.
 pub(crate) fn skip_value(line: &[u8], at: usize) -> Option<usize> {
     skip_nested(line, at, 0)
 }
@@ -25,9 +25,9 @@ fn skip_nested(line: &[u8], at: usize, depth: usize) -> Option<usize> {
     }
 }
 
-/// The end of an object or list whose opening bracket stands before `at`.
+/// Returns the end of the object or list whose opening bracket is just before `at`.
 fn skip_members(line: &[u8], at: usize, close: u8, depth: usize) -> Option<usize> {
-    if depth > DEEPEST {
+    if depth > MAX_DEPTH {
         return None;
     }
     let mut at = skip_space(line, at);
@@ -51,13 +51,13 @@ fn skip_members(line: &[u8], at: usize, close: u8, depth: usize) -> Option<usize
     }
 }
 
-/// Where the value after the colon begins. `at` is the end of the key.
+/// Returns the start of the value after the colon. `at` is the end of the key.
 pub(crate) fn colon_end(line: &[u8], at: usize) -> Option<usize> {
     let at = skip_space(line, at);
     (byte(line, at) == b':').then(|| skip_space(line, at + 1))
 }
 
-/// The end of the string whose opening quote stands before `at`.
+/// Returns the end of the string whose opening quote is just before `at`.
 pub(crate) fn skip_string(line: &[u8], at: usize) -> Option<usize> {
     let mut at = at;
     loop {
@@ -82,7 +82,7 @@ pub(crate) fn skip_string(line: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// The end of `literal`, if it stands at `at`.
+/// Returns the end of `literal`, if it begins at `at`.
 #[inline]
 pub(crate) fn literal(line: &[u8], at: usize, literal: &[u8]) -> Option<usize> {
     line.get(at..)?

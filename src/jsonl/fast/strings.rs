@@ -1,29 +1,29 @@
-//! Columns of strings with offsets.
+//! Columns of offset strings.
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::builder::NullBufferBuilder;
-use datafusion::arrow::array::{ArrayRef, GenericStringArray, OffsetSizeTrait};
-use datafusion::arrow::buffer::{Buffer, OffsetBuffer};
-use datafusion::arrow::error::ArrowError;
+use arrow::array::builder::NullBufferBuilder;
+use arrow::array::{ArrayRef, GenericStringArray, OffsetSizeTrait};
+use arrow::buffer::{Buffer, OffsetBuffer};
+use arrow::error::ArrowError;
 
-use crate::jsonl::fast::column::Column;
+use crate::jsonl::fast::column::ColumnDecoder;
 use crate::jsonl::fast::scan::byte;
-use crate::jsonl::fast::text::Text;
+use crate::jsonl::fast::string_arena::StringArena;
 
-/// A column of type `Utf8` or `LargeUtf8`.
-pub(crate) struct Strings<O> {
-    text: Text,
-    /// Where each row ends, behind a zero.
+/// Decodes a column of type `Utf8` or `LargeUtf8`.
+pub(crate) struct StringColumn<O> {
+    text: StringArena,
+    /// A zero, then the end of each row in the text.
     offsets: Vec<O>,
     validity: NullBufferBuilder,
     nullable: bool,
 }
 
-impl<O: OffsetSizeTrait> Strings<O> {
+impl<O: OffsetSizeTrait> StringColumn<O> {
     pub(crate) fn new(nullable: bool) -> Self {
         Self {
-            text: Text::default(),
+            text: StringArena::default(),
             offsets: vec![O::zero()],
             validity: NullBufferBuilder::new(0),
             nullable,
@@ -35,7 +35,7 @@ impl<O: OffsetSizeTrait> Strings<O> {
     }
 }
 
-impl<O: OffsetSizeTrait> Column for Strings<O> {
+impl<O: OffsetSizeTrait> ColumnDecoder for StringColumn<O> {
     #[inline(always)]
     fn len(&self) -> usize {
         self.offsets.len() - 1
@@ -79,9 +79,9 @@ impl<O: OffsetSizeTrait> Column for Strings<O> {
         let text = Buffer::from_vec(self.text.take());
         let nulls = self.validity.finish();
         // SAFETY: the offsets rise from 0 to the length of the text, and each is the end of a
-        // string that was read from a line of UTF-8 between two ASCII quotes, escapes decoded to
-        // whole characters: every value is UTF-8. Validity has a bit for each row. Looking at all
-        // text again costs about as much as copying it did.
+        // string that was read from a line of UTF-8 between two ASCII quotes, with its escapes
+        // decoded to whole characters: every value is UTF-8. Validity has a bit for each row.
+        // Validating the text again would cost about as much as copying it did.
         let strings = unsafe { GenericStringArray::new_unchecked(offsets, text, nulls) };
         Ok(Arc::new(strings))
     }

@@ -2,7 +2,7 @@
 
 use crate::jsonl::fast::scan::byte;
 
-/// Days since 1970-01-01 of the date `YYYY-MM-DD` at the start of `text`.
+/// Returns the days since 1970-01-01 of a date `YYYY-MM-DD`.
 #[inline]
 fn days(text: &[u8; 10]) -> Option<i32> {
     let digit = |n: usize| i32::from(text[n].wrapping_sub(b'0'));
@@ -24,18 +24,18 @@ fn days(text: &[u8; 10]) -> Option<i32> {
     if !(1..=length).contains(&day) {
         return None;
     }
-    // Years that begin in March end with the day that leap years add. 400 of them before the year
-    // 0, so that nothing is negative.
-    let (year, month) = match month {
+    // A year that begins in March ends with the leap day. 400 years are added, so that no number is
+    // negative.
+    let (march_year, march_month) = match month {
         1 | 2 => (year + 399, month + 9),
         _ => (year + 400, month - 3),
     };
-    let of_year = (153 * month + 2) / 5 + day - 1;
-    let of_years = year * 365 + year / 4 - year / 100 + year / 400;
-    Some(of_years + of_year - 719_468 - 146_097)
+    let day_of_year = (153 * march_month + 2) / 5 + day - 1;
+    let days_before_year = march_year * 365 + march_year / 4 - march_year / 100 + march_year / 400;
+    Some(days_before_year + day_of_year - 719_468 - 146_097)
 }
 
-/// The days since 1970-01-01 of a string `"YYYY-MM-DD"`, and its end.
+/// Reads a string `"YYYY-MM-DD"`, and returns the days since 1970-01-01 and its end.
 pub(crate) fn date(line: &[u8], at: usize) -> Option<(i32, usize)> {
     let text: &[u8; 12] = line.get(at..)?.first_chunk()?;
     if text[0] != b'"' || text[11] != b'"' {
@@ -44,8 +44,8 @@ pub(crate) fn date(line: &[u8], at: usize) -> Option<(i32, usize)> {
     Some((days(text[1..].first_chunk()?)?, at + text.len()))
 }
 
-/// The seconds since 1970-01-01 and nanoseconds of a string `"YYYY-MM-DDTHH:MM:SS[.f{1,9}]Z"`, and
-/// its end. Leap seconds are none of these.
+/// Reads a string `"YYYY-MM-DDTHH:MM:SS[.f{1,9}]Z"`, and returns the seconds since 1970-01-01, the
+/// nanoseconds and its end. Returns `None` for leap seconds.
 #[inline]
 pub(crate) fn timestamp(line: &[u8], at: usize) -> Option<(i64, i64, usize)> {
     let text: &[u8; 20] = line.get(at..)?.first_chunk()?;
@@ -61,30 +61,30 @@ pub(crate) fn timestamp(line: &[u8], at: usize) -> Option<(i64, i64, usize)> {
     if hours > 23 || minutes > 59 || seconds > 59 {
         return None;
     }
-    let days = i64::from(days(text[1..].first_chunk()?)?);
-    let seconds = days * 86_400 + hours * 3600 + minutes * 60 + seconds;
+    let day = i64::from(days(text[1..].first_chunk()?)?);
+    let timestamp = day * 86_400 + hours * 3600 + minutes * 60 + seconds;
     let (nanoseconds, end) = fraction(line, at + text.len())?;
-    (line.get(end..end + 2)? == b"Z\"").then_some((seconds, nanoseconds, end + 2))
+    (line.get(end..end + 2)? == b"Z\"").then_some((timestamp, nanoseconds, end + 2))
 }
 
-/// Nanoseconds of a fraction of 1 to 9 digits; 0 if there is none.
+/// Reads a fraction of 1 to 9 digits, and returns the nanoseconds and its end; 0 if there is none.
 #[inline]
 fn fraction(line: &[u8], at: usize) -> Option<(i64, usize)> {
     if byte(line, at) != b'.' {
         return Some((0, at));
     }
-    let (mut value, mut at, mut unit) = (0, at + 1, 1_000_000_000);
-    let start = at;
+    let start = at + 1;
+    let (mut value, mut end, mut unit) = (0, start, 1_000_000_000);
     loop {
-        let digit = byte(line, at).wrapping_sub(b'0');
+        let digit = byte(line, end).wrapping_sub(b'0');
         if digit > 9 {
-            return (at > start).then_some((value * unit, at));
+            return (end > start).then_some((value * unit, end));
         }
         if unit == 1 {
             return None;
         }
         value = value * 10 + i64::from(digit);
         unit /= 10;
-        at += 1;
+        end += 1;
     }
 }

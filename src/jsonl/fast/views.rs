@@ -2,43 +2,44 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::builder::NullBufferBuilder;
-use datafusion::arrow::array::{ArrayRef, ByteView, StringViewArray};
-use datafusion::arrow::buffer::Buffer;
-use datafusion::arrow::error::ArrowError;
+use arrow::array::builder::NullBufferBuilder;
+use arrow::array::{ArrayRef, ByteView, StringViewArray};
+use arrow::buffer::Buffer;
+use arrow::error::ArrowError;
 
-use crate::jsonl::fast::column::Column;
+use crate::jsonl::fast::column::ColumnDecoder;
 use crate::jsonl::fast::scan::byte;
-use crate::jsonl::fast::text::Text;
+use crate::jsonl::fast::string_arena::StringArena;
 
-/// Strings up to this length are in the view itself.
-const INLINE: usize = 12;
+/// The maximum length of strings that are stored in the view itself, in bytes.
+const MAX_INLINE_BYTES: usize = 12;
 
-/// A column of type `Utf8View`. The text of all its strings is in one buffer.
-pub(crate) struct StringViews {
-    /// Of the strings that are not in their view.
-    text: Text,
+/// Decodes a column of type `Utf8View`. The text of all its strings is in one buffer.
+pub(crate) struct StringViewColumn {
+    /// The text of the strings that are too long for their view.
+    text: StringArena,
     views: Vec<u128>,
     validity: NullBufferBuilder,
     nullable: bool,
 }
 
-impl StringViews {
+impl StringViewColumn {
     pub(crate) fn new(nullable: bool) -> Self {
         Self {
-            text: Text::default(),
+            text: StringArena::default(),
             views: Vec::new(),
             validity: NullBufferBuilder::new(0),
             nullable,
         }
     }
 
-    /// The view of the text from `start` on. Text that fits into it is taken off the buffer.
+    /// Creates the view of the text from `start` on. Text that fits into the view is removed from
+    /// the buffer.
     #[inline(always)]
     fn view(&mut self, start: usize) -> Option<u128> {
         let length = self.text.len() - start;
         let head = u128::from_le_bytes(*self.text.block(start)?);
-        if length <= INLINE {
+        if length <= MAX_INLINE_BYTES {
             self.text.truncate(start);
             let bits = head & ((1 << (8 * length)) - 1);
             return Some(bits << 32 | length as u128);
@@ -53,7 +54,7 @@ impl StringViews {
     }
 }
 
-impl Column for StringViews {
+impl ColumnDecoder for StringViewColumn {
     #[inline(always)]
     fn len(&self) -> usize {
         self.views.len()
@@ -87,7 +88,7 @@ impl Column for StringViews {
         Some(end)
     }
 
-    /// The text of rows that are forgotten stays in the buffer.
+    /// Removes rows. The text of the removed rows stays in the buffer.
     fn truncate(&mut self, rows: usize) {
         self.views.truncate(rows);
         self.validity.truncate(rows);
@@ -101,9 +102,9 @@ impl Column for StringViews {
         let nulls = self.validity.finish();
         let buffers = if text.is_empty() { vec![] } else { vec![text] };
         // SAFETY: each view was made by `view` of a string that was read from a line of UTF-8
-        // between two ASCII quotes, escapes decoded to whole characters, or is 0 for a NULL. Those
-        // that are longer than 12 bytes lie in the one buffer, from which only text behind them is
-        // ever taken off. Validity has a bit for each row.
+        // between two ASCII quotes, with its escapes decoded to whole characters, or is 0 for a
+        // NULL. Strings longer than 12 bytes are in the one buffer, and only text after them is
+        // ever removed from it. Validity has a bit for each row.
         let strings = unsafe { StringViewArray::new_unchecked(views.into(), buffers, nulls) };
         Ok(Arc::new(strings))
     }

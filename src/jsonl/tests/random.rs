@@ -1,6 +1,6 @@
 //! Random JSON lines; equal seeds give equal lines.
 
-use datafusion::arrow::datatypes::{DataType, Field, Fields, TimeUnit};
+use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
 use fastrand::Rng;
 
 /// A generator of JSON lines for a schema.

@@ -24,10 +24,10 @@ use datafusion::physical_plan::metrics::Count;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 
-use crate::compact::compact;
-use crate::jsonl::projection::Wanted;
+use crate::jsonl::LeafMask;
 use crate::scan::filter::filter_kernel::filtered;
 use crate::scan::filter::majority_split::{Apart, Parted};
+use crate::view_gc::gc_views;
 
 /// Batches with fewer rows wait for more: each costs something for each of its columns.
 const FEW_ROWS: usize = 2048;
@@ -101,7 +101,7 @@ impl RowFilter {
     pub(crate) fn stream(
         &self,
         batches: SendableRecordBatchStream,
-        used: Option<Arc<Wanted>>,
+        used: Option<Arc<LeafMask>>,
         rows: Count,
     ) -> Result<SendableRecordBatchStream> {
         let schema = batches.schema();
@@ -109,7 +109,7 @@ impl RowFilter {
             let counted = batches.map(move |batch| {
                 let batch = batch?;
                 rows.add(batch.num_rows());
-                Ok(compact(&batch)?)
+                Ok(gc_views(&batch)?)
             });
             return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, counted)));
         }
@@ -184,7 +184,7 @@ impl fmt::Display for RowFilter {
 struct Filtering {
     filter: RowFilter,
     apart: Option<Apart>,
-    used: Option<Arc<Wanted>>,
+    used: Option<Arc<LeafMask>>,
     batches: SendableRecordBatchStream,
     /// What the rows of `most` have in common.
     together: Option<OwnedRow>,
@@ -234,7 +234,7 @@ impl Filtering {
             }) => (Some(together), most, Some(others)),
         };
         let batch = match &self.used {
-            Some(used) => used.prune_rows(&batch)?,
+            Some(used) => used.prune(&batch)?,
             None => batch,
         };
         // Rows that will lie in one file keep their order.
@@ -246,13 +246,13 @@ impl Filtering {
         // What waits, here or above, must not keep the whole batch.
         let most = match self.apart {
             Some(_) if most.num_rows() >= FEW_ROWS => most,
-            _ => compact(&most)?,
+            _ => gc_views(&most)?,
         };
         self.most.add(most, &mut self.ready)?;
         if let Some(others) = others
             && !others.is_empty()
         {
-            let others = compact(&take_record_batch(&batch, &others)?)?;
+            let others = gc_views(&take_record_batch(&batch, &others)?)?;
             self.others.add(others, &mut self.ready)?;
         }
         Ok(())
@@ -312,7 +312,7 @@ mod tests {
     use futures::TryStreamExt;
 
     use super::*;
-    use crate::scan::json::columns::Columns;
+    use crate::scan::json::columns::ScanColumns;
 
     fn batch(numbers: impl IntoIterator<Item = Option<i64>>) -> RecordBatch {
         let numbers: ArrayRef = Arc::new(Int64Array::from_iter(numbers));
@@ -477,14 +477,14 @@ mod tests {
         let p = Field::new("p", DataType::Struct(members), true);
         let schema = Arc::new(Schema::new(vec![number("n"), p]));
         let table = TableSchema::builder(Arc::clone(&schema)).build();
-        let used = Columns::new(&table, &[0, 1], Some(&[true, true, false]));
+        let used = ScanColumns::new(&table, &[0, 1], Some(&[true, true, false]));
         // Small batches that wait for each other, then a large one of which all rows are kept.
         let batches = [(0, 40), (40, 900), (940, 200), (1140, 3000)];
         let batches = batches.map(|(start, rows)| Ok(with_object(&schema, start, rows)));
         let stream = futures::stream::iter(batches);
         let stream = Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&schema), stream));
         let filtered: Vec<RecordBatch> = filter(&schema, &[(Operator::GtEq, 30)])
-            .stream(stream, used.unwrap().used(), Count::new())
+            .stream(stream, used.unwrap().output_mask(), Count::new())
             .unwrap()
             .try_collect()
             .await

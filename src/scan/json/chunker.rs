@@ -1,177 +1,185 @@
-//! Open files inflated and cut into chunks, on a thread of their own.
+//! The chunker: decompresses opened files and splits them into chunks, on a thread of its own.
 
 use std::io::{self, Read};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use datafusion::common::ScalarValue;
 use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
-use crate::jsonl::compression::Compression;
-use crate::jsonl::inflate::{Buffer, Inflater, inflated_size};
-use crate::jsonl::lines::{LineSplitter, Piece, WholeText};
+use crate::jsonl::{
+    Chunk, Compression, InMemoryChunks, InflateBuffer, Inflater, LineSplitter, inflated_size,
+};
 use crate::scan::json::fetch::{OpenFile, StoredReader};
 use crate::scan::record::Scan;
 
-/// What the rows of a piece have in common.
+/// The file that a chunk comes from, with everything its rows have in common.
 #[derive(Debug)]
-pub(crate) struct PieceSource {
-    /// The file's URL.
+pub(crate) struct ChunkOrigin {
+    /// The URL of the file.
     pub(crate) key: String,
     /// The values of the partition columns.
     pub(crate) partition: Vec<ScalarValue>,
-    /// Who wants the file, by their places among the readers.
-    pub(crate) readers: Vec<usize>,
+    /// The indexes of the consumers of the file's rows.
+    pub(crate) consumers: Vec<usize>,
 }
 
-/// A piece of one file.
-pub(crate) struct FilePiece {
-    /// The same `Arc` for all pieces of a file.
-    pub(crate) source: Arc<PieceSource>,
-    pub(crate) piece: Piece,
+/// A chunk of one file.
+pub(crate) struct FileChunk {
+    /// The origin. All chunks of a file share one `Arc`.
+    pub(crate) origin: Arc<ChunkOrigin>,
+    pub(crate) chunk: Chunk,
 }
 
-/// Inflates files and cuts them into pieces. Blocks: it needs a thread that may.
-pub(crate) struct Cutter {
+/// Decompresses files and splits them into chunks. Blocks: it must run on a blocking thread.
+pub(crate) struct Chunker {
     compression: Compression,
     chunk_bytes: usize,
-    /// One for each reader, whose bytes are counted there.
+    /// The scan of each consumer, which counts the bytes that are read for it.
     scans: Vec<Arc<Scan>>,
-    buffer: Buffer,
-    /// The bytes of a file that is inflated in one go.
-    stored: Vec<u8>,
+    buffer: InflateBuffer,
+    /// The compressed bytes of a file that is decompressed as a whole.
+    compressed: Vec<u8>,
     inflater: Inflater,
-    pieces: mpsc::Sender<Result<FilePiece>>,
+    chunks: mpsc::Sender<Result<FileChunk>>,
 }
 
-/// Whether anybody takes the pieces.
+/// The state of the channel that the chunks are sent to.
 enum Receiver {
-    Listening,
-    Gone,
+    Open,
+    Closed,
 }
 
-impl Cutter {
+impl Chunker {
     pub(crate) fn new(
         compression: Compression,
         chunk_bytes: usize,
         scans: Vec<Arc<Scan>>,
-        buffer: Buffer,
-        pieces: mpsc::Sender<Result<FilePiece>>,
+        buffer: InflateBuffer,
+        chunks: mpsc::Sender<Result<FileChunk>>,
     ) -> Result<Self> {
-        let inflater = Inflater::new()
-            .map_err(|error| Error::unavailable("no memory to inflate with").with_source(error))?;
+        let inflater = Inflater::new().map_err(|error| {
+            Error::unavailable("cannot allocate memory for decompression").with_source(error)
+        })?;
         Ok(Self {
             compression,
             chunk_bytes,
             scans,
             buffer,
-            stored: Vec::new(),
+            compressed: Vec::new(),
             inflater,
-            pieces,
+            chunks,
         })
     }
 
-    /// Inflates each opened file and sends its pieces, until one fails or nobody takes them any
-    /// more. An error is the last thing that is sent.
-    pub(crate) fn cut(mut self, mut opened: mpsc::Receiver<Result<OpenFile>>) {
+    /// Decompresses each opened file and sends its chunks, until a file fails or the receiver is
+    /// closed. An error is the last message.
+    pub(crate) fn run(mut self, mut opened: mpsc::Receiver<Result<OpenFile>>) {
         while let Some(open_file) = opened.blocking_recv() {
-            match open_file.and_then(|open_file| self.cut_file(open_file)) {
-                Ok(Receiver::Listening) => {}
-                Ok(Receiver::Gone) => return,
+            match open_file.and_then(|open_file| self.split_file(open_file)) {
+                Ok(Receiver::Open) => {}
+                Ok(Receiver::Closed) => return,
                 Err(error) => {
-                    // Nobody to tell means that nobody needs it.
-                    let _ = self.pieces.blocking_send(Err(error));
+                    // A closed receiver has no use for the error.
+                    let _ = self.chunks.blocking_send(Err(error));
                     return;
                 }
             }
         }
     }
 
-    fn cut_file(&mut self, open_file: OpenFile) -> Result<Receiver> {
+    fn split_file(&mut self, open_file: OpenFile) -> Result<Receiver> {
         let OpenFile { key, file, bytes } = open_file;
         let size = file.file.meta.size;
         let scans = file
-            .readers
+            .consumers
             .iter()
-            .filter_map(|reader| self.scans.get(*reader));
-        let mut stored = StoredReader::new(key.clone(), bytes, size, scans.cloned().collect());
-        let source = Arc::new(PieceSource {
+            .filter_map(|consumer| self.scans.get(*consumer));
+        let mut reader = StoredReader::new(key.clone(), bytes, size, scans.cloned().collect());
+        let origin = Arc::new(ChunkOrigin {
             key,
             partition: file.file.partition,
-            readers: file.readers,
+            consumers: file.consumers,
         });
-        let fits = usize::try_from(size).is_ok_and(|size| size <= self.buffer.most());
-        if !fits || !self.compression.is_gzip(&source.key) {
-            return self.stream(&source, stored);
+        let fits = usize::try_from(size).is_ok_and(|size| size <= self.buffer.max_bytes());
+        if !fits || !self.compression.is_gzip(&origin.key) {
+            return self.stream(&origin, reader);
         }
-        self.stored.clear();
-        let mut in_memory = std::mem::take(&mut self.stored);
-        in_memory.reserve(usize::try_from(size).unwrap_or(0));
-        let read = stored.read_to_end(&mut in_memory);
-        read.map_err(|error| read_error(&source.key, error))?;
-        let sent = match self.inflate_whole(&in_memory) {
-            Some(text) => self.send_all(&source, WholeText::new(text, self.chunk_bytes)),
-            None => self.stream(&source, in_memory.as_slice())?,
+        self.compressed.clear();
+        let mut compressed = std::mem::take(&mut self.compressed);
+        compressed.reserve(usize::try_from(size).unwrap_or(0));
+        reader
+            .read_to_end(&mut compressed)
+            .map_err(|error| read_error(&origin.key, error))?;
+        let receiver = match self.inflate_whole(&compressed) {
+            Some(text) => self.send_all(&origin, InMemoryChunks::new(text, self.chunk_bytes)),
+            None => self.stream(&origin, compressed.as_slice())?,
         };
-        self.stored = in_memory;
-        Ok(sent)
+        self.compressed = compressed;
+        Ok(receiver)
     }
 
-    /// The whole text of a gzip file, if there is room for it and nothing wrong with it.
-    fn inflate_whole(&mut self, stored: &[u8]) -> Option<bytes::Bytes> {
-        let size = inflated_size(stored)?;
-        let mut text = self.buffer.take(size, stored.len())?;
-        if self.inflater.gzip(stored, &mut text, size) {
+    /// Decompresses a whole gzip file. Returns `None` if there is not enough memory, or if the file
+    /// is not intact: it is streamed then.
+    fn inflate_whole(&mut self, compressed: &[u8]) -> Option<Bytes> {
+        let size = inflated_size(compressed)?;
+        let mut text = self.buffer.take(size, compressed.len())?;
+        if self.inflater.gzip(compressed, &mut text, size) {
             return Some(self.buffer.lend(text));
         }
         self.buffer.give_back(text);
         None
     }
 
-    fn send_all(&self, source: &Arc<PieceSource>, mut text: WholeText) -> Receiver {
-        while let Some(piece) = text.next_piece() {
-            if let Receiver::Gone = self.send(source, piece) {
-                return Receiver::Gone;
+    fn send_all(&self, origin: &Arc<ChunkOrigin>, mut chunks: InMemoryChunks) -> Receiver {
+        while let Some(chunk) = chunks.next_chunk() {
+            if let Receiver::Closed = self.send(origin, chunk) {
+                return Receiver::Closed;
             }
         }
-        Receiver::Listening
+        Receiver::Open
     }
 
-    fn stream(&self, source: &Arc<PieceSource>, stored: impl Read) -> Result<Receiver> {
-        let failed = |error| read_error(&source.key, error);
-        let text = self.compression.reader(&source.key, stored);
-        let mut splitter = LineSplitter::new(text.map_err(failed)?, self.chunk_bytes);
-        while let Some(piece) = splitter.next_piece().map_err(failed)? {
-            if let Receiver::Gone = self.send(source, piece) {
-                return Ok(Receiver::Gone);
+    fn stream(&self, origin: &Arc<ChunkOrigin>, compressed: impl Read) -> Result<Receiver> {
+        let failed = |error| read_error(&origin.key, error);
+        let text = self
+            .compression
+            .reader(&origin.key, compressed)
+            .map_err(failed)?;
+        let mut splitter = LineSplitter::new(text, self.chunk_bytes);
+        while let Some(chunk) = splitter.next_chunk().map_err(failed)? {
+            if let Receiver::Closed = self.send(origin, chunk) {
+                return Ok(Receiver::Closed);
             }
         }
-        Ok(Receiver::Listening)
+        Ok(Receiver::Open)
     }
 
-    fn send(&self, source: &Arc<PieceSource>, piece: Piece) -> Receiver {
-        let piece = FilePiece {
-            source: Arc::clone(source),
-            piece,
+    fn send(&self, origin: &Arc<ChunkOrigin>, chunk: Chunk) -> Receiver {
+        let file_chunk = FileChunk {
+            origin: Arc::clone(origin),
+            chunk,
         };
-        match self.pieces.blocking_send(Ok(piece)) {
-            Ok(()) => Receiver::Listening,
-            Err(_) => Receiver::Gone,
+        match self.chunks.blocking_send(Ok(file_chunk)) {
+            Ok(()) => Receiver::Open,
+            Err(_) => Receiver::Closed,
         }
     }
 }
 
-/// Our own error if the reader below failed with one; else the decompressor's.
+/// Converts an error of a reader: into our own, if the reader of stored bytes failed with one, else
+/// into one of the decompression.
 fn read_error(key: &str, error: io::Error) -> Error {
-    let error = match error.downcast::<Error>() {
+    let inflate_error = match error.downcast::<Error>() {
         Ok(own) => return own,
-        Err(error) => error,
+        Err(other) => other,
     };
-    if error.kind() == io::ErrorKind::UnexpectedEof {
-        let what = format!("`{key}` is cut off: its compressed data does not end");
-        return Error::data(what).with_source(error);
+    if inflate_error.kind() == io::ErrorKind::UnexpectedEof {
+        let message = format!("`{key}` is cut off: its compressed data does not end");
+        return Error::data(message).with_source(inflate_error);
     }
     Error::data(format!("`{key}` cannot be inflated"))
-        .with_source(error)
+        .with_source(inflate_error)
         .with_hint("if it is not compressed as its name says, set the source's `compression`")
 }

@@ -1,4 +1,4 @@
-//! The operator that reads JSON lines.
+//! The operator that scans JSON lines.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,22 +18,22 @@ use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder,
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 
 use crate::listing::snapshot::SourceFile;
-use crate::scan::batch_channel::{BatchReceiver, batch_channel};
 use crate::scan::filter::row_filter::RowFilter;
-use crate::scan::json::columns::Columns;
-use crate::scan::json::pipeline::{ReadSettings, Reader, SharedFile, read};
+use crate::scan::json::columns::ScanColumns;
+use crate::scan::json::pipeline::{ReadSettings, scan_files};
 use crate::scan::record::Scan;
 use crate::scan::shared::request::ScanRequest;
 
-/// Reads files of JSON lines, in one task for each group of files, or returns the rows of the shared
-/// scan that its request is assigned to.
+/// Scans files of JSON lines, with one pipeline for each group of files, or takes its rows from the
+/// shared scan that its request is assigned to.
 ///
-/// Its columns are those of the projection. It can be executed once: its counts add up.
+/// The output columns are those of the projection. The operator can be executed only once, since its
+/// counts accumulate.
 #[derive(Debug, Clone)]
 pub(crate) struct JsonLinesExec {
     groups: Vec<Vec<SourceFile>>,
     settings: ReadSettings,
-    columns: Columns,
+    columns: ScanColumns,
     scan: Arc<Scan>,
     request: Option<Arc<ScanRequest>>,
     filter: RowFilter,
@@ -45,7 +45,7 @@ impl JsonLinesExec {
     pub(crate) fn new(
         groups: Vec<Vec<SourceFile>>,
         settings: ReadSettings,
-        columns: Columns,
+        columns: ScanColumns,
         scan: Arc<Scan>,
         request: Option<Arc<ScanRequest>>,
     ) -> Self {
@@ -55,7 +55,7 @@ impl JsonLinesExec {
             EmissionType::Incremental,
             Boundedness::Bounded,
         )
-        // Its stream is a tokio channel, which yields by itself.
+        // The stream is a tokio channel, which yields cooperatively.
         .with_scheduling_type(SchedulingType::Cooperative);
         Self {
             groups,
@@ -80,7 +80,7 @@ impl JsonLinesExec {
     }
 
     #[cfg(feature = "cluster")]
-    pub(crate) fn columns(&self) -> &Columns {
+    pub(crate) fn columns(&self) -> &ScanColumns {
         &self.columns
     }
 
@@ -100,28 +100,6 @@ impl JsonLinesExec {
             ..self.clone()
         })
     }
-}
-
-/// Starts a reading of `files` for one scan alone.
-pub(crate) fn read_files(
-    settings: &ReadSettings,
-    columns: &Columns,
-    scan: Arc<Scan>,
-    files: impl IntoIterator<Item = SourceFile>,
-    context: &TaskContext,
-) -> Result<BatchReceiver> {
-    let (senders, receiver) = batch_channel(1);
-    let files = files.into_iter().map(|file| SharedFile {
-        file,
-        readers: vec![0],
-    });
-    let readers = senders.into_iter().map(|sender| Reader {
-        columns: columns.clone(),
-        scan: Arc::clone(&scan),
-        sender,
-    });
-    read(settings, files.collect(), readers.collect(), context)?;
-    Ok(receiver)
 }
 
 impl DisplayAs for JsonLinesExec {
@@ -190,7 +168,7 @@ impl ExecutionPlan for JsonLinesExec {
         Some(self.metrics.clone_inner())
     }
 
-    /// Dropping the stream ends the tasks behind it.
+    /// Starts the scan. Dropping the stream ends its tasks.
     fn execute(
         &self,
         partition: usize,
@@ -207,9 +185,10 @@ impl ExecutionPlan for JsonLinesExec {
             None => {
                 let scan = Arc::clone(&self.scan);
                 let files = files.iter().cloned();
-                read_files(&self.settings, &self.columns, scan, files, &context)?.stream(schema)
+                scan_files(&self.settings, &self.columns, scan, files, &context)?.stream(schema)
             }
         };
-        self.filter.stream(batches, self.columns.used(), rows)
+        self.filter
+            .stream(batches, self.columns.output_mask(), rows)
     }
 }

@@ -1,4 +1,4 @@
-//! Stored bytes, brought from the store as they were when the list was frozen.
+//! The fetch task: reads files from the store as they were when they were listed.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -14,30 +14,31 @@ use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
 use crate::listing::location::key_url;
-use crate::scan::json::pipeline::SharedFile;
+use crate::scan::json::shared_file::SharedFile;
 use crate::scan::record::Scan;
 
-/// Pieces of a response that wait for the decompressor; stores send some 16 KiB at a time.
-const PIECES_AHEAD: usize = 32;
+/// The number of parts of a response that are buffered for the decompressor. Stores send some 16 KiB
+/// at a time.
+const PARTS_AHEAD: usize = 32;
 
-/// A file whose bytes are on their way.
+/// A file that is being read.
 pub(crate) struct OpenFile {
-    /// Its URL, for errors.
+    /// The URL of the file, for errors.
     pub(crate) key: String,
     pub(crate) file: SharedFile,
     pub(crate) bytes: StoredBytes,
 }
 
-/// Where the bytes come from.
+/// The source of a file's bytes, compressed as they are stored.
 pub(crate) enum StoredBytes {
-    /// A file of this machine, to be read where it is needed.
+    /// A local file, which the blocking reader reads itself.
     Local(File),
-    /// The body of a response, pumped by the fetching task.
+    /// The body of a response, which the fetch task forwards.
     Remote(mpsc::Receiver<Result<Bytes>>),
 }
 
-/// Opens `files` one after the other and sends them, with their bytes, until one fails or nobody
-/// reads them any more. An error is the last thing that is sent.
+/// Opens `files` in succession and sends them with their bytes, until one fails or the receiver is
+/// closed. An error is the last message.
 pub(crate) async fn fetch(
     store: Arc<dyn ObjectStore>,
     store_url: ObjectStoreUrl,
@@ -50,11 +51,11 @@ pub(crate) async fn fetch(
         let (bytes, body) = match open(store.as_ref(), meta, &key).await {
             Ok(GetResultPayload::File(local, _)) => (StoredBytes::Local(local), None),
             Ok(GetResultPayload::Stream(stream)) => {
-                let (pieces, received) = mpsc::channel(PIECES_AHEAD);
-                (StoredBytes::Remote(received), Some((stream, pieces)))
+                let (parts, received) = mpsc::channel(PARTS_AHEAD);
+                (StoredBytes::Remote(received), Some((stream, parts)))
             }
             Err(error) => {
-                // Nobody to tell means that nobody needs it.
+                // A closed receiver has no use for the error.
                 let _ = opened.send(Err(error)).await;
                 return;
             }
@@ -67,8 +68,8 @@ pub(crate) async fn fetch(
         if opened.send(Ok(open_file)).await.is_err() {
             return;
         }
-        if let Some((stream, pieces)) = body
-            && !pump(stream, &key, pieces).await
+        if let Some((stream, parts)) = body
+            && !forward(stream, &key, parts).await
         {
             return;
         }
@@ -86,16 +87,16 @@ async fn open(store: &dyn ObjectStore, meta: &ObjectMeta, key: &str) -> Result<G
     }
 }
 
-/// Sends the body piece by piece. Whether there is a point in going on with the next file.
-async fn pump(
+/// Forwards the parts of a response body. Returns false if the next file should not be opened.
+async fn forward(
     mut stream: BoxStream<'static, object_store::Result<Bytes>>,
     key: &str,
-    pieces: mpsc::Sender<Result<Bytes>>,
+    parts: mpsc::Sender<Result<Bytes>>,
 ) -> bool {
-    while let Some(piece) = stream.next().await {
-        let piece = piece.map_err(|error| read_error(key, error));
-        let failed = piece.is_err();
-        if pieces.send(piece).await.is_err() || failed {
+    while let Some(received) = stream.next().await {
+        let part = received.map_err(|error| read_error(key, error));
+        let failed = part.is_err();
+        if parts.send(part).await.is_err() || failed {
             return false;
         }
     }
@@ -120,21 +121,21 @@ fn changed(key: &str) -> Error {
     Error::data(format!("source file `{key}` changed while it was read")).with_hint(CHANGED_HINT)
 }
 
-/// The stored bytes of one file as a blocking reader that counts them.
+/// A blocking reader of the stored bytes of one file that counts them.
 ///
-/// At the end it holds their number against the frozen list. Its own errors are an [`Error`]
-/// inside the [`io::Error`]. Must not be read on an async task.
+/// At the end it compares their number with the size in the list. Its own errors are an [`Error`]
+/// inside the [`io::Error`]. It must not be read on an async task.
 pub(crate) struct StoredReader {
     key: String,
     bytes: StoredBytes,
-    piece: Bytes,
+    part: Bytes,
     read: u64,
     expected: u64,
     scans: Vec<Arc<Scan>>,
 }
 
 impl StoredReader {
-    /// The bytes count for each of `scans`.
+    /// Creates a reader of `expected` bytes, which are counted for each of `scans`.
     pub(crate) fn new(
         key: String,
         bytes: StoredBytes,
@@ -144,37 +145,37 @@ impl StoredReader {
         Self {
             key,
             bytes,
-            piece: Bytes::new(),
+            part: Bytes::new(),
             read: 0,
             expected,
             scans,
         }
     }
 
-    /// As [`Read::read`], without count and check.
-    fn read_piece(&mut self, into: &mut [u8]) -> Result<usize> {
+    /// Reads as [`Read::read`] does, without counting and checking.
+    fn read_part(&mut self, into: &mut [u8]) -> Result<usize> {
         let received = match &mut self.bytes {
             StoredBytes::Local(file) => {
-                return read_fully(file, into).map_err(|error| {
+                return read_uninterrupted(file, into).map_err(|error| {
                     Error::unavailable(format!("cannot read `{}`", self.key)).with_source(error)
                 });
             }
             StoredBytes::Remote(received) => received,
         };
-        while !self.piece.has_remaining() {
+        while !self.part.has_remaining() {
             match received.blocking_recv() {
-                Some(piece) => self.piece = piece?,
+                Some(part) => self.part = part?,
                 None => return Ok(0),
             }
         }
-        let length = into.len().min(self.piece.len());
-        self.piece.copy_to_slice(&mut into[..length]);
+        let length = into.len().min(self.part.len());
+        self.part.copy_to_slice(&mut into[..length]);
         Ok(length)
     }
 }
 
-/// One read that is not interrupted.
-fn read_fully(file: &mut File, into: &mut [u8]) -> io::Result<usize> {
+/// Reads once, and again if the read is interrupted.
+fn read_uninterrupted(file: &mut File, into: &mut [u8]) -> io::Result<usize> {
     loop {
         match file.read(into) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -185,7 +186,7 @@ fn read_fully(file: &mut File, into: &mut [u8]) -> io::Result<usize> {
 
 impl Read for StoredReader {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let length = self.read_piece(into).map_err(io::Error::other)?;
+        let length = self.read_part(into).map_err(io::Error::other)?;
         self.read += length as u64;
         for scan in &self.scans {
             let counts = &scan.counts;

@@ -1,15 +1,21 @@
 //! The scan of JSON lines, from stored files to record batches.
 //!
-//! Each read is three tasks with small channels between them, so that fetching, inflating and
+//! Each pipeline is three tasks joined by small channels, so that fetching, decompressing and
 //! decoding overlap:
 //! ```text
-//! store ─fetch→ stored bytes ─inflate→ JSON ─lines→ chunks of whole lines ─decode→ batches
-//!       (async task)         (one blocking thread)                        (async task)
+//! store ─fetch→ compressed bytes ─chunker→ chunks of whole lines ─decode_task→ batches
+//!       (async task)             (blocking thread)                (async task)
 //! ```
 
-pub(crate) mod chunker;
+mod chunker;
+mod column_union;
 pub(crate) mod columns;
+mod decode_task;
 pub(crate) mod exec;
-pub(crate) mod fetch;
-pub(crate) mod find;
+mod fetch;
 pub(crate) mod pipeline;
+mod pool_budget;
+mod shared_file;
+
+pub(crate) use self::decode_task::JsonConsumer;
+pub(crate) use self::shared_file::SharedFile;

@@ -1,71 +1,90 @@
-//! One reading of files for all who want their rows.
+//! The read pipeline of JSON files: fetch, decompress, decode, for all scans that share the files.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use datafusion::arrow::array::RecordBatch;
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::Result;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use tokio::sync::mpsc;
 
-use crate::error::Error;
-use crate::jsonl::compression::Compression;
-use crate::jsonl::decode::{BadLine, LineDecoder};
-use crate::jsonl::inflate::Buffer;
-use crate::jsonl::lines::{CHUNK_BYTES, Chunk, LONGEST_LINE, Piece};
+use crate::jsonl::{CHUNK_BYTES, Compression, InflateBuffer};
 use crate::listing::snapshot::SourceFile;
-use crate::scan::batch_channel::{BatchSender, fail_all};
-use crate::scan::json::chunker::{Cutter, FilePiece, PieceSource};
-use crate::scan::json::columns::{Columns, Share};
+use crate::scan::batch_channel::{BatchReceiver, batch_channel};
+use crate::scan::json::chunker::Chunker;
+use crate::scan::json::column_union::ColumnUnion;
+use crate::scan::json::columns::ScanColumns;
+use crate::scan::json::decode_task::{DecodeTask, JsonConsumer};
 use crate::scan::json::fetch::fetch;
+use crate::scan::json::pool_budget::PoolBudget;
+use crate::scan::json::shared_file::SharedFile;
 use crate::scan::record::Scan;
 use crate::store::CONCURRENCY;
 
-/// Pieces of files that wait for the decoder.
-const PIECES_AHEAD: usize = 2;
-/// The share of the memory pool that whole files may be inflated into, over all tasks.
-const INFLATING_SHARE: usize = 8;
-/// The share of the memory pool that one chunk may be.
+/// The capacity of the channel between the chunker and the decode task, in chunks.
+const CHUNKS_AHEAD: usize = 2;
+
+/// The share of the memory pool for files decompressed as a whole, over all tasks, as a divisor.
+const INFLATE_SHARE: usize = 8;
+
+/// The share of the memory pool for a single chunk, as a divisor.
 const CHUNK_SHARE: usize = 256;
-const LEAST_CHUNK: usize = 256 << 10;
 
-/// A file, and who wants its rows.
-#[derive(Debug, Clone)]
-pub(crate) struct SharedFile {
-    pub(crate) file: SourceFile,
-    /// By their places among the readers, at least one.
-    pub(crate) readers: Vec<usize>,
-}
+/// The minimum size of a chunk, in bytes.
+const MIN_CHUNK_BYTES: usize = 256 << 10;
 
-/// Somebody who wants rows.
-pub(crate) struct Reader {
-    pub(crate) columns: Columns,
-    pub(crate) scan: Arc<Scan>,
-    pub(crate) sender: BatchSender,
-}
-
-/// How files are read.
+/// The settings that all scans of a pipeline share.
 #[derive(Debug, Clone)]
 pub(crate) struct ReadSettings {
     pub(crate) store: ObjectStoreUrl,
     pub(crate) compression: Compression,
     pub(crate) schema: TableSchema,
-    /// Readings that run beside this one, itself counted: they share the memory.
+    /// The number of pipelines that run concurrently, this one included: they share the memory.
     pub(crate) tasks: usize,
 }
 
-/// Starts the three tasks that read `files` in their order. They end when all is read, or nobody
-/// wants more; each reader's sender tells it how it ended.
+/// Starts the pipeline of `files` for a single scan.
 ///
 /// # Errors
-/// Where the store is not registered, or a type cannot be read from JSON.
-pub(crate) fn read(
+/// As [`start_pipeline`].
+pub(crate) fn scan_files(
+    settings: &ReadSettings,
+    columns: &ScanColumns,
+    scan: Arc<Scan>,
+    files: impl IntoIterator<Item = SourceFile>,
+    context: &TaskContext,
+) -> Result<BatchReceiver> {
+    let (senders, receiver) = batch_channel(1);
+    let shared_files = files.into_iter().map(|file| SharedFile {
+        file,
+        consumers: vec![0],
+    });
+    let consumers = senders.into_iter().map(|sender| JsonConsumer {
+        columns: columns.clone(),
+        scan: Arc::clone(&scan),
+        sender,
+    });
+    start_pipeline(
+        settings,
+        shared_files.collect(),
+        consumers.collect(),
+        context,
+    )?;
+    Ok(receiver)
+}
+
+/// Starts the three tasks that read `files` in their order.
+///
+/// The tasks end after the last file, at an error, or when no consumer takes any more batches. The
+/// end or the error is the last message to each consumer.
+///
+/// # Errors
+/// Returns an error if the store is not registered, or if a type cannot be read from JSON.
+pub(crate) fn start_pipeline(
     settings: &ReadSettings,
     files: Vec<SharedFile>,
-    readers: Vec<Reader>,
+    consumers: Vec<JsonConsumer>,
     context: &TaskContext,
 ) -> Result<()> {
     let store = context.runtime_env().object_store(&settings.store)?;
@@ -75,176 +94,24 @@ pub(crate) fn read(
         MemoryLimit::Infinite | MemoryLimit::Unknown => usize::MAX,
     };
     let batch_size = context.session_config().batch_size();
-    let columns: Vec<&Columns> = readers.iter().map(|reader| &reader.columns).collect();
-    let union = Columns::union(&settings.schema, &columns);
-    let decoding = Decoding {
-        decoder: union.decoded.decoder(batch_size)?,
-        readers: readers
-            .into_iter()
-            .zip(union.shares)
-            .map(|(reader, share)| DecodingReader {
-                reader,
-                share,
-                gone: false,
-            })
-            .collect(),
-    };
+    let columns: Vec<&ScanColumns> = consumers.iter().map(|consumer| &consumer.columns).collect();
+    let union = ColumnUnion::new(&settings.schema, &columns);
+    let decoder = union.decoded.decoder(batch_size)?;
+    let decode_task = DecodeTask::new(decoder, consumers.into_iter().zip(union.members));
 
-    let (opened, to_inflate) = mpsc::channel(CONCURRENCY.source_files_ahead);
-    let (pieces, to_decode) = mpsc::channel(PIECES_AHEAD);
-    let scans = decoding.readers.iter();
-    let scans = scans
-        .map(|reader| Arc::clone(&reader.reader.scan))
-        .collect();
-    let memory = MemoryConsumer::new("inflated source file").register(pool);
-    let buffer = Buffer::new(limit / INFLATING_SHARE / settings.tasks.max(1), memory);
-    let chunk_bytes = (limit / CHUNK_SHARE).clamp(LEAST_CHUNK, CHUNK_BYTES);
-    let cutter = Cutter::new(settings.compression, chunk_bytes, scans, buffer, pieces)?;
+    let (opened, to_split) = mpsc::channel(CONCURRENCY.source_files_ahead);
+    let (chunks, to_decode) = mpsc::channel(CHUNKS_AHEAD);
+    let budget = PoolBudget(MemoryConsumer::new("inflated source file").register(pool));
+    let max_bytes = limit / INFLATE_SHARE / settings.tasks.max(1);
+    let chunker = Chunker::new(
+        settings.compression,
+        (limit / CHUNK_SHARE).clamp(MIN_CHUNK_BYTES, CHUNK_BYTES),
+        decode_task.scans(),
+        InflateBuffer::new(max_bytes, Box::new(budget)),
+        chunks,
+    )?;
     tokio::spawn(fetch(store, settings.store.clone(), files, opened));
-    tokio::task::spawn_blocking(move || cutter.cut(to_inflate));
-    tokio::spawn(decoding.run(to_decode));
+    tokio::task::spawn_blocking(move || chunker.run(to_split));
+    tokio::spawn(decode_task.run(to_decode));
     Ok(())
-}
-
-/// The decoding task.
-struct Decoding {
-    /// Of what any reader needs.
-    decoder: LineDecoder,
-    readers: Vec<DecodingReader>,
-}
-
-struct DecodingReader {
-    reader: Reader,
-    share: Share,
-    /// It takes no more, because it ended or failed.
-    gone: bool,
-}
-
-impl Decoding {
-    /// Decodes pieces until there are none, one fails, or nobody takes the batches any more.
-    async fn run(mut self, mut pieces: mpsc::Receiver<crate::error::Result<FilePiece>>) {
-        while let Some(piece) = pieces.recv().await {
-            let outcome = match piece {
-                Ok(piece) => self.piece(&piece).await,
-                Err(error) => Err(error.into()),
-            };
-            if let Err(error) = outcome {
-                let readers = self.readers.iter().filter(|reader| !reader.gone);
-                let senders: Vec<&BatchSender> =
-                    readers.map(|reader| &reader.reader.sender).collect();
-                fail_all(&senders, error).await;
-                return;
-            }
-            if self.readers.iter().all(|reader| reader.gone) {
-                return;
-            }
-        }
-        for reader in self.readers.iter().filter(|reader| !reader.gone) {
-            reader.reader.sender.end().await;
-        }
-    }
-
-    async fn piece(&mut self, piece: &FilePiece) -> Result<()> {
-        let source = &piece.source;
-        let chunk = match &piece.piece {
-            Piece::Lines(chunk) => chunk,
-            Piece::TooLong { line, offset } => {
-                self.too_long(source, *line, *offset).await;
-                return Ok(());
-            }
-        };
-        let decoded = self.decoder.decode_and_set_aside(chunk)?;
-        let rows: usize = decoded.batches.iter().map(RecordBatch::num_rows).sum();
-        let lines = decoded.lines;
-        if rows + decoded.bad.len() != lines {
-            let (key, bad) = (&source.key, decoded.bad.len());
-            return Err(Error::internal(format!(
-                "`{key}`: {lines} lines gave {rows} rows and {bad} rejects"
-            ))
-            .into());
-        }
-        for place in &source.readers {
-            if let Some(reader) = self.readers.get_mut(*place)
-                && !reader.gone
-            {
-                let rows = reader.rows(source, chunk, &decoded.batches, &decoded.bad);
-                reader.send(rows).await;
-            }
-        }
-        Ok(())
-    }
-
-    async fn too_long(&mut self, source: &PieceSource, line: u64, offset: u64) {
-        for place in &source.readers {
-            if let Some(reader) = self.readers.get_mut(*place)
-                && !reader.gone
-            {
-                let bad = BadLine {
-                    line,
-                    offset,
-                    reason: format!("the line is longer than {} MiB", LONGEST_LINE >> 20),
-                };
-                let set_aside = reader.reader.scan.reject_line(&source.key, bad);
-                let rows = set_aside.map(|()| Vec::new());
-                reader.send(rows.map_err(DataFusionError::from)).await;
-            }
-        }
-    }
-}
-
-impl DecodingReader {
-    /// What this reader gets of a chunk. A line that is bad for what all readers need may be a row
-    /// for this one.
-    fn rows(
-        &self,
-        source: &PieceSource,
-        chunk: &Chunk,
-        batches: &[RecordBatch],
-        bad: &[BadLine],
-    ) -> Result<Vec<RecordBatch>> {
-        let Reader { columns, scan, .. } = &self.reader;
-        let mut rows = Vec::with_capacity(batches.len());
-        for batch in batches {
-            rows.push(batch.project(&self.share.places)?);
-        }
-        if self.share.is_all {
-            // What is bad is bad for it.
-            for bad in bad {
-                scan.reject_line(&source.key, bad.clone())?;
-            }
-        } else if !bad.is_empty() {
-            let mut own = columns.decoded().decoder(1)?;
-            for bad in bad {
-                let Some(line) = chunk.line(bad.line) else {
-                    return Err(Error::internal("a bad line is not in its chunk").into());
-                };
-                match own.decode_line(line) {
-                    Ok(row) => rows.push(row),
-                    Err(bad) => scan.reject_line(&source.key, bad)?,
-                }
-            }
-        }
-        let complete = |batch| columns.complete(batch, &source.key, &source.partition);
-        rows.iter().map(complete).collect()
-    }
-
-    async fn send(&mut self, rows: Result<Vec<RecordBatch>>) {
-        let batches = match rows {
-            Ok(batches) => batches,
-            Err(error) => {
-                self.reader.sender.fail(error).await;
-                self.gone = true;
-                return;
-            }
-        };
-        for batch in batches {
-            let rows = batch.num_rows() as u64;
-            if !self.reader.sender.send(batch).await {
-                self.gone = true;
-                return;
-            }
-            let counts = &self.reader.scan.counts;
-            counts.rows_read.fetch_add(rows, Ordering::Relaxed);
-        }
-    }
 }

@@ -16,7 +16,7 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
 };
 
-use crate::jsonl::projection::Wanted;
+use crate::jsonl::LeafMask;
 use crate::scan::filter::row_filter::RowFilter;
 use crate::scan::shared::request::ScanRequest;
 
@@ -28,7 +28,7 @@ pub(crate) struct SharedParquetExec {
     request: Arc<ScanRequest>,
     filter: RowFilter,
     /// The leaves of its rows that the plan uses, if it does not use all of them.
-    used: Option<Arc<Wanted>>,
+    used: Option<Arc<LeafMask>>,
     metrics: ExecutionPlanMetricsSet,
 }
 
@@ -36,7 +36,7 @@ impl SharedParquetExec {
     pub(crate) fn new(
         input: Arc<dyn ExecutionPlan>,
         request: Arc<ScanRequest>,
-        used: Option<Arc<Wanted>>,
+        used: Option<Arc<LeafMask>>,
     ) -> Self {
         Self {
             input,

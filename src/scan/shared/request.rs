@@ -11,7 +11,7 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use crate::listing::snapshot::SourceFile;
 use crate::scan::batch_channel::BatchReceiver;
-use crate::scan::json::columns::Columns;
+use crate::scan::json::columns::ScanColumns;
 use crate::scan::json::pipeline::ReadSettings;
 use crate::scan::record::Scan;
 use crate::scan::shared::shared_scan::SharedScan;
@@ -51,7 +51,7 @@ pub(crate) struct ScanRequest {
 pub(crate) enum RequestKind {
     Json {
         settings: ReadSettings,
-        columns: Box<Columns>,
+        columns: Box<ScanColumns>,
     },
     Parquet {
         /// DataFusion's scan of the same files, of all columns.

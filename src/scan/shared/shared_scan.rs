@@ -19,8 +19,9 @@ use object_store::path::Path;
 use crate::listing::file_groups::group_files_by_size;
 use crate::listing::snapshot::{SourceFile, digest};
 use crate::scan::batch_channel::{BatchReceiver, BatchSender, batch_channel, fail_all};
-use crate::scan::json::columns::Columns;
-use crate::scan::json::pipeline::{ReadSettings, Reader, SharedFile, read};
+use crate::scan::json::columns::ScanColumns;
+use crate::scan::json::pipeline::{ReadSettings, start_pipeline};
+use crate::scan::json::{JsonConsumer, SharedFile};
 use crate::scan::record::Scan;
 use crate::scan::shared::request::{RequestKind, ScanRequest};
 
@@ -47,7 +48,7 @@ enum PendingScan {
 
 /// A plan that gets rows of a shared JSON scan.
 struct JsonMember {
-    columns: Columns,
+    columns: ScanColumns,
     scan: Arc<Scan>,
     /// One for each task.
     senders: Vec<BatchSender>,
@@ -165,10 +166,10 @@ fn prepare_json(settings: &ReadSettings, requests: &[&Arc<ScanRequest>]) -> Opti
         .into_iter()
         .map(|group| {
             let shared = group.into_iter().map(|file| {
-                let readers = files.get(&file.meta.location);
+                let consumers = files.get(&file.meta.location);
                 SharedFile {
-                    readers: readers
-                        .map(|(_, readers)| readers.clone())
+                    consumers: consumers
+                        .map(|(_, consumers)| consumers.clone())
                         .unwrap_or_default(),
                     file,
                 }
@@ -184,7 +185,7 @@ fn prepare_json(settings: &ReadSettings, requests: &[&Arc<ScanRequest>]) -> Opti
         let (senders, receiver) = batch_channel(groups.len());
         receivers.push(receiver);
         members.push(JsonMember {
-            columns: Columns::clone(columns),
+            columns: ScanColumns::clone(columns),
             scan: Arc::clone(&request.scan),
             senders,
         });
@@ -204,14 +205,14 @@ fn start_json(
     context: &Arc<TaskContext>,
 ) -> Result<()> {
     for files in groups {
-        let readers = members.iter_mut().filter_map(|member| {
-            Some(Reader {
+        let consumers = members.iter_mut().filter_map(|member| {
+            Some(JsonConsumer {
                 columns: member.columns.clone(),
                 scan: Arc::clone(&member.scan),
                 sender: member.senders.pop()?,
             })
         });
-        read(settings, files, readers.collect(), context)?;
+        start_pipeline(settings, files, consumers.collect(), context)?;
     }
     Ok(())
 }

@@ -1,21 +1,21 @@
-//! The text of one column of strings.
+//! The arena that holds the text of one column of strings.
 
 use crate::jsonl::fast::escape::escape;
 use crate::jsonl::fast::scan::{BLOCK, block, specials};
 use memchr::memchr2;
 
-/// Strings up to this length are copied while their end is looked for.
-const SHORT: usize = 4 * BLOCK;
+/// The maximum length of strings that are copied while their end is searched, in bytes.
+const MAX_SHORT_BYTES: usize = 4 * BLOCK;
 
-/// Text of many strings one behind the other.
+/// The contiguous text of many strings.
 #[derive(Default)]
-pub(crate) struct Text {
-    /// Zeros behind the text, so that whole blocks can be copied.
+pub(crate) struct StringArena {
+    /// The text, then zeros, so that whole blocks can be copied.
     bytes: Vec<u8>,
     length: usize,
 }
 
-impl Text {
+impl StringArena {
     pub(crate) fn len(&self) -> usize {
         self.length
     }
@@ -24,29 +24,29 @@ impl Text {
         self.length = self.length.min(length);
     }
 
-    /// The text from `start` on, with whatever is behind it.
+    /// Returns the block of text from `start` on. Bytes after the end of the text are arbitrary.
     #[inline(always)]
     pub(crate) fn block(&self, start: usize) -> Option<&[u8; BLOCK]> {
         block(&self.bytes, start)
     }
 
-    /// Appends the string whose opening quote stands before `at`: its end.
+    /// Appends the string whose opening quote is just before `at`, and returns the string's end.
     ///
-    /// `line` must be UTF-8. Where this is `None`, a part of the string may have been appended.
+    /// `line` must be UTF-8. If this returns `None`, a part of the string may have been appended.
     #[inline(always)]
     pub(crate) fn append(&mut self, line: &[u8], at: usize) -> Option<usize> {
-        if self.bytes.len() < self.length + SHORT {
-            self.grow(SHORT);
+        if self.bytes.len() < self.length + MAX_SHORT_BYTES {
+            self.grow(MAX_SHORT_BYTES);
         }
-        let room = self
+        let space = self
             .bytes
             .get_mut(self.length..)?
-            .first_chunk_mut::<SHORT>()?;
-        for (n, room) in room.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
+            .first_chunk_mut::<MAX_SHORT_BYTES>()?;
+        for (n, target) in space.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
             let Some(text) = block(line, at + n * BLOCK) else {
                 break;
             };
-            *room = *text;
+            *target = *text;
             let found = specials(text);
             if found != 0 {
                 let length = n * BLOCK + found.trailing_zeros() as usize;
@@ -60,10 +60,9 @@ impl Text {
         self.append_any(line, at)
     }
 
-    /// Also what is long, has escapes or is at the end of the line.
+    /// Appends any string: also a long one, one with escapes, or one near the end of the line.
     #[inline(never)]
-    fn append_any(&mut self, line: &[u8], at: usize) -> Option<usize> {
-        let mut at = at;
+    fn append_any(&mut self, line: &[u8], mut at: usize) -> Option<usize> {
         loop {
             let rest = line.get(at..)?;
             let (text, special) = rest.split_at_checked(memchr2(b'"', b'\\', rest)?)?;
@@ -82,26 +81,25 @@ impl Text {
         if self.bytes.len() < self.length + text.len() {
             self.grow(text.len());
         }
-        let room = self.bytes.get_mut(self.length..self.length + text.len());
-        if let Some(room) = room {
-            room.copy_from_slice(text);
+        let target = self.bytes.get_mut(self.length..self.length + text.len());
+        if let Some(target) = target {
+            target.copy_from_slice(text);
             self.length += text.len();
         }
     }
 
-    /// Makes room for `more` bytes.
+    /// Makes space for `more` bytes.
     #[cold]
     fn grow(&mut self, more: usize) {
         let doubled = self.bytes.len() * 2;
         self.bytes.resize(doubled.max(self.length + more), 0);
     }
 
-    /// The text, with as much room for the next.
+    /// Takes the text out, and allocates an arena of about the same size for the next batch.
     pub(crate) fn take(&mut self) -> Vec<u8> {
         let mut bytes = std::mem::take(&mut self.bytes);
         bytes.truncate(self.length);
-        // Of the next chunk about as much is expected.
-        self.bytes = vec![0; self.length + self.length / 8 + SHORT];
+        self.bytes = vec![0; self.length + self.length / 8 + MAX_SHORT_BYTES];
         self.length = 0;
         bytes
     }

@@ -1,9 +1,11 @@
-//! Rows that hold no more memory than they need.
+//! Garbage collection of the buffers of string and binary views.
 //!
-//! Views of strings keep the whole buffers that they look into: a few rows of a batch keep the pages
-//! of a Parquet file, or the text of thousands of lines. Rows that wait for others are copied out.
-//! A sort that merges would have each of its batches keep those of all its runs: it gets strings that
-//! lie one after the other.
+//! A view keeps the whole buffer that it points into: a few rows of a batch keep the pages of a
+//! Parquet file, or the text of thousands of lines. Rows that are buffered are therefore copied out
+//! of these buffers first.
+//!
+//! A merging sort would make each of its batches keep the buffers of all its runs. Its rows get
+//! offset strings instead, whose text is contiguous: see [`offset_strings`].
 
 use std::sync::Arc;
 
@@ -16,47 +18,47 @@ use arrow::compute::cast;
 use arrow::datatypes::{ByteViewType, DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
-/// A column may hold this share of what it uses on top of that, as a divisor.
+/// The tolerated share of unused bytes in a column's buffers, as a divisor of its used bytes.
 const UNUSED_SHARE: usize = 4;
 
-/// The same rows, whose strings and binary values lie in buffers that hold hardly anything else.
-pub fn compact(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    let columns = batch.columns().iter().map(compact_array);
-    let columns = columns.collect::<Result<_, _>>()?;
+/// Copies strings and binary values out of buffers that hold much that the batch does not use.
+pub fn gc_views(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let columns = batch.columns().iter().map(gc_array);
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(batch.schema(), columns, &options)
+    RecordBatch::try_new_with_options(batch.schema(), columns.collect::<Result<_, _>>()?, &options)
 }
 
-/// The schema with strings and binary values one after the other in place of views.
-pub fn joined(schema: &Schema) -> SchemaRef {
-    let fields = schema.fields().iter().map(joined_field);
+/// Returns the schema with offset types in place of views: `Utf8` for `Utf8View`, `Binary` for
+/// `BinaryView`, also inside structs and lists.
+pub fn offset_strings(schema: &Schema) -> SchemaRef {
+    let fields = schema.fields().iter().map(offset_field);
     Arc::new(Schema::new(fields.collect::<Fields>()))
 }
 
-fn joined_field(field: &FieldRef) -> FieldRef {
+fn offset_field(field: &FieldRef) -> FieldRef {
     let data_type = match field.data_type() {
         DataType::Utf8View => DataType::Utf8,
         DataType::BinaryView => DataType::Binary,
-        DataType::Struct(fields) => DataType::Struct(fields.iter().map(joined_field).collect()),
-        DataType::List(element) => DataType::List(joined_field(element)),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(offset_field).collect()),
+        DataType::List(element) => DataType::List(offset_field(element)),
         _ => return FieldRef::clone(field),
     };
     Arc::new(Field::clone(field).with_data_type(data_type))
 }
 
-/// The same rows with the types of `schema`: from views to strings one after the other, or back.
+/// Casts a batch to the types of `schema`: from views to offset strings, or back.
 pub fn cast_to(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
-    let columns = batch.columns().iter().zip(schema.fields());
-    let columns = columns.map(|(column, field)| cast(column, field.data_type()));
+    let pairs = batch.columns().iter().zip(schema.fields());
+    let columns = pairs.map(|(column, field)| cast(column, field.data_type()));
     RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, _>>()?)
 }
 
-fn compact_array(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+fn gc_array(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     Ok(match array.data_type() {
-        DataType::Utf8View => compact_views(array, array.as_string_view()),
-        DataType::BinaryView => compact_views(array, array.as_binary_view()),
+        DataType::Utf8View => gc_view_array(array, array.as_string_view()),
+        DataType::BinaryView => gc_view_array(array, array.as_binary_view()),
         DataType::Struct(fields) => {
-            let members = array.as_struct().columns().iter().map(compact_array);
+            let members = array.as_struct().columns().iter().map(gc_array);
             Arc::new(StructArray::try_new_with_length(
                 fields.clone(),
                 members.collect::<Result<_, _>>()?,
@@ -69,7 +71,7 @@ fn compact_array(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
             Arc::new(ListArray::try_new(
                 Arc::clone(element),
                 lists.offsets().clone(),
-                compact_array(lists.values())?,
+                gc_array(lists.values())?,
                 lists.nulls().cloned(),
             )?)
         }
@@ -77,10 +79,10 @@ fn compact_array(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     })
 }
 
-fn compact_views<T: ByteViewType>(array: &ArrayRef, views: &GenericByteViewArray<T>) -> ArrayRef {
+fn gc_view_array<T: ByteViewType>(array: &ArrayRef, views: &GenericByteViewArray<T>) -> ArrayRef {
     let held: usize = views.data_buffers().iter().map(Buffer::len).sum();
     let used = views.total_buffer_bytes_used();
-    // Values that share their bytes would each get their own.
+    // Values that share bytes of a buffer would each get a copy of their own.
     match held > used + used / UNUSED_SHARE {
         true => Arc::new(views.gc()),
         false => ArrayRef::clone(array),
@@ -96,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_few_rows_do_not_keep_the_text_of_all() {
+    fn a_few_rows_do_not_keep_the_text_of_the_whole_batch() {
         let text = (0..1000).map(|n| format!("{n} {}", "long enough ".repeat(9)));
         let strings: ArrayRef = Arc::new(StringViewArray::from_iter_values(text));
         let field = Arc::new(Field::new("item", DataType::Utf8View, true));
@@ -125,25 +127,25 @@ mod tests {
         ];
         let all = RecordBatch::try_from_iter(columns).unwrap();
         let few = take_record_batch(&all, &UInt32Array::from(vec![7, 0, 900])).unwrap();
-        let rows = compact(&few).unwrap();
+        let rows = gc_views(&few).unwrap();
         assert_eq!(rows, few);
         for column in rows.columns() {
             assert!(column.get_array_memory_size() < 4000, "{column:?}");
         }
         assert!(few.get_array_memory_size() > 400_000);
 
-        let joined = cast_to(&few, &joined(&few.schema())).unwrap();
-        for column in joined.columns() {
+        let plain = cast_to(&few, &offset_strings(&few.schema())).unwrap();
+        for column in plain.columns() {
             assert!(column.get_array_memory_size() < 4000, "{column:?}");
         }
-        assert_eq!(cast_to(&joined, &few.schema()).unwrap(), few);
+        assert_eq!(cast_to(&plain, &few.schema()).unwrap(), few);
     }
 
     #[test]
-    fn rows_without_columns_stay_as_many() {
+    fn the_row_count_of_a_batch_without_columns_is_kept() {
         let options = RecordBatchOptions::new().with_row_count(Some(3));
         let schema = Arc::new(Schema::empty());
         let batch = RecordBatch::try_new_with_options(schema, vec![], &options).unwrap();
-        assert_eq!(compact(&batch).unwrap().num_rows(), 3);
+        assert_eq!(gc_views(&batch).unwrap().num_rows(), 3);
     }
 }

@@ -1,17 +1,17 @@
-//! The key of a field as it stands in a line.
+//! The key of a field in its usual form.
 
 use crate::jsonl::fast::scan::{BLOCK, block};
 
-/// `"name":`, the usual form of a key.
-pub(crate) struct Key {
+/// The key `"name":`, without white space or escapes.
+pub(crate) struct FieldKey {
     text: Vec<u8>,
-    /// The text of up to two blocks, zeros behind it, and which of their bits count. Comparing
-    /// numbers takes a fraction of the time of a call that compares slices.
+    /// The first two blocks of the text, padded with zeros, and a mask of the bits that belong to
+    /// the text. Comparing integers takes a fraction of the time of a call that compares slices.
     blocks: [(u128, u128); 2],
 }
 
-impl Key {
-    /// `None` for a name that is not written in JSON as it is.
+impl FieldKey {
+    /// Creates the key of a field. Returns `None` if JSON has to escape a character of its name.
     pub(crate) fn new(name: &str) -> Option<Self> {
         let is_escaped = |byte: u8| byte < b' ' || matches!(byte, b'"' | b'\\');
         if name.bytes().any(is_escaped) {
@@ -29,12 +29,13 @@ impl Key {
         Some(Self { text, blocks })
     }
 
+    /// Returns the name of the field.
     pub(crate) fn name(&self) -> &[u8] {
-        let quoted = self.text.get(1..self.text.len() - 2);
-        quoted.unwrap_or_default()
+        let name = self.text.get(1..self.text.len() - 2);
+        name.unwrap_or_default()
     }
 
-    /// The end of this key, if it stands at `at`.
+    /// Returns the end of this key, if it begins at `at`.
     #[inline(always)]
     pub(crate) fn end(&self, line: &[u8], at: usize) -> Option<usize> {
         let [first, second] = self.blocks;

@@ -1,0 +1,41 @@
+//! The memory pool of a query as the budget of a decompression buffer.
+
+use datafusion::execution::memory_pool::MemoryReservation;
+
+use crate::jsonl::MemoryBudget;
+
+/// A reservation in the memory pool that only grows.
+pub(crate) struct PoolBudget(pub(crate) MemoryReservation);
+
+impl MemoryBudget for PoolBudget {
+    fn try_reserve_total(&mut self, bytes: usize) -> bool {
+        self.0.try_resize(bytes.max(self.0.size())).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryConsumer, MemoryPool};
+
+    use super::*;
+    use crate::jsonl::InflateBuffer;
+
+    #[test]
+    fn the_buffer_reserves_its_memory_in_the_pool() {
+        let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(1500));
+        let budget = PoolBudget(MemoryConsumer::new("test").register(&pool));
+        let buffer = InflateBuffer::new(2000, Box::new(budget));
+        assert_eq!(buffer.take(1000, 600), None);
+        assert_eq!(pool.reserved(), 0);
+        let taken = buffer.take(1000, 400).unwrap();
+        assert_eq!(pool.reserved(), 1400);
+        buffer.give_back(taken);
+        // A smaller file keeps the reservation.
+        assert!(buffer.take(500, 0).is_some());
+        assert_eq!(pool.reserved(), 1400);
+        drop(buffer);
+        assert_eq!(pool.reserved(), 0);
+    }
+}
