@@ -22,19 +22,18 @@
 //! | [`schema`] | the types of exported columns | Arrow, `error` |
 //! | [`manifest`] | the published record, versioned | `layout`, `schema` |
 //! | [`staged`] | a file whose upload is withheld, as plain data | `manifest` |
-//! | [`encode`] | rows to bytes: JSON lines, Parquet | `layout`, `schema` |
-//! | [`jsonl`] | JSON lines to Arrow columns, by a fast decoder that a slow one checks | DataFusion, `schema` |
+//! | [`encode`] | rows to bytes: JSON lines, Parquet | `arrow_leaves`, `layout` |
+//! | [`jsonl`] | JSON lines to Arrow columns, by a fast decoder that a slow one checks | `arrow_leaves` |
 //! | [`store`] | folders and S3; uploads with withheld completion | `env`, `staged` |
-//! | [`task`] | the partition and the cancellation of the task that an operator runs in | DataFusion, `error` |
 //! | [`engine_error`] | DataFusion's errors as ours, and back | DataFusion, `error` |
 //! | [`sql_file`] | SQL with file and line for its errors | `engine_error` |
 //! | [`definition`] | `sql/<table>.sql` | `layout`, `sql_file` |
 //! | [`listing`] | the files of a scan: globs, Hive partitions, bounds of time, fixed lists | DataFusion, `store` |
-//! | [`scan`] | sources as tables: JSON and Parquet scans, shared scans, pushdown, rejects | `arrow_leaves`, `engine_error`, `jsonl`, `listing`, `task` |
+//! | [`scan`] | sources as tables: JSON and Parquet scans, shared scans, pushdown, rejects | `engine_error`, `jsonl`, `listing`, `view_gc` |
 //! | [`catalog`] | `sql/sources/*.sql` as declared sources | `scan`, `sql_file` |
-//! | [`stage`] | the operator that a `COPY` plans into | `encode`, `scan` |
+//! | [`stage`] | the operator that a `COPY` plans into | `encode`, `engine_error`, `store`, `view_gc` |
 //! | [`engine`] | the session; definition + cycle → plan → staged files | `catalog`, `definition`, `stage` |
-//! | `cluster` | plans run by an Apache Ballista cluster; its scheduler and executors (feature `cluster`) | Ballista, `stage` |
+//! | `cluster` | plans run by an Apache Ballista cluster; its scheduler and executors (feature `cluster`) | Ballista, `engine` |
 //! | [`delivery`] | log, commit, publish, recover; nothing of SQL | `store` |
 //! | [`run`] | many tables and cycles, guards, the report: joins engine and delivery | `delivery`, `engine` |
 //! | [`check`] | the test whether a run can succeed; probes the destination by real calls | `engine`, `policy` |
