@@ -1,10 +1,11 @@
 //! Progress bars on a terminal, nothing elsewhere.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount, MultiProgress, ProgressBar, ProgressStyle};
+use parking_lot::Mutex;
 
 use crate::cycle::Cycle;
 use crate::definition::Definition;
@@ -63,14 +64,14 @@ impl ProgressListener for Bars {
                 ));
             }
         });
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.running.lock();
         let earlier = running.insert(definition.table.to_string(), (bar, task));
         drop(running);
         end(earlier);
     }
 
     fn finished(&self, report: &TableReport) {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.running.lock();
         let ended = running.remove(&report.table);
         drop(running);
         end(ended);

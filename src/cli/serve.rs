@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use clap::Args;
+use parking_lot::Mutex;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -202,14 +203,9 @@ async fn post(
         if let Some(notifier) = &notifier
             && !notifier.send(&event).await
         {
-            lock(&state).notifications_failed += 1;
+            state.lock().notifications_failed += 1;
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Each change is complete in itself.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Server {
@@ -227,7 +223,7 @@ struct Server {
 impl Server {
     async fn rounds(self) {
         loop {
-            lock(&self.state).is_running = true;
+            self.state.lock().is_running = true;
             let all_well = self.round().await;
             let next = self.next(all_well);
             if self.stop.is_cancelled() {
@@ -243,7 +239,7 @@ impl Server {
 
     fn next(&self, all_well: bool) -> DateTime<Utc> {
         let now = self.clock.now();
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.is_running = false;
         state.rounds += 1;
         state.failed_rounds = if all_well { 0 } else { state.failed_rounds + 1 };
@@ -289,7 +285,7 @@ impl Server {
             .definitions
             .iter()
             .map(|definition| definition.table.to_string());
-        lock(&self.state).served = tables.collect();
+        self.state.lock().served = tables.collect();
         let ran = run_tables(Arc::new(context), request).await;
         let all_well = match ran {
             Ok(report) => self.report(&report),
@@ -301,7 +297,7 @@ impl Server {
     async fn look(&self, destination: &Destination) -> bool {
         match status(destination, self.clock.now(), DAYS).await {
             Ok(status) => {
-                lock(&self.state).observe(status);
+                self.state.lock().observe(status);
                 true
             }
             Err(error) => self.failed(&error),
@@ -314,7 +310,7 @@ impl Server {
             hint = error.hint(),
             "the round failed"
         );
-        lock(&self.state).failed(self.clock.now(), error.chain());
+        self.state.lock().failed(self.clock.now(), error.chain());
         let id = format!("failed/{}", error.chain());
         self.tell(
             id,
@@ -327,7 +323,7 @@ impl Server {
     }
 
     fn report(&self, report: &RunReport) -> bool {
-        lock(&self.state).ran(report);
+        self.state.lock().ran(report);
         let mut all_well = true;
         for table in &report.tables {
             all_well &= self.tell_of(report, table);
@@ -343,7 +339,7 @@ impl Server {
             .unwrap_or_default();
         match &table.outcome {
             TableOutcome::Published { .. } => {
-                lock(&self.told).remove(&format!("failed/{name}/{cycle}"));
+                self.told.lock().remove(&format!("failed/{name}/{cycle}"));
                 let id = format!("{}/{name}/{cycle}", report.run_id);
                 self.tell(id, EventKind::Published, name, table.cycle, json!(table));
                 true
@@ -369,7 +365,7 @@ impl Server {
 
     fn tell_late(&self) {
         let now = self.clock.now();
-        let overdue = lock(&self.state).overdue(now);
+        let overdue = self.state.lock().overdue(now);
         for (table, cycle, late) in overdue
             .into_iter()
             .filter(|(_, _, late)| *late >= self.late_after)
@@ -389,7 +385,7 @@ impl Server {
         cycle: Option<Cycle>,
         data: serde_json::Value,
     ) {
-        if !lock(&self.told).insert(id.clone()) {
+        if !self.told.lock().insert(id.clone()) {
             return;
         }
         if kind == EventKind::Late {

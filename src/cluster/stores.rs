@@ -1,11 +1,12 @@
 //! The object stores of an executor, which are opened when a plan names them, as the driver opens them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::object_store::ObjectStoreRegistry;
 use object_store::ObjectStore;
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use url::{Position, Url};
 
@@ -32,10 +33,6 @@ impl SourceStores {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<dyn ObjectStore>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Opens the store of `url`. It waits for the credential chain, so it blocks a thread of its own:
     /// the current one may be one of the runtime's.
     fn open(&self, url: &Url) -> Result<Arc<dyn ObjectStore>, Error> {
@@ -60,16 +57,16 @@ impl ObjectStoreRegistry for SourceStores {
         url: &Url,
         store: Arc<dyn ObjectStore>,
     ) -> Option<Arc<dyn ObjectStore>> {
-        self.lock().insert(root(url), store)
+        self.open.lock().insert(root(url), store)
     }
 
     fn deregister_store(&self, url: &Url) -> Result<Arc<dyn ObjectStore>> {
-        let store = self.lock().remove(&root(url));
+        let store = self.open.lock().remove(&root(url));
         store.ok_or_else(|| DataFusionError::Internal(format!("no store is open for {url}")))
     }
 
     fn get_store(&self, url: &Url) -> Result<Arc<dyn ObjectStore>> {
-        let mut open = self.lock();
+        let mut open = self.open.lock();
         if let Some(store) = open.get(&root(url)) {
             return Ok(Arc::clone(store));
         }

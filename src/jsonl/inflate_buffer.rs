@@ -1,8 +1,9 @@
 //! The reusable buffer that whole files are decompressed into.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::{Condvar, Mutex};
 
 /// The headroom of a new buffer, as a multiple of the size of the file that needs it.
 const GROWTH: usize = 2;
@@ -64,11 +65,11 @@ impl InflateBuffer {
         if capacity > self.max_bytes {
             return None;
         }
-        let mut state = self.slot.lock();
+        let mut state = self.slot.state.lock();
         let mut buffer = loop {
             match state.buffer.take() {
                 Some(buffer) => break buffer,
-                None => state = self.slot.wait(state),
+                None => self.slot.returned.wait(&mut state),
             }
         };
         buffer.clear();
@@ -98,19 +99,8 @@ impl InflateBuffer {
 }
 
 impl BufferSlot {
-    fn lock(&self) -> MutexGuard<'_, SlotState> {
-        // Each change is a single assignment, so that a panic cannot leave the state inconsistent.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait<'a>(&self, state: MutexGuard<'a, SlotState>) -> MutexGuard<'a, SlotState> {
-        self.returned
-            .wait(state)
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn put(&self, buffer: Vec<u8>) {
-        self.lock().buffer = Some(buffer);
+        self.state.lock().buffer = Some(buffer);
         self.returned.notify_one();
     }
 }

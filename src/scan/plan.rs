@@ -1,6 +1,6 @@
 //! The planning of a scan: from a file-list snapshot to the operator that reads the files.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use datafusion::catalog::Session;
 use datafusion::common::{DFSchema, Result, project_schema};
@@ -16,6 +16,7 @@ use datafusion::logical_expr::utils::conjunction;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
+use parking_lot::Mutex;
 
 use crate::listing::file_groups::group_files_by_size;
 use crate::listing::snapshot::{SourceFile, snapshot};

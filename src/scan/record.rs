@@ -1,7 +1,7 @@
 //! The record of one scan: its file-list snapshot, and counts that grow while the plan runs.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use datafusion::datasource::physical_plan::FileScanConfig;
@@ -11,6 +11,7 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectMeta, ObjectStoreExt};
+use parking_lot::Mutex;
 
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
@@ -97,7 +98,7 @@ impl Scan {
         let Some(rejects) = &self.rejects else {
             return Err(malformed_line(key, &bad));
         };
-        let mut rejects = rejects.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rejects = rejects.lock();
         if rejects.len() >= MAX_REJECT_RECORDS {
             return Err(malformed_line(key, &bad)
                 .context(format!("more than {MAX_REJECT_RECORDS} malformed lines")));

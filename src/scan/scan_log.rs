@@ -1,11 +1,12 @@
 //! The scans of one run, on record: file-list snapshots, counts and malformed lines.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::physical_plan::ExecutionPlan;
+use parking_lot::Mutex;
 
 use crate::error::Result;
 use crate::listing::snapshot::{SnapshotFile, digest};
@@ -116,17 +117,12 @@ impl ScanLog {
 
     /// Adds a scan that has been planned.
     pub(crate) fn add(&self, scan: Arc<Scan>) {
-        self.lock().push(scan);
+        self.scans.lock().push(scan);
     }
 
     /// Returns the scans in the order of planning.
     pub(crate) fn scans(&self) -> Vec<Arc<Scan>> {
-        self.lock().clone()
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Scan>>> {
-        // Each change is one push, so that a panic cannot leave the list incomplete.
-        self.scans.lock().unwrap_or_else(PoisonError::into_inner)
+        self.scans.lock().clone()
     }
 }
 
@@ -158,7 +154,7 @@ fn source_scan(name: &str, scans: &[&Arc<Scan>], parquet_rows: &[(Arc<Scan>, u64
         .iter()
         .filter_map(|scan| scan.rejects.as_ref())
         .flat_map(|rejects| {
-            let rejects = rejects.lock().unwrap_or_else(PoisonError::into_inner);
+            let rejects = rejects.lock();
             rejects.clone()
         })
         .collect();

@@ -1,7 +1,7 @@
 //! The HTTP side: metrics, health, and the status page. Reads only.
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 
 use crate::env::Clock;
@@ -46,7 +47,7 @@ fn answer(
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
     }
-    let state = state.lock().unwrap_or_else(PoisonError::into_inner);
+    let state = state.lock();
     match request.uri().path() {
         "/metrics" => with(
             StatusCode::OK,

@@ -1,12 +1,13 @@
 //! A staging session: what one writer uploads for one table and cycle, with completion withheld.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
+use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -127,10 +128,7 @@ impl StagingSession {
             path: file.shard.path(),
             token: file.token.clone(),
         });
-        self.started
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(started);
+        self.started.lock().extend(started);
         for file in files {
             self.progress.add_rows(file.rows);
             self.progress.add_bytes(file.bytes);
@@ -206,10 +204,7 @@ impl StagingSession {
         // Spawned: an upload must be registered even if the caller is dropped while it starts.
         let starting = tokio::spawn(async move {
             let (upload, started) = destination.upload(&path, &staged, token).await?;
-            all_started
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(started);
+            all_started.lock().push(started);
             Ok(upload)
         });
         starting.await.map_err(|error| {
@@ -235,8 +230,7 @@ impl StagingSession {
     pub async fn abort(&self) -> Result<()> {
         self.tracker.close();
         self.tracker.wait().await;
-        let all_started =
-            std::mem::take(&mut *self.started.lock().unwrap_or_else(PoisonError::into_inner));
+        let all_started = std::mem::take(&mut *self.started.lock());
         let destination = &self.config.destination;
         let mut first_error = Ok(());
         for started in all_started {

@@ -4,9 +4,10 @@
 //! resumes late, can then only delete names that nobody uses any more.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use object_store::path::Path;
+use parking_lot::Mutex;
 
 use crate::error::Result;
 use crate::layout::{self, FileFormat, Partition, Shard, TableName};
@@ -143,10 +144,7 @@ impl ShardNumberAllocator {
     /// Returns the objects that listings found beside those to be replaced: files of other cycles,
     /// or foreign ones.
     pub fn others(&self) -> BTreeSet<Path> {
-        self.others
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.others.lock().clone()
     }
 
     /// Returns the next number; the first call for a partition lists its folder.
@@ -158,10 +156,7 @@ impl ShardNumberAllocator {
         format: FileFormat,
     ) -> Result<u64> {
         let slot = {
-            let mut partitions = self
-                .partitions
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut partitions = self.partitions.lock();
             Arc::clone(partitions.entry(partition.clone()).or_default())
         };
         let mut slot = slot.lock().await;
@@ -200,10 +195,7 @@ impl ShardNumberAllocator {
             }
             present.extend(shard);
         }
-        self.others
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(others);
+        self.others.lock().extend(others);
         Ok(present)
     }
 }

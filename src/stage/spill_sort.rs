@@ -1,7 +1,7 @@
 //! Sorts the rows of partitions that have no open file, with DataFusion's external sort, which spills.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, RecordBatch, UInt64Array};
 use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
@@ -16,6 +16,7 @@ use datafusion::physical_plan::stream::{
 };
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::StreamExt;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use crate::engine_error::from_datafusion;
@@ -154,11 +155,7 @@ impl PartitionStream for SpillSortInput {
     }
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let rows = self
-            .rows
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let rows = self.rows.lock().take();
         let batches = futures::stream::unfold(rows, |rows| async {
             let mut rows = rows?;
             let batch = rows.recv().await?;

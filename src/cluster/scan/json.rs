@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
@@ -21,6 +21,7 @@ use datafusion::physical_plan::metrics::{
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::TryStreamExt;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::cancellation::TaskCancellation;
@@ -329,7 +330,7 @@ impl ScanReporter {
             return;
         };
         self.is_reported = true;
-        let rejects = rejects.lock().unwrap_or_else(PoisonError::into_inner);
+        let rejects = rejects.lock();
         let mut by_file: BTreeMap<usize, usize> = BTreeMap::new();
         for reject in rejects.iter() {
             if let Some(index) = self.file_indexes.get(&reject.file) {

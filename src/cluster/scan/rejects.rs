@@ -3,13 +3,14 @@
 //! The tasks report how many malformed lines each file has; the driver reads the files that have some
 //! once more, and puts the lines on record.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::TryStreamExt;
+use parking_lot::Mutex;
 
 use crate::cluster::counts::RemoteCounts;
 use crate::engine_error::from_datafusion;
@@ -96,8 +97,8 @@ async fn reread(
         .with_hint("run again when the source is at rest"));
     }
     if let (Some(from), Some(to)) = (&second_scan.rejects, &scan.rejects) {
-        let mut from = from.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut to = to.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut from = from.lock();
+        let mut to = to.lock();
         to.append(&mut from);
     }
     Ok(())

@@ -2,8 +2,9 @@
 //! source share one scan of it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::scan::shared::request::{ScanRequest, ScanRequests};
@@ -67,13 +68,13 @@ impl ScanBarrier {
 
     /// Returns the counts of scans; all are 0 before every participant has joined or left.
     pub fn stats(&self) -> SharedScanStats {
-        self.lock().stats
+        self.state.lock().stats
     }
 
     /// Records that one participant has joined with `requests`, or has left. The last one assigns
     /// the shared scans.
     fn resolve(&self, requests: Option<Vec<Arc<ScanRequest>>>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.plans.extend(requests);
         state.awaited = state.awaited.saturating_sub(1);
         if state.awaited == 0 {
@@ -81,10 +82,6 @@ impl ScanBarrier {
             state.stats = assign(&plans);
             self.assigned.send_replace(true);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BarrierState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,13 +1,14 @@
 //! One scan of one plan, which may be assigned to a shared scan.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
+use parking_lot::Mutex;
 
 use crate::listing::snapshot::SourceFile;
 use crate::scan::batch_channel::BatchReceiver;
@@ -24,15 +25,11 @@ pub struct ScanRequests {
 
 impl ScanRequests {
     pub(crate) fn add(&self, request: Arc<ScanRequest>) {
-        self.lock().push(request);
+        self.requests.lock().push(request);
     }
 
     pub(super) fn take(&self) -> Vec<Arc<ScanRequest>> {
-        std::mem::take(&mut *self.lock())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Arc<ScanRequest>>> {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+        std::mem::take(&mut *self.requests.lock())
     }
 }
 
@@ -103,7 +100,7 @@ impl ScanRequest {
 
     /// Assigns the request to a shared scan, whose batches `receiver` gets.
     pub(super) fn assign(&self, shared_scan: Arc<SharedScan>, receiver: BatchReceiver) {
-        *self.lock() = Assignment::Assigned {
+        *self.assignment.lock() = Assignment::Assigned {
             shared_scan,
             receiver,
             opened: HashSet::new(),
@@ -115,7 +112,7 @@ impl ScanRequest {
     /// Returns `None` if the request is not assigned to a shared scan, or if the partition has been
     /// opened before: the plan then reads the files itself.
     pub(crate) fn open(&self, partition: usize, partitions: usize) -> Option<SharedScanInput> {
-        let mut assignment = self.lock();
+        let mut assignment = self.assignment.lock();
         let Assignment::Assigned {
             shared_scan,
             receiver,
@@ -137,12 +134,6 @@ impl ScanRequest {
             *assignment = Assignment::None;
         }
         Some(input)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Assignment> {
-        self.assignment
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,8 +1,8 @@
 //! One scan of a source for several plans.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::common::Result;
@@ -15,6 +15,7 @@ use datafusion::physical_expr::expressions::BinaryExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::StreamExt;
 use object_store::path::Path;
+use parking_lot::Mutex;
 
 use crate::listing::file_groups::group_files_by_size;
 use crate::listing::snapshot::{SourceFile, digest};
@@ -133,11 +134,7 @@ impl SharedScan {
 
     /// Starts the tasks that read, unless they have been started before.
     pub(super) fn start(&self, context: &Arc<TaskContext>) -> Result<()> {
-        let pending = self
-            .pending
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let pending = self.pending.lock().take();
         match pending {
             None => Ok(()),
             Some(PendingScan::Json {
