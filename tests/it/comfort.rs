@@ -53,7 +53,7 @@ fn the_manual_has_a_page_for_each_command() {
 
 /// A reader that closes its end of the pipe early is no failure.
 #[test]
-fn a_closed_pipe_is_no_failure() {
+fn a_closed_pipe_is_not_a_failure() {
     let sandbox = world(TestDestination::local());
     let day = ["--date", "2026-01-15"];
     sandbox.run(&day).succeeded();

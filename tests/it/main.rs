@@ -25,7 +25,7 @@ mod readers;
 mod s3;
 mod s3_settings;
 mod serve;
-mod share;
+mod shared_scan;
 mod shell;
 mod status;
 mod support;

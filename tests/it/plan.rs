@@ -7,7 +7,7 @@ use crate::support::{CommandOutput, Sandbox, TestDestination, for_each_destinati
 use crate::world::{set_sites, world};
 
 for_each_destination!(
-    it_tells_what_the_run_then_does,
+    the_plan_matches_the_run_that_follows,
     nothing_is_written,
     a_rerun_names_the_files_it_replaces,
     guards_that_would_stop_a_run_are_predicted,
@@ -33,7 +33,7 @@ fn steps(output: &CommandOutput) -> Vec<String> {
 
 const JSON: [&str; 2] = ["--output", "json"];
 
-fn it_tells_what_the_run_then_does(destination: TestDestination) {
+fn the_plan_matches_the_run_that_follows(destination: TestDestination) {
     let mut sandbox = world(destination);
     sandbox.run(&["--date", "2026-01-13"]).succeeded();
     let planned = plan(&sandbox, &JSON).succeeded();

@@ -23,7 +23,7 @@ fn sids(policy: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn a_principal_is_let_in_by_the_bucket_or_by_a_role() {
+fn a_principal_is_granted_access_by_the_bucket_or_by_a_role() {
     let direct = policy(&[]).succeeded().report();
     let all = [
         "DayportTlsOnly",
@@ -110,7 +110,7 @@ fn each_form_holds_the_same_policy() {
 }
 
 #[test]
-fn wrong_calls_are_refused() {
+fn wrong_arguments_are_refused() {
     let sandbox = Sandbox::empty(TestDestination::local());
     let folder = ["policy", "--to", "out", "--principal", PRINCIPAL];
     sandbox

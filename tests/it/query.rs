@@ -7,7 +7,7 @@ use crate::support::{
     for_each_destination,
 };
 
-for_each_destination!(published_tables_are_what_their_manifests_say);
+for_each_destination!(published_tables_match_their_manifests);
 
 /// Runs a query and parses the rows of `--output json`.
 #[track_caller]
@@ -33,7 +33,7 @@ fn fixtures() -> Sandbox {
 }
 
 /// A table may have files of both formats: one day is exported as JSON, the next as Parquet.
-fn published_tables_are_what_their_manifests_say(destination: TestDestination) {
+fn published_tables_match_their_manifests(destination: TestDestination) {
     let sandbox = Sandbox::fixtures(destination);
     for (day, format) in [(SECOND_DAY, "json"), (THIRD_DAY, "parquet")] {
         sandbox
@@ -107,7 +107,7 @@ fn a_definition_is_a_view_over_the_cycle_of_the_date() {
 }
 
 #[test]
-fn where_a_source_has_the_name_of_a_definition_both_can_be_asked() {
+fn a_source_and_a_definition_of_one_name_can_both_be_queried() {
     let sandbox = fixtures();
     let count = |table: &str| {
         let sql = format!("SELECT count(*) AS rows FROM {table}");

@@ -276,7 +276,7 @@ fn failures_are_notified_once_and_retried(destination: TestDestination) {
 
 /// Stops the server while files are staged: the uploads are aborted, and nothing is left.
 #[test]
-fn a_stop_gives_up_what_is_staged() {
+fn a_stop_aborts_staged_uploads() {
     let sandbox = world(TestDestination::s3());
     let server = sandbox.destination.server();
     let silent = Fault::on(Operation::UploadPart, Action::Before(Failure::Silence));
@@ -319,7 +319,7 @@ fn two_servers_publish_each_cycle_once() {
 }
 
 #[test]
-fn wrong_calls_end_at_once() {
+fn wrong_arguments_end_immediately() {
     let sandbox = world(TestDestination::local());
     let to = sandbox.destination.url();
     let serve = |args: &[&str]| {

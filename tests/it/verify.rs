@@ -10,7 +10,7 @@ use crate::support::{CommandOutput, Sandbox, TestDestination, for_each_destinati
 use crate::world::{set_sites, set_views, view, world};
 
 for_each_destination!(
-    what_is_as_published_has_no_findings,
+    an_intact_export_has_no_findings,
     a_deleted_file_is_missing,
     a_truncated_file_has_another_size,
     a_flipped_byte_changes_the_digest,
@@ -84,7 +84,7 @@ fn of_views(kind: &str, key: &str) -> String {
     format!("{kind} views 2026-01-15 {key}")
 }
 
-fn what_is_as_published_has_no_findings(destination: TestDestination) {
+fn an_intact_export_has_no_findings(destination: TestDestination) {
     let sandbox = Sandbox::fixtures(destination);
     sandbox.run(&["--date", "2026-01-15"]).exited_with(0);
     is_clean(&sandbox);
@@ -408,7 +408,7 @@ mod store {
     use crate::s3::{Action, Failure, Fault};
 
     #[test]
-    fn a_store_that_does_not_answer_is_no_finding() {
+    fn an_unresponsive_store_is_not_a_finding() {
         let sandbox = exported(TestDestination::s3(), "parquet");
         let down = Fault::on(Operation::GetObject, Action::Before(Failure::SlowDown));
         sandbox.destination.server().inject(down);

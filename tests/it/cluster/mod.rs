@@ -54,7 +54,7 @@ for_each_destination!(
     one_two_and_three_executors_give_the_rows_of_one_machine,
     rows_of_parquet_are_the_same_and_counted,
     a_malformed_line_in_a_task_names_its_file_and_line,
-    malformed_lines_of_tasks_are_on_record,
+    malformed_lines_of_tasks_are_recorded,
     tasks_do_not_decode_leaves_that_no_query_uses,
     names_of_concurrent_writers_are_never_reused,
     a_snapshot_without_rows_is_one_empty_file,
@@ -246,7 +246,7 @@ const PARQUET_COPY: &str = "COPY (
   WHERE time >= $window_start AND time < $window_end AND user_id IS NOT NULL
 ) TO 'views'";
 
-fn malformed_lines_of_tasks_are_on_record(destination: TestDestination) {
+fn malformed_lines_of_tasks_are_recorded(destination: TestDestination) {
     let sandbox = world_with_malformed_lines(destination);
     let cluster = Cluster::start(&sandbox, 2);
     let args = [&DAY[..], &["views", "--task-size", "1"]].concat();

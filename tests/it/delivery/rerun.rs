@@ -8,8 +8,8 @@ use crate::world::{set_views, view, world};
 
 for_each_destination!(
     a_rerun_is_a_new_revision_under_the_same_names,
-    another_format_takes_the_old_files_away,
-    a_partition_that_is_empty_now_loses_its_file,
+    another_format_removes_the_old_files,
+    a_partition_that_becomes_empty_loses_its_file,
     a_cycle_without_rows_gets_rows_later,
 );
 
@@ -48,7 +48,7 @@ fn a_rerun_is_a_new_revision_under_the_same_names(destination: TestDestination) 
     assert_eq!(after, before);
 }
 
-fn another_format_takes_the_old_files_away(destination: TestDestination) {
+fn another_format_removes_the_old_files(destination: TestDestination) {
     let sandbox = world(destination);
     set_views(&sandbox, 15, &[view(1, 14), view(2, 15)]);
     sandbox.run(&["--date", "2026-01-15"]).succeeded();
@@ -75,7 +75,7 @@ fn another_format_takes_the_old_files_away(destination: TestDestination) {
     assert_eq!(sandbox.destination.keys_below("data/views/"), again);
 }
 
-fn a_partition_that_is_empty_now_loses_its_file(destination: TestDestination) {
+fn a_partition_that_becomes_empty_loses_its_file(destination: TestDestination) {
     let sandbox = world(destination);
     set_views(&sandbox, 15, &[view(1, 14), view(2, 15), view(3, 15)]);
     sandbox.run(&["--date", "2026-01-15", "views"]).succeeded();

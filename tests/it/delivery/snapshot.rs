@@ -10,7 +10,7 @@ use crate::world::{set_sites, world};
 
 for_each_destination!(
     the_next_cycle_replaces_the_last_one,
-    a_smaller_snapshot_takes_the_stale_shards_away,
+    a_smaller_snapshot_removes_the_stale_shards,
     an_empty_snapshot_is_one_readable_file,
     an_older_cycle_does_not_replace_a_newer_one,
 );
@@ -39,7 +39,7 @@ fn the_next_cycle_replaces_the_last_one(destination: TestDestination) {
     );
 }
 
-fn a_smaller_snapshot_takes_the_stale_shards_away(destination: TestDestination) {
+fn a_smaller_snapshot_removes_the_stale_shards(destination: TestDestination) {
     let sandbox = world(destination);
     set_sites(&sandbox, 40_000);
     let shards = ["--target-file-size", "64KiB", "--format", "json"];

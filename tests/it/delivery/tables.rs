@@ -6,8 +6,8 @@ use crate::world::{set_views, view, world};
 
 for_each_destination!(
     one_table_fails_and_the_others_are_published,
-    a_cycle_that_fails_holds_up_the_later_ones_of_its_table,
-    tables_can_be_picked,
+    a_failed_cycle_blocks_the_later_ones_of_its_table,
+    tables_can_be_selected,
 );
 
 fn one_table_fails_and_the_others_are_published(destination: TestDestination) {
@@ -41,7 +41,7 @@ fn one_table_fails_and_the_others_are_published(destination: TestDestination) {
     check_published(&sandbox.destination);
 }
 
-fn a_cycle_that_fails_holds_up_the_later_ones_of_its_table(destination: TestDestination) {
+fn a_failed_cycle_blocks_the_later_ones_of_its_table(destination: TestDestination) {
     let sandbox = world(destination);
     sandbox.write("sql/strict.sql", STRICT);
     let range = [
@@ -88,7 +88,7 @@ const STRICT: &str = "COPY (
   WHERE received >= $window_start AND received < $window_end
 ) TO 'strict'";
 
-fn tables_can_be_picked(destination: TestDestination) {
+fn tables_can_be_selected(destination: TestDestination) {
     let sandbox = world(destination);
     let output = sandbox
         .run(&["views", "--date", "2026-01-15", "--output", "json"])

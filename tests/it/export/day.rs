@@ -87,7 +87,7 @@ fn assert_same(table: &str, exported: Vec<Value>, expected: Vec<Value>) {
 }
 
 #[test]
-fn a_manifest_says_what_was_done() {
+fn a_manifest_records_the_run() {
     let sandbox = exported(TestDestination::s3(), "parquet");
     let manifest = manifest(&sandbox.destination, "slotclicked_events", SECOND_DAY, 0);
 

@@ -21,7 +21,7 @@ fn text_of(sandbox: &Sandbox, table: &str) -> String {
 }
 
 #[test]
-fn a_line_is_spelled_as_promised() {
+fn a_line_is_formatted_as_promised() {
     let sandbox = Sandbox::empty(TestDestination::local());
     sandbox.write(
         "sql/sources/things.sql",

@@ -14,7 +14,7 @@ fn when_assumed(sandbox: &Sandbox, fault: impl FnOnce(Fault) -> Fault, failure: 
 
 /// The service fails more often than the SDK retries by itself.
 #[test]
-fn a_hiccup_is_sat_out() {
+fn a_transient_failure_is_retried() {
     for failure in [Failure::SlowDown, Failure::Hangup, Failure::Reset] {
         let sandbox = world(TestDestination::s3());
         when_assumed(&sandbox, |fault| fault.first(4), failure);
@@ -30,7 +30,7 @@ fn a_hiccup_is_sat_out() {
 }
 
 #[test]
-fn one_that_stays_away_asks_for_another_try() {
+fn an_unreachable_service_can_be_retried() {
     let mut sandbox = world(TestDestination::s3());
     sandbox.set_env("DAYPORT_RETRY_TIMEOUT", "1");
     for failure in [Failure::SlowDown, Failure::Hangup] {
@@ -42,7 +42,7 @@ fn one_that_stays_away_asks_for_another_try() {
 }
 
 #[test]
-fn a_refusal_is_wrong_configuration_at_once() {
+fn a_denied_request_is_wrong_configuration_immediately() {
     let sandbox = world(TestDestination::s3());
     when_assumed(&sandbox, |fault| fault, Failure::AccessDenied);
     let output = run_without_effect(&sandbox, &ROLE).exited_with(2);

@@ -46,7 +46,7 @@ fn every_manifest_written_fits_the_published_schema() {
 }
 
 #[test]
-fn the_schema_refuses_what_is_no_manifest() {
+fn the_schema_rejects_invalid_manifests() {
     let whole: Value = serde_json::from_str(VERSION_1).expect("JSON");
     assert_eq!(complaints(&whole), Vec::<String>::new());
     let spoil: [fn(&mut Value); 6] = [

@@ -87,7 +87,7 @@ async fn a_create_that_is_reset_fails_at_once_whether_stored_or_not() {
 }
 
 #[tokio::test]
-async fn a_create_that_meets_a_conflict_reports_an_object_that_is_not_there() {
+async fn a_create_with_a_conflict_reports_an_object_that_does_not_exist() {
     let setup = start(once(Before(Conflict)));
     let outcome = setup.create().await;
     assert!(
@@ -99,7 +99,7 @@ async fn a_create_that_meets_a_conflict_reports_an_object_that_is_not_there() {
 }
 
 #[tokio::test]
-async fn a_create_whose_answer_is_lost_reports_its_own_object_as_anothers() {
+async fn a_create_whose_response_is_lost_reports_its_own_object_as_existing() {
     for failure in [SlowDown, Hangup] {
         let setup = start(once(After(failure)));
         let outcome = setup.create().await;
@@ -113,7 +113,7 @@ async fn a_create_whose_answer_is_lost_reports_its_own_object_as_anothers() {
 }
 
 #[tokio::test]
-async fn a_create_whose_answers_are_all_lost_fails_although_stored() {
+async fn a_create_whose_responses_are_all_lost_fails_although_stored() {
     let setup = start(Fault::on(Operation::PutObject, After(SlowDown)));
     let outcome = setup.create().await;
     assert!(matches!(outcome, Err(Error::Generic { .. })), "{outcome:?}");
@@ -123,7 +123,7 @@ async fn a_create_whose_answers_are_all_lost_fails_although_stored() {
 }
 
 #[tokio::test]
-async fn a_completion_whose_answer_is_lost_reports_not_found_although_stored() {
+async fn a_completion_whose_response_is_lost_reports_not_found_although_stored() {
     for failure in [SlowDown, Hangup, Reset] {
         let setup = start(Fault::on(Operation::CompleteMultipartUpload, After(failure)).nth(1));
         let Setup { s3, store, path } = &setup;
@@ -140,7 +140,7 @@ async fn a_completion_whose_answer_is_lost_reports_not_found_although_stored() {
 }
 
 #[tokio::test]
-async fn a_truncated_get_is_continued_where_it_broke() {
+async fn a_truncated_get_is_resumed() {
     let truncate = Action::Truncate {
         after_bytes: 10_000,
     };
@@ -192,7 +192,7 @@ async fn after_a_crash_nothing_is_applied_until_faults_are_cleared() {
 }
 
 #[tokio::test]
-async fn a_silent_server_can_be_waited_for() {
+async fn a_silent_server_can_be_awaited() {
     let setup = start(Fault::on(Operation::PutObject, After(Silence)));
     assert!(!setup.s3.wait_for_faults(1, Duration::ZERO));
     let store = setup.store.clone();

@@ -91,7 +91,7 @@ fn the_server_needs_no_runtime_of_its_test_and_ends_with_its_handle() {
 }
 
 #[test]
-fn operations_are_told_from_the_request_line() {
+fn the_operation_follows_from_the_request_line() {
     let target = |method: Method, uri: &'static str, headers: &HeaderMap| {
         let target = Target::of(&method, &Uri::from_static(uri), headers);
         (target.operation, target.bucket, target.key)

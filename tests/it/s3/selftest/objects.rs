@@ -12,7 +12,7 @@ use object_store::{
 };
 
 #[tokio::test]
-async fn objects_come_back_as_they_were_put() {
+async fn objects_are_returned_as_they_were_put() {
     let (s3, store) = start();
     let path = Path::from("day=2026-11-01/a b+c%.csv");
     let mut options = PutOptions::default();

@@ -49,7 +49,7 @@ async fn an_upload_is_invisible_until_it_is_completed_once() {
 }
 
 #[tokio::test]
-async fn an_upload_that_was_swept_cannot_be_continued() {
+async fn a_removed_upload_cannot_be_continued() {
     let (s3, store) = start();
     let path = Path::from("big");
     for sweep in ["by a lifecycle rule", "by its writer"] {

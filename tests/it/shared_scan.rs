@@ -34,10 +34,10 @@ macro_rules! of_both_formats {
 }
 
 of_both_formats!(
-    tables_share_a_pass,
+    tables_share_a_scan,
     a_table_that_fails_or_ends_early_leaves_the_others_alone,
     a_source_read_twice_by_one_table_is_read_twice,
-    joins_in_opposite_order_do_not_wait_for_each_other,
+    joins_in_opposite_order_do_not_deadlock,
 );
 
 #[derive(Clone, Copy)]
@@ -135,7 +135,7 @@ fn define(sandbox: &Sandbox, table: &str, query: &str) {
 }
 
 /// Returns the numbers of scans and of shared scans in the report.
-fn passes(output: &CommandOutput) -> (Value, Value) {
+fn scan_counts(output: &CommandOutput) -> (Value, Value) {
     let report = output.report();
     (report["scans"].clone(), report["passes"].clone())
 }
@@ -145,7 +145,7 @@ fn count(sandbox: &Sandbox, table: &str) -> u64 {
     published[table][0]["rows"].as_u64().expect("a number")
 }
 
-fn tables_share_a_pass(raw: Raw) {
+fn tables_share_a_scan(raw: Raw) {
     let sandbox = raw.sandbox();
     define(&sandbox, "rare", "SELECT id FROM one WHERE kind = 'rare'");
     define(
@@ -160,7 +160,7 @@ fn tables_share_a_pass(raw: Raw) {
     );
     define(&sandbox, "other", "SELECT id FROM two");
     let output = sandbox.run(&ARGS).succeeded();
-    assert_eq!(passes(&output), (json!(4), json!(2)));
+    assert_eq!(scan_counts(&output), (json!(4), json!(2)));
     assert_eq!(count(&sandbox, "rare"), ROWS / 4);
     assert_eq!(count(&sandbox, "common"), ROWS / 4 * 3);
     assert_eq!(count(&sandbox, "other"), ROWS);
@@ -216,12 +216,12 @@ fn a_source_read_twice_by_one_table_is_read_twice(raw: Raw) {
     );
     define(&sandbox, "all", "SELECT id FROM one");
     let output = sandbox.run(&ARGS).succeeded();
-    assert_eq!(passes(&output), (json!(3), json!(2)));
+    assert_eq!(scan_counts(&output), (json!(3), json!(2)));
     assert_eq!(count(&sandbox, "pairs"), ROWS / 4);
     assert_eq!(count(&sandbox, "all"), ROWS);
 }
 
-fn joins_in_opposite_order_do_not_wait_for_each_other(raw: Raw) {
+fn joins_in_opposite_order_do_not_deadlock(raw: Raw) {
     let sandbox = raw.sandbox();
     // The left side is read to its end before the right one starts.
     let join = |left: &str, right: &str| {
@@ -240,7 +240,7 @@ fn joins_in_opposite_order_do_not_wait_for_each_other(raw: Raw) {
 
 /// A line that is malformed for one table is a row of another that does not read the malformed field.
 #[test]
-fn a_line_is_malformed_only_for_those_who_read_what_is_wrong_in_it() {
+fn a_line_is_malformed_only_for_tables_that_read_the_wrong_field() {
     let sandbox = Sandbox::empty(TestDestination::local());
     sandbox.write("sql/sources/one.sql", Raw::Json.declaration("one"));
     let text =
@@ -250,7 +250,7 @@ fn a_line_is_malformed_only_for_those_who_read_what_is_wrong_in_it() {
     define(&sandbox, "notes", "SELECT id, note FROM one");
     let together = [&ARGS[..], &["--max-rejects", "9"]].concat();
     let output = sandbox.run(&together).exited_with(0);
-    assert_eq!(passes(&output), (json!(2), json!(1)));
+    assert_eq!(scan_counts(&output), (json!(2), json!(1)));
     let ids = |table: &str| {
         let mut ids: Vec<Value> = rows(&sandbox.destination, table)
             .into_iter()
@@ -268,7 +268,7 @@ fn a_line_is_malformed_only_for_those_who_read_what_is_wrong_in_it() {
 
 /// The same holds for the leaves of one column, with one table and with several.
 #[test]
-fn a_line_is_malformed_only_for_those_who_use_the_leaf_that_is_wrong() {
+fn a_line_is_malformed_only_for_tables_that_use_the_wrong_leaf() {
     let sandbox = Sandbox::empty(TestDestination::local());
     let source =
         "CREATE EXTERNAL TABLE one (id BIGINT, p STRUCT<url VARCHAR, n BIGINT, o STRUCT<x INT>>)
@@ -297,7 +297,7 @@ fn a_line_is_malformed_only_for_those_who_use_the_leaf_that_is_wrong() {
         define(&sandbox, table, query);
     }
     let lenient = [&ARGS[..], &["--max-rejects", "9"]].concat();
-    let seen = |table: &str| {
+    let rows_and_rejects = |table: &str| {
         let mut ids: Vec<Value> = rows(&sandbox.destination, table)
             .into_iter()
             .map(|row| row["id"].clone())
@@ -312,29 +312,29 @@ fn a_line_is_malformed_only_for_those_who_use_the_leaf_that_is_wrong() {
         (ids, lines)
     };
     assert_eq!(
-        passes(&sandbox.run(&lenient).exited_with(0)),
+        scan_counts(&sandbox.run(&lenient).exited_with(0)),
         (json!(5), json!(1))
     );
     let mut together = Vec::new();
     for (table, _, ids) in &tables {
-        let of_table = seen(table);
+        let of_table = rows_and_rejects(table);
         assert_eq!(&of_table.0, ids, "{table}");
         together.push(of_table);
     }
     for ((table, _, _), together) in tables.iter().zip(together) {
         let rerun = [&lenient[..], &["--rerun", table]].concat();
         assert_eq!(
-            passes(&sandbox.run(&rerun).exited_with(0)),
+            scan_counts(&sandbox.run(&rerun).exited_with(0)),
             (json!(1), json!(1))
         );
-        assert_eq!(seen(table), together, "{table}");
+        assert_eq!(rows_and_rejects(table), together, "{table}");
     }
 }
 
 /// A snapshot reads all days, an incremental table its own day: each gets its files from one shared
 /// scan.
 #[test]
-fn tables_that_need_other_files_of_a_source_share_a_pass() {
+fn tables_that_need_different_files_of_a_source_share_a_scan() {
     let sandbox = world(TestDestination::local());
     set_views(&sandbox, 15, &[view(15, 15), view(16, 15)]);
     let narrow = "SELECT id, date_part('year', time) AS year FROM views
@@ -354,7 +354,7 @@ fn tables_that_need_other_files_of_a_source_share_a_pass() {
             "everything",
         ])
         .succeeded();
-    assert_eq!(passes(&output), (json!(2), json!(1)));
+    assert_eq!(scan_counts(&output), (json!(2), json!(1)));
     assert_eq!(count(&sandbox, "everything"), 7);
     assert_eq!(count(&sandbox, "narrow"), 2);
     let published = check_published(&sandbox.destination);
