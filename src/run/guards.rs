@@ -3,7 +3,7 @@
 use crate::engine::Staged;
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
-use crate::run::RunRequest;
+use crate::run::request::RunRequest;
 use crate::scan::planned::PlannedSource;
 
 /// Checks the guards of a request against the staged files.

@@ -11,8 +11,10 @@ use crate::error::{Error, ExitCode, Result};
 use crate::layout::{FileFormat, ManifestName};
 use crate::manifest::Manifest;
 use crate::run::context::RunContext;
+use crate::run::guards;
+use crate::run::prepare::{chosen_cycles, due_cycles, prepare};
 use crate::run::report::{TableFailure, exit_code};
-use crate::run::{CycleSelection, RunRequest, chosen_cycles, due_cycles, guards, prepare};
+use crate::run::request::{CycleSelection, RunRequest};
 use crate::scan::planned::PlannedSource;
 
 /// The plan of a run: the steps that it would take now.

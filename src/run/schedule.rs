@@ -9,8 +9,9 @@ use crate::cycle::Cycle;
 use crate::error::Error;
 use crate::run::context::RunContext;
 use crate::run::deliver::deliver;
+use crate::run::prepare::cycles_of;
 use crate::run::report::{TableOutcome, TableReport};
-use crate::run::{RunRequest, cycles_of};
+use crate::run::request::RunRequest;
 use crate::scan::shared::barrier::{Participant, ScanBarrier, SharedScanStats};
 
 /// One table of the run.

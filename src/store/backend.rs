@@ -1,4 +1,4 @@
-//! The door to the kinds of stores: what an address can be, and how the store behind it is opened.
+//! The door to the kinds of stores: opens the store behind an address.
 //!
 //! | | folder | bucket of S3 |
 //! |---|---|---|
@@ -6,80 +6,23 @@
 //! | staging | rename from a staging folder | multipart upload, completion withheld |
 //! | URL scheme | `file` | `s3`, for Hadoop `s3a` |
 //!
-//! Another kind of bucket is one more [`BucketKind`], a file that opens its client, and its options.
+//! Another kind of bucket is one more [`BucketKind`] with its schemes, a file that opens its client, and
+//! its options.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use object_store::ObjectStore;
 use object_store::multipart::MultipartStore;
-use object_store::path::Path;
 
 use crate::error::Result;
-use crate::store::staging::Staging;
+use crate::store::address::{Address, BucketKind};
+use crate::store::staging::{OpenedStore, Staging};
 use crate::store::{Location, StoreOptions, local, s3};
 
-/// The parsed address of a location.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Address {
-    /// A folder of this machine, as an absolute path.
-    Folder(PathBuf),
-    /// A prefix in a bucket.
-    Bucket {
-        kind: BucketKind,
-        bucket: String,
-        prefix: Path,
-    },
-}
-
-/// The kind of an object store that has buckets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum BucketKind {
-    S3,
-}
-
 /// A client of one bucket, for both of its interfaces.
-pub(super) struct BucketClient {
+struct BucketClient {
     store: Arc<dyn ObjectStore>,
     multipart: Arc<dyn MultipartStore>,
-}
-
-/// An opened destination.
-pub(super) struct OpenedStore {
-    /// The prefix of the destination in `store`.
-    pub prefix: Path,
-    pub store: Arc<dyn ObjectStore>,
-    pub staging: Staging,
-}
-
-impl BucketKind {
-    const ALL: [BucketKind; 1] = [BucketKind::S3];
-
-    /// Returns the kind with this URL scheme, or `None` if no kind has it.
-    pub fn from_scheme(scheme: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.scheme() == scheme)
-    }
-
-    /// Returns the URL scheme, as in `s3://bucket/`.
-    pub fn scheme(self) -> &'static str {
-        match self {
-            BucketKind::S3 => "s3",
-        }
-    }
-
-    /// Returns the URL scheme of Hadoop's file systems, which Spark reads with.
-    pub fn hadoop_scheme(self) -> &'static str {
-        match self {
-            BucketKind::S3 => "s3a",
-        }
-    }
-
-    /// Opens a client of `bucket` without any call to it.
-    async fn open(self, bucket: &str, options: &StoreOptions) -> Result<BucketClient> {
-        match self {
-            BucketKind::S3 => Ok(BucketClient::new(s3::open(bucket, options).await?)),
-        }
-    }
 }
 
 impl BucketClient {
@@ -92,6 +35,17 @@ impl BucketClient {
     }
 }
 
+/// Opens a client of `bucket` without any call to it.
+async fn open_bucket(
+    kind: BucketKind,
+    bucket: &str,
+    options: &StoreOptions,
+) -> Result<BucketClient> {
+    match kind {
+        BucketKind::S3 => Ok(BucketClient::new(s3::open(bucket, options).await?)),
+    }
+}
+
 /// Opens the whole store (not only the prefix) behind a location, for reading.
 pub async fn open_source(
     location: &Location,
@@ -99,7 +53,9 @@ pub async fn open_source(
 ) -> Result<Arc<dyn ObjectStore>> {
     match location.address() {
         Address::Folder(_) => Ok(local::open_source()),
-        Address::Bucket { kind, bucket, .. } => Ok(kind.open(bucket, options).await?.store),
+        Address::Bucket { kind, bucket, .. } => {
+            Ok(open_bucket(*kind, bucket, options).await?.store)
+        }
     }
 }
 
@@ -115,7 +71,7 @@ pub(super) async fn open_destination(
             bucket,
             prefix,
         } => {
-            let client = kind.open(bucket, options).await?;
+            let client = open_bucket(*kind, bucket, options).await?;
             Ok(OpenedStore {
                 prefix: prefix.clone(),
                 store: client.store,

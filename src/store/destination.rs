@@ -14,9 +14,8 @@ use object_store::{
 
 use crate::error::{Error, Result};
 use crate::layout::{self, Layout};
-use crate::store::backend::{self, OpenedStore};
-use crate::store::staging::Staging;
-use crate::store::{Location, StoreOptions};
+use crate::store::staging::{OpenedStore, Staging};
+use crate::store::{Location, StoreOptions, backend};
 
 /// A prefix in a store. All keys in arguments and results are relative to the prefix.
 #[derive(Debug, Clone)]

@@ -11,8 +11,7 @@ use object_store::path::Path;
 use crate::error::{Error, Result};
 use crate::layout;
 use crate::store::Location;
-use crate::store::backend::OpenedStore;
-use crate::store::staging::Staging;
+use crate::store::staging::{OpenedStore, Staging};
 
 /// Opens the whole file system, for reading.
 pub fn open_source() -> Arc<dyn ObjectStore> {

@@ -6,7 +6,7 @@ use object_store::path::Path;
 use url::Url;
 
 use crate::error::{Error, Result};
-use crate::store::backend::{Address, BucketKind};
+use crate::store::address::{Address, BucketKind};
 
 /// The location of a folder of this machine, or of a prefix in a bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]

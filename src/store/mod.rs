@@ -5,11 +5,14 @@
 //!
 //! ```text
 //! text ─location→ Address ─backend→ local | s3 ─→ object_store client + Staging ─→ Destination
+//!                                         rows ─upload→ parts ─completion→ file at its final key
 //! ```
-//! All differences between the kinds of stores are in [`backend`] and in the file of the kind; no
-//! other module distinguishes folders and buckets, or the kinds of upload tokens.
+//! All differences between the kinds of stores are in [`address`] and [`backend`] and in the file of
+//! the kind. No other module distinguishes folders and buckets, or the kinds of upload tokens.
 
+mod address;
 mod backend;
+mod completion;
 mod concurrency;
 mod credentials;
 mod destination;
@@ -24,11 +27,11 @@ mod staging;
 mod upload;
 
 pub use backend::open_source;
+pub use completion::Completion;
 pub use concurrency::{CONCURRENCY, StoreConcurrency};
 pub use destination::{Created, Destination};
 pub use etag::{expected_etag, unquoted_etag};
 pub use location::{Location, S3Prefix};
 pub use options::{AssumedRole, Encryption, S3Options, StoreOptions};
 pub use s3_bucket::{S3Bucket, S3Response};
-pub use staging::Completion;
 pub use upload::{StartedUpload, Upload};

@@ -1,0 +1,94 @@
+//! The request of a run: its settings, as opposed to the components that it works with.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::cycle::Cycle;
+use crate::definition::Definition;
+use crate::error::{Error, Result};
+use crate::layout::{FileFormat, TableName};
+use crate::scan::rejects::MaxRejects;
+
+/// The cycles that a run selects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CycleSelection {
+    /// Every closed cycle that is due, according to what is published.
+    Due,
+    /// These cycles, oldest first.
+    Cycles(Vec<Cycle>),
+}
+
+/// The settings of a run: which tables and cycles to deliver, and how.
+#[derive(Debug, Clone)]
+pub struct RunRequest {
+    pub definitions: Vec<Definition>,
+    pub selection: CycleSelection,
+    /// True if cycles that are published are replaced.
+    pub rerun: bool,
+    /// The values of the parameters beyond the window.
+    pub parameters: BTreeMap<String, String>,
+    /// The format of tables whose definitions pin none.
+    pub format: FileFormat,
+    /// The size in bytes at which a file is rolled; absent for the default of its format.
+    pub target_file_size: Option<u64>,
+    /// The number of tables that are delivered concurrently, sharing their scans.
+    pub jobs: usize,
+    /// The maximum number of cycles of one table, if they are selected by what is due.
+    pub max_cycles: Option<usize>,
+    /// The maximum number or share of malformed lines of a source.
+    pub max_rejects: MaxRejects,
+    /// The maximum percentage of rows by which a replacement may be smaller than what it replaces.
+    pub max_shrink: u8,
+    /// True if a replacement may shrink by any number of rows.
+    pub allow_shrink: bool,
+}
+
+impl Default for RunRequest {
+    fn default() -> Self {
+        Self {
+            definitions: Vec::new(),
+            selection: CycleSelection::Due,
+            rerun: false,
+            parameters: BTreeMap::new(),
+            format: FileFormat::Parquet,
+            target_file_size: None,
+            jobs: 1,
+            max_cycles: None,
+            max_rejects: MaxRejects::default(),
+            max_shrink: 50,
+            allow_shrink: false,
+        }
+    }
+}
+
+/// Selects the definitions called `tables`, or all if `tables` is empty.
+///
+/// # Errors
+/// Fails with one complaint for each table that has no definition.
+pub fn pick(definitions: Vec<Definition>, tables: &[String]) -> Result<Vec<Definition>> {
+    let known: BTreeSet<&str> = definitions.iter().map(|d| d.table.as_str()).collect();
+    let unknown: Vec<Error> = tables
+        .iter()
+        .filter(|table| !known.contains(table.as_str()))
+        .map(|table| {
+            let names: Vec<&str> = known.iter().copied().collect();
+            Error::invalid(format!("there is no definition of a table `{table}`"))
+                .with_hint(format!("the tables are {}", names.join(", ")))
+        })
+        .collect();
+    Error::all(unknown)?;
+    Ok(definitions
+        .into_iter()
+        .filter(|d| tables.is_empty() || tables.iter().any(|table| table == d.table.as_str()))
+        .collect())
+}
+
+/// Parses a parameter, `name=value`.
+pub fn parameter(text: &str) -> Result<(String, String)> {
+    let wrong = || {
+        Error::invalid(format!("`{text}` is not a parameter"))
+            .with_hint("write it as name=value, for example site=example.com")
+    };
+    let (name, value) = text.split_once('=').ok_or_else(wrong)?;
+    let name: TableName = name.parse().map_err(|_| wrong())?;
+    Ok((name.into(), value.to_owned()))
+}
