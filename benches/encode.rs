@@ -6,7 +6,8 @@ use std::io::Write;
 
 use arrow::array::RecordBatch;
 use arrow::json::writer::{LineDelimited, WriterBuilder};
-use dayport::encode::{Gzip, GzipLevel, LineWriter, Text};
+use dayport::codec::deflate::{GzipLevel, GzipPool};
+use dayport::codec::json::{LineWriter, OutputText};
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use flate2::Compression;
@@ -18,7 +19,7 @@ const BLOCK: usize = 1 << 20;
 fn main() {
     let text = text_of(&common::events(2));
     let size_at = |level| {
-        let gzip = Gzip::new(GzipLevel::new(level).expect("a level"));
+        let gzip = GzipPool::new(GzipLevel::new(level).expect("a level"));
         let members = text.chunks(BLOCK).map(|block| gzip.compress(block));
         members.map(|member| member.expect("a member").len()).sum()
     };
@@ -43,7 +44,7 @@ fn main() {
 
 fn text_of(batches: &[RecordBatch]) -> Vec<u8> {
     let lines = LineWriter::new(batches[0].schema_ref().fields());
-    let mut text = Text::default();
+    let mut text = OutputText::default();
     for batch in batches {
         lines.write(batch, &mut text, |_| ()).expect("text");
     }
@@ -70,11 +71,11 @@ fn text(bencher: Bencher, rows_a_batch: usize) {
         .collect();
     let lines = LineWriter::new(whole[0].schema_ref().fields());
     bencher.counter(BytesCount::new(bytes)).bench_local(|| {
-        let mut text = Text::default();
+        let mut text = OutputText::default();
         for batch in &pieces {
-            let cut = |text: &mut Text| {
+            let cut = |text: &mut OutputText| {
                 if text.len() >= BLOCK {
-                    let next = Text::with_capacity(BLOCK + (32 << 10));
+                    let next = OutputText::with_capacity(BLOCK + (32 << 10));
                     black_box(std::mem::replace(text, next));
                 }
             };
@@ -102,7 +103,7 @@ fn text_by_arrow_json(bencher: Bencher) {
 #[divan::bench(args = [1, 2, 3, 4, 5, 6, 7, 9])]
 fn gzip(bencher: Bencher, level: u8) {
     let text = text_of(&common::events(1));
-    let gzip = Gzip::new(GzipLevel::new(level).expect("a level"));
+    let gzip = GzipPool::new(GzipLevel::new(level).expect("a level"));
     bencher
         .counter(BytesCount::new(text.len()))
         .bench_local(|| {

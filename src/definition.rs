@@ -152,18 +152,13 @@ fn copy_statement(sql: &SqlFile, table: &TableName) -> Result<CopyToStatement> {
 }
 
 fn stored_as(sql: &SqlFile, name: &str) -> Result<FileFormat> {
-    match name.to_ascii_uppercase().as_str() {
-        "PARQUET" => Ok(FileFormat::Parquet),
-        "JSON" | "NDJSON" => Ok(FileFormat::Json),
-        _ => {
-            let complaint = sql.complaint(
-                sql.last_line_of(name),
-                format!("STORED AS {name} is not a format of an export"),
-            );
-            Err(complaint
-                .with_hint("write STORED AS PARQUET or STORED AS JSON, or leave it to --format"))
-        }
-    }
+    FileFormat::from_sql_name(name).ok_or_else(|| {
+        let complaint = sql.complaint(
+            sql.last_line_of(name),
+            format!("STORED AS {name} is not a format of an export"),
+        );
+        complaint.with_hint("write STORED AS PARQUET or STORED AS JSON, or leave it to --format")
+    })
 }
 
 fn sync_mode(

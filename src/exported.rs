@@ -1,4 +1,4 @@
-//! Published tables, read back by their manifests: every row exactly once.
+//! Reads published tables back by their manifests: every row exactly once.
 
 use datafusion::arrow::datatypes::Field;
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
@@ -21,14 +21,14 @@ use crate::scan::fixed_table::FixedTable;
 use crate::scan::spec::SourceFormat;
 use crate::store::Destination;
 
-/// The destination's store, under a name of its own, so that it cannot be taken for a source.
-const STORE: &str = "dayport-destination://published/";
+/// The URL of the destination's store, which no source can have.
+const STORE_URL: &str = "dayport-destination://published/";
 
-/// A schema with every published table whose name is `wanted`.
+/// Returns a schema with every published table whose name is `selected`.
 pub async fn register(
     context: &SessionContext,
     destination: &Destination,
-    wanted: impl Fn(&str) -> bool,
+    selected: impl Fn(&str) -> bool,
 ) -> Result<MemorySchemaProvider> {
     let store = register_store(context, destination)?;
     let schema = MemorySchemaProvider::new();
@@ -36,7 +36,7 @@ pub async fn register(
         let Ok(table) = name.parse::<TableName>() else {
             continue;
         };
-        if !wanted(&name) {
+        if !selected(&name) {
             continue;
         }
         let manifests = current(destination, &table).await?;
@@ -50,12 +50,12 @@ pub async fn register(
 }
 
 fn register_store(context: &SessionContext, destination: &Destination) -> Result<ObjectStoreUrl> {
-    let store = ObjectStoreUrl::parse(STORE).map_err(from_datafusion)?;
+    let store = ObjectStoreUrl::parse(STORE_URL).map_err(from_datafusion)?;
     context.register_object_store(store.as_ref(), destination.object_store());
     Ok(store)
 }
 
-/// One published file as a table: its columns, then those of its folders.
+/// Returns one published file as a table: its columns, then those of its folders.
 pub fn file(
     context: &SessionContext,
     destination: &Destination,
@@ -81,7 +81,7 @@ fn partition_fields(manifest: &Manifest) -> Vec<Field> {
     fields.map(|field| field.as_ref().clone()).collect()
 }
 
-/// A table of files in one format, with the columns of `manifest`.
+/// Returns a table of files in one format, with the columns of `manifest`.
 fn table(
     store: ObjectStoreUrl,
     manifest: &Manifest,
@@ -89,17 +89,17 @@ fn table(
     files: Vec<(ObjectMeta, Vec<ScalarValue>)>,
     partition_fields: Vec<Field>,
 ) -> FixedTable {
-    let format = match format {
+    let read_as = match format {
         FileFormat::Json => SourceFormat::Json(Compression::Gzip),
         FileFormat::Parquet => SourceFormat::Parquet,
     };
     let columns = manifest.schema.arrow();
-    FixedTable::new(store, files, format, columns, partition_fields)
+    FixedTable::new(store, files, read_as, columns, partition_fields)
 }
 
-/// The manifests that make up a table now, oldest cycle first.
+/// Reads the manifests that make up a table now, oldest cycle first.
 async fn current(destination: &Destination, table: &TableName) -> Result<Vec<Manifest>> {
-    // Nothing is finished here: a reader follows the manifests that are there.
+    // No commit is finished here: a reader follows the manifests that exist.
     let history = History::load(destination, table, None).await?;
     let mut manifests = history.manifests(destination).await?;
     let newest_is_all = manifests
@@ -111,7 +111,9 @@ async fn current(destination: &Destination, table: &TableName) -> Result<Vec<Man
     Ok(manifests)
 }
 
-/// The columns are those of the newest manifest; what older files lack is NULL.
+/// Returns the union of the files of `manifests` as a view, or `None` without a manifest.
+///
+/// The columns are those of the newest manifest; those that older files lack are NULL.
 fn view(
     destination: &Destination,
     store: &ObjectStoreUrl,
@@ -122,11 +124,10 @@ fn view(
     };
     let partition_fields = partition_fields(newest);
     let mut union: Option<LogicalPlanBuilder> = None;
-    for format in [FileFormat::Json, FileFormat::Parquet] {
-        let of_format = manifests
+    for format in FileFormat::ALL {
+        let files = manifests
             .iter()
-            .filter(|manifest| manifest.format == format);
-        let files = of_format
+            .filter(|manifest| manifest.format == format)
             .flat_map(|manifest| manifest.files.iter().map(move |file| (manifest, file)))
             .map(|(manifest, file)| {
                 let values = partition_values(file, &partition_fields)?;
@@ -136,7 +137,7 @@ fn view(
         if files.is_empty() && format != newest.format {
             continue;
         }
-        let table = table(
+        let provider = table(
             store.clone(),
             newest,
             format,
@@ -144,13 +145,13 @@ fn view(
             partition_fields.clone(),
         );
         let name = newest.table.as_str();
-        let scan = LogicalPlanBuilder::scan(name, provider_as_source(Arc::new(table)), None)
+        let scan = LogicalPlanBuilder::scan(name, provider_as_source(Arc::new(provider)), None)
             .map_err(from_datafusion)?;
         union = Some(match union {
             None => scan,
-            Some(other) => {
-                let scan = scan.build().map_err(from_datafusion)?;
-                other.union(scan).map_err(from_datafusion)?
+            Some(others) => {
+                let plan = scan.build().map_err(from_datafusion)?;
+                others.union(plan).map_err(from_datafusion)?
             }
         });
     }
@@ -161,6 +162,7 @@ fn view(
     Ok(plan.map(|plan| ViewTable::new(plan, None)))
 }
 
+/// Returns the metadata of a file, as its manifest records it.
 fn object(destination: &Destination, manifest: &Manifest, file: &DataFile) -> Result<ObjectMeta> {
     Ok(ObjectMeta {
         location: destination.absolute(&layout::parse_recorded(&file.path)?),
@@ -171,13 +173,14 @@ fn object(destination: &Destination, manifest: &Manifest, file: &DataFile) -> Re
     })
 }
 
+/// Returns the values of the partition columns of a file.
 fn partition_values(file: &DataFile, fields: &[Field]) -> Result<Vec<ScalarValue>> {
     let values = file.partition.values();
     fields
         .iter()
         .map(|field| {
-            let text = values.iter().find(|(column, _)| column == field.name());
-            let (_, text) = text.ok_or_else(|| {
+            let value = values.iter().find(|(column, _)| column == field.name());
+            let (_, text) = value.ok_or_else(|| {
                 Error::data(format!(
                     "`{}` has no value of the partition column `{}`",
                     file.path,
@@ -188,4 +191,63 @@ fn partition_values(file: &DataFile, fields: &[Field]) -> Result<Vec<ScalarValue
             ScalarValue::try_from_string(text.clone(), field.data_type()).map_err(from_datafusion)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::arrow::compute::concat_batches;
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+    use crate::format::tests::{encode, rows};
+    use crate::store::{Location, StoreOptions};
+
+    const PATH: &str = "data/t/day=15/data-000000000000";
+
+    fn manifest(format: FileFormat, schema: &crate::schema::ExportSchema, file: &[u8]) -> Manifest {
+        let path = format!("{PATH}.{}", format.extension());
+        let digest = format!("{:x}", Sha256::digest(file));
+        serde_json::from_value(serde_json::json!({
+            "version": 1, "table": "t", "description": "", "sync_mode": "incremental",
+            "cycle": {"id": "2026-01-15", "start": "2026-01-15T00:00:00Z",
+                      "end": "2026-01-16T00:00:00Z"},
+            "revision": 0, "run_id": "r", "started_at": "2026-01-17T00:00:00Z",
+            "committed_at": "2026-01-17T00:00:00Z", "writer": "w", "format": format,
+            "compression": "", "schema": schema,
+            "partition_by": [{"name": "day", "type": "int32", "nullable": false}],
+            "definition": {"file": "t.sql", "sha256": ""}, "sources": [],
+            "rows": 3000, "bytes": file.len(),
+            "files": [{"path": path, "partition": {"day": "15"}, "rows": 3000,
+                       "bytes": file.len(), "sha256": digest}],
+            "replaced": []
+        }))
+        .unwrap()
+    }
+
+    /// Every format is read back as it was written, with the columns of its folders.
+    #[tokio::test]
+    async fn files_are_read_back_as_they_were_written() {
+        let (schema, batch) = rows(3000);
+        for format in FileFormat::ALL {
+            let folder = tempfile::tempdir().unwrap();
+            let file = encode(format, &batch.schema(), &[batch.clone()], usize::MAX);
+            let path = folder.path().join(format!("{PATH}.{}", format.extension()));
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, &file).unwrap();
+            let location = Location::parse(&folder.path().display().to_string()).unwrap();
+            let options = StoreOptions::default();
+            let destination = Destination::open(&location, &options).await.unwrap();
+
+            let context = SessionContext::new();
+            let manifest = manifest(format, &schema, &file);
+            let table = super::file(&context, &destination, &manifest, &manifest.files[0]);
+            let frame = context.read_table(Arc::new(table.unwrap())).unwrap();
+            let batches = frame.collect().await.unwrap();
+            let read = concat_batches(&batches[0].schema(), &batches).unwrap();
+            assert_eq!(read.num_columns(), batch.num_columns() + 1, "{format}");
+            for (column, written) in read.columns().iter().zip(batch.columns()) {
+                assert_eq!(column, written, "{format}");
+            }
+        }
+    }
 }

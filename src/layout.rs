@@ -85,6 +85,9 @@ pub enum FileFormat {
 }
 
 impl FileFormat {
+    /// All formats.
+    pub const ALL: [Self; 2] = [FileFormat::Json, FileFormat::Parquet];
+
     /// Returns the file name extension, without the leading dot.
     pub fn extension(self) -> &'static str {
         match self {
@@ -94,7 +97,7 @@ impl FileFormat {
     }
 
     fn from_extension(extension: &str) -> Option<Self> {
-        [FileFormat::Json, FileFormat::Parquet]
+        Self::ALL
             .into_iter()
             .find(|format| format.extension() == extension)
     }

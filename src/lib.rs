@@ -4,7 +4,7 @@
 //! The straight line, top to bottom:
 //! ```text
 //! sql/pageview_events.sql ─definition→ Definition ─engine (+ catalog)→ plan ending in StagedWriteExec
-//!    inside StagedWriteExec: RecordBatch ─split→ (Partition, rows) ─encode→ bytes, digest ─upload→ withheld upload
+//!    inside StagedWriteExec: RecordBatch ─split→ (Partition, rows) ─format→ bytes, digest ─upload→ withheld upload
 //!    below it: one shared scan of a source ─scan→ the rows of each table of the cycle that reads it
 //!    or, on a cluster: plan ─codec→ scheduler, executors ─→ the same rows of staged files
 //! ─run→ staged-file rows ─delivery→ recover → decide → commit (one put) → publish → manifest ─run→ report
@@ -19,10 +19,11 @@
 //! | [`policy`] | the rights that a run needs, as the policies that grant them (pure) | `layout` |
 //! | [`arrow_leaves`] | leaf columns of Arrow types, counted as Parquet does (pure) | Arrow |
 //! | [`view_gc`] | garbage collection of string views (pure) | Arrow |
+//! | [`codec`] | JSON text, DEFLATE and Parquet columns from Arrow | Arrow |
 //! | [`schema`] | the types of exported columns | Arrow, `error` |
 //! | [`manifest`] | the published record, versioned | `layout`, `schema` |
 //! | [`staged`] | a file whose upload is withheld, as plain data | `manifest` |
-//! | [`encode`] | rows to bytes: JSON lines, Parquet | `arrow_leaves`, `layout` |
+//! | [`format`] | the knowledge of each file format: encoder, decoder, options, facts | `codec`, `layout`, `schema` |
 //! | [`jsonl`] | JSON lines to Arrow columns, by a fast decoder that a slow one checks | `arrow_leaves` |
 //! | [`store`] | folders and S3; uploads with withheld completion | `env`, `staged` |
 //! | [`engine_error`] | DataFusion's errors as ours, and back | DataFusion, `error` |
@@ -31,7 +32,7 @@
 //! | [`listing`] | the files of a scan: globs, Hive partitions, bounds of time, fixed lists | DataFusion, `store` |
 //! | [`scan`] | sources as tables: JSON and Parquet scans, shared scans, pushdown, rejects | `engine_error`, `jsonl`, `listing`, `view_gc` |
 //! | [`catalog`] | `sql/sources/*.sql` as declared sources | `scan`, `sql_file` |
-//! | [`stage`] | the operator that a `COPY` plans into | `encode`, `engine_error`, `store`, `view_gc` |
+//! | [`stage`] | the operator that a `COPY` plans into | `format`, `engine_error`, `store`, `view_gc` |
 //! | [`engine`] | the session; definition + cycle → plan → staged files | `catalog`, `definition`, `stage` |
 //! | `cluster` | plans run by an Apache Ballista cluster; its scheduler and executors (feature `cluster`) | Ballista, `engine` |
 //! | [`delivery`] | log, commit, publish, recover; nothing of SQL | `store` |
@@ -57,16 +58,17 @@ pub mod check;
 pub mod cli;
 #[cfg(feature = "cluster")]
 pub mod cluster;
+pub mod codec;
 pub mod cycle;
 pub mod ddl;
 pub mod definition;
 pub mod delivery;
-pub mod encode;
 pub mod engine;
 pub mod engine_error;
 pub mod env;
 pub mod error;
 pub mod exported;
+pub mod format;
 pub mod jsonl;
 pub mod layout;
 pub mod listing;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::cli::args::{
     FormatKind, JobArguments, PlaceArguments, S3Arguments, SelectionArguments, SseKind,
 };
+use crate::codec::deflate::GzipLevel;
 use crate::cycle::Cycle;
-use crate::encode::GzipLevel;
 use crate::engine::EngineSettings;
 use crate::env;
 use crate::error::{Error, Result};

@@ -8,7 +8,7 @@ use crate::catalog::Sources;
 use crate::cli::args::{FormatKind, PlaceArguments, S3Arguments};
 use crate::cli::{config, render};
 use crate::cycle::Cycle;
-use crate::ddl::{Dialect, Table, script};
+use crate::ddl::{DdlTable, Dialect, script};
 use crate::definition::{self, Definition};
 use crate::delivery::History;
 use crate::engine::Engine;
@@ -95,7 +95,7 @@ pub async fn ddl(arguments: DdlArguments) -> Result<ExitCode> {
         }
     }
     check_found(&arguments, &location, &tables)?;
-    let tables: Vec<Table> = tables.into_values().collect();
+    let tables: Vec<DdlTable> = tables.into_values().collect();
     render::print(&script(dialect, &location, &tables)?);
     Ok(ExitCode::Done)
 }
@@ -118,7 +118,7 @@ fn is_wanted(tables: &[String], name: &str) -> bool {
 async fn published(
     destination: &Destination,
     wanted: &[String],
-) -> Result<BTreeMap<TableName, Table>> {
+) -> Result<BTreeMap<TableName, DdlTable>> {
     let mut tables = BTreeMap::new();
     for folder in destination.folders(&layout::manifests_folder()).await? {
         let Ok(name) = folder.parse::<TableName>() else {
@@ -129,7 +129,7 @@ async fn published(
         }
         // Nothing is finished here: a receiver follows the manifests that are there.
         let history = History::load(destination, &name, None).await?;
-        if let Some(table) = Table::published(&history.manifests(destination).await?) {
+        if let Some(table) = DdlTable::published(&history.manifests(destination).await?) {
             tables.insert(name, table);
         }
     }
@@ -141,7 +141,7 @@ async fn defined(
     arguments: &DdlArguments,
     definitions: &[Definition],
     location: &Location,
-) -> Result<Vec<Table>> {
+) -> Result<Vec<DdlTable>> {
     let places = &arguments.places;
     // Only the types of the sources are needed, so that any folder will do for `--from`.
     let from = config::from(places)?.unwrap_or_else(|| location.clone());
@@ -158,7 +158,7 @@ async fn defined(
     let mut tables = Vec::new();
     for definition in definitions {
         let bound = engine.bind(definition, cycle, &parameters, format).await?;
-        tables.push(Table::defined(definition, &bound.spec, cycle));
+        tables.push(DdlTable::defined(definition, &bound.spec, cycle));
     }
     Ok(tables)
 }
@@ -166,7 +166,7 @@ async fn defined(
 fn check_found(
     arguments: &DdlArguments,
     location: &Location,
-    tables: &BTreeMap<TableName, Table>,
+    tables: &BTreeMap<TableName, DdlTable>,
 ) -> Result<()> {
     let known: BTreeSet<&str> = tables.keys().map(TableName::as_str).collect();
     let (sql, hint) = (

@@ -53,7 +53,7 @@ impl PlanRunner for ClusterRunner {
         drop(participant);
         let tasks = self.task_count(state, bound).await?;
         let mode = distribution_mode(tasks, &bound.plan, &bound.spec)?;
-        let state = extend_config(state, |config| {
+        let state = extend_config(state, bound, |config| {
             ballista_config(config)
                 .with_target_partitions(tasks)
                 .with_extension(Arc::clone(&session))
@@ -92,7 +92,7 @@ impl ClusterRunner {
     /// Returns how many tasks are worth their files, by the size of the sources.
     async fn task_count(&self, state: &SessionState, bound: &BoundDefinition) -> Result<usize> {
         let scans = ScanLog::new();
-        let state = extend_config(state, |config| {
+        let state = extend_config(state, bound, |config| {
             ballista_config(config)
                 .with_target_partitions(1)
                 .with_extension(Arc::clone(&scans))

@@ -5,11 +5,11 @@
 //! on a malformed line. Athena promises for no JSON SerDe to read RFC 3339 with six digits, so instants
 //! are declared as text there, and a view parses them.
 
-use super::table::{Table, is_hexadecimal};
-use super::text::{
+use super::quoting::{
     block, comment, escaped_literal, folder_address, in_backticks, in_double_quotes, one_line,
 };
-use super::types::Types;
+use super::table::{DdlTable, is_hexadecimal};
+use super::type_names::TypeNames;
 use crate::cycle::SyncMode;
 use crate::layout::{self, FileFormat};
 use crate::schema::{ColumnType, ExportColumn};
@@ -22,7 +22,7 @@ pub const HEAD: &str = "\
 -- cycles: wait for the manifest of a cycle before you read the cycle.
 ";
 
-pub fn table(table: &Table, location: &Location) -> String {
+pub fn table(table: &DdlTable, location: &Location) -> String {
     let name = in_backticks(table.name.as_str());
     let types = types_in(table.format);
     let definition = |column: &ExportColumn| {
@@ -77,7 +77,7 @@ OUTPUTFORMAT 'org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat'
 /// Of integers called year, month, day or hour, and of dates, all values are known beforehand. `None`
 /// where another column is among them: text would have to be listed here for ever, or named in every
 /// query.
-fn projection(table: &Table, folder: &str) -> Option<Vec<String>> {
+fn projection(table: &DdlTable, folder: &str) -> Option<Vec<String>> {
     let columns = table.partition_by.columns();
     if columns.is_empty() {
         return None;
@@ -106,7 +106,7 @@ fn projection(table: &Table, folder: &str) -> Option<Vec<String>> {
     Some(properties.into_iter().map(property).collect())
 }
 
-fn integers(table: &Table, column: &str) -> Option<String> {
+fn integers(table: &DdlTable, column: &str) -> Option<String> {
     Some(match column {
         "year" => {
             let (first, last) = table.years(column);
@@ -120,11 +120,15 @@ fn integers(table: &Table, column: &str) -> Option<String> {
 }
 
 fn partition_definition(column: &ExportColumn) -> String {
-    format!("{} {}", in_backticks(&column.name), TYPES.of(&column.kind))
+    format!(
+        "{} {}",
+        in_backticks(&column.name),
+        TYPE_NAMES.of(&column.kind)
+    )
 }
 
 /// Text into what it stands for, at the top level; instants inside structs stay text.
-fn typed_view(table: &Table) -> String {
+fn typed_view(table: &DdlTable) -> String {
     let is_text = |column: &ExportColumn| {
         let is_instant = table.format == FileFormat::Json && column.kind == ColumnType::Timestamp;
         is_instant || is_hexadecimal(column, table.format)
@@ -154,18 +158,18 @@ fn typed_view(table: &Table) -> String {
     )
 }
 
-fn types_in(format: FileFormat) -> Types {
+fn types_in(format: FileFormat) -> TypeNames {
     let timestamp = match format {
-        FileFormat::Parquet => TYPES.timestamp,
-        FileFormat::Json => TYPES.string,
+        FileFormat::Parquet => TYPE_NAMES.timestamp,
+        FileFormat::Json => TYPE_NAMES.string,
     };
-    Types {
+    TypeNames {
         timestamp,
-        ..TYPES.inside(format)
+        ..TYPE_NAMES.inside(format)
     }
 }
 
-const TYPES: Types = Types {
+const TYPE_NAMES: TypeNames = TypeNames {
     boolean: "boolean",
     int32: "int",
     int64: "bigint",

@@ -1,10 +1,10 @@
 //! BigQuery: external tables over S3, through an Omni connection.
 
-use super::table::Table;
-use super::text::{
+use super::quoting::{
     address, block, comment, escaped_literal, folder_address, in_backticks, one_line,
 };
-use super::types::Types;
+use super::table::DdlTable;
+use super::type_names::TypeNames;
 use crate::layout::{self, FileFormat};
 use crate::schema::{ColumnType, ExportColumn};
 use crate::store::Location;
@@ -20,7 +20,7 @@ pub const HEAD: &str = "\
 /// Fraction digits of `NUMERIC`, and digits before them.
 const NUMERIC: (i16, i16) = (9, 29);
 
-pub fn table(table: &Table, location: &Location) -> String {
+pub fn table(table: &DdlTable, location: &Location) -> String {
     let nested = table
         .schema
         .columns()
@@ -32,7 +32,7 @@ pub fn table(table: &Table, location: &Location) -> String {
             column.name
         ));
     }
-    let types = TYPES.inside(table.format);
+    let types = TYPE_NAMES.inside(table.format);
     let definition = |column: &ExportColumn| {
         format!("{} {}", in_backticks(&column.name), types.of(&column.kind))
     };
@@ -80,10 +80,10 @@ pub fn table(table: &Table, location: &Location) -> String {
 /// Keys of folders may be these types only.
 fn partition_definition(column: &ExportColumn) -> String {
     let kind = match column.kind {
-        ColumnType::Int32 | ColumnType::Int64 => TYPES.int64,
-        ColumnType::Date => TYPES.date,
-        ColumnType::Timestamp => TYPES.timestamp,
-        _ => TYPES.string,
+        ColumnType::Int32 | ColumnType::Int64 => TYPE_NAMES.int64,
+        ColumnType::Date => TYPE_NAMES.date,
+        ColumnType::Timestamp => TYPE_NAMES.timestamp,
+        _ => TYPE_NAMES.string,
     };
     format!("{} {kind}", in_backticks(&column.name))
 }
@@ -98,7 +98,7 @@ fn has_list_of_lists(kind: &ColumnType) -> bool {
     }
 }
 
-const TYPES: Types = Types {
+const TYPE_NAMES: TypeNames = TypeNames {
     boolean: "BOOL",
     int32: "INT64",
     int64: "INT64",

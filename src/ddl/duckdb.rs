@@ -1,8 +1,10 @@
 //! DuckDB: views over the files, and views over exactly the files that the newest manifests name.
 
-use super::table::{Table, is_hexadecimal};
-use super::text::{address, block, comment, folder_address, in_double_quotes, literal, one_line};
-use super::types::Types;
+use super::quoting::{
+    address, block, comment, folder_address, in_double_quotes, literal, one_line,
+};
+use super::table::{DdlTable, is_hexadecimal};
+use super::type_names::TypeNames;
 use crate::cycle::SyncMode;
 use crate::layout::{self, FileFormat};
 use crate::store::Location;
@@ -20,7 +22,7 @@ pub fn head(location: &Location) -> String {
     text
 }
 
-pub fn table(table: &Table, location: &Location) -> String {
+pub fn table(table: &DdlTable, location: &Location) -> String {
     let name = table.name.as_str();
     let complete = format!("{name}_complete");
     let mut text = String::new();
@@ -47,7 +49,7 @@ pub fn table(table: &Table, location: &Location) -> String {
     text
 }
 
-fn view_of(table: &Table, name: &str, with: &str, query: &str) -> String {
+fn view_of(table: &DdlTable, name: &str, with: &str, query: &str) -> String {
     let name = in_double_quotes(name);
     let mut text = format!("CREATE OR REPLACE VIEW {name} AS\n{with}{query};\n");
     if !table.description.is_empty() {
@@ -57,9 +59,9 @@ fn view_of(table: &Table, name: &str, with: &str, query: &str) -> String {
     text
 }
 
-fn empty_query(table: &Table) -> String {
+fn empty_query(table: &DdlTable) -> String {
     let columns = table.all_columns().map(|column| {
-        let (name, kind) = (in_double_quotes(&column.name), TYPES.of(&column.kind));
+        let (name, kind) = (in_double_quotes(&column.name), TYPE_NAMES.of(&column.kind));
         format!("  CAST(NULL AS {kind}) AS {name}")
     });
     let columns: Vec<String> = columns.collect();
@@ -67,8 +69,8 @@ fn empty_query(table: &Table) -> String {
 }
 
 /// With casts by name: a file of an older definition may lack columns, also nested ones.
-fn select_list(table: &Table) -> String {
-    let types = TYPES.inside(table.format);
+fn select_list(table: &DdlTable) -> String {
+    let types = TYPE_NAMES.inside(table.format);
     let columns = table.all_columns().map(|column| {
         let name = in_double_quotes(&column.name);
         if is_hexadecimal(column, table.format) {
@@ -79,7 +81,7 @@ fn select_list(table: &Table) -> String {
     columns.collect::<Vec<_>>().join(",\n")
 }
 
-fn read_files(table: &Table, location: &Location) -> String {
+fn read_files(table: &DdlTable, location: &Location) -> String {
     let folder = folder_address(location, &layout::table_folder(&table.name));
     let levels = "*/".repeat(table.partition_by.columns().len());
     let extension = table.format.extension();
@@ -94,7 +96,7 @@ fn read_files(table: &Table, location: &Location) -> String {
         }
         FileFormat::Json => {
             options.push("format = 'newline_delimited'".to_owned());
-            let types = TYPES.inside(table.format);
+            let types = TYPE_NAMES.inside(table.format);
             let columns = table.schema.columns().iter().map(|column| {
                 let kind = types.of(&column.kind);
                 format!("{}: {}", literal(&column.name), literal(&kind))
@@ -108,8 +110,8 @@ fn read_files(table: &Table, location: &Location) -> String {
         }
     };
     let partitions = table.partition_by.columns().iter();
-    let partitions =
-        partitions.map(|column| format!("{}: {}", literal(&column.name), TYPES.of(&column.kind)));
+    let partitions = partitions
+        .map(|column| format!("{}: {}", literal(&column.name), TYPE_NAMES.of(&column.kind)));
     let partitions: Vec<String> = partitions.collect();
     if partitions.is_empty() {
         options.push("hive_partitioning = false".to_owned());
@@ -122,7 +124,7 @@ fn read_files(table: &Table, location: &Location) -> String {
 }
 
 /// The common table expression `named`: the files that make up the table now.
-fn named_files(table: &Table, location: &Location) -> String {
+fn named_files(table: &DdlTable, location: &Location) -> String {
     let folder = folder_address(location, &layout::manifest_folder(&table.name));
     let manifests = literal(&format!("{}*.json", escaped_glob(&folder)));
     let root = literal(&address(location, ""));
@@ -155,7 +157,7 @@ fn escaped_glob(folder: &str) -> String {
         .collect()
 }
 
-const TYPES: Types = Types {
+const TYPE_NAMES: TypeNames = TypeNames {
     boolean: "BOOLEAN",
     int32: "INTEGER",
     int64: "BIGINT",

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! manifests of a table ─┐
-//!                       ├→ Table (no dialect) ─<dialect>.rs→ SQL text
+//!                       ├→ DdlTable (no dialect) ─<dialect>.rs→ SQL text
 //! definition, bound ────┘
 //! ```
 //! Pure: what the tables are is read elsewhere, and nothing is executed.
@@ -14,16 +14,16 @@
 mod athena;
 mod bigquery;
 mod duckdb;
+mod quoting;
 mod snowflake;
 mod spark;
 mod table;
-mod text;
-mod types;
+mod type_names;
 
 #[cfg(test)]
 mod tests;
 
-pub use table::{Origin, PublishedFile, Table};
+pub use table::{DdlTable, TableFile, TableOrigin};
 
 use crate::error::{Error, Result};
 use crate::store::Location;
@@ -60,7 +60,7 @@ impl Dialect {
 }
 
 /// One script for all `tables` of the destination at `location`.
-pub fn script(dialect: Dialect, location: &Location, tables: &[Table]) -> Result<String> {
+pub fn script(dialect: Dialect, location: &Location, tables: &[DdlTable]) -> Result<String> {
     if dialect.needs_bucket() && location.is_folder() {
         return Err(Error::invalid(format!(
             "{} cannot read the folder `{location}`",
@@ -83,7 +83,7 @@ pub fn script(dialect: Dialect, location: &Location, tables: &[Table]) -> Result
             Dialect::Snowflake => snowflake::table(table),
             Dialect::Spark => spark::table(table, location),
         };
-        format!("{}{statements}", text::comment(&table.summary()))
+        format!("{}{statements}", quoting::comment(&table.summary()))
     });
     let parts: Vec<String> = [head].into_iter().chain(statements).collect();
     Ok(parts.join("\n"))

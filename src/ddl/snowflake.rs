@@ -1,7 +1,7 @@
 //! Snowflake: a stage over the prefix, tables, and `COPY` of exactly the files that the manifests name.
 
-use super::table::{Table, is_hexadecimal};
-use super::text::{address, block, comment, escaped_literal, in_double_quotes, one_line};
+use super::quoting::{address, block, comment, escaped_literal, in_double_quotes, one_line};
+use super::table::{DdlTable, is_hexadecimal};
 use crate::cycle::SyncMode;
 use crate::layout::FileFormat;
 use crate::schema::{ColumnType, ExportColumn};
@@ -15,7 +15,7 @@ const FILE_COLUMN: &str = "_DAYPORT_FILE";
 
 const STAGE: &str = "DAYPORT_EXPORT";
 
-pub fn head(location: &Location, tables: &[Table]) -> String {
+pub fn head(location: &Location, tables: &[DdlTable]) -> String {
     let mut text = comment(
         "Snowflake. Replace INTEGRATION with a storage integration that may read the export.\n\
          The COPY statements name the files of the newest manifests, so only complete cycles are loaded.\n\
@@ -47,7 +47,7 @@ pub fn head(location: &Location, tables: &[Table]) -> String {
     text
 }
 
-pub fn table(table: &Table) -> String {
+pub fn table(table: &DdlTable) -> String {
     let name = identifier(table.name.as_str());
     let columns = table.all_columns();
     let columns = columns.map(|column| format!("{} {}", identifier(&column.name), type_of(column)));
@@ -90,7 +90,7 @@ pub fn table(table: &Table) -> String {
     text
 }
 
-fn copy(table: &Table, name: &str, files: &[String], force: bool) -> String {
+fn copy(table: &DdlTable, name: &str, files: &[String], force: bool) -> String {
     let inside = table
         .schema
         .columns()
@@ -112,7 +112,7 @@ fn copy(table: &Table, name: &str, files: &[String], force: bool) -> String {
     )
 }
 
-fn value(table: &Table, column: &ExportColumn) -> String {
+fn value(table: &DdlTable, column: &ExportColumn) -> String {
     let member = format!("$1:{}", in_double_quotes(&column.name));
     if is_hexadecimal(column, table.format) {
         return format!("TO_BINARY({member}::VARCHAR, 'HEX')");

@@ -1,8 +1,8 @@
 //! Spark SQL: tables over the files, and views over exactly the files that the newest manifests name.
 
-use super::table::Table;
-use super::text::{block, escaped_literal, hadoop_folder_address, in_backticks, one_line};
-use super::types::Types;
+use super::quoting::{block, escaped_literal, hadoop_folder_address, in_backticks, one_line};
+use super::table::DdlTable;
+use super::type_names::TypeNames;
 use crate::cycle::SyncMode;
 use crate::layout::{self, FileFormat};
 use crate::schema::ExportColumn;
@@ -17,16 +17,20 @@ pub const HEAD: &str = "\
 SET spark.sql.session.timeZone = UTC;
 ";
 
-pub fn table(table: &Table, location: &Location) -> String {
+pub fn table(table: &DdlTable, location: &Location) -> String {
     let name = in_backticks(table.name.as_str());
-    let inside = TYPES.inside(table.format);
+    let inside = TYPE_NAMES.inside(table.format);
     let partitions = table.partition_by.columns();
     let columns = table
         .schema
         .columns()
         .iter()
         .map(|column| definition(column, &inside));
-    let columns = columns.chain(partitions.iter().map(|column| definition(column, &TYPES)));
+    let columns = columns.chain(
+        partitions
+            .iter()
+            .map(|column| definition(column, &TYPE_NAMES)),
+    );
     let columns: Vec<String> = columns.collect();
     let folder = hadoop_folder_address(location, &layout::table_folder(&table.name));
 
@@ -59,11 +63,11 @@ pub fn table(table: &Table, location: &Location) -> String {
     text + &complete_view(table, location)
 }
 
-fn definition(column: &ExportColumn, types: &Types) -> String {
+fn definition(column: &ExportColumn, types: &TypeNames) -> String {
     format!("{} {}", in_backticks(&column.name), types.of(&column.kind))
 }
 
-fn complete_view(table: &Table, location: &Location) -> String {
+fn complete_view(table: &DdlTable, location: &Location) -> String {
     let name = table.name.as_str();
     let manifests = in_backticks(&format!("{name}_manifests"));
     let complete = in_backticks(&format!("{name}_complete"));
@@ -109,7 +113,7 @@ WHERE {path} IN (
     )
 }
 
-const TYPES: Types = Types {
+const TYPE_NAMES: TypeNames = TypeNames {
     boolean: "BOOLEAN",
     int32: "INT",
     int64: "BIGINT",

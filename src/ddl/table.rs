@@ -14,7 +14,7 @@ const YEARS_AHEAD: i64 = 10;
 
 /// What is to be read, and how its rows are typed.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Table {
+pub struct DdlTable {
     pub name: TableName,
     pub description: String,
     pub sync_mode: SyncMode,
@@ -24,12 +24,12 @@ pub struct Table {
     pub partition_by: ExportSchema,
     /// The columns inside the files.
     pub schema: ExportSchema,
-    pub origin: Origin,
+    pub origin: TableOrigin,
 }
 
 /// How a table is known.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Origin {
+pub enum TableOrigin {
     /// It is published.
     Manifests {
         first: Cycle,
@@ -37,7 +37,7 @@ pub enum Origin {
         /// How many cycles are published; of a snapshot only the newest counts.
         cycles: usize,
         /// What the current manifests name, in their order, as far as it is in the table's format.
-        files: Vec<PublishedFile>,
+        files: Vec<TableFile>,
         /// How many files are in another format.
         other_format: usize,
     },
@@ -46,13 +46,13 @@ pub enum Origin {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct PublishedFile {
+pub struct TableFile {
     /// Relative to the prefix of the destination.
     pub path: String,
     pub partition: Partition,
 }
 
-impl Table {
+impl DdlTable {
     /// From the newest manifest of every cycle, oldest cycle first; `None` without any.
     pub fn published(manifests: &[Manifest]) -> Option<Self> {
         let (first, newest) = (manifests.first()?, manifests.last()?);
@@ -71,12 +71,12 @@ impl Table {
             format: newest.format,
             partition_by: newest.partition_by.clone(),
             schema: newest.schema.clone(),
-            origin: Origin::Manifests {
+            origin: TableOrigin::Manifests {
                 first: first.cycle.id,
                 last: newest.cycle.id,
                 cycles: manifests.len(),
                 files: files
-                    .map(|file| PublishedFile {
+                    .map(|file| TableFile {
                         path: file.path.clone(),
                         partition: file.partition.clone(),
                     })
@@ -95,7 +95,7 @@ impl Table {
             format: spec.encoding.format(),
             partition_by: spec.partition_columns.clone(),
             schema: spec.schema.clone(),
-            origin: Origin::Definition { first_due },
+            origin: TableOrigin::Definition { first_due },
         }
     }
 
@@ -103,7 +103,7 @@ impl Table {
     pub fn summary(&self) -> String {
         let (name, mode, format) = (&self.name, self.sync_mode, self.format);
         let known = match &self.origin {
-            Origin::Manifests {
+            TableOrigin::Manifests {
                 first,
                 last,
                 cycles,
@@ -123,7 +123,7 @@ impl Table {
                 }
                 known
             }
-            Origin::Definition { .. } => {
+            TableOrigin::Definition { .. } => {
                 "not published yet: columns and types are those of its definition".to_owned()
             }
         };
@@ -135,10 +135,10 @@ impl Table {
     }
 
     /// The files that the manifests name; none of a table that is only defined.
-    pub fn files(&self) -> &[PublishedFile] {
+    pub fn files(&self) -> &[TableFile] {
         match &self.origin {
-            Origin::Manifests { files, .. } => files,
-            Origin::Definition { .. } => &[],
+            TableOrigin::Manifests { files, .. } => files,
+            TableOrigin::Definition { .. } => &[],
         }
     }
 
@@ -151,8 +151,8 @@ impl Table {
     /// The first cycle that the table has, or will have.
     pub fn first_cycle(&self) -> Cycle {
         match &self.origin {
-            Origin::Manifests { first, .. } => *first,
-            Origin::Definition { first_due } => *first_due,
+            TableOrigin::Manifests { first, .. } => *first,
+            TableOrigin::Definition { first_due } => *first_due,
         }
     }
 

@@ -23,18 +23,18 @@ fn schema(columns: &[ExportColumn]) -> ExportSchema {
     serde_json::from_str(&text).unwrap()
 }
 
-fn file(path: &str, values: &[(&str, &str)]) -> PublishedFile {
+fn file(path: &str, values: &[(&str, &str)]) -> TableFile {
     let values = values
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    PublishedFile {
+    TableFile {
         path: path.to_owned(),
         partition: Partition::new(values.collect()).unwrap(),
     }
 }
 
-fn published(cycles: usize, files: Vec<PublishedFile>) -> Origin {
-    Origin::Manifests {
+fn published(cycles: usize, files: Vec<TableFile>) -> TableOrigin {
+    TableOrigin::Manifests {
         first: "2025-12-31".parse().unwrap(),
         last: "2026-01-01".parse().unwrap(),
         cycles,
@@ -44,9 +44,9 @@ fn published(cycles: usize, files: Vec<PublishedFile>) -> Origin {
 }
 
 /// Partitioned by year, month and day, with every type, reserved words and both cases.
-fn views(format: FileFormat) -> Table {
+fn views(format: FileFormat) -> DdlTable {
     let extension = format.extension();
-    Table {
+    DdlTable {
         name: "views".parse().unwrap(),
         description: "What was seen.\nIt's a \\ test; -- not a comment".to_owned(),
         sync_mode: SyncMode::Incremental,
@@ -104,9 +104,9 @@ fn views(format: FileFormat) -> Table {
     }
 }
 
-fn sites(format: FileFormat) -> Table {
+fn sites(format: FileFormat) -> DdlTable {
     let extension = format.extension();
-    Table {
+    DdlTable {
         name: "sites".parse().unwrap(),
         description: String::new(),
         sync_mode: SyncMode::Snapshot,
@@ -127,8 +127,8 @@ fn sites(format: FileFormat) -> Table {
 }
 
 /// By a date and a text, which Athena cannot project, and not published.
-fn clicks() -> Table {
-    Table {
+fn clicks() -> DdlTable {
+    DdlTable {
         name: "clicks".parse().unwrap(),
         description: "Clicks.".to_owned(),
         sync_mode: SyncMode::Incremental,
@@ -138,7 +138,7 @@ fn clicks() -> Table {
             column("site", ColumnType::String),
         ]),
         schema: schema(&[column("id", ColumnType::Int64)]),
-        origin: Origin::Definition {
+        origin: TableOrigin::Definition {
             first_due: "2026-01-16".parse().unwrap(),
         },
     }
@@ -208,8 +208,8 @@ fn a_format_that_changed_and_late_events_are_seen() {
     let mut older = newest.clone();
     older.cycle = "2026-01-14".parse::<crate::cycle::Cycle>().unwrap().into();
     older.format = FileFormat::Json;
-    assert_eq!(Table::published(&[]), None);
-    let table = Table::published(&[older.clone(), newest.clone()]).unwrap();
+    assert_eq!(DdlTable::published(&[]), None);
+    let table = DdlTable::published(&[older.clone(), newest.clone()]).unwrap();
     let summary = table.summary();
     assert!(
         summary.contains("older file(s) are in another format"),
@@ -221,6 +221,6 @@ fn a_format_that_changed_and_late_events_are_seen() {
     let values = [("year", "2019"), ("month", "1"), ("day", "1")];
     *late = file("", &values).partition;
     older.format = newest.format;
-    let table = Table::published(&[older, newest]).unwrap();
+    let table = DdlTable::published(&[older, newest]).unwrap();
     assert_eq!(table.years("year"), (2019, 2036));
 }

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{Statement as SqlStatement, Value};
+use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 
 use crate::cycle::{Cycle, SyncMode};
 use crate::definition::Definition;
 use crate::engine::parameters::{parameter_values, window_column};
 use crate::error::{Error, Result};
 use crate::layout::FileFormat;
-use crate::stage::{EMPTY_FILE_OPTION, StageSpec, WINDOW_COLUMN_OPTION, spec_of};
+use crate::stage::{CopyContext, StageSpec, spec_of};
 
 /// A definition that is bound to a cycle and checked, but not planned: no source has been read.
 #[derive(Debug, Clone)]
@@ -21,6 +21,8 @@ pub struct BoundDefinition {
     pub plan: LogicalPlan,
     /// The settings of the files that it writes.
     pub spec: StageSpec,
+    /// The properties of the export that the plan does not hold, for the session that runs it.
+    pub context: CopyContext,
 }
 
 /// Binds a definition to a cycle, and checks everything that can be checked without reading a source.
@@ -38,32 +40,31 @@ pub async fn bind(
     statement.target = format!("dayport://export/{}/", definition.table);
     let format = definition.format.unwrap_or(default_format);
     statement.stored_as = Some(format.to_string().to_ascii_uppercase());
-    let empty_file = definition.sync_mode == SyncMode::Snapshot;
-    statement.options.push((
-        EMPTY_FILE_OPTION.to_owned(),
-        Value::SingleQuotedString(empty_file.to_string()),
-    ));
     let unbound = state
         .statement_to_plan(Statement::CopyTo(statement))
         .await
         .map_err(rejected)?;
-    let window_column = window_column(&unbound).map_err(rejected)?;
+    let context = CopyContext {
+        window_column: window_column(&unbound).map_err(rejected)?,
+        empty_file: definition.sync_mode == SyncMode::Snapshot,
+    };
     let values = parameter_values(definition, &unbound, cycle, parameters)?;
     let bound = unbound.with_param_values(values).map_err(rejected)?;
-    let LogicalPlan::Copy(mut copy) = bound else {
+    let LogicalPlan::Copy(copy) = bound else {
         return Err(Error::internal(format!(
             "{}: not a COPY",
             definition.sql.name()
         )));
     };
-    if let Some(column) = window_column {
-        copy.options.insert(WINDOW_COLUMN_OPTION.to_owned(), column);
-    }
-    let spec = spec_of(&copy, state).map_err(rejected)?;
+    let spec = spec_of(&copy, &context, state).map_err(rejected)?;
     let plan = LogicalPlan::Copy(copy);
     // Finds the errors that only type coercion finds.
     state.optimize(&plan).map_err(rejected)?;
-    Ok(BoundDefinition { plan, spec })
+    Ok(BoundDefinition {
+        plan,
+        spec,
+        context,
+    })
 }
 
 /// Binds the query of a definition to a cycle.

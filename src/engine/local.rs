@@ -28,7 +28,7 @@ impl PlanRunner for LocalRunner {
             .participant
             .as_ref()
             .map(|_| Arc::new(ScanRequests::default()));
-        let state = extend_config(state, |config| {
+        let state = extend_config(state, job.bound, |config| {
             let config = config
                 .with_extension(job.session)
                 .with_extension(Arc::clone(&job.scans));

@@ -112,7 +112,7 @@ impl Engine {
     /// footers of Parquet files, but no row.
     pub async fn plan_sources(&self, bound: &BoundDefinition) -> Result<Vec<PlannedSource>> {
         let scans = ScanLog::new();
-        let state = extend_config(&self.state, |config| {
+        let state = extend_config(&self.state, bound, |config| {
             config.with_extension(Arc::clone(&scans))
         });
         state

@@ -68,7 +68,7 @@ mod tests {
 
     use super::*;
     use crate::catalog::Sources;
-    use crate::encode::GzipLevel;
+    use crate::codec::deflate::GzipLevel;
     use crate::stage::StageFormats;
 
     /// Returns the scan of the plan of `COPY (query) …`.

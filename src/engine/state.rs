@@ -8,7 +8,8 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionState;
 use datafusion::prelude::SessionConfig;
 
-use crate::encode::GzipLevel;
+use crate::codec::deflate::GzipLevel;
+use crate::engine::binding::BoundDefinition;
 use crate::engine_error::from_datafusion;
 use crate::error::Result;
 use crate::stage::{CompressionLimit, StageFormats};
@@ -42,16 +43,18 @@ pub fn new_state(settings: EngineSettings) -> Result<SessionState> {
     Ok(state)
 }
 
-/// Returns the same session with an extended configuration.
+/// Returns the session that plans and runs `bound`, with an extended configuration.
 pub fn extend_config(
     state: &SessionState,
+    bound: &BoundDefinition,
     extend: impl FnOnce(SessionConfig) -> SessionConfig,
 ) -> SessionState {
     // The catalog is shared: creating the default one again would empty it.
     let config = state
         .config()
         .clone()
-        .with_create_default_catalog_and_schema(false);
+        .with_create_default_catalog_and_schema(false)
+        .with_extension(Arc::new(bound.context.clone()));
     SessionStateBuilder::new_from_existing(state.clone())
         .with_config(extend(config))
         .build()

@@ -141,7 +141,7 @@ impl CommitBuilder<'_> {
             committed_at,
             writer: concat!("dayport ", env!("CARGO_PKG_VERSION")).to_owned(),
             format: self.spec.encoding.format(),
-            compression: self.spec.encoding.compression(),
+            compression: self.spec.encoding.compression().to_owned(),
             partition_by: self.spec.partition_columns.clone(),
             window_column: self.spec.window_column.clone(),
             schema: self.spec.schema.clone(),

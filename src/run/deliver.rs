@@ -11,9 +11,9 @@ use tracing::{debug, info};
 use crate::cycle::Cycle;
 use crate::definition::Definition;
 use crate::delivery::{self, Commit, Decision, History, LogEntry, Publish};
-use crate::encode;
 use crate::engine::{BoundDefinition, StagingJob};
 use crate::error::{Error, Result};
+use crate::format::json;
 use crate::layout::{self, ManifestName, Shard};
 use crate::manifest::{Manifest, RejectsFile};
 use crate::run::commit_builder::{CommitBuilder, StagedRejects};
@@ -275,7 +275,7 @@ impl Delivery<'_> {
                 &self.definition.table,
                 &self.context.run_id,
             );
-            let text = encode::json_lines(&source.rejects)?;
+            let text = json::encode_lines(&source.rejects)?;
             let record = RejectsFile {
                 source: source.name.clone(),
                 path: path.to_string(),

@@ -7,7 +7,7 @@ use datafusion::arrow::datatypes::{Fields, Schema, SchemaRef};
 
 use crate::error::{Error, Result};
 use crate::schema::ExportSchema;
-use crate::stage::exec::StageSpec;
+use crate::stage::spec::StageSpec;
 use crate::stage::splitter::{PartitionRows, Splitter, columns_named};
 
 /// The schema of rows that are not split by partition yet.

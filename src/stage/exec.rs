@@ -17,30 +17,11 @@ use datafusion::physical_plan::{
 };
 use futures::StreamExt;
 
-use crate::encode::Encoding;
 use crate::error::Error;
-use crate::schema::ExportSchema;
-use crate::stage::format::EncodingRecipe;
 use crate::stage::partitioned_writer::PartitionedWriter;
 use crate::stage::session::StagingSession;
+use crate::stage::spec::StageSpec;
 use crate::stage::staged_rows::{staged_rows, staged_schema};
-
-/// The part of the files' settings that the plan determines.
-#[derive(Debug, Clone)]
-pub struct StageSpec {
-    pub encoding: Encoding,
-    /// What `encoding` is made of.
-    pub recipe: EncodingRecipe,
-    /// The columns inside the files.
-    pub schema: ExportSchema,
-    pub partition_by: Vec<String>,
-    /// The columns of `partition_by`, as the query yields them.
-    pub partition_columns: ExportSchema,
-    /// The column of `schema` that the window selects by, where there is one.
-    pub window_column: Option<String>,
-    /// Whether no rows at all make one empty file.
-    pub empty_file: bool,
-}
 
 /// The distribution of a table's rows to writers: an extension of the session that plans it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -21,6 +21,7 @@
 mod clustered_writer;
 mod combined_schema;
 mod compression_limit;
+mod encoding_options;
 mod exec;
 mod format;
 mod open_partition;
@@ -29,16 +30,18 @@ mod rolling_file;
 mod session;
 mod shard_numbers;
 mod shard_writer;
+mod spec;
 mod spill_sort;
 mod splitter;
 mod staged_rows;
 
 pub use compression_limit::CompressionLimit;
-pub use exec::{DistributionMode, StageSpec, StagedWriteExec};
-pub use format::{EMPTY_FILE_OPTION, EncodingRecipe, StageFormats, WINDOW_COLUMN_OPTION, spec_of};
+pub use encoding_options::EncodingOptions;
+pub use exec::{DistributionMode, StagedWriteExec};
+pub use format::{StageFormats, spec_of};
 pub use partitioned_writer::PartitionedWriter;
-
 pub use session::{Progress, StagingConfig, StagingSession};
 pub use shard_numbers::{NumberingHistory, WriterIndex};
+pub use spec::{CopyContext, StageSpec};
 pub use splitter::PartitionRows;
 pub use staged_rows::{staged_files, staged_rows, staged_schema};

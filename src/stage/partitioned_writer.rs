@@ -15,17 +15,17 @@ use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::MemoryLimit;
 use futures::StreamExt;
 
-use crate::encode::Encoding;
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
+use crate::format::FileEncoding;
 use crate::layout::Partition;
 use crate::stage::clustered_writer::{ClusteredWriter, EndingPartitions};
 use crate::stage::combined_schema::CombinedSchema;
 use crate::stage::compression_limit::CompressionLimit;
-use crate::stage::exec::StageSpec;
 use crate::stage::open_partition::OpenPartition;
 use crate::stage::session::StagingSession;
 use crate::stage::shard_writer::{ShardSettings, SharedPool};
+use crate::stage::spec::StageSpec;
 use crate::stage::spill_sort::SpillSort;
 use crate::stage::splitter::{PartitionRows, take_rows};
 use crate::staged::StagedFile;
@@ -72,10 +72,10 @@ impl PartitionedWriter {
             .and_then(|name| file_schema.index_of(name).ok());
         let tables = session.config().concurrent_tables;
         Ok(Self {
-            max_open_files: max_open_files(&spec.encoding, file_schema, &context, tables),
+            max_open_files: max_open_files(spec.encoding.as_ref(), file_schema, &context, tables),
             settings: Arc::new(ShardSettings {
                 session,
-                encoding: spec.encoding.clone(),
+                encoding: Arc::clone(&spec.encoding),
                 schema: Arc::clone(file_schema),
                 pool: SharedPool {
                     pool: Arc::clone(context.memory_pool()),
@@ -212,7 +212,7 @@ impl PartitionedWriter {
 
 /// Returns how many files may be open, so that their initial memory is a fair share of the pool.
 fn max_open_files(
-    encoding: &Encoding,
+    encoding: &dyn FileEncoding,
     schema: &SchemaRef,
     context: &TaskContext,
     tables: usize,

@@ -12,8 +12,9 @@ use datafusion::execution::memory_pool::{MemoryLimit, MemoryPool, MemoryReservat
 use sha2::{Digest, Sha256};
 use tokio::task::JoinHandle;
 
-use crate::encode::{Encoder, Encoding, Member};
+use crate::codec::deflate::GzipMember;
 use crate::error::{Error, Result};
+use crate::format::{FileEncoder, FileEncoding};
 use crate::layout::{FileFormat, Partition, Shard};
 use crate::stage::compression_limit::CompressionLimit;
 use crate::stage::session::StagingSession;
@@ -47,7 +48,7 @@ impl SharedPool {
 #[derive(Debug)]
 pub struct ShardSettings {
     pub session: Arc<StagingSession>,
-    pub encoding: Encoding,
+    pub encoding: Arc<dyn FileEncoding>,
     pub schema: SchemaRef,
     pub pool: SharedPool,
     /// The index of the window column in `schema`.
@@ -57,9 +58,9 @@ pub struct ShardSettings {
 
 /// Writes rows into one file of a partition.
 pub struct ShardWriter {
-    encoder: Encoder,
+    encoder: Box<dyn FileEncoder>,
     /// Blocks of the encoder that are being compressed, in order.
-    blocks: VecDeque<JoinHandle<Result<Member>>>,
+    blocks: VecDeque<JoinHandle<Result<GzipMember>>>,
     rows: u64,
     /// The least and the greatest value of the window column, in microseconds.
     window: Option<(i64, i64)>,
@@ -70,7 +71,7 @@ impl ShardWriter {
     /// Creates a writer of an empty file; its upload starts with the first part.
     pub fn new(settings: Arc<ShardSettings>, partition: Partition) -> Result<Self> {
         Ok(Self {
-            encoder: Encoder::new(&settings.encoding, &settings.schema)?,
+            encoder: settings.encoding.encoder(&settings.schema)?,
             blocks: VecDeque::new(),
             rows: 0,
             window: None,
@@ -118,6 +119,7 @@ impl ShardWriter {
                 let member = block.compress();
                 drop(permit);
                 member
+                    .map_err(|error| Error::internal("cannot compress a block").with_source(error))
             }));
             self.append_blocks(MAX_BLOCKS).await?;
         }

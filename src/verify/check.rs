@@ -1,14 +1,9 @@
-//! One file: fetched once, and hashed and decoded from the same bytes.
+//! Checks one file: fetches it once, and hashes and decodes the same bytes.
 //!
 //! ```text
-//! store ─ranges of 4 MiB→ channel → a blocking thread: SHA-256, and ─JSON→ inflate, lines, schema
-//!                                                               └─Parquet→ temporary file → decode
+//! store ─ranges of 4 MiB→ channel → a blocking thread: SHA-256, FileDecoder
 //! ```
-//! A Parquet file begins to make sense at its end, so it is spooled to a nameless temporary file
-//! instead of being fetched twice or held in memory: verifying costs the receiver each byte once.
 
-use std::fs::File;
-use std::io::{Seek, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -19,39 +14,26 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
-use crate::layout::FileFormat;
-use crate::schema::ExportSchema;
+use crate::format::{DecodeOutcome, json};
 use crate::store::{CONCURRENCY, Destination};
 use crate::verify::Progress;
-use crate::verify::json::JsonDecoder;
-use crate::verify::parquet;
 use crate::verify::plan::{Content, Listed, Recorded};
 use crate::verify::report::{Finding, Kind, Totals};
 
-/// Fetched by one request.
-const PIECE: u64 = 4 << 20;
+/// The bytes of one request.
+const REQUEST_BYTES: u64 = 4 << 20;
 
-/// What decoding a file came to.
+/// The content of a file, as it was read.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Decoded {
-    Whole {
-        rows: u64,
-        /// The first thing that is not of the schema.
-        misfit: Option<String>,
-    },
-    Broken(String),
+struct Observed {
+    bytes: u64,
+    /// The SHA-256, hexadecimal.
+    sha256: String,
+    decoded: DecodeOutcome,
 }
 
-/// What a file turned out to be.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Observed {
-    pub bytes: u64,
-    /// Hexadecimal.
-    pub sha256: String,
-    pub decoded: Decoded,
-}
-
-/// Holds what the store says of a file against its record; quick mode knows no more.
+/// Compares the metadata that the store returns with the record of a file; quick mode compares
+/// nothing else.
 pub fn metadata(recorded: &Recorded, listed: &Listed) -> Option<Finding> {
     let Listed::There { bytes, etag } = listed else {
         return None;
@@ -67,7 +49,10 @@ pub fn metadata(recorded: &Recorded, listed: &Listed) -> Option<Finding> {
         .map(|(kind, detail)| recorded.finding(kind, detail))
 }
 
-/// Reads a file to its end. An error means that the store or this machine failed.
+/// Reads a file to its end and compares it with its record.
+///
+/// # Errors
+/// Fails if the store or this machine does.
 pub async fn file(
     destination: &Destination,
     recorded: &Recorded,
@@ -77,7 +62,7 @@ pub async fn file(
     let Listed::There { bytes: size, etag } = listed else {
         return Ok((Vec::new(), Totals::default()));
     };
-    let (pieces, received) = mpsc::channel(CONCURRENCY.verified_ranges_ahead);
+    let (chunks, received) = mpsc::channel(CONCURRENCY.verified_ranges_ahead);
     let content = recorded.content.clone();
     let decoding = tokio::task::spawn_blocking(move || decode(received, &content));
     let fetched = fetch(
@@ -85,26 +70,26 @@ pub async fn file(
         recorded,
         *size,
         etag.as_deref(),
-        pieces,
+        chunks,
         progress,
     )
     .await;
-    let observed = decoding.await.map_err(|error| {
+    let decoded = decoding.await.map_err(|error| {
         Error::internal(format!("reading `{}` broke off", recorded.path)).with_source(error)
     })?;
-    let findings = match fetched? {
+    let finding = match fetched? {
         Fetched::Whole => {
-            let observed = observed?;
+            let observed = decoded?;
             let totals = Totals {
                 files: 1,
                 rows: match &observed.decoded {
-                    Decoded::Whole { rows, .. } => *rows,
-                    Decoded::Broken(_) => 0,
+                    DecodeOutcome::Whole { rows, .. } => *rows,
+                    DecodeOutcome::Broken(_) => 0,
                 },
                 bytes: observed.bytes,
                 cycles: 0,
             };
-            return Ok((judge(recorded, etag.as_deref(), &observed), totals));
+            return Ok((compare(recorded, etag.as_deref(), &observed), totals));
         }
         Fetched::Gone => recorded.finding(Kind::Missing, "deleted while it was verified"),
         Fetched::Changed => recorded.finding(Kind::Etag, "written again while it was read"),
@@ -112,19 +97,22 @@ pub async fn file(
             recorded.finding(Kind::Unreadable, "these credentials may not read it")
         }
     };
-    Ok((vec![findings], Totals::default()))
+    Ok((vec![finding], Totals::default()))
 }
 
-/// Holds a file against its record. Names causes, not consequences: a file of another size has
-/// another hash and ETag too, and damaged bytes need no second complaint if they do not decode.
-fn judge(recorded: &Recorded, etag: Option<&str>, observed: &Observed) -> Vec<Finding> {
+/// Compares a file with its record.
+///
+/// Names causes, not consequences: a file of another size has another hash and ETag too, and damaged
+/// bytes need no second complaint if they do not decode.
+fn compare(recorded: &Recorded, etag: Option<&str>, observed: &Observed) -> Vec<Finding> {
     let mut found = Vec::new();
     let is_damaged = if let Some(detail) = recorded.size_differs(observed.bytes) {
         found.push((Kind::Size, detail));
         true
     } else if recorded.sha256 != observed.sha256 {
-        let (there, said) = (&observed.sha256, &recorded.sha256);
-        found.push((Kind::Sha256, format!("SHA-256 {there}, recorded as {said}")));
+        let (actual, expected) = (&observed.sha256, &recorded.sha256);
+        let detail = format!("SHA-256 {actual}, recorded as {expected}");
+        found.push((Kind::Sha256, detail));
         true
     } else {
         if let Some(detail) = recorded.etag_differs(etag) {
@@ -133,26 +121,23 @@ fn judge(recorded: &Recorded, etag: Option<&str>, observed: &Observed) -> Vec<Fi
         false
     };
     match &observed.decoded {
-        Decoded::Whole { rows, misfit } => {
+        DecodeOutcome::Whole { rows, mismatch } => {
             if *rows != recorded.rows {
-                let said = recorded.rows;
-                found.push((Kind::Rows, format!("{rows} rows, recorded as {said}")));
+                let expected = recorded.rows;
+                found.push((Kind::Rows, format!("{rows} rows, recorded as {expected}")));
             }
-            let misfit = misfit.iter().cloned();
-            found.extend(misfit.map(|misfit| (Kind::Schema, misfit)));
+            found.extend(mismatch.clone().map(|detail| (Kind::Schema, detail)));
         }
-        Decoded::Broken(reason) if !is_damaged => {
+        DecodeOutcome::Broken(reason) if !is_damaged => {
             found.push((Kind::Rows, format!("cannot be decoded: {reason}")));
         }
-        Decoded::Broken(_) => {}
+        DecodeOutcome::Broken(_) => {}
     }
-    let found = found.into_iter();
-    found
-        .map(|(kind, detail)| recorded.finding(kind, detail))
-        .collect()
+    let finding = |(kind, detail)| recorded.finding(kind, detail);
+    found.into_iter().map(finding).collect()
 }
 
-/// What became of fetching a file.
+/// The outcome of fetching a file.
 enum Fetched {
     Whole,
     Gone,
@@ -165,7 +150,7 @@ async fn fetch(
     recorded: &Recorded,
     size: u64,
     etag: Option<&str>,
-    pieces: mpsc::Sender<Bytes>,
+    chunks: mpsc::Sender<Bytes>,
     progress: &dyn Progress,
 ) -> Result<Fetched> {
     let path = Path::parse(&recorded.path).map_err(|error| {
@@ -173,26 +158,26 @@ async fn fetch(
     })?;
     let key = destination.absolute(&path);
     let store = destination.object_store();
-    let starts = (0..size.div_ceil(PIECE)).map(|index| index * PIECE);
+    let starts = (0..size.div_ceil(REQUEST_BYTES)).map(|index| index * REQUEST_BYTES);
     let requests: Vec<_> = starts
         .map(|start| {
             let (store, key) = (Arc::clone(&store), key.clone());
             let options = GetOptions {
-                range: Some(GetRange::Bounded(start..size.min(start + PIECE))),
-                // All pieces are of one object.
+                range: Some(GetRange::Bounded(start..size.min(start + REQUEST_BYTES))),
+                // All chunks are of one version of the object.
                 if_match: etag.map(str::to_owned),
                 ..GetOptions::default()
             };
             async move { store.get_opts(&key, options).await?.bytes().await }
         })
         .collect();
-    let mut answers = futures::stream::iter(requests).buffered(CONCURRENCY.verified_ranges_ahead);
+    let mut responses = futures::stream::iter(requests).buffered(CONCURRENCY.verified_ranges_ahead);
     loop {
-        match answers.try_next().await {
+        match responses.try_next().await {
             Ok(Some(bytes)) => {
                 progress.read(bytes.len() as u64);
-                if pieces.send(bytes).await.is_err() {
-                    // The thread has failed, and says why.
+                if chunks.send(bytes).await.is_err() {
+                    // The thread has failed, and its error says why.
                     return Ok(Fetched::Whole);
                 }
             }
@@ -205,47 +190,22 @@ async fn fetch(
     }
 }
 
-enum Decoder {
-    Json(Box<JsonDecoder>),
-    Parquet(File, Arc<ExportSchema>),
-}
-
-/// Takes pieces until there are no more. Must not be called on an async task.
-fn decode(mut pieces: mpsc::Receiver<Bytes>, content: &Content) -> Result<Observed> {
-    let spool = |error: std::io::Error| {
-        Error::unavailable("cannot spool a file to the folder for temporary files")
-            .with_source(error)
-            .with_hint("it needs room for the files read at once; TMPDIR names another folder")
-    };
+/// Receives chunks until the channel closes. Must not be called on an async task.
+fn decode(mut chunks: mpsc::Receiver<Bytes>, content: &Content) -> Result<Observed> {
     let mut decoder = match content {
-        Content::Rejects => Decoder::Json(Box::new(JsonDecoder::new(None))),
-        Content::Rows { format, schema } => match format {
-            FileFormat::Json => Decoder::Json(Box::new(JsonDecoder::new(Some(Arc::clone(schema))))),
-            FileFormat::Parquet => {
-                Decoder::Parquet(tempfile::tempfile().map_err(spool)?, Arc::clone(schema))
-            }
-        },
+        Content::Rejects => json::line_decoder(),
+        Content::Rows { format, schema } => (format.info().decoder)(schema)?,
     };
     let (mut bytes, mut digest) = (0, Sha256::new());
-    while let Some(piece) = pieces.blocking_recv() {
-        bytes += piece.len() as u64;
-        digest.update(&piece);
-        match &mut decoder {
-            Decoder::Json(json) => json.write(&piece),
-            Decoder::Parquet(file, _) => file.write_all(&piece).map_err(spool)?,
-        }
+    while let Some(chunk) = chunks.blocking_recv() {
+        bytes += chunk.len() as u64;
+        digest.update(&chunk);
+        decoder.write(&chunk)?;
     }
-    let decoded = match decoder {
-        Decoder::Json(json) => json.finish(),
-        Decoder::Parquet(mut file, schema) => {
-            file.rewind().map_err(spool)?;
-            parquet::decode(file, &schema)
-        }
-    };
     Ok(Observed {
         bytes,
         sha256: format!("{:x}", digest.finalize()),
-        decoded,
+        decoded: decoder.finish()?,
     })
 }
 
@@ -266,24 +226,22 @@ mod tests {
         }
     }
 
-    fn kinds(etag: Option<&str>, bytes: u64, sha256: &str, decoded: Decoded) -> Vec<Kind> {
+    fn kinds(etag: Option<&str>, bytes: u64, sha256: &str, decoded: DecodeOutcome) -> Vec<Kind> {
         let observed = Observed {
             bytes,
             sha256: sha256.to_owned(),
             decoded,
         };
-        let findings = judge(&recorded(), etag, &observed);
+        let findings = compare(&recorded(), etag, &observed);
         findings.into_iter().map(|finding| finding.kind).collect()
     }
 
     #[test]
     fn causes_are_named_and_consequences_are_not() {
-        let rows = |rows| Decoded::Whole { rows, misfit: None };
-        let broken = || Decoded::Broken("torn".to_owned());
-        let misfit = Decoded::Whole {
-            rows: 3,
-            misfit: Some("`a`".to_owned()),
-        };
+        let whole = |rows, mismatch| DecodeOutcome::Whole { rows, mismatch };
+        let rows = |rows| whole(rows, None);
+        let broken = || DecodeOutcome::Broken("torn".to_owned());
+        let mismatch = whole(3, Some("`a`".to_owned()));
         let none: [Kind; 0] = [];
         assert_eq!(kinds(Some("e"), 10, "s", rows(3)), none);
         assert_eq!(kinds(None, 10, "s", rows(3)), none);
@@ -293,11 +251,11 @@ mod tests {
         assert_eq!(kinds(Some("f"), 11, "x", rows(4)), [Kind::Size, Kind::Rows]);
         assert_eq!(kinds(Some("e"), 10, "s", rows(2)), [Kind::Rows]);
         assert_eq!(kinds(Some("e"), 10, "s", broken()), [Kind::Rows]);
-        assert_eq!(kinds(Some("e"), 10, "s", misfit), [Kind::Schema]);
+        assert_eq!(kinds(Some("e"), 10, "s", mismatch), [Kind::Schema]);
     }
 
     #[test]
-    fn metadata_alone_tells_size_and_etag() {
+    fn metadata_alone_shows_size_and_etag() {
         let kind = |bytes, etag: Option<&str>| {
             let listed = Listed::There {
                 bytes,

@@ -10,12 +10,9 @@
 //! nothing but listing and reading is asked of the store.
 
 mod check;
-mod json;
-mod parquet;
 mod plan;
 mod published;
 mod report;
-mod row;
 mod stray;
 
 pub use report::{Finding, Kind, Report};

@@ -39,7 +39,7 @@ const GROUPS: [Group; 12] = [
     // Bytes and Arrow, nothing of dayport: each could be a crate of its own.
     Group {
         name: "codec",
-        modules: &["arrow_leaves", "view_gc", "encode", "jsonl"],
+        modules: &["arrow_leaves", "view_gc", "codec", "jsonl"],
         may_import: &[],
         never_names: &[
             "datafusion",
@@ -52,7 +52,7 @@ const GROUPS: [Group; 12] = [
     Group {
         name: "plain",
         modules: &[
-            "error", "env", "cycle", "layout", "policy", "schema", "manifest", "staged",
+            "error", "env", "cycle", "layout", "policy", "schema", "manifest", "staged", "format",
         ],
         may_import: &["codec"],
         never_names: &[
@@ -186,12 +186,8 @@ const CLOCKS: [(&str, &str); 6] = [
 
 /// PENDING: the violations that stand for now. A line that is no longer violated fails the test, so that
 /// it is removed; the list must be empty in the end.
-const PENDING: [&str; 11] = [
+const PENDING: [&str; 7] = [
     "cli has a circle",
-    "encode has a circle",
-    "encode imports error",
-    "encode imports layout",
-    "encode says super::super",
     "scan has a circle",
     "scan/filter/row_filter.rs is too long",
     "stage has a circle",

@@ -11,7 +11,7 @@ use crate::cluster::write::remote_writer::RemoteWriter;
 use crate::cluster::write::staging_config::{Destinations, RemoteStagingConfig};
 use crate::error::Error;
 use crate::schema::ExportSchema;
-use crate::stage::{EncodingRecipe, StageSpec, WriterIndex};
+use crate::stage::{EncodingOptions, StageSpec, WriterIndex};
 
 /// The settings of all writers of a plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -82,7 +82,7 @@ impl RemoteWriteTask {
 /// A [`StageSpec`] as plain data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct StageSpecProto {
-    encoding: EncodingRecipe,
+    encoding: EncodingOptions,
     schema: ExportSchema,
     partition_by: Vec<String>,
     partition_columns: ExportSchema,
@@ -93,7 +93,7 @@ struct StageSpecProto {
 impl From<&StageSpec> for StageSpecProto {
     fn from(spec: &StageSpec) -> Self {
         Self {
-            encoding: spec.recipe.clone(),
+            encoding: spec.options.clone(),
             schema: spec.schema.clone(),
             partition_by: spec.partition_by.clone(),
             partition_columns: spec.partition_columns.clone(),
@@ -107,7 +107,7 @@ impl StageSpecProto {
     fn into_spec(self, defaults: TableOptions) -> Result<StageSpec> {
         Ok(StageSpec {
             encoding: self.encoding.encoding(defaults)?,
-            recipe: self.encoding,
+            options: self.encoding,
             schema: self.schema,
             partition_by: self.partition_by,
             partition_columns: self.partition_columns,

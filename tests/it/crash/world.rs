@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dayport::catalog::Sources;
+use dayport::codec::deflate::GzipLevel;
 use dayport::cycle::Cycle;
 use dayport::definition::Definition;
-use dayport::encode::GzipLevel;
 use dayport::engine::{Engine, EngineSettings};
 use dayport::env::Clock;
 use dayport::layout::FileFormat;

@@ -1,0 +1,12 @@
+//! The codecs: Arrow to the bytes of JSON lines and Parquet columns, and DEFLATE.
+//!
+//! ```text
+//! RecordBatch ─json→ lines of text ─deflate→ gzip members
+//! RecordBatch ─parquet→ pages of strings (own encoder) and of all else (parquet-rs) ─→ row groups
+//! ```
+//! Each codec is what would be a crate of its own elsewhere: it knows Arrow, Parquet and its RFC,
+//! and nothing of dayport. Errors are those of its libraries.
+
+pub mod deflate;
+pub mod json;
+pub mod parquet;

@@ -1,0 +1,59 @@
+//! The file formats of an export: all that dayport knows of each, in one place.
+//!
+//! ```text
+//! RecordBatch ─FileEncoder→ bytes of a file ─FileDecoder→ rows, counted and compared with the schema
+//! ```
+//! [`FileFormat`] is the name of a format and its extension; [`FileFormat::info`] is the door to
+//! everything else. Bytes only: no store, no engine. What DataFusion has to know of a format stands
+//! above: its options in `stage::encoding_options`, how its files are read in `exported`, and how
+//! the engines of receivers read them in `ddl::format_clauses`.
+
+pub mod decoder;
+pub mod encoder;
+pub mod json;
+pub mod parquet;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::schema::ExportSchema;
+
+pub use crate::layout::FileFormat;
+pub use decoder::{DecodeOutcome, FileDecoder};
+pub use encoder::{FileEncoder, FileEncoding};
+
+/// The facts about one format.
+#[derive(Debug)]
+pub struct FormatInfo {
+    /// The names in `STORED AS`, in upper case.
+    pub sql_names: &'static [&'static str],
+    /// The target size of files for which none is given, in bytes.
+    pub default_target_file_size: u64,
+    /// True if binary values are hexadecimal text.
+    pub binary_is_hex: bool,
+    /// True if timestamps are text, RFC 3339.
+    pub timestamp_is_text: bool,
+    /// Opens a decoder of a file of a schema.
+    pub decoder: fn(&Arc<ExportSchema>) -> Result<Box<dyn FileDecoder>>,
+}
+
+impl FileFormat {
+    /// Returns the facts about the format.
+    pub fn info(self) -> &'static FormatInfo {
+        match self {
+            FileFormat::Json => &json::INFO,
+            FileFormat::Parquet => &parquet::INFO,
+        }
+    }
+
+    /// Returns the format of a name in `STORED AS`, in any case.
+    pub fn from_sql_name(name: &str) -> Option<Self> {
+        let name = name.to_ascii_uppercase();
+        FileFormat::ALL
+            .into_iter()
+            .find(|format| format.info().sql_names.contains(&name.as_str()))
+    }
+}
