@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Loads a dayport export (Parquet) from S3, every row exactly once:  receiver.py s3://bucket/prefix/ WAREHOUSE
 
-It follows the manifests and never lists data/: a manifest appears after its files are whole, and never
-changes. WAREHOUSE/<table>/<cycle>.parquet is replaced as a whole and noted as loaded afterwards, so it may
-be run again at any time, also after a crash. Needs pyarrow and boto3.
+It follows the manifests and never lists data/: a manifest appears after its files are complete, and never
+changes. It replaces WAREHOUSE/<table>/<cycle>.parquet as a whole and records it as loaded afterwards, so it
+may be run again at any time, also after a crash. It needs pyarrow and boto3.
 """
 import hashlib, io, json, os, re, sys
 import boto3, pyarrow as pa, pyarrow.parquet as pq
@@ -14,15 +14,15 @@ prefix, s3 = prefix and prefix + "/", boto3.client("s3")
 read = lambda key: s3.get_object(Bucket=bucket, Key=prefix + key)["Body"].read()
 TYPES = {"int32": pa.int32(), "int64": pa.int64(), "date": pa.date32()}
 
-newest = {}  # {(table, cycle): (revision, key)}: of every cycle the greatest revision counts
+newest = {}  # {(table, cycle): (revision, key)}: the greatest revision of every cycle counts
 for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix + "manifests/"):
     for key in (found["Key"].removeprefix(prefix) for found in page.get("Contents", [])):
         if name := re.fullmatch(r"manifests/(\w+)/([\d-]+)\.r(\d+)\.json", key):
             table, cycle, revision = name.groups()
             newest[table, cycle] = max(newest.get((table, cycle), (-1, "")), (int(revision), key))
 
-noted = os.path.join(warehouse, "loaded.json")
-loaded = json.load(open(noted)) if os.path.exists(noted) else {}  # {key of a manifest: rows}
+record = os.path.join(warehouse, "loaded.json")
+loaded = json.load(open(record)) if os.path.exists(record) else {}  # {key of a manifest: rows}
 last = {table: cycle for table, cycle in sorted(newest)}
 for (table, cycle), (_, key) in sorted(newest.items()):
     if key in loaded:
@@ -30,14 +30,14 @@ for (table, cycle), (_, key) in sorted(newest.items()):
     manifest = json.loads(read(key))
     is_snapshot = manifest["sync_mode"] == "snapshot"
     if is_snapshot and cycle != last[table]:
-        continue  # a later one is the whole table
+        continue  # a later snapshot replaces the whole table
     parts = []
     for file in manifest["files"]:
         data = read(file["path"])
         if hashlib.sha256(data).hexdigest() != file["sha256"]:
             sys.exit(f"{file['path']} is being replaced by a newer revision: run again")
         rows = pq.read_table(io.BytesIO(data))
-        for column in manifest["partition_by"]:  # values that stand in the path, not in the file
+        for column in manifest["partition_by"]:  # values that are in the path, not in the file
             value, kind = file["partition"][column["name"]], TYPES.get(column["type"], pa.string())
             rows = rows.append_column(column["name"], pa.array([value] * len(rows), pa.string()).cast(kind))
         parts.append(rows)
@@ -50,6 +50,6 @@ for (table, cycle), (_, key) in sorted(newest.items()):
         os.remove(target)  # the revised cycle has no rows
     loaded[key] = sum(len(rows) for rows in parts)
     assert loaded[key] == manifest["rows"], key
-    json.dump(loaded, open(noted + ".new", "w"))
-    os.replace(noted + ".new", noted)
+    json.dump(loaded, open(record + ".new", "w"))
+    os.replace(record + ".new", record)
     print(f"{key}: {loaded[key]} rows")
