@@ -23,7 +23,7 @@ use crate::env::Clock;
 use crate::error::{Error, ExitCode, Result};
 use crate::run::{NoProgress, RunReport, TableOutcome, TableReport, run as run_tables};
 use crate::serve::{Event, EventKind, Notifier, Schedule, State, backoff, listen};
-use crate::status::status;
+use crate::status::Status;
 use crate::store::Destination;
 
 pub const EXAMPLES: &str = "\
@@ -295,7 +295,7 @@ impl Server {
     }
 
     async fn look(&self, destination: &Destination) -> bool {
-        match status(destination, self.clock.now(), DAYS).await {
+        match Status::load(destination, self.clock.now(), DAYS).await {
             Ok(status) => {
                 self.state.lock().observe(status);
                 true

@@ -11,7 +11,7 @@ use crate::cli::{config, render};
 use crate::cycle::Cycle;
 use crate::env::Clock;
 use crate::error::{Error, ExitCode, Result};
-use crate::status::{Day, Status, TableStatus, page, status as look};
+use crate::status::{DayStatus, Status, TableStatus, page};
 use crate::store::{Destination, Location};
 
 pub const EXAMPLES: &str = "\
@@ -57,7 +57,7 @@ pub async fn status(arguments: StatusArguments) -> Result<ExitCode> {
     let location = Location::parse(&arguments.to)?;
     let s3 = config::destination_store(&arguments.s3)?;
     let destination = Destination::open_read_only(&location, &s3).await?;
-    let status = look(&destination, clock.now(), arguments.days).await?;
+    let status = Status::load(&destination, clock.now(), arguments.days).await?;
     if let Some(file) = &arguments.html {
         std::fs::write(file, page(&status)).map_err(|error| {
             Error::invalid(format!("cannot write `{}`", file.display())).with_source(error)
@@ -87,8 +87,8 @@ fn text(status: &Status) -> String {
         let missing: Vec<Cycle> = table
             .days
             .iter()
-            .filter(|day| matches!(day, Day::Missing { .. }))
-            .map(Day::cycle)
+            .filter(|day| matches!(day, DayStatus::Missing { .. }))
+            .map(DayStatus::cycle)
             .collect();
         if let [first, .., last] = missing.as_slice() {
             let _ = writeln!(
@@ -111,10 +111,14 @@ fn text(status: &Status) -> String {
             }
         }
     }
-    for trouble in status.troubles.iter().take(10) {
-        let cycle = trouble.cycle.map(|cycle| format!(" {cycle}"));
+    for incident in status.incidents.iter().take(10) {
+        let cycle = incident.cycle.map(|cycle| format!(" {cycle}"));
         let cycle = cycle.unwrap_or_default();
-        let _ = writeln!(text, "trouble: {}{cycle}: {}", trouble.table, trouble.text);
+        let _ = writeln!(
+            text,
+            "trouble: {}{cycle}: {}",
+            incident.table, incident.text
+        );
     }
     let missing: u64 = status.tables.iter().map(|table| table.missing).sum();
     let _ = writeln!(
@@ -143,12 +147,12 @@ fn line(table: &TableStatus) -> [String; 6] {
     ]
 }
 
-fn mark(day: &Day) -> char {
+fn mark(day: &DayStatus) -> char {
     match day {
-        Day::None { .. } => '.',
-        Day::Missing { .. } => '!',
-        Day::Unfinished { .. } => '~',
-        Day::Published(day) => match (day.outlier, day.rows, day.revision) {
+        DayStatus::None { .. } => '.',
+        DayStatus::Missing { .. } => '!',
+        DayStatus::Unfinished { .. } => '~',
+        DayStatus::Published(day) => match (day.outlier, day.rows, day.revision) {
             (_, 0, _) => '0',
             (Some(times), _, _) if times > 1.0 => '^',
             (Some(_), _, _) => 'v',

@@ -8,10 +8,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::cycle::Cycle;
 use crate::run::{RunReport, TableOutcome};
 use crate::serve::Schedule;
-use crate::status::{Day, Status, TableStatus, Trouble};
+use crate::status::{DayStatus, Incident, Status, TableStatus};
 
 /// Failures kept for the page.
-const MOST_TROUBLES: usize = 20;
+const MAX_INCIDENTS: usize = 20;
 
 /// Since the process began.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
@@ -30,7 +30,7 @@ struct Counts {
 pub struct State {
     schedule: Schedule,
     counts: BTreeMap<String, Counts>,
-    troubles: Vec<Trouble>,
+    incidents: Vec<Incident>,
     observed: Option<Status>,
     /// The tables that this process runs: others are not its to wait for.
     pub served: BTreeSet<String>,
@@ -48,7 +48,7 @@ impl State {
         Self {
             schedule,
             counts: BTreeMap::new(),
-            troubles: Vec::new(),
+            incidents: Vec::new(),
             observed: None,
             served: BTreeSet::new(),
             rounds: 0,
@@ -81,9 +81,9 @@ impl State {
                 }
                 TableOutcome::Failed(failure) => {
                     counts.failures += 1;
-                    self.troubles.insert(
+                    self.incidents.insert(
                         0,
-                        Trouble {
+                        Incident {
                             at: report.finished_at,
                             table: table.table.clone(),
                             cycle: table.cycle,
@@ -94,19 +94,19 @@ impl State {
                 TableOutcome::AlreadyPublished { .. } | TableOutcome::Superseded { .. } => {}
             }
         }
-        self.troubles.truncate(MOST_TROUBLES);
+        self.incidents.truncate(MAX_INCIDENTS);
     }
 
     /// A round that did not come to a run.
     pub fn failed(&mut self, at: DateTime<Utc>, text: String) {
-        let trouble = Trouble {
+        let incident = Incident {
             at,
             table: "all tables".to_owned(),
             cycle: None,
             text,
         };
-        self.troubles.insert(0, trouble);
-        self.troubles.truncate(MOST_TROUBLES);
+        self.incidents.insert(0, incident);
+        self.incidents.truncate(MAX_INCIDENTS);
     }
 
     pub fn observe(&mut self, status: Status) {
@@ -116,10 +116,10 @@ impl State {
     /// For the page: what is published, and what went wrong here.
     pub fn status(&self) -> Option<Status> {
         let mut status = self.observed.clone()?;
-        let mut troubles = self.troubles.clone();
-        troubles.append(&mut status.troubles);
-        troubles.sort_by_key(|trouble| std::cmp::Reverse(trouble.at));
-        status.troubles = troubles;
+        let mut incidents = self.incidents.clone();
+        incidents.append(&mut status.incidents);
+        incidents.sort_by_key(|incident| std::cmp::Reverse(incident.at));
+        status.incidents = incidents;
         Some(status)
     }
 
@@ -225,7 +225,7 @@ impl State {
             return;
         };
         let tables = &observed.tables;
-        let newest = |figure: fn(&crate::status::Published) -> f64| {
+        let newest = |figure: fn(&crate::status::PublishedDay) -> f64| {
             tables.iter().filter_map(move |table| {
                 let day = table.published().next_back()?;
                 Some((labelled(table.table.as_str()), figure(day)))
@@ -297,10 +297,12 @@ impl State {
 
 /// A day may have closed since the table was looked at.
 fn oldest_missing(table: &TableStatus) -> Option<Cycle> {
-    let missing = table
-        .days
-        .iter()
-        .find(|day| matches!(day, Day::Missing { .. } | Day::Unfinished { .. }));
+    let missing = table.days.iter().find(|day| {
+        matches!(
+            day,
+            DayStatus::Missing { .. } | DayStatus::Unfinished { .. }
+        )
+    });
     match missing {
         Some(day) => Some(day.cycle()),
         None => table.newest.and_then(Cycle::next),

@@ -1,4 +1,4 @@
-//! One table's days: what is there, what is due, and what is odd. Pure.
+//! Classifies the days of one table: published, due, and outliers. Pure.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -6,160 +6,166 @@ use serde::Serialize;
 use crate::cycle::{Cycle, SyncMode};
 use crate::layout::TableName;
 use crate::manifest::Manifest;
-use crate::status::Found;
+use crate::status::TableRecords;
 
-/// Publications before a day that it is compared with.
+/// The number of earlier publications that a day is compared with.
 const TRAILING: usize = 14;
 
-/// With fewer, nothing is odd yet.
-const LEAST_TRAILING: usize = 5;
+/// The minimum number of earlier publications for an outlier.
+const MIN_TRAILING: usize = 5;
 
-/// Fewer rows than this share of the median, or more than so many times it, are odd.
-const ODD: (f64, f64) = (0.5, 2.0);
+/// The range of rows, in multiples of the trailing median, outside of which a day is an outlier.
+const USUAL: std::ops::RangeInclusive<f64> = 0.5..=2.0;
 
-/// The days of each half of a trend.
+/// The number of publications in each half of a trend.
 const TREND: usize = 7;
 
-/// One table.
+/// The calendar and the key figures of one table.
 #[derive(Debug, Clone, Serialize)]
 pub struct TableStatus {
     pub table: TableName,
+    /// `None` if every publication was rolled back.
     pub sync_mode: Option<SyncMode>,
+    /// The comment at the head of the definition.
     pub description: String,
     /// The newest published cycle.
     pub newest: Option<Cycle>,
-    /// When it was committed.
+    /// The time at which the newest cycle was committed.
     pub newest_at: Option<DateTime<Utc>>,
     /// The median of the rows of the trailing publications.
     pub median_rows: Option<u64>,
-    /// How the last seven publications compare with the seven before, in percent of those.
+    /// The change of the median rows of the last seven publications against the seven before them, in
+    /// percent.
     pub trend_percent: Option<f64>,
+    /// The number of missing days in the calendar.
     pub missing: u64,
-    pub days: Vec<Day>,
+    /// The days of the calendar, oldest first.
+    pub days: Vec<DayStatus>,
 }
 
-/// One day of one table.
+/// The state of one day of one table.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
-pub enum Day {
-    /// Before the first publication; or a snapshot that was replaced before it was taken.
-    None {
-        cycle: Cycle,
-    },
-    Published(Published),
-    /// Due, and not there.
-    Missing {
-        cycle: Cycle,
-    },
-    /// Committed, and not published yet.
-    Unfinished {
-        cycle: Cycle,
-        run_id: String,
-    },
+pub enum DayStatus {
+    /// Not due: the day is before the first publication, or a later snapshot has replaced its own.
+    None { cycle: Cycle },
+    /// Published, and complete.
+    Published(PublishedDay),
+    /// Due, but not published.
+    Missing { cycle: Cycle },
+    /// Committed, but not published yet.
+    Unfinished { cycle: Cycle, run_id: String },
 }
 
-/// A day that is there.
+/// The figures of a published day.
 #[derive(Debug, Clone, Serialize)]
-pub struct Published {
+pub struct PublishedDay {
     pub cycle: Cycle,
-    /// Greater than 0: it was replaced.
+    /// The revision; greater than 0 if the day was replaced.
     pub revision: u32,
-    /// 0: empty, and complete.
+    /// The number of rows; 0 for a day that is complete but empty.
     pub rows: u64,
+    /// The size of the data files.
     pub bytes: u64,
+    /// The number of data files.
     pub files: u64,
+    /// The number of malformed lines that were set aside.
     pub rejects: u64,
-    /// From its start to its commit.
+    /// The time from the start of the run to its commit, in seconds.
     pub seconds: f64,
     pub committed_at: DateTime<Utc>,
-    /// How many times the trailing median its rows are, where that is odd.
+    /// The rows as a multiple of the trailing median, if that makes the day an outlier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outlier: Option<f64>,
 }
 
-impl Day {
+impl DayStatus {
+    /// Returns the cycle of the day.
     pub fn cycle(&self) -> Cycle {
         match self {
-            Day::None { cycle } | Day::Missing { cycle } | Day::Unfinished { cycle, .. } => *cycle,
-            Day::Published(published) => published.cycle,
+            DayStatus::None { cycle }
+            | DayStatus::Missing { cycle }
+            | DayStatus::Unfinished { cycle, .. } => *cycle,
+            DayStatus::Published(day) => day.cycle,
         }
     }
 }
 
 impl TableStatus {
-    pub fn published(&self) -> impl DoubleEndedIterator<Item = &Published> {
+    /// Iterates over the published days, oldest first.
+    pub fn published(&self) -> impl DoubleEndedIterator<Item = &PublishedDay> {
         self.days.iter().filter_map(|day| match day {
-            Day::Published(published) => Some(published),
+            DayStatus::Published(day) => Some(day),
             _ => None,
         })
     }
 }
 
-/// The days from `first` to `last` of one table.
-pub fn calendar(found: &Found, first: Cycle, last: Cycle) -> TableStatus {
-    let newest = found.newest.as_ref();
+/// Builds the calendar of one table from `first` to `last`.
+pub fn calendar(records: &TableRecords, first: Cycle, last: Cycle) -> TableStatus {
+    let newest = records.newest.as_ref();
     let sync_mode = newest.map(|manifest| manifest.sync_mode);
     let mut earlier: Vec<u64> = Vec::new();
     let mut days = Vec::new();
     for cycle in Cycle::range(first, last) {
-        let manifest = found
+        let manifest = records
             .manifests
             .iter()
             .find(|manifest| manifest.cycle.id == cycle);
-        let day = match (manifest, &found.unfinished) {
-            (_, Some((unfinished, run_id))) if *unfinished == cycle => Day::Unfinished {
+        let day = match (manifest, &records.unfinished) {
+            (_, Some((unfinished, run_id))) if *unfinished == cycle => DayStatus::Unfinished {
                 cycle,
                 run_id: run_id.clone(),
             },
             (Some(manifest), _) => {
-                let published = published(manifest, &earlier);
-                earlier.push(published.rows);
-                Day::Published(published)
+                let day = published_day(manifest, &earlier);
+                earlier.push(day.rows);
+                DayStatus::Published(day)
             }
-            (None, _) if is_due(found, sync_mode, cycle, last) => Day::Missing { cycle },
-            (None, _) => Day::None { cycle },
+            (None, _) if is_due(records, sync_mode, cycle, last) => DayStatus::Missing { cycle },
+            (None, _) => DayStatus::None { cycle },
         };
         days.push(day);
     }
     let trailing = &earlier[earlier.len().saturating_sub(TRAILING)..];
     TableStatus {
-        table: found.table.clone(),
+        table: records.table.clone(),
         sync_mode,
         description: newest
             .map(|manifest| manifest.description.clone())
             .unwrap_or_default(),
-        newest: found.ever.map(|(_, newest)| newest),
+        newest: records.published_range.map(|(_, newest)| newest),
         newest_at: newest.map(|manifest| manifest.committed_at),
         median_rows: median(trailing),
         trend_percent: trend(&earlier),
         missing: days
             .iter()
-            .filter(|day| matches!(day, Day::Missing { .. }))
+            .filter(|day| matches!(day, DayStatus::Missing { .. }))
             .count() as u64,
         days,
     }
 }
 
-fn is_due(found: &Found, sync_mode: Option<SyncMode>, cycle: Cycle, last: Cycle) -> bool {
-    let Some((first, newest)) = found.ever else {
+fn is_due(records: &TableRecords, sync_mode: Option<SyncMode>, cycle: Cycle, last: Cycle) -> bool {
+    let Some((first, newest)) = records.published_range else {
         return false;
     };
-    if found.damaged.contains(&cycle) {
+    if records.damaged.contains(&cycle) {
         return true;
     }
     match sync_mode {
-        // Nothing is caught up but the last day.
+        // A catch-up publishes only the last day of a snapshot.
         Some(SyncMode::Snapshot) => cycle == last && newest < last,
         Some(SyncMode::Incremental) => cycle > first,
-        // All that was published is taken back.
+        // Every publication was rolled back.
         None => cycle > newest && cycle == last,
     }
 }
 
-fn published(manifest: &Manifest, earlier: &[u64]) -> Published {
+fn published_day(manifest: &Manifest, earlier: &[u64]) -> PublishedDay {
     let trailing = &earlier[earlier.len().saturating_sub(TRAILING)..];
     let took = manifest.committed_at - manifest.started_at;
-    Published {
+    PublishedDay {
         cycle: manifest.cycle.id,
         revision: manifest.revision,
         rows: manifest.rows,
@@ -173,15 +179,15 @@ fn published(manifest: &Manifest, earlier: &[u64]) -> Published {
 }
 
 fn outlier(rows: u64, trailing: &[u64]) -> Option<f64> {
-    if trailing.len() < LEAST_TRAILING {
+    if trailing.len() < MIN_TRAILING {
         return None;
     }
     let median = median(trailing).filter(|median| *median > 0)?;
     let times = rows as f64 / median as f64;
-    (times < ODD.0 || times > ODD.1).then_some(times)
+    (!USUAL.contains(&times)).then_some(times)
 }
 
-/// Of an even number of values the lower one of the middle.
+/// Returns the median; the lower of the two middle values if their number is even.
 fn median(values: &[u64]) -> Option<u64> {
     let mut sorted = values.to_vec();
     sorted.sort_unstable();
@@ -204,7 +210,7 @@ mod tests {
         assert_eq!(median(&[]), None);
         assert_eq!(median(&[3, 1, 2]), Some(2));
         assert_eq!(median(&[4, 1, 2, 3]), Some(2));
-        assert_eq!(outlier(0, &[100; 4]), None, "too few to tell");
+        assert_eq!(outlier(0, &[100; 4]), None, "too few to compare with");
         assert_eq!(outlier(0, &[100; 5]), Some(0.0));
         assert_eq!(outlier(50, &[100; 5]), None);
         assert_eq!(outlier(49, &[100; 5]), Some(0.49));

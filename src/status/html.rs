@@ -1,4 +1,5 @@
-//! The state of a destination as one page: no script, no network, light and dark. Pure.
+//! Renders the state of a destination as one page without scripts or network access, light and dark.
+//! Pure.
 
 use std::fmt::Write;
 
@@ -6,23 +7,23 @@ use chrono::{DateTime, Datelike, TimeDelta, Utc};
 
 use crate::cycle::Cycle;
 use crate::status::chart::{Bar, bars};
-use crate::status::{Day, Published, Status, TableStatus};
+use crate::status::{DayStatus, PublishedDay, Status, TableStatus};
 
 const STYLE: &str = include_str!("page.css");
 
-/// Shades of the heat-map.
+/// The number of shades of the heat map.
 const SHADES: f64 = 5.0;
 
-/// A chart's name, its figure of a day, and how that is written.
-type Chart = (&'static str, fn(&Published) -> f64, fn(f64) -> String);
+/// The name of a chart, the figure that it takes from a day, and the format of that figure.
+type Chart = (&'static str, fn(&PublishedDay) -> f64, fn(f64) -> String);
 
-/// Troubles shown.
-const MOST_TROUBLES: usize = 20;
+/// The maximum number of incidents that are shown.
+const MAX_INCIDENTS: usize = 20;
 
-/// A calendar this long fills the page.
-const WIDE: usize = 30;
+/// The number of days from which a calendar fills the width of the page.
+const WIDE_CALENDAR: usize = 30;
 
-/// The whole page.
+/// Renders the whole page.
 pub fn page(status: &Status) -> String {
     let mut body = String::new();
     let _ = write!(
@@ -35,12 +36,12 @@ pub fn page(status: &Status) -> String {
     );
     tiles(status, &mut body);
     if status.tables.is_empty() {
-        body.push_str("<section><h2>Nothing is published yet</h2><p>The first run makes the first manifests.</p></section>");
+        body.push_str("<section><h2>Nothing is published yet</h2><p>The first run writes the first manifests.</p></section>");
     } else {
         heat_map(status, &mut body);
         cards(status, &mut body);
     }
-    troubles(status, &mut body);
+    incidents(status, &mut body);
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
@@ -54,12 +55,12 @@ fn tiles(status: &Status, body: &mut String) {
     let missing: u64 = status.tables.iter().map(|table| table.missing).sum();
     let days = || status.tables.iter().flat_map(|table| &table.days);
     let unfinished = days()
-        .filter(|day| matches!(day, Day::Unfinished { .. }))
+        .filter(|day| matches!(day, DayStatus::Unfinished { .. }))
         .count();
     let published = days()
-        .filter(|day| matches!(day, Day::Published(_)))
+        .filter(|day| matches!(day, DayStatus::Published(_)))
         .count();
-    let odd = status
+    let outliers = status
         .tables
         .iter()
         .filter(|table| {
@@ -86,9 +87,9 @@ fn tiles(status: &Status, body: &mut String) {
             "unfinished".to_owned(),
         ),
         (
-            tone(odd as u64, "warn"),
-            odd.to_string(),
-            "tables with an odd last day".to_owned(),
+            tone(outliers as u64, "warn"),
+            outliers.to_string(),
+            "tables whose last day is an outlier".to_owned(),
         ),
         (
             "",
@@ -109,7 +110,11 @@ fn tiles(status: &Status, body: &mut String) {
 
 fn heat_map(status: &Status, body: &mut String) {
     let cycles = Cycle::range(status.first, status.last);
-    let wide = if cycles.len() >= WIDE { " wide" } else { "" };
+    let wide = if cycles.len() >= WIDE_CALENDAR {
+        " wide"
+    } else {
+        ""
+    };
     let _ = write!(
         body,
         "<section><h2>Calendar</h2><div class=\"scroll\" tabindex=\"0\"><table class=\"calendar{wide}\"><thead><tr><th></th>"
@@ -118,11 +123,11 @@ fn heat_map(status: &Status, body: &mut String) {
     body.push_str("</tr></thead><tbody>");
     for table in &status.tables {
         let _ = write!(body, "<tr><th scope=\"row\">{}</th>", table.table);
-        // One odd day must not make all others pale.
-        let usual = table.published().filter(|day| day.outlier.is_none());
-        let greatest = usual.map(|day| day.rows).max().unwrap_or(0);
+        // One outlier must not make all other days pale.
+        let usual_days = table.published().filter(|day| day.outlier.is_none());
+        let max_rows = usual_days.map(|day| day.rows).max().unwrap_or(0);
         for day in &table.days {
-            body.push_str(&cell(table, day, greatest));
+            body.push_str(&cell(table, day, max_rows));
         }
         body.push_str("</tr>");
     }
@@ -132,14 +137,14 @@ fn heat_map(status: &Status, body: &mut String) {
 }
 
 const LEGEND: &str = "<div class=\"legend\"><span><table class=\"calendar\"><tr>\
-<td class=\"s1\"></td><td class=\"s2\"></td><td class=\"s3\"></td><td class=\"s4\"></td><td class=\"s5\"></td></tr></table>few to many rows, table by table</span>\
+<td class=\"s1\"></td><td class=\"s2\"></td><td class=\"s3\"></td><td class=\"s4\"></td><td class=\"s5\"></td></tr></table>few to many rows, scaled for each table</span>\
 <span><table class=\"calendar\"><tr><td class=\"empty\">0</td></tr></table>published, empty</span>\
 <span><table class=\"calendar\"><tr><td class=\"missing\">×</td></tr></table>missing</span>\
 <span><table class=\"calendar\"><tr><td class=\"unfinished\">…</td></tr></table>unfinished</span>\
 <span><table class=\"calendar\"><tr><td class=\"s2\">r</td></tr></table>revised</span>\
-<span><table class=\"calendar\"><tr><td class=\"s1 odd\"></td></tr></table>under half or over twice the trailing median</span></div>";
+<span><table class=\"calendar\"><tr><td class=\"s1 outlier\"></td></tr></table>under half or over twice the trailing median</span></div>";
 
-/// One heading for the days of each month.
+/// Renders one heading for the days of each month.
 fn months(cycles: &[Cycle]) -> String {
     let mut headings: Vec<(String, usize)> = Vec::new();
     for cycle in cycles {
@@ -155,52 +160,52 @@ fn months(cycles: &[Cycle]) -> String {
         }
     }
     let cells = headings.into_iter().map(|(name, days)| {
-        // Three days are too narrow for a name.
-        let name = if days < 4 { "" } else { &name };
-        format!("<th colspan=\"{days}\"><span>{name}</span></th>")
+        // A name does not fit above three days.
+        let label = if days < 4 { "" } else { &name };
+        format!("<th colspan=\"{days}\"><span>{label}</span></th>")
     });
     cells.collect()
 }
 
-fn cell(table: &TableStatus, day: &Day, greatest: u64) -> String {
-    let (class, mark, what) = match day {
-        Day::None { .. } => (String::new(), "", "not due".to_owned()),
-        Day::Missing { .. } => ("missing".to_owned(), "×", "missing".to_owned()),
-        Day::Unfinished { run_id, .. } => (
+fn cell(table: &TableStatus, day: &DayStatus, max_rows: u64) -> String {
+    let (class, mark, description) = match day {
+        DayStatus::None { .. } => (String::new(), "", "not due".to_owned()),
+        DayStatus::Missing { .. } => ("missing".to_owned(), "×", "missing".to_owned()),
+        DayStatus::Unfinished { run_id, .. } => (
             "unfinished".to_owned(),
             "…",
             format!("committed by run {}, not finished", escaped(run_id)),
         ),
-        Day::Published(published) => {
+        DayStatus::Published(published) => {
             let mut class = match published.rows {
                 0 => "empty".to_owned(),
-                rows => format!("s{}", shade(rows, greatest)),
+                rows => format!("s{}", shade(rows, max_rows)),
             };
             if published.outlier.is_some() {
-                class.push_str(" odd");
+                class.push_str(" outlier");
             }
             let mark = match (published.rows, published.revision) {
                 (_, 1..) => "r",
                 (0, _) => "0",
                 _ => "",
             };
-            (class, mark, described(published))
+            (class, mark, describe(published))
         }
     };
     format!(
-        "<td class=\"{class}\" title=\"{} {}: {what}\">{mark}</td>",
+        "<td class=\"{class}\" title=\"{} {}: {description}\">{mark}</td>",
         table.table,
         day.cycle()
     )
 }
 
-/// 1 to 5.
-fn shade(rows: u64, greatest: u64) -> u64 {
-    let share = rows as f64 / greatest.max(1) as f64;
+/// Returns the shade of a number of rows, from 1 to 5.
+fn shade(rows: u64, max_rows: u64) -> u64 {
+    let share = rows as f64 / max_rows.max(1) as f64;
     (share * SHADES).ceil().clamp(1.0, SHADES) as u64
 }
 
-fn described(day: &Published) -> String {
+fn describe(day: &PublishedDay) -> String {
     let mut text = format!(
         "{} rows, {}, {} files, {:.1} s",
         grouped(day.rows),
@@ -215,7 +220,7 @@ fn described(day: &Published) -> String {
         let _ = write!(text, ", {times:.2} times the trailing median");
     }
     if day.rejects > 0 {
-        let _ = write!(text, ", {} lines set aside", day.rejects);
+        let _ = write!(text, ", {} malformed lines set aside", day.rejects);
     }
     text
 }
@@ -233,19 +238,19 @@ fn card(status: &Status, table: &TableStatus, body: &mut String) {
         .sync_mode
         .map(|mode| mode.to_string())
         .unwrap_or_default();
-    let missing = match table.missing {
+    let missing_badge = match table.missing {
         0 => String::new(),
         count => format!("<span class=\"badge bad\">{count} missing</span>"),
     };
     let _ = write!(
         body,
-        "<div class=\"card\"><h3>{}<span class=\"badge\">{mode}</span>{missing}</h3>",
+        "<div class=\"card\"><h3>{}<span class=\"badge\">{mode}</span>{missing_badge}</h3>",
         table.table
     );
     let mut facts = Vec::new();
     if let Some(newest) = table.newest {
-        let late = age(status.at - newest.end());
-        facts.push(format!("newest {newest}, ended {late} ago"));
+        let since_end = age(status.at - newest.end());
+        facts.push(format!("newest {newest}, ended {since_end} ago"));
     }
     if let Some(median) = table.median_rows {
         facts.push(format!("median {} rows", grouped(median)));
@@ -263,22 +268,28 @@ fn card(status: &Status, table: &TableStatus, body: &mut String) {
             |seconds| format!("{seconds:.1} s"),
         ),
     ];
-    for (label, figure, shown) in charts {
-        let each = table.days.iter().map(|day| match day {
-            Day::Published(published) => Bar {
-                value: Some(figure(published)),
-                title: format!("{}: {}", published.cycle, shown(figure(published))),
-                is_odd: label == "rows" && published.outlier.is_some(),
-            },
-            _ => Bar {
-                value: None,
-                title: String::new(),
-                is_odd: false,
-            },
-        });
-        let each: Vec<Bar> = each.collect();
-        let greatest = each.iter().filter_map(|bar| bar.value).fold(0.0, f64::max);
-        body.push_str(&bars(label, &format!("up to {}", shown(greatest)), &each));
+    for (label, figure, format) in charts {
+        let day_bars: Vec<Bar> = table
+            .days
+            .iter()
+            .map(|day| match day {
+                DayStatus::Published(published) => Bar {
+                    value: Some(figure(published)),
+                    title: format!("{}: {}", published.cycle, format(figure(published))),
+                    is_outlier: label == "rows" && published.outlier.is_some(),
+                },
+                _ => Bar {
+                    value: None,
+                    title: String::new(),
+                    is_outlier: false,
+                },
+            })
+            .collect();
+        let max = day_bars
+            .iter()
+            .filter_map(|bar| bar.value)
+            .fold(0.0, f64::max);
+        body.push_str(&bars(label, &format!("up to {}", format(max)), &day_bars));
     }
     let _ = write!(
         body,
@@ -287,21 +298,21 @@ fn card(status: &Status, table: &TableStatus, body: &mut String) {
     );
 }
 
-fn troubles(status: &Status, body: &mut String) {
-    body.push_str("<section><h2>Last troubles</h2>");
-    if status.troubles.is_empty() {
+fn incidents(status: &Status, body: &mut String) {
+    body.push_str("<section><h2>Last incidents</h2>");
+    if status.incidents.is_empty() {
         body.push_str("<p>None.</p>");
     } else {
-        body.push_str("<ul class=\"troubles\">");
-        for trouble in status.troubles.iter().take(MOST_TROUBLES) {
-            let cycle = trouble.cycle.map(|cycle| format!(" {cycle}"));
+        body.push_str("<ul class=\"incidents\">");
+        for incident in status.incidents.iter().take(MAX_INCIDENTS) {
+            let cycle = incident.cycle.map(|cycle| format!(" {cycle}"));
             let _ = write!(
                 body,
                 "<li><time>{}</time><b>{}{}</b> {}</li>",
-                instant(trouble.at),
-                escaped(&trouble.table),
+                instant(incident.at),
+                escaped(&incident.table),
                 cycle.unwrap_or_default(),
-                escaped(&trouble.text)
+                escaped(&incident.text)
             );
         }
         body.push_str("</ul>");
@@ -313,7 +324,7 @@ fn instant(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M UTC").to_string()
 }
 
-/// In days or hours, whichever is meant.
+/// Formats an age in days, hours or minutes.
 pub fn age(age: TimeDelta) -> String {
     match (age.num_days(), age.num_hours()) {
         (days @ 2.., _) => format!("{days} days"),

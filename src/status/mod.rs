@@ -1,14 +1,14 @@
-//! What is published, day by day, from manifests and the log alone.
+//! Reports what is published, day by day, from manifests and the log alone.
 //!
 //! ```text
-//! destination ─inspect→ History, Manifest ─calendar (pure)→ TableStatus ─html→ one page
+//! destination ─inspect→ TableRecords ─calendar (pure)→ TableStatus ─html→ one page
 //! ```
 
 mod calendar;
 mod chart;
 mod html;
 
-pub use calendar::{Day, Published, TableStatus, calendar};
+pub use calendar::{DayStatus, PublishedDay, TableStatus, calendar};
 pub use html::page;
 
 use std::cmp::Reverse;
@@ -24,101 +24,113 @@ use crate::layout::{self, TableName};
 use crate::manifest::Manifest;
 use crate::store::{CONCURRENCY, Destination};
 
-/// The state of a destination.
+/// The state of a destination, as far as manifests and the log record it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Status {
+    /// The URL or path of the destination.
     pub destination: String,
+    /// The time at which the destination was read.
     pub at: DateTime<Utc>,
-    /// The days of the calendar, both included.
+    /// The first day of the calendar.
     pub first: Cycle,
+    /// The last day of the calendar, inclusive.
     pub last: Cycle,
+    /// Every table that was ever published, by name.
     pub tables: Vec<TableStatus>,
-    /// What went wrong lately, newest first.
-    pub troubles: Vec<Trouble>,
+    /// The last incidents, newest first.
+    #[serde(rename = "troubles")]
+    pub incidents: Vec<Incident>,
 }
 
-/// Something that went wrong.
+/// Something that an operator should look at: an unfinished commit, a rolled back publication, a failed
+/// run, malformed lines.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Trouble {
+pub struct Incident {
+    /// The time of the commit or of the failure.
     pub at: DateTime<Utc>,
     pub table: String,
+    /// The cycle, if the incident concerns a single one.
     pub cycle: Option<Cycle>,
+    /// A sentence for people.
     pub text: String,
 }
 
-/// One table, as it was found.
+/// The records of one table in a destination, before they are judged.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct TableRecords {
     pub table: TableName,
     /// The newest revision of each cycle in the calendar, oldest first.
     pub manifests: Vec<Manifest>,
-    /// The newest of all, even if it is older than the calendar.
+    /// The newest manifest, even if it is older than the calendar.
     pub newest: Option<Manifest>,
     /// The first and the last cycle that were ever published.
-    pub ever: Option<(Cycle, Cycle)>,
-    /// Cycles before the calendar that are due.
+    pub published_range: Option<(Cycle, Cycle)>,
+    /// Cycles whose replacement was rolled back halfway: they are due again although they have a manifest.
     pub damaged: Vec<Cycle>,
-    /// Committed, and without a manifest.
+    /// The cycle that is committed without a manifest, and the run that committed it.
     pub unfinished: Option<(Cycle, String)>,
-    pub troubles: Vec<Trouble>,
+    pub incidents: Vec<Incident>,
 }
 
-/// Looks at every table that has a manifest, over the `days` days that end with the last closed one.
-pub async fn status(destination: &Destination, at: DateTime<Utc>, days: u32) -> Result<Status> {
-    let last = Cycle::last_closed(at)?;
-    let first = last.days_before(days.max(1) - 1)?;
-    let folders = destination.folders(&layout::manifests_folder()).await?;
-    let names: Vec<TableName> = folders
-        .iter()
-        .filter_map(|name| name.parse().ok())
-        .collect();
-    let looks: Vec<_> = names
-        .into_iter()
-        .map(|table| find(destination, table, first, last))
-        .collect();
-    let mut found: Vec<Found> = futures::stream::iter(looks)
-        .buffered(CONCURRENCY.tables_with_manifests)
-        .try_collect()
-        .await?;
-    found.retain(|found| found.ever.is_some());
-    let mut troubles: Vec<Trouble> = found
-        .iter()
-        .flat_map(|found| found.troubles.clone())
-        .collect();
-    troubles.sort_by_key(|trouble| Reverse(trouble.at));
-    Ok(Status {
-        destination: destination.to_string(),
-        at,
-        first,
-        last,
-        tables: found
+impl Status {
+    /// Reads the state of every table that has a manifest, over the `days` days up to the last closed one.
+    ///
+    /// # Errors
+    /// If the store is unavailable, or a manifest cannot be read.
+    pub async fn load(destination: &Destination, at: DateTime<Utc>, days: u32) -> Result<Self> {
+        let last = Cycle::last_closed(at)?;
+        let first = last.days_before(days.max(1) - 1)?;
+        let folders = destination.folders(&layout::manifests_folder()).await?;
+        let reads: Vec<_> = folders
             .iter()
-            .map(|found| calendar(found, first, last))
-            .collect(),
-        troubles,
-    })
+            .filter_map(|name| name.parse().ok())
+            .map(|table| read_table(destination, table, first, last))
+            .collect();
+        let mut tables: Vec<TableRecords> = futures::stream::iter(reads)
+            .buffered(CONCURRENCY.tables_with_manifests)
+            .try_collect()
+            .await?;
+        tables.retain(|table| table.published_range.is_some());
+        let mut incidents: Vec<Incident> = tables
+            .iter()
+            .flat_map(|table| table.incidents.clone())
+            .collect();
+        incidents.sort_by_key(|incident| Reverse(incident.at));
+        Ok(Self {
+            destination: destination.to_string(),
+            at,
+            first,
+            last,
+            tables: tables
+                .iter()
+                .map(|table| calendar(table, first, last))
+                .collect(),
+            incidents,
+        })
+    }
 }
 
-async fn find(
+async fn read_table(
     destination: &Destination,
     table: TableName,
     first: Cycle,
     last: Cycle,
-) -> Result<Found> {
+) -> Result<TableRecords> {
     let (history, pending) = match delivery::inspect(destination, &table).await {
         Ok(inspected) => (inspected.history, inspected.pending),
         Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
-        // Whoever receives may be kept out of the log: the manifests tell the rest.
+        // A receiver may have no right to read the log. The manifests suffice for all but unfinished
+        // commits.
         Err(_) => (
             History::load(destination, &table, None).await?,
             PendingWork::None,
         ),
     };
-    let names = history.current().filter(|name| {
-        let shown = (first..=last).contains(&name.cycle);
-        shown && !history.state.needs_republish.contains(&name.cycle)
+    let shown = history.current().filter(|name| {
+        let is_in_calendar = (first..=last).contains(&name.cycle);
+        is_in_calendar && !history.state.needs_republish.contains(&name.cycle)
     });
-    let reads: Vec<_> = names
+    let reads: Vec<_> = shown
         .map(|name| async move { delivery::read_manifest(destination, &name).await })
         .collect();
     let manifests: Vec<Manifest> = futures::stream::iter(reads)
@@ -132,10 +144,10 @@ async fn find(
         }
         _ => manifests.last().cloned(),
     };
-    let mut troubles: Vec<Trouble> = manifests.iter().flat_map(set_aside).collect();
+    let mut incidents: Vec<Incident> = manifests.iter().flat_map(rejects_incident).collect();
     let unfinished = match pending {
         PendingWork::Publication(entry) => {
-            troubles.push(Trouble {
+            incidents.push(Incident {
                 at: entry.written_at,
                 table: table.to_string(),
                 cycle: Some(entry.cycle()),
@@ -148,22 +160,23 @@ async fn find(
         }
         PendingWork::Deletes(_) | PendingWork::None => None,
     };
-    troubles.extend(voided(destination, &table).await);
+    incidents.extend(void_incident(destination, &table).await);
     let cycles: Vec<Cycle> = history.current().map(|name| name.cycle).collect();
-    Ok(Found {
+    Ok(TableRecords {
         manifests,
         newest,
-        ever: cycles.first().copied().zip(cycles.last().copied()),
+        published_range: cycles.first().copied().zip(cycles.last().copied()),
         damaged: history.state.needs_republish.iter().copied().collect(),
         unfinished,
-        troubles,
+        incidents,
         table,
     })
 }
 
-fn set_aside(manifest: &Manifest) -> Option<Trouble> {
+/// Returns an incident if malformed lines were set aside.
+fn rejects_incident(manifest: &Manifest) -> Option<Incident> {
     let rows: u64 = manifest.rejects.iter().map(|rejects| rejects.rows).sum();
-    (rows > 0).then(|| Trouble {
+    (rows > 0).then(|| Incident {
         at: manifest.committed_at,
         table: manifest.table.to_string(),
         cycle: Some(manifest.cycle.id),
@@ -171,8 +184,8 @@ fn set_aside(manifest: &Manifest) -> Option<Trouble> {
     })
 }
 
-/// A publication that was taken back.
-async fn voided(destination: &Destination, table: &TableName) -> Option<Trouble> {
+/// Returns an incident if the newest log entry rolled a publication back.
+async fn void_incident(destination: &Destination, table: &TableName) -> Option<Incident> {
     let newest = delivery::newest_entry(destination, table).await;
     let LogEntry {
         written_at, action, ..
@@ -180,10 +193,10 @@ async fn voided(destination: &Destination, table: &TableName) -> Option<Trouble>
     let LogAction::Void { cycle, reason, .. } = action else {
         return None;
     };
-    Some(Trouble {
+    Some(Incident {
         at: written_at,
         table: table.to_string(),
         cycle: Some(cycle),
-        text: format!("taken back: {reason}"),
+        text: format!("rolled back: {reason}"),
     })
 }

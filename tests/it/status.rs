@@ -165,7 +165,7 @@ fn the_page_is_self_contained() {
         "views 2026-01-13: 0 rows",
         "<svg",
         "seconds to commit",
-        "Last troubles",
+        "Last incidents",
     ] {
         assert!(text.contains(part), "no `{part}` in the page");
     }
