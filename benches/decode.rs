@@ -1,5 +1,14 @@
 //! Measures the decoder of JSON lines, in bytes of text: `cargo bench --bench decode`.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a bench prints, and fails by panicking"
+)]
+
 use std::fmt::Write;
 use std::sync::Arc;
 

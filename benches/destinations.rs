@@ -7,6 +7,15 @@
 //! the wall times, and the CPU times of the program alone. The server shares the processors with
 //! it, so the wall time for S3 is an upper bound of what the program itself adds.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a bench prints, and fails by panicking"
+)]
+
 #[allow(
     dead_code,
     unused_imports,

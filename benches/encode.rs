@@ -1,5 +1,14 @@
 //! Measures the encoders, in bytes of JSON text: `cargo bench --bench encode`.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a bench prints, and fails by panicking"
+)]
+
 mod common;
 
 use std::io::Write;

@@ -9,6 +9,15 @@
 //! After every kill, tables without pending work must be complete for readers. At the end the program
 //! runs to completion, and everything must be published exactly once. The exit code is 1 if it is not.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a bench prints, and fails by panicking"
+)]
+
 mod raw;
 mod reader;
 #[allow(

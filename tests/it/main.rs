@@ -1,5 +1,14 @@
 //! Integration tests: the program as a process, against a folder and against a real S3 endpoint.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
 mod architecture;
 mod boundaries;
 mod check;

@@ -1,5 +1,13 @@
 //! Scanning of the bytes of a line, a block at a time.
 
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(
+        unsafe_code,
+        reason = "SSE2 intrinsics that load from a pointer are unsafe"
+    )
+)]
+
 /// The number of bytes in a block.
 pub(crate) const BLOCK: usize = 16;
 
