@@ -5,10 +5,9 @@ use std::time::Duration;
 use dayport::run::TableOutcome;
 
 use crate::crash::Model;
+use crate::crash::storage::{Storage, StorageFactory};
 use crate::crash::truth::{StorageContents, assert_whole};
-use crate::crash::world::{
-    DAY, FinishedRun, Row, Storage, StorageFactory, Table, World, visit, visits,
-};
+use crate::crash::world::{DAY, FinishedRun, Row, Table, World, visit, visits};
 use crate::s3::{Action, Failure, Fault, On, Operation};
 
 const LOG: &str = "_dayport/log/";

@@ -7,10 +7,10 @@ use dayport::layout::FileFormat;
 use dayport::run::TableOutcome;
 
 use crate::crash::faulty_store::{FaultInjector, FaultKind, FaultTiming};
+use crate::crash::storage::{Storage, StorageFactory};
 use crate::crash::truth::{StorageContents, Truth, assert_whole};
 use crate::crash::world::{
-    DAY, DAY_AFTER, DAY_BEFORE, FinishedRun, Row, Storage, StorageFactory, Table, TestRun, World,
-    name, names, visit, visits,
+    DAY, DAY_AFTER, DAY_BEFORE, FinishedRun, Row, Table, TestRun, World, name, names, visit, visits,
 };
 use crate::crash::{Ending, Model, Step, for_each_storage, run_step};
 

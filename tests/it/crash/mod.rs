@@ -14,6 +14,7 @@ pub mod faulty_store;
 mod replacement;
 mod rollback;
 mod scenarios;
+pub mod storage;
 pub mod truth;
 pub mod world;
 
@@ -22,15 +23,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use dayport::layout::FileFormat;
 
 use faulty_store::{Call, FaultInjector, FaultKind, FaultTiming, Verb};
+use storage::{Storage, StorageFactory, StorageSnapshot};
 use truth::{StorageContents, Truth};
-use world::{Row, Storage, StorageFactory, StorageSnapshot, Table, TestRun, World, malformed};
+use world::{Row, Table, TestRun, World, malformed};
 
 /// Makes two tests of each function `async fn(StorageFactory)`, or of each scenario that is passed to
 /// one function: one on S3, one in a folder.
 macro_rules! for_each_storage {
     ($test:meta => $($function:ident)+) => {
         $(mod $function {
-            use crate::crash::world::StorageFactory;
+            use crate::crash::storage::StorageFactory;
 
             #[$test]
             async fn on_s3() {
@@ -45,7 +47,7 @@ macro_rules! for_each_storage {
     };
     ($test:meta, $function:ident => $($scenario:ident)+) => {
         $(mod $scenario {
-            use crate::crash::world::StorageFactory;
+            use crate::crash::storage::StorageFactory;
 
             #[$test]
             async fn on_s3() {

@@ -7,11 +7,9 @@ use dayport::layout::FileFormat;
 use dayport::run::TableOutcome;
 
 use super::faulty_store::{FaultInjector, Verb};
+use super::storage::{Storage, StorageFactory};
 use super::truth::{StorageContents, assert_whole};
-use super::world::{
-    DAY, DAY_AFTER, DAY_BEFORE, FinishedRun, Row, Storage, StorageFactory, Table, World, name,
-    names,
-};
+use super::world::{DAY, DAY_AFTER, DAY_BEFORE, FinishedRun, Row, Table, World, name, names};
 use super::{Model, Step, for_each_storage, run_step};
 
 for_each_storage! {

@@ -5,10 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::faulty_store::{FaultInjector, FaultKind, FaultTiming};
+use super::storage::{Storage, StorageFactory};
 use super::truth::{StorageContents, assert_whole};
-use super::world::{
-    DAY, DAY_AFTER, DAY_BEFORE, Row, Storage, StorageFactory, Table, TestRun, World, visit, visits,
-};
+use super::world::{DAY, DAY_AFTER, DAY_BEFORE, Row, Table, TestRun, World, visit, visits};
 use super::{Ending, Model, Step, for_each_storage, run_step};
 
 for_each_storage! {

@@ -1,8 +1,7 @@
 //! The scenarios of the crash tests.
 
-use super::world::{
-    DAY, DAY_AFTER, DAY_BEFORE, Row, StorageFactory, malformed, name, names, visit, visits,
-};
+use super::storage::StorageFactory;
+use super::world::{DAY, DAY_AFTER, DAY_BEFORE, Row, malformed, name, names, visit, visits};
 use super::{Ending, Scenario, Step, enumerate, fail_each, for_each_storage};
 
 for_each_storage! {

@@ -13,7 +13,8 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::world::{Object, Row, Storage, Table};
+use super::storage::{Object, Storage};
+use super::world::{Row, Table};
 
 /// An exported row: id, text, and the day of the partition, if the table has partitions.
 type ExportedRow = (i64, String, Option<i64>);
