@@ -17,6 +17,10 @@ fmt:
 clippy:
     .ci/run clippy
 
+# Builds the documentation of the code; a broken link fails.
+docs:
+    .ci/run docs
+
 # Checks licences and sources of the dependencies.
 deny:
     .ci/run deny

@@ -51,6 +51,9 @@
 //! Imports point up this table only. The last column names the modules and libraries that a module
 //! imports, without those that another one of them knows of already. `tests/it/architecture.rs`
 //! checks both.
+//!
+//! [`env`]: mod@env
+//! [`format`]: mod@format
 
 pub mod arrow_leaves;
 pub mod catalog;

@@ -4,9 +4,9 @@
 //! recover ─History→ decide (pure) ─Publication→ … stage … ─StagedFile→ commit ─LogEntry→ publish → manifest
 //!    ↑ finishes or voids what the previous entry left pending   ↑ one atomic put, create-if-absent
 //! ```
-//! The only commit point is the create-if-absent put of the next log entry ([`commit`]). The entry
+//! The only commit point is the create-if-absent put of the next log entry ([`commit()`]). The entry
 //! holds all that is needed to finish: the manifest and the upload tokens. The next run, on any
-//! machine, finishes or voids it first ([`recover`]), so an upload of an older entry can never
+//! machine, finishes or voids it first ([`recover()`]), so an upload of an older entry can never
 //! overwrite the files of a newer one. File names that were retired are never reused, so a late
 //! delete cannot hit a live file. Every step is idempotent.
 

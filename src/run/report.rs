@@ -122,7 +122,7 @@ pub fn exit_code<'a>(failures: impl IntoIterator<Item = &'a TableFailure>) -> Ex
 }
 
 impl RunReport {
-    /// Returns the exit code of the run, as [`exit_code`] derives it from the failures.
+    /// Returns the exit code of the run, as `exit_code` derives it from the failures.
     pub fn exit_code(&self) -> ExitCode {
         exit_code(self.tables.iter().filter_map(|table| match &table.outcome {
             TableOutcome::Failed(failure) => Some(failure),

@@ -91,7 +91,7 @@ impl FileFormatFactory for StageFormatFactory {
     }
 }
 
-/// Reads like the stock format, writes by [`StageExec`].
+/// A file format that reads like the stock one and writes by [`StagedWriteExec`].
 #[derive(Debug)]
 struct StageFormat {
     stock: Arc<dyn StockFormat>,

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::cycle::{Cycle, SyncMode};
 use crate::layout::TableName;
 use crate::manifest::Manifest;
-use crate::status::TableRecords;
+use crate::status::records::TableRecords;
 
 /// The number of earlier publications that a day is compared with.
 const TRAILING: usize = 14;

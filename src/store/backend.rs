@@ -2,7 +2,7 @@
 //!
 //! | | folder | bucket of S3 |
 //! |---|---|---|
-//! | client | [`local`](super::local) | [`s3`](super::s3) |
+//! | client | [`local`] | [`s3`] |
 //! | staging | rename from a staging folder | multipart upload, completion withheld |
 //! | URL scheme | `file` | `s3`, for Hadoop `s3a` |
 //!

@@ -7,7 +7,7 @@
 //! text ─location→ Address ─backend→ local | s3 ─→ object_store client + Staging ─→ Destination
 //!                                         rows ─upload→ parts ─completion→ file at its final key
 //! ```
-//! All differences between the kinds of stores are in [`address`] and [`backend`] and in the file of
+//! All differences between the kinds of stores are in `address` and `backend` and in the file of
 //! the kind. No other module distinguishes folders and buckets, or the kinds of upload tokens.
 
 mod address;

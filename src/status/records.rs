@@ -1,0 +1,134 @@
+//! Reads the records of one table: its manifests, unfinished commits and incidents.
+
+use chrono::{DateTime, Utc};
+use futures::{StreamExt, TryStreamExt};
+use serde::Serialize;
+
+use crate::cycle::Cycle;
+use crate::delivery::{self, History, LogAction, LogEntry, PendingWork};
+use crate::error::{ErrorKind, Result};
+use crate::layout::TableName;
+use crate::manifest::Manifest;
+use crate::store::{CONCURRENCY, Destination};
+
+/// Something that an operator should look at: an unfinished commit, a rolled back publication, a failed
+/// run, malformed lines.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Incident {
+    /// The time of the commit or of the failure.
+    pub at: DateTime<Utc>,
+    pub table: String,
+    /// The cycle, if the incident concerns a single one.
+    pub cycle: Option<Cycle>,
+    /// A sentence for people.
+    pub text: String,
+}
+
+/// The records of one table in a destination, before they are judged.
+#[derive(Debug, Clone)]
+pub struct TableRecords {
+    pub table: TableName,
+    /// The newest revision of each cycle in the calendar, oldest first.
+    pub manifests: Vec<Manifest>,
+    /// The newest manifest, even if it is older than the calendar.
+    pub newest: Option<Manifest>,
+    /// The first and the last cycle that were ever published.
+    pub published_range: Option<(Cycle, Cycle)>,
+    /// Cycles whose replacement was rolled back halfway: they are due again although they have a manifest.
+    pub damaged: Vec<Cycle>,
+    /// The cycle that is committed without a manifest, and the run that committed it.
+    pub unfinished: Option<(Cycle, String)>,
+    pub incidents: Vec<Incident>,
+}
+
+/// Reads the records of one table, for a calendar from `first` to `last`.
+pub async fn read_table(
+    destination: &Destination,
+    table: TableName,
+    first: Cycle,
+    last: Cycle,
+) -> Result<TableRecords> {
+    let (history, pending) = match delivery::inspect(destination, &table).await {
+        Ok(inspected) => (inspected.history, inspected.pending),
+        Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
+        // A receiver may have no right to read the log. The manifests suffice for all but unfinished
+        // commits.
+        Err(_) => (
+            History::load(destination, &table, None).await?,
+            PendingWork::None,
+        ),
+    };
+    let shown = history.current().filter(|name| {
+        let is_in_calendar = (first..=last).contains(&name.cycle);
+        is_in_calendar && !history.state.needs_republish.contains(&name.cycle)
+    });
+    let reads: Vec<_> = shown
+        .map(|name| async move { delivery::read_manifest(destination, &name).await })
+        .collect();
+    let manifests: Vec<Manifest> = futures::stream::iter(reads)
+        .buffered(CONCURRENCY.manifest_reads_of_each_table)
+        .try_collect()
+        .await?;
+    let older = history.current().last().filter(|_| manifests.is_empty());
+    let newest = match older {
+        Some(name) if !history.state.needs_republish.contains(&name.cycle) => {
+            Some(delivery::read_manifest(destination, &name).await?)
+        }
+        _ => manifests.last().cloned(),
+    };
+    let mut incidents: Vec<Incident> = manifests.iter().flat_map(rejects_incident).collect();
+    let unfinished = match pending {
+        PendingWork::Publication(entry) => {
+            incidents.push(Incident {
+                at: entry.written_at,
+                table: table.to_string(),
+                cycle: Some(entry.cycle()),
+                text: format!(
+                    "run {} committed it and did not finish; the next run does",
+                    entry.run_id
+                ),
+            });
+            Some((entry.cycle(), entry.run_id.clone()))
+        }
+        PendingWork::Deletes(_) | PendingWork::None => None,
+    };
+    incidents.extend(void_incident(destination, &table).await);
+    let cycles: Vec<Cycle> = history.current().map(|name| name.cycle).collect();
+    Ok(TableRecords {
+        manifests,
+        newest,
+        published_range: cycles.first().copied().zip(cycles.last().copied()),
+        damaged: history.state.needs_republish.iter().copied().collect(),
+        unfinished,
+        incidents,
+        table,
+    })
+}
+
+/// Returns an incident if malformed lines were set aside.
+fn rejects_incident(manifest: &Manifest) -> Option<Incident> {
+    let rows: u64 = manifest.rejects.iter().map(|rejects| rejects.rows).sum();
+    (rows > 0).then(|| Incident {
+        at: manifest.committed_at,
+        table: manifest.table.to_string(),
+        cycle: Some(manifest.cycle.id),
+        text: format!("{rows} malformed lines of its sources are set aside"),
+    })
+}
+
+/// Returns an incident if the newest log entry rolled a publication back.
+async fn void_incident(destination: &Destination, table: &TableName) -> Option<Incident> {
+    let newest = delivery::newest_entry(destination, table).await;
+    let LogEntry {
+        written_at, action, ..
+    } = newest.ok().flatten()?;
+    let LogAction::Void { cycle, reason, .. } = action else {
+        return None;
+    };
+    Some(Incident {
+        at: written_at,
+        table: table.to_string(),
+        cycle: Some(cycle),
+        text: format!("rolled back: {reason}"),
+    })
+}
