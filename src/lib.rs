@@ -42,7 +42,7 @@
 //! | [`query`] | SQL over sources and published tables | `engine`, `exported` |
 //! | [`ddl`] | the statements that let a receiver read the export (pure) | `definition`, `stage` |
 //! | [`trace`] | the reason why an event is in the export, or is not | `engine`, `exported` |
-//! | [`verify`] | published files checked against their manifests | `delivery` |
+//! | [`verify`] | published files checked against their manifests | `delivery`, `format` |
 //! | [`wait`] | the wait until a cycle is published | `delivery` |
 //! | [`status`] | a calendar of published cycles, and its page | `delivery` |
 //! | [`serve`] | the schedule, metrics, events, HTTP | `run`, `status` |
