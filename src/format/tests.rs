@@ -204,7 +204,7 @@ fn a_file_without_rows_is_whole() {
 fn a_file_that_is_cut_is_broken() {
     let (schema, batch) = rows(300);
     for format in FileFormat::ALL {
-        let file = encode(format, &batch.schema(), &[batch.clone()], 1);
+        let file = encode(format, &batch.schema(), std::slice::from_ref(&batch), 1);
         for end in (0..file.len()).step_by(61) {
             let outcome = decode(format, &schema, &file[..end]);
             assert!(
@@ -222,7 +222,7 @@ fn another_schema_is_a_mismatch() {
         serde_json::from_str(r#"[{"name":"key","type":"string","nullable":false}]"#).unwrap();
     let other = Arc::new(other);
     for format in FileFormat::ALL {
-        let file = encode(format, &batch.schema(), &[batch.clone()], 1);
+        let file = encode(format, &batch.schema(), std::slice::from_ref(&batch), 1);
         let outcome = decode(format, &other, &file);
         let DecodeOutcome::Whole { rows, mismatch } = outcome else {
             panic!("{format}: {outcome:?}");
@@ -237,7 +237,7 @@ fn another_schema_is_a_mismatch() {
 fn facts_are_those_of_the_bytes() {
     let (_, batch) = rows(3);
     for format in FileFormat::ALL {
-        let file = encode(format, &batch.schema(), &[batch.clone()], 1);
+        let file = encode(format, &batch.schema(), std::slice::from_ref(&batch), 1);
         let mut bytes = Vec::new();
         if MultiGzDecoder::new(file.as_slice())
             .read_to_end(&mut bytes)
