@@ -202,7 +202,7 @@ mod tests {
     use crate::format::tests::{encode, rows};
     use crate::store::{Location, StoreOptions};
 
-    const PATH: &str = "data/t/day=15/data-000000000000";
+    const PATH: &str = "data/t/part=15/data-000000000000";
 
     fn manifest(format: FileFormat, schema: &crate::schema::ExportSchema, file: &[u8]) -> Manifest {
         let path = format!("{PATH}.{}", format.extension());
@@ -214,10 +214,10 @@ mod tests {
             "revision": 0, "run_id": "r", "started_at": "2026-01-17T00:00:00Z",
             "committed_at": "2026-01-17T00:00:00Z", "writer": "w", "format": format,
             "compression": "", "schema": schema,
-            "partition_by": [{"name": "day", "type": "int32", "nullable": false}],
+            "partition_by": [{"name": "part", "type": "int32", "nullable": false}],
             "definition": {"file": "t.sql", "sha256": ""}, "sources": [],
             "rows": 3000, "bytes": file.len(),
-            "files": [{"path": path, "partition": {"day": "15"}, "rows": 3000,
+            "files": [{"path": path, "partition": {"part": "15"}, "rows": 3000,
                        "bytes": file.len(), "sha256": digest}],
             "replaced": []
         }))
