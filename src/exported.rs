@@ -230,7 +230,12 @@ mod tests {
         let (schema, batch) = rows(3000);
         for format in FileFormat::ALL {
             let folder = tempfile::tempdir().unwrap();
-            let file = encode(format, &batch.schema(), std::slice::from_ref(&batch), usize::MAX);
+            let file = encode(
+                format,
+                &batch.schema(),
+                std::slice::from_ref(&batch),
+                usize::MAX,
+            );
             let path = folder.path().join(format!("{PATH}.{}", format.extension()));
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, &file).unwrap();

@@ -132,7 +132,7 @@ fn malformed_line(key: &str, bad: &BadLine) -> Error {
     Error::data(format!("`{key}` line {}: {}", bad.line, bad.reason))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "cluster"))]
 impl Scan {
     /// Creates a scan of no files.
     pub(crate) fn nothing(source: &str) -> Arc<Self> {
