@@ -24,7 +24,7 @@
 //! | [`manifest`] | the published record, versioned | `layout`, `schema` |
 //! | [`staged`] | a file whose upload is withheld, as plain data | `manifest` |
 //! | [`format`] | the knowledge of each file format: encoder, decoder, options, facts | `codec`, `layout`, `schema` |
-//! | [`jsonl`] | JSON lines to Arrow columns, by a fast decoder that a slow one checks | `arrow_leaves` |
+//! | [`jsonl`] | JSON lines to Arrow record batches, by a fast decoder and a reference decoder | `arrow_leaves` |
 //! | [`store`] | folders and S3; uploads with withheld completion | `env`, `staged` |
 //! | [`engine_error`] | DataFusion's errors as ours, and back | DataFusion, `error` |
 //! | [`sql_file`] | SQL with file and line for its errors | `engine_error` |

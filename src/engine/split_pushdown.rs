@@ -9,7 +9,7 @@ use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 
-use crate::scan::filter::majority_split::keep_apart;
+use crate::scan::filter::split_pushdown::split_scan_by;
 use crate::stage::StagedWriteExec;
 
 /// Rewrites a plan so that its scans emit the rows of a batch's majority partition separately from
@@ -43,7 +43,7 @@ fn split_below(
             })
             .collect();
         match values {
-            Some(values) if !values.is_empty() => keep_apart(projection.input(), values),
+            Some(values) if !values.is_empty() => split_scan_by(projection.input(), values),
             _ => None,
         }
     } else {
@@ -107,10 +107,10 @@ mod tests {
     async fn scans_split_by_partition_if_only_a_projection_is_above_them() {
         let by_day = "PARTITIONED BY (day)";
         let query = "SELECT name, date_part('day', time) AS day FROM events WHERE n > 1";
-        let apart = scan(query, by_day).await;
+        let split = scan(query, by_day).await;
         assert!(
-            apart.contains("predicate=n@1 > 1, apart_by=date_part(day, time@2)"),
-            "{apart}"
+            split.contains("predicate=n@1 > 1, split_by=date_part(day, time@2)"),
+            "{split}"
         );
         for (query, partitioned_by) in [
             (
@@ -125,7 +125,7 @@ mod tests {
         ] {
             let scan = scan(query, partitioned_by).await;
             assert!(
-                scan.starts_with("JsonLinesExec") && !scan.contains("apart_by"),
+                scan.starts_with("JsonLinesExec") && !scan.contains("split_by"),
                 "{scan}"
             );
         }

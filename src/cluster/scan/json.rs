@@ -139,7 +139,7 @@ impl RemoteJsonExec {
             },
             task,
             columns,
-            filter: RowFilter::of(conditions),
+            filter: RowFilter::new(conditions),
             lists,
             properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),

@@ -1,7 +1,8 @@
-//! Some rows of a batch, copied.
+//! The filter kernel: copies the selected rows of a batch.
 //!
-//! As `arrow::compute::filter` does it, but faster where arrow goes value by value: of lists the
-//! elements are copied by runs of rows.
+//! The result is that of `arrow::compute::filter`. Lists have a path of their own, since arrow 59
+//! filters them by its generic `MutableArrayData`, which appends their offsets one by one, each with
+//! a check for overflow. Both copy the elements by runs of contiguous rows.
 
 use std::sync::Arc;
 
@@ -14,21 +15,24 @@ use datafusion::arrow::compute::{FilterBuilder, FilterPredicate};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Result, internal_err};
 
-/// Which rows are copied.
-struct Kept {
+/// A selection of rows.
+struct FilterKernel {
     predicate: FilterPredicate,
-    /// From, and up to: the rows that stand together.
+    /// The start and the end of each run of contiguous selected rows.
     runs: Vec<(usize, usize)>,
 }
 
-/// The rows of `batch` that are `kept`, of which none is NULL.
-pub(crate) fn filtered(batch: &RecordBatch, kept: &BooleanArray) -> Result<RecordBatch> {
-    if !kept.has_false() {
+/// Returns the rows of `batch` that are `selected`. No flag may be NULL.
+///
+/// # Errors
+/// Returns an error of Arrow's own kernels.
+pub(crate) fn filter_batch(batch: &RecordBatch, selected: &BooleanArray) -> Result<RecordBatch> {
+    if !selected.has_false() {
         return Ok(batch.clone());
     }
-    let kept = Kept::new(kept);
-    let columns = batch.columns().iter().map(|column| kept.of(column));
-    let options = RecordBatchOptions::new().with_row_count(Some(kept.predicate.count()));
+    let kernel = FilterKernel::new(selected);
+    let columns = batch.columns().iter().map(|column| kernel.filter(column));
+    let options = RecordBatchOptions::new().with_row_count(Some(kernel.predicate.count()));
     Ok(RecordBatch::try_new_with_options(
         batch.schema(),
         columns.collect::<Result<_>>()?,
@@ -36,23 +40,23 @@ pub(crate) fn filtered(batch: &RecordBatch, kept: &BooleanArray) -> Result<Recor
     )?)
 }
 
-impl Kept {
-    fn new(kept: &BooleanArray) -> Self {
+impl FilterKernel {
+    fn new(selected: &BooleanArray) -> Self {
         Self {
-            predicate: FilterBuilder::new(kept).optimize().build(),
-            runs: kept.values().set_slices().collect(),
+            predicate: FilterBuilder::new(selected).optimize().build(),
+            runs: selected.values().set_slices().collect(),
         }
     }
 
-    fn of(&self, column: &ArrayRef) -> Result<ArrayRef> {
+    fn filter(&self, column: &ArrayRef) -> Result<ArrayRef> {
         Ok(match column.data_type() {
-            DataType::List(_) => Arc::new(self.lists(column.as_list())?),
+            DataType::List(_) => Arc::new(self.filter_lists(column.as_list())?),
             DataType::Struct(fields) => {
                 let members = column.as_struct().columns().iter();
-                let members = members.map(|member| self.of(member));
+                let filtered = members.map(|member| self.filter(member));
                 Arc::new(StructArray::try_new_with_length(
                     fields.clone(),
-                    members.collect::<Result<_>>()?,
+                    filtered.collect::<Result<_>>()?,
                     self.predicate.filter_nulls(column.nulls()),
                     self.predicate.count(),
                 )?)
@@ -61,41 +65,43 @@ impl Kept {
         })
     }
 
-    fn lists(&self, lists: &ListArray) -> Result<ListArray> {
-        let from = lists.value_offsets();
+    fn filter_lists(&self, lists: &ListArray) -> Result<ListArray> {
+        let offsets = lists.value_offsets();
         let elements = lists.values().to_data();
-        let ranges = self.runs.iter();
-        let ranges = ranges.map(|(start, end)| (from[*start] as usize, from[*end] as usize));
+        let ranges = self
+            .runs
+            .iter()
+            .map(|(start, end)| (offsets[*start] as usize, offsets[*end] as usize));
         let count = ranges.clone().map(|(start, end)| end - start).sum();
-        let mut kept = MutableArrayData::new(vec![&elements], false, count);
+        let mut filtered = MutableArrayData::new(vec![&elements], false, count);
         for (start, end) in ranges {
-            kept.try_extend(0, start, end)?;
+            filtered.try_extend(0, start, end)?;
         }
         let element = match lists.data_type() {
             DataType::List(element) => Arc::clone(element),
-            other => return internal_err!("{other} is no list"),
+            other => return internal_err!("{other} is not a list"),
         };
         Ok(ListArray::try_new(
             element,
-            self.offsets(from),
-            make_array(kept.freeze()),
+            self.filter_offsets(offsets),
+            make_array(filtered.freeze()),
             self.predicate.filter_nulls(lists.nulls()),
         )?)
     }
 
-    /// Where the kept rows begin and end, of rows that begin and end at `from`.
-    fn offsets(&self, from: &[i32]) -> OffsetBuffer<i32> {
-        let mut offsets = Vec::with_capacity(self.predicate.count() + 1);
-        let mut end = 0;
-        offsets.push(end);
-        for (first, behind) in &self.runs {
-            // Of a run, all rows are moved alike.
-            let moved = from[*first] - end;
-            let ends = &from[first + 1..=*behind];
-            offsets.extend(ends.iter().map(|offset| offset - moved));
-            end = from[*behind] - moved;
+    /// Returns the offsets of the selected lists, from the `offsets` of all lists.
+    fn filter_offsets(&self, offsets: &[i32]) -> OffsetBuffer<i32> {
+        let mut filtered = Vec::with_capacity(self.predicate.count() + 1);
+        let mut last = 0;
+        filtered.push(last);
+        for (start, end) in &self.runs {
+            // The offsets of a run are all shifted by the same amount.
+            let shift = offsets[*start] - last;
+            let ends = &offsets[start + 1..=*end];
+            filtered.extend(ends.iter().map(|offset| offset - shift));
+            last = offsets[*end] - shift;
         }
-        OffsetBuffer::new(offsets.into())
+        OffsetBuffer::new(filtered.into())
     }
 }
 
@@ -108,7 +114,7 @@ mod tests {
 
     use super::*;
 
-    /// Every kind of column that is copied in its own way, with NULLs, nested.
+    /// Returns a batch of each kind of column that the kernel distinguishes, nested and with NULLs.
     fn rows(count: usize) -> RecordBatch {
         let lines = (0..count).map(|n| {
             let text = "é".repeat(n % 5);
@@ -151,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_rows_are_kept_as_by_arrow() {
+    fn the_same_rows_are_selected_as_by_arrow() {
         let all = rows(300);
         for batch in [all.clone(), all.slice(37, 200)] {
             let patterns: [&dyn Fn(usize) -> bool; 6] = [
@@ -163,9 +169,10 @@ mod tests {
                 &|n| n * n % 11 < 4,
             ];
             for pattern in patterns {
-                let kept: BooleanArray = (0..batch.num_rows()).map(|n| Some(pattern(n))).collect();
-                let expected = filter_record_batch(&batch, &kept).unwrap();
-                assert_eq!(filtered(&batch, &kept).unwrap(), expected);
+                let selected: BooleanArray =
+                    (0..batch.num_rows()).map(|n| Some(pattern(n))).collect();
+                let expected = filter_record_batch(&batch, &selected).unwrap();
+                assert_eq!(filter_batch(&batch, &selected).unwrap(), expected);
             }
         }
     }
@@ -175,19 +182,19 @@ mod tests {
         let options = RecordBatchOptions::new().with_row_count(Some(3));
         let schema = Arc::new(Schema::empty());
         let batch = RecordBatch::try_new_with_options(schema, vec![], &options).unwrap();
-        let kept = BooleanArray::from(vec![true, false, true]);
-        assert_eq!(filtered(&batch, &kept).unwrap().num_rows(), 2);
+        let selected = BooleanArray::from(vec![true, false, true]);
+        assert_eq!(filter_batch(&batch, &selected).unwrap().num_rows(), 2);
     }
 
     #[test]
-    fn what_is_kept_holds_no_more_than_its_rows() {
+    fn selected_rows_retain_no_more_than_themselves() {
         let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..1000));
         let texts: ArrayRef = Arc::new(StringArray::from_iter_values(
             (0..1000).map(|n| n.to_string().repeat(20)),
         ));
         let batch = RecordBatch::try_from_iter([("n", numbers), ("text", texts)]).unwrap();
-        let kept: BooleanArray = (0..1000).map(|n| Some(n % 100 == 0)).collect();
-        let few = filtered(&batch, &kept).unwrap();
+        let selected: BooleanArray = (0..1000).map(|n| Some(n % 100 == 0)).collect();
+        let few = filter_batch(&batch, &selected).unwrap();
         assert!(few.get_array_memory_size() * 20 < batch.get_array_memory_size());
     }
 }

@@ -1,8 +1,8 @@
-//! Rows that will go into one file, kept apart from the few that will not.
+//! The majority split: rows that will be written into one file are separated from the rest.
 //!
-//! Most rows of a batch of events are of one day, and a few are late. Where the scan hands them on
-//! apart, who writes the files takes the most of them as they are: they are copied once, by the
-//! filter, and not a second time by the day.
+//! Most rows of a batch of events are of one day, and a few are late. If the scan emits the majority
+//! as a batch of its own, the writer takes that batch whole: its rows are copied once, by the filter,
+//! and not a second time to divide them by day.
 
 use std::sync::Arc;
 
@@ -15,110 +15,99 @@ use datafusion::arrow::row::{OwnedRow, RowConverter, Rows, SortField};
 use datafusion::common::Result;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
-use datafusion::physical_plan::ExecutionPlan;
 
-use crate::scan::json::exec::JsonLinesExec;
-use crate::scan::shared::parquet::SharedParquetExec;
-
-/// The same scan, which hands on the rows for which all of `by` have one value apart from the others
-/// of their batch; `None` where `scan` is no scan that can.
-pub fn keep_apart(
-    scan: &Arc<dyn ExecutionPlan>,
-    by: Vec<Arc<dyn PhysicalExpr>>,
-) -> Option<Arc<dyn ExecutionPlan>> {
-    if let Some(scan) = scan.downcast_ref::<JsonLinesExec>() {
-        return Some(scan.with_filter(scan.filter().apart_by(by)));
-    }
-    let scan = scan.downcast_ref::<SharedParquetExec>()?;
-    Some(scan.with_filter(scan.filter().apart_by(by)))
-}
-
-/// What tells which rows belong together: those for which all of these have one value.
+/// Splits batches by the values of expressions.
 #[derive(Debug)]
-pub(crate) struct Apart {
-    /// Over the columns at `places`.
+pub(crate) struct MajoritySplitter {
+    /// The expressions, over the columns at `column_indexes`.
     expressions: Vec<Arc<dyn PhysicalExpr>>,
-    /// The columns of a batch that `expressions` use.
-    places: Vec<usize>,
+    /// The indexes of the columns of a batch that the expressions use.
+    column_indexes: Vec<usize>,
     converter: RowConverter,
 }
 
-/// The rows of a batch that belong together, and the others.
-pub(crate) struct Parted {
-    /// What the rows that belong together have in common.
-    pub(crate) together: OwnedRow,
-    /// Which rows of the batch they are.
-    pub(crate) most: BooleanArray,
-    /// Where the others are, ascending.
-    pub(crate) others: UInt32Array,
+/// The rows of a batch that share the most frequent values, and the rest.
+pub(crate) struct MajoritySplit {
+    /// The values that the rows of the majority share.
+    pub(crate) key: OwnedRow,
+    /// A flag for each row of the batch that is true for the majority.
+    pub(crate) majority: BooleanArray,
+    /// The indexes of the other selected rows, in ascending order.
+    pub(crate) rest: UInt32Array,
 }
 
-impl Apart {
-    /// `expressions` are over the columns of `schema`.
+impl MajoritySplitter {
+    /// Creates a splitter by the values of `expressions` over the columns of `schema`.
     ///
     /// # Errors
-    /// Where their values cannot be compared.
+    /// Returns an error if the values cannot be compared.
     pub(crate) fn new(expressions: &[Arc<dyn PhysicalExpr>], schema: &Schema) -> Result<Self> {
-        let used = expressions.iter().flat_map(collect_columns);
-        let mut places: Vec<usize> = used.map(|column| column.index()).collect();
-        places.sort_unstable();
-        places.dedup();
-        let thin = schema.project(&places)?;
-        let fields = expressions.iter().map(|expression| {
+        let used_columns = expressions.iter().flat_map(collect_columns);
+        let mut column_indexes: Vec<usize> = used_columns.map(|column| column.index()).collect();
+        column_indexes.sort_unstable();
+        column_indexes.dedup();
+        let used_schema = schema.project(&column_indexes)?;
+        let sort_fields = expressions.iter().map(|expression| {
             let data_type = expression.data_type(schema)?;
             Ok(SortField::new(data_type))
         });
-        let converter = RowConverter::new(fields.collect::<Result<_>>()?)?;
-        let expressions = expressions.iter();
-        let expressions =
-            expressions.map(|expression| reassign_expr_columns(Arc::clone(expression), &thin));
+        let converter = RowConverter::new(sort_fields.collect::<Result<_>>()?)?;
+        let reassigned = expressions
+            .iter()
+            .map(|expression| reassign_expr_columns(Arc::clone(expression), &used_schema));
         Ok(Self {
-            expressions: expressions.collect::<Result<_>>()?,
-            places,
+            expressions: reassigned.collect::<Result<_>>()?,
+            column_indexes,
             converter,
         })
     }
 
-    /// Parts the rows of `batch` that are `kept`. `None` where no half of them belongs together.
+    /// Splits the `selected` rows of `batch`. Returns `None` if no values are shared by at least half
+    /// of them.
     ///
     /// # Errors
-    /// Where an expression has no value.
-    pub(crate) fn part(&self, batch: &RecordBatch, kept: &BooleanArray) -> Result<Option<Parted>> {
-        let thin = batch.project(&self.places)?;
-        let thin = filter_record_batch(&thin, kept)?;
-        let values = self.expressions.iter();
-        let values =
-            values.map(|expression| expression.evaluate(&thin)?.into_array(thin.num_rows()));
-        let values = values.collect::<Result<Vec<ArrayRef>>>()?;
+    /// Returns an error if an expression cannot be evaluated.
+    pub(crate) fn split(
+        &self,
+        batch: &RecordBatch,
+        selected: &BooleanArray,
+    ) -> Result<Option<MajoritySplit>> {
+        let used_columns = batch.project(&self.column_indexes)?;
+        let input = filter_record_batch(&used_columns, selected)?;
+        let values = self
+            .expressions
+            .iter()
+            .map(|expression| expression.evaluate(&input)?.into_array(input.num_rows()))
+            .collect::<Result<Vec<ArrayRef>>>()?;
         let rows = self.converter.convert_columns(&values)?;
-        let Some(majority) = majority(&rows) else {
+        let Some(candidate) = majority_candidate(&rows) else {
             return Ok(None);
         };
-        let value = rows.row(majority);
-        let mut most = BooleanBufferBuilder::new(batch.num_rows());
-        most.append_n(batch.num_rows(), false);
-        let mut others = Vec::new();
-        for (row, place) in rows.iter().zip(kept.values().set_indices()) {
-            if row == value {
-                most.set_bit(place, true);
+        let key = rows.row(candidate);
+        let mut majority = BooleanBufferBuilder::new(batch.num_rows());
+        majority.append_n(batch.num_rows(), false);
+        let mut rest = Vec::new();
+        for (row, index) in rows.iter().zip(selected.values().set_indices()) {
+            if row == key {
+                majority.set_bit(index, true);
             } else {
-                others.push(place as u32);
+                rest.push(index as u32);
             }
         }
-        if others.len() * 2 > rows.num_rows() {
+        if rest.len() * 2 > rows.num_rows() {
             return Ok(None);
         }
-        Ok(Some(Parted {
-            together: value.owned(),
-            most: BooleanArray::new(most.finish(), None),
-            others: UInt32Array::from(others),
+        Ok(Some(MajoritySplit {
+            key: key.owned(),
+            majority: BooleanArray::new(majority.finish(), None),
+            rest: UInt32Array::from(rest),
         }))
     }
 }
 
-/// A row like which more than half of all are, if there is one, by the vote of Boyer and Moore; else
-/// any, or none of no rows.
-fn majority(rows: &Rows) -> Option<usize> {
+/// Returns the index of a row that is equal to more than half of all rows, if there is such a row, by
+/// the majority vote of Boyer and Moore. Otherwise returns any row, or `None` if there are no rows.
+fn majority_candidate(rows: &Rows) -> Option<usize> {
     let (mut candidate, mut votes) = (None, 0usize);
     for (number, row) in rows.iter().enumerate() {
         match candidate {

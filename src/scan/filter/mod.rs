@@ -1,5 +1,16 @@
-//! The conditions of a query, evaluated on the batches of a scan.
+//! Filters of a query, evaluated on the batches of a scan.
+//!
+//! ```text
+//! batches ─predicate→ flags of rows ─majority_split→ majority, rest
+//!    ─filter_kernel→ copied rows ─batch_coalescer→ batches of thousands of rows
+//! ```
 
-pub(crate) mod filter_kernel;
-pub(crate) mod majority_split;
+mod batch_coalescer;
+mod filter_kernel;
+mod filter_stream;
+mod majority_split;
+mod predicate;
 pub(crate) mod row_filter;
+pub(crate) mod split_pushdown;
+#[cfg(test)]
+mod tests;

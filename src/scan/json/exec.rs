@@ -156,12 +156,12 @@ impl ExecutionPlan for JsonLinesExec {
     fn handle_child_pushdown_result(
         &self,
         phase: FilterPushdownPhase,
-        asked: ChildPushdownResult,
+        pushdown: ChildPushdownResult,
         _: &ConfigOptions,
     ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
         Ok(self
             .filter
-            .take_over(phase, &asked, |filter| self.with_filter(filter)))
+            .accept_pushdown(phase, &pushdown, |filter| self.with_filter(filter)))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
