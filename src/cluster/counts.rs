@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(counts.rows_read.values().sum::<u64>(), 12);
 
         let log = ScanLog::new();
-        log.add(Scan::nothing("events"));
+        log.add(Scan::without_files("events", false));
         counts.apply(&log, &[(0, 2)]).unwrap();
         assert_eq!(log.progress().rows_read, 12);
         let lost = counts.apply(&log, &[(0, 3)]).unwrap_err();

@@ -30,7 +30,7 @@ pub(crate) fn is_partition_type(data_type: &DataType) -> bool {
 ///
 /// # Errors
 /// The reason, to be appended to "folder `name`".
-pub(crate) fn folder_value(name: &str, field: &Field) -> Result<ScalarValue, String> {
+pub(super) fn folder_value(name: &str, field: &Field) -> Result<ScalarValue, String> {
     let value = name
         .split_once('=')
         .filter(|(column, _)| column.eq_ignore_ascii_case(field.name()))
@@ -67,7 +67,7 @@ fn parse(value: &str, data_type: &DataType) -> Option<ScalarValue> {
 }
 
 /// Parses a date such as `2026-01-05`, `2026-1-5` or `20260105`.
-pub(crate) fn parse_date(value: &str) -> Option<NaiveDate> {
+pub(super) fn parse_date(value: &str) -> Option<NaiveDate> {
     let format = if value.contains('-') {
         "%Y-%m-%d"
     } else {

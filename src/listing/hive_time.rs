@@ -9,7 +9,7 @@ use datafusion::common::ScalarValue;
 use crate::listing::hive::parse_date;
 
 /// Nanoseconds since 1970-01-01T00:00:00Z, wide enough for every timestamp of every unit.
-pub(crate) type Nanos = i128;
+pub(super) type Nanos = i128;
 
 /// The partition columns that contain the time, by their indexes among the partition columns.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -41,7 +41,7 @@ impl TimeBounds {
     }
 
     /// Returns true if a row whose time lies in the half-open `range` may meet the filters.
-    pub(crate) fn may_overlap(&self, range: &Range<Nanos>) -> bool {
+    pub(super) fn may_overlap(&self, range: &Range<Nanos>) -> bool {
         self.from.is_none_or(|from| range.end > from)
             && self.through.is_none_or(|through| range.start <= through)
     }

@@ -51,7 +51,7 @@ impl std::fmt::Debug for Queue {
 ///
 /// A sender waits while the channel is full, so that reading is no faster than the plan
 /// (backpressure).
-pub(crate) fn batch_channel(tasks: usize) -> (Vec<BatchSender>, BatchReceiver) {
+pub(super) fn batch_channel(tasks: usize) -> (Vec<BatchSender>, BatchReceiver) {
     let (sender, messages) = mpsc::channel(MAX_BUFFERED_BATCHES);
     let senders = (0..tasks)
         .map(|_| BatchSender {
@@ -70,24 +70,24 @@ pub(crate) fn batch_channel(tasks: usize) -> (Vec<BatchSender>, BatchReceiver) {
 
 impl BatchSender {
     /// Sends a batch. Returns false if the plan needs no more batches.
-    pub(crate) async fn send(&self, batch: RecordBatch) -> bool {
+    pub(super) async fn send(&self, batch: RecordBatch) -> bool {
         self.messages.send(Message::Batch(batch)).await.is_ok()
     }
 
     /// Sends an error, which must be the last message.
-    pub(crate) async fn fail(&self, error: DataFusionError) {
+    pub(super) async fn fail(&self, error: DataFusionError) {
         // Without a receiver nobody needs the error.
         let _ = self.messages.send(Message::Failed(error)).await;
     }
 
     /// Marks the end of the batches. A sender that is dropped without it fails the receiver.
-    pub(crate) async fn end(&self) {
+    pub(super) async fn end(&self) {
         let _ = self.messages.send(Message::End).await;
     }
 }
 
 /// Sends one error to all of `senders`.
-pub(crate) async fn fail_all(senders: &[&BatchSender], error: DataFusionError) {
+pub(super) async fn fail_all(senders: &[&BatchSender], error: DataFusionError) {
     if let [sender] = senders {
         return sender.fail(error).await;
     }

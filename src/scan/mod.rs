@@ -8,7 +8,7 @@
 //!    record, scan_log: the files and rows that were read, on record
 //! ```
 
-pub(crate) mod batch_channel;
+mod batch_channel;
 pub(crate) mod columns_read;
 pub(crate) mod filter;
 pub(crate) mod fixed_table;

@@ -41,19 +41,19 @@ pub(crate) struct Scan {
     /// The snapshot of the file list, with empty files.
     pub(crate) files: Vec<SnapshotFile>,
     /// The time at which the newest of the files was written.
-    pub(crate) newest: Option<DateTime<Utc>>,
+    pub(super) newest: Option<DateTime<Utc>>,
     pub(crate) counts: ScanCounts,
     /// The malformed lines that were rejected; `None` if the first one fails the scan.
     pub(crate) rejects: Option<Mutex<Vec<Reject>>>,
     /// The files that must be verified after the run.
-    pub(crate) unverified: Option<UnverifiedFiles>,
+    pub(super) unverified: Option<UnverifiedFiles>,
 }
 
 /// Files whose reader does not compare their ETags with those of the snapshot.
 #[derive(Debug)]
-pub(crate) struct UnverifiedFiles {
-    pub(crate) store: ObjectStoreUrl,
-    pub(crate) files: Vec<ObjectMeta>,
+pub(super) struct UnverifiedFiles {
+    pub(super) store: ObjectStoreUrl,
+    pub(super) files: Vec<ObjectMeta>,
 }
 
 impl UnverifiedFiles {
@@ -90,11 +90,24 @@ impl UnverifiedFiles {
 }
 
 impl Scan {
+    /// Creates a scan without a snapshot: it counts the rows of files that another scan has on record.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn without_files(source: &str, keep_rejects: bool) -> Arc<Self> {
+        Arc::new(Self {
+            source: source.to_owned(),
+            files: Vec::new(),
+            newest: None,
+            counts: ScanCounts::default(),
+            rejects: keep_rejects.then(Mutex::default),
+            unverified: None,
+        })
+    }
+
     /// Records a malformed line as rejected.
     ///
     /// # Errors
     /// [`Error::data`] if the scan rejects no lines, or has rejected the maximum number.
-    pub(crate) fn reject_line(&self, key: &str, bad: BadLine) -> Result<()> {
+    pub(super) fn reject_line(&self, key: &str, bad: BadLine) -> Result<()> {
         let Some(rejects) = &self.rejects else {
             return Err(malformed_line(key, &bad));
         };
@@ -116,7 +129,7 @@ impl Scan {
 
 /// A tag on the files of a Parquet scan, by which the metrics of DataFusion's operator are
 /// attributed to the scan.
-pub(crate) struct ScanTag(pub(crate) Arc<Scan>);
+pub(super) struct ScanTag(pub(super) Arc<Scan>);
 
 /// Returns the scan of which `plan` is DataFusion's operator for Parquet, if it is one.
 pub(crate) fn parquet_scan(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<Scan>> {
@@ -130,19 +143,4 @@ pub(crate) fn parquet_scan(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<Scan>> {
 /// Creates the error of a scan that does not accept a malformed line.
 fn malformed_line(key: &str, bad: &BadLine) -> Error {
     Error::data(format!("`{key}` line {}: {}", bad.line, bad.reason))
-}
-
-#[cfg(all(test, feature = "cluster"))]
-impl Scan {
-    /// Creates a scan of no files.
-    pub(crate) fn nothing(source: &str) -> Arc<Self> {
-        Arc::new(Self {
-            source: source.to_owned(),
-            files: Vec::new(),
-            newest: None,
-            counts: ScanCounts::default(),
-            rejects: None,
-            unverified: None,
-        })
-    }
 }

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 
 /// The maximum number of rejects that are recorded for one scan. More do not come from accidents in
 /// single lines: the source is wrong.
-pub(crate) const MAX_REJECT_RECORDS: usize = 100_000;
+pub(super) const MAX_REJECT_RECORDS: usize = 100_000;
 
 /// One malformed line of a source file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -19,7 +19,7 @@ use crate::scan::table::SourceTable;
 
 /// The result of reading a sample.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// The files that a query over the cycle, or over all of the source, would read.
     pub planned: PlannedSource,
     /// True if the sample is limited to the cycle, because the source's folders contain a time.
@@ -35,7 +35,7 @@ pub struct Sample {
 ///
 /// # Errors
 /// The source cannot be listed or read, or a file does not have its format.
-pub async fn sample(
+pub(crate) async fn sample(
     session: &SessionContext,
     name: &str,
     cycle: Cycle,

@@ -79,10 +79,10 @@ impl ScanLog {
     /// `executed` is the plan that ran, to its end, and only once: the row counts of Parquet scans
     /// are in its metrics.
     pub fn report(&self, executed: &Arc<dyn ExecutionPlan>) -> Vec<SourceScan> {
-        let scans = self.scans();
+        let all_scans = self.scans();
         let mut parquet_rows = Vec::new();
         collect_parquet_rows(executed, &mut parquet_rows);
-        by_source(&scans)
+        by_source(&all_scans)
             .into_iter()
             .map(|(name, scans)| source_scan(name, &scans, &parquet_rows))
             .collect()

@@ -29,7 +29,7 @@ use crate::scan::table::SourceTable;
 use crate::store::CONCURRENCY;
 
 /// Returns the name of a table, if it is a declared source.
-pub fn declared_name(table: &dyn TableProvider) -> Option<&str> {
+pub(crate) fn declared_name(table: &dyn TableProvider) -> Option<&str> {
     source_table(table).map(SourceTable::name)
 }
 
@@ -40,7 +40,7 @@ fn source_table(table: &dyn TableProvider) -> Option<&SourceTable> {
 
 /// The files that one scan of a declared source reads.
 #[derive(Debug, Clone)]
-pub struct SourceFiles {
+pub(crate) struct SourceFiles {
     source: String,
     table: TableFiles,
     files: Vec<SourceFile>,
@@ -80,7 +80,7 @@ enum FoundContent {
 impl SourceFiles {
     /// Lists the files that a scan of `table` with these filters reads; `None` if it is not a
     /// declared source.
-    pub async fn of(
+    pub(crate) async fn of(
         table: &dyn TableProvider,
         state: &dyn Session,
         filters: &[Expr],
@@ -97,27 +97,27 @@ impl SourceFiles {
     }
 
     /// Returns the source's name.
-    pub fn source(&self) -> &str {
+    pub(crate) fn source(&self) -> &str {
         &self.source
     }
 
     /// Returns the URLs of the files.
-    pub fn keys(&self) -> BTreeSet<String> {
+    pub(crate) fn keys(&self) -> BTreeSet<String> {
         self.files.iter().map(|file| self.key(file)).collect()
     }
 
     /// Returns the compressed bytes of the files.
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.meta.size).sum()
     }
 
     /// Computes the digest of the file list, as a manifest records it.
-    pub fn digest(&self) -> String {
+    pub(crate) fn digest(&self) -> String {
         digest(&snapshot(&self.table.store, &self.files))
     }
 
     /// Adds the files of another scan of the same source.
-    pub fn merge(&mut self, other: Self) {
+    pub(crate) fn merge(&mut self, other: Self) {
         let known = self.keys();
         for file in other.files {
             if !known.contains(&self.key(&file)) {
@@ -130,7 +130,7 @@ impl SourceFiles {
     /// text, in the order of files and lines.
     ///
     /// The result is empty if the source has no such column.
-    pub async fn search(
+    pub(crate) async fn search(
         &self,
         context: &SessionContext,
         column: &str,
@@ -141,10 +141,7 @@ impl SourceFiles {
             return Ok(Vec::new());
         };
         let value = &SearchValue::new(field, value);
-        // Collected, since the compiler does not find a mapped stream of these futures to be `Send`.
-        let searches: Vec<_> = self
-            .files
-            .iter()
+        let found: Vec<Vec<FoundRow>> = stream::iter(&self.files)
             .map(|file| async move {
                 match self.table.format {
                     SourceFormat::Json(compression) => {
@@ -153,8 +150,6 @@ impl SourceFiles {
                     SourceFormat::Parquet => self.search_rows(context, file, value).await,
                 }
             })
-            .collect();
-        let found: Vec<Vec<FoundRow>> = stream::iter(searches)
             .buffered(CONCURRENCY.searched_files)
             .try_collect()
             .await?;

@@ -21,7 +21,6 @@ use datafusion::physical_plan::metrics::{
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::TryStreamExt;
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::cancellation::TaskCancellation;
@@ -36,7 +35,7 @@ use crate::scan::json::columns::ScanColumns;
 use crate::scan::json::exec::JsonLinesExec;
 use crate::scan::json::pipeline::ReadSettings;
 use crate::scan::json::pipeline::scan_files;
-use crate::scan::record::{Scan, ScanCounts};
+use crate::scan::record::Scan;
 
 /// The serializable part of a [`RemoteJsonExec`]: all but its schema, its filters and its files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -260,14 +259,7 @@ impl ExecutionPlan for RemoteJsonExec {
         });
         let reporter = ScanReporter {
             file_indexes: indexes.collect(),
-            scan: Arc::new(Scan {
-                source: self.task.source.clone(),
-                files: Vec::new(),
-                newest: None,
-                counts: ScanCounts::default(),
-                rejects: self.task.set_aside.then(Mutex::default),
-                unverified: None,
-            }),
+            scan: Scan::without_files(&self.task.source, self.task.set_aside),
             part,
             rows: part.rows_counter(&self.metrics, partition),
             metrics: self.metrics.clone(),

@@ -10,7 +10,6 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::TryStreamExt;
-use parking_lot::Mutex;
 
 use crate::cluster::counts::RemoteCounts;
 use crate::engine_error::from_datafusion;
@@ -19,7 +18,7 @@ use crate::listing::location::key_url;
 use crate::listing::snapshot::SourceFile;
 use crate::scan::json::exec::JsonLinesExec;
 use crate::scan::json::pipeline::scan_files;
-use crate::scan::record::{Scan, ScanCounts};
+use crate::scan::record::Scan;
 use crate::scan::scan_log::ScanLog;
 
 /// Adds the malformed lines that `counts` reports to the scans of `log`. `plan` is the plan before it
@@ -69,14 +68,7 @@ async fn reread(
     files: Vec<SourceFile>,
     context: &Arc<TaskContext>,
 ) -> Result<()> {
-    let second_scan = Arc::new(Scan {
-        source: scan.source.clone(),
-        files: Vec::new(),
-        newest: None,
-        counts: ScanCounts::default(),
-        rejects: Some(Mutex::default()),
-        unverified: None,
-    });
+    let second_scan = Scan::without_files(&scan.source, true);
     let read = scan_files(
         exec.settings(),
         exec.columns(),

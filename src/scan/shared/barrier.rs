@@ -12,7 +12,7 @@ use crate::scan::shared::shared_scan::SharedScan;
 
 /// A barrier that blocks the plans of several tables until shared scans are assigned to them.
 #[derive(Debug)]
-pub struct ScanBarrier {
+pub(crate) struct ScanBarrier {
     tables: usize,
     state: Mutex<BarrierState>,
     assigned: watch::Sender<bool>,
@@ -29,7 +29,7 @@ struct BarrierState {
 
 /// Counts of scans, which show how much reading was saved by sharing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct SharedScanStats {
+pub(crate) struct SharedScanStats {
     /// The number of scans that the plans requested.
     pub requested: u64,
     /// The number of times that a source is read for them.
@@ -48,7 +48,7 @@ pub struct Participant {
 
 impl ScanBarrier {
     /// Returns a barrier for this many tables, and a participant for each of them.
-    pub fn new(tables: usize) -> (Arc<Self>, Vec<Participant>) {
+    pub(crate) fn new(tables: usize) -> (Arc<Self>, Vec<Participant>) {
         let barrier = Arc::new(Self {
             tables,
             state: Mutex::new(BarrierState {
@@ -67,7 +67,7 @@ impl ScanBarrier {
     }
 
     /// Returns the counts of scans; all are 0 before every participant has joined or left.
-    pub fn stats(&self) -> SharedScanStats {
+    pub(crate) fn stats(&self) -> SharedScanStats {
         self.state.lock().stats
     }
 

@@ -15,4 +15,4 @@
 pub(crate) mod barrier;
 pub(crate) mod parquet;
 pub(crate) mod request;
-pub(crate) mod shared_scan;
+mod shared_scan;
