@@ -12,7 +12,10 @@ use crate::env;
 use crate::error::{Error, ExitCode, Result};
 use crate::layout::TableName;
 use crate::store::{Destination, Location};
-use crate::verify::{Cycles, Depth, Progress, Report, Scope, Unwatched, verify as verify_tables};
+use crate::verify::{
+    NoProgress, VerifyCycles, VerifyDepth, VerifyProgress, VerifyReport, VerifyScope,
+    verify as verify_tables,
+};
 
 /// Files read at once: enough to keep a network busy on few processors, and few enough for memory.
 const JOBS: std::ops::RangeInclusive<usize> = 4..=16;
@@ -78,13 +81,13 @@ pub struct VerifyArguments {
 }
 
 pub async fn verify(arguments: VerifyArguments) -> Result<ExitCode> {
-    let scope = Scope {
+    let scope = VerifyScope {
         tables: tables(&arguments.tables)?,
         cycles: cycles(&arguments)?,
         depth: if arguments.quick {
-            Depth::Quick
+            VerifyDepth::Quick
         } else {
-            Depth::Full
+            VerifyDepth::Full
         },
         jobs: match arguments.jobs {
             Some(0) => return Err(Error::invalid("--jobs 0 would do nothing")),
@@ -99,7 +102,7 @@ pub async fn verify(arguments: VerifyArguments) -> Result<ExitCode> {
     let destination =
         Destination::open(&location, &config::destination_store(&arguments.s3)?).await?;
     let report = if arguments.quiet || arguments.quick {
-        verify_tables(&destination, &scope, &Unwatched).await?
+        verify_tables(&destination, &scope, &NoProgress).await?
     } else {
         verify_tables(&destination, &scope, &Bar::new()).await?
     };
@@ -130,11 +133,11 @@ pub fn day(option: &str, text: &str) -> Result<Cycle> {
     text.parse().map_err(|error: Error| error.context(option))
 }
 
-fn cycles(arguments: &VerifyArguments) -> Result<Cycles> {
+fn cycles(arguments: &VerifyArguments) -> Result<VerifyCycles> {
     match (&arguments.date, &arguments.since, &arguments.through) {
         (Some(date), _, _) => {
             let cycle = day("--date", date)?;
-            Ok(Cycles::Range {
+            Ok(VerifyCycles::Range {
                 first: cycle,
                 last: cycle,
             })
@@ -146,14 +149,14 @@ fn cycles(arguments: &VerifyArguments) -> Result<Cycles> {
                     "--since {first} is later than --through {last}"
                 )));
             }
-            Ok(Cycles::Range { first, last })
+            Ok(VerifyCycles::Range { first, last })
         }
-        _ => Ok(Cycles::All),
+        _ => Ok(VerifyCycles::All),
     }
 }
 
 /// A line for each finding, and a line about all of it.
-fn text(report: &Report) -> String {
+fn text(report: &VerifyReport) -> String {
     let mut text = String::new();
     for finding in &report.findings {
         let cycle = finding.cycle.map(|cycle| format!(" {cycle}"));
@@ -206,7 +209,7 @@ impl Bar {
     }
 }
 
-impl Progress for Bar {
+impl VerifyProgress for Bar {
     fn planned(&self, bytes: u64) {
         self.0.inc_length(bytes);
     }

@@ -1,28 +1,30 @@
 //! Athena: external tables in the Glue catalog, with partition projection where the folders allow it.
 //!
-//! JSON is read with the OpenX SerDe. It reads nested types, matches the keys of nested objects without
-//! regard to case (Glue stores all names in lower case, `publishedAt` included) and can be told to fail
-//! on a malformed line. Athena promises for no JSON SerDe to read RFC 3339 with six digits, so instants
-//! are declared as text there, and a view parses them.
+//! JSON is read with the OpenX SerDe: it reads nested types, ignores the case of the keys of nested
+//! objects (Glue stores all names in lower case, including `publishedAt`) and has an option to fail on a
+//! malformed line. Athena does not document for any JSON SerDe that it reads RFC 3339 with six digits,
+//! so instants are declared as text there, and a view parses them.
 
+use super::format_clauses::clauses;
 use super::quoting::{
     block, comment, escaped_literal, folder_address, in_backticks, in_double_quotes, one_line,
 };
 use super::table::{DdlTable, is_hexadecimal};
 use super::type_names::TypeNames;
 use crate::cycle::SyncMode;
-use crate::layout::{self, FileFormat};
+use crate::format::FileFormat;
+use crate::layout;
 use crate::schema::{ColumnType, ExportColumn};
 use crate::store::Location;
 
-pub const HEAD: &str = "\
+pub(super) const HEADER: &str = "\
 -- Athena (engine 3) with the Glue catalog. Run the statements one by one.
 -- Glue stores names in lower case. Athena shows timestamps of external tables in milliseconds.
 -- Athena cannot read the manifests (one JSON document over many lines), so there is no view of complete
 -- cycles: wait for the manifest of a cycle before you read the cycle.
 ";
 
-pub fn table(table: &DdlTable, location: &Location) -> String {
+pub(super) fn table(table: &DdlTable, location: &Location) -> String {
     let name = in_backticks(table.name.as_str());
     let types = types_in(table.format);
     let definition = |column: &ExportColumn| {
@@ -47,10 +49,7 @@ pub fn table(table: &DdlTable, location: &Location) -> String {
     if !partitioned.is_empty() {
         text += &format!("PARTITIONED BY ({})\n", partitioned.join(", "));
     }
-    text += match table.format {
-        FileFormat::Parquet => "STORED AS PARQUET\n",
-        FileFormat::Json => JSON_SERDE,
-    };
+    text += clauses(table.format).athena_storage;
     text += &format!("LOCATION {}", escaped_literal(&folder));
     if let Some(properties) = &projection {
         text += &format!("\nTBLPROPERTIES {}", block(properties));
@@ -67,16 +66,10 @@ pub fn table(table: &DdlTable, location: &Location) -> String {
     text + &typed_view(table)
 }
 
-const JSON_SERDE: &str = "\
-ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'
-WITH SERDEPROPERTIES ('case.insensitive' = 'true', 'ignore.malformed.json' = 'false')
-STORED AS INPUTFORMAT 'org.apache.hadoop.mapred.TextInputFormat'
-OUTPUTFORMAT 'org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat'
-";
-
-/// Of integers called year, month, day or hour, and of dates, all values are known beforehand. `None`
-/// where another column is among them: text would have to be listed here for ever, or named in every
-/// query.
+/// Returns the properties of partition projection, or `None` if a partition column cannot be projected.
+///
+/// All values of integers called year, month, day or hour, and of dates, are known beforehand. Text
+/// would have to be listed here again and again, or given in every query.
 fn projection(table: &DdlTable, folder: &str) -> Option<Vec<String>> {
     let columns = table.partition_by.columns();
     if columns.is_empty() {
@@ -127,11 +120,13 @@ fn partition_definition(column: &ExportColumn) -> String {
     )
 }
 
-/// Text into what it stands for, at the top level; instants inside structs stay text.
+/// Returns a view that parses text columns at the top level, or nothing if there are none; instants
+/// inside structs stay text.
 fn typed_view(table: &DdlTable) -> String {
     let is_text = |column: &ExportColumn| {
-        let is_instant = table.format == FileFormat::Json && column.kind == ColumnType::Timestamp;
-        is_instant || is_hexadecimal(column, table.format)
+        let timestamp_is_text = table.format.info().timestamp_is_text;
+        let is_text_timestamp = timestamp_is_text && column.kind == ColumnType::Timestamp;
+        is_text_timestamp || is_hexadecimal(column, table.format)
     };
     if !table.schema.columns().iter().any(is_text) {
         return String::new();
@@ -146,9 +141,9 @@ fn typed_view(table: &DdlTable) -> String {
             _ => format!("  {name}"),
         }
     });
-    let partitions = table.partition_by.columns().iter();
-    let partitions = partitions.map(|column| format!("  {}", in_double_quotes(&column.name)));
-    let columns: Vec<String> = inside.chain(partitions).collect();
+    let partition_columns = table.partition_by.columns().iter();
+    let outside = partition_columns.map(|column| format!("  {}", in_double_quotes(&column.name)));
+    let columns: Vec<String> = inside.chain(outside).collect();
     format!(
         "-- Instants are text in JSON, to the microsecond. This view has them as timestamps.\n\
          CREATE OR REPLACE VIEW {} AS\nSELECT\n{}\nFROM {};\n",
@@ -158,10 +153,11 @@ fn typed_view(table: &DdlTable) -> String {
     )
 }
 
+/// Returns the types of columns inside files of a format.
 fn types_in(format: FileFormat) -> TypeNames {
-    let timestamp = match format {
-        FileFormat::Parquet => TYPE_NAMES.timestamp,
-        FileFormat::Json => TYPE_NAMES.string,
+    let timestamp = match format.info().timestamp_is_text {
+        false => TYPE_NAMES.timestamp,
+        true => TYPE_NAMES.string,
     };
     TypeNames {
         timestamp,

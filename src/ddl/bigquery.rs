@@ -1,15 +1,16 @@
 //! BigQuery: external tables over S3, through an Omni connection.
 
+use super::format_clauses::clauses;
 use super::quoting::{
     address, block, comment, escaped_literal, folder_address, in_backticks, one_line,
 };
 use super::table::DdlTable;
 use super::type_names::TypeNames;
-use crate::layout::{self, FileFormat};
+use crate::layout;
 use crate::schema::{ColumnType, ExportColumn};
 use crate::store::Location;
 
-pub const HEAD: &str = "\
+pub(super) const HEADER: &str = "\
 -- BigQuery, over S3 with BigQuery Omni. Replace DATASET (it must be in the connection's region) and
 -- `aws-REGION.CONNECTION`; the connection's role must be allowed to read data/. Copied to Cloud Storage,
 -- the same tables are read without the line WITH CONNECTION, from gs:// addresses.
@@ -17,10 +18,10 @@ pub const HEAD: &str = "\
 -- complete cycles: wait for the manifest of a cycle before you read the cycle. A NULL list is an empty list.
 ";
 
-/// Fraction digits of `NUMERIC`, and digits before them.
+/// The maximum fraction digits of `NUMERIC`, and digits before them.
 const NUMERIC: (i16, i16) = (9, 29);
 
-pub fn table(table: &DdlTable, location: &Location) -> String {
+pub(super) fn table(table: &DdlTable, location: &Location) -> String {
     let nested = table
         .schema
         .columns()
@@ -39,15 +40,11 @@ pub fn table(table: &DdlTable, location: &Location) -> String {
     let columns: Vec<String> = table.schema.columns().iter().map(definition).collect();
     let folder = layout::table_folder(&table.name);
     let files = format!("{}*", folder_address(location, &folder));
-    let (format, more) = match table.format {
-        // A list is an array, not a record with an array of records.
-        FileFormat::Parquet => ("PARQUET", "enable_list_inference = true"),
-        FileFormat::Json => ("NEWLINE_DELIMITED_JSON", "compression = 'GZIP'"),
-    };
+    let format = clauses(table.format);
     let mut options = vec![
-        format!("format = '{format}'"),
+        format!("format = '{}'", format.bigquery_format),
         format!("uris = [{}]", escaped_literal(&files)),
-        more.to_owned(),
+        format.bigquery_option.to_owned(),
     ];
 
     let name = in_backticks(&format!("DATASET.{}", table.name));
@@ -57,9 +54,8 @@ pub fn table(table: &DdlTable, location: &Location) -> String {
     );
     let partitions = table.partition_by.columns();
     if !partitions.is_empty() {
-        let partitioned = partitions.iter().map(partition_definition);
-        let partitioned: Vec<String> = partitioned.collect();
-        text += &format!("WITH PARTITION COLUMNS ({})\n", partitioned.join(", "));
+        let definitions: Vec<String> = partitions.iter().map(partition_definition).collect();
+        text += &format!("WITH PARTITION COLUMNS ({})\n", definitions.join(", "));
         let prefix = address(location, folder.as_ref());
         options.push(format!(
             "hive_partition_uri_prefix = {}",
@@ -77,7 +73,7 @@ pub fn table(table: &DdlTable, location: &Location) -> String {
     text
 }
 
-/// Keys of folders may be these types only.
+/// Returns the definition of a partition column; keys of folders can have only these types.
 fn partition_definition(column: &ExportColumn) -> String {
     let kind = match column.kind {
         ColumnType::Int32 | ColumnType::Int64 => TYPE_NAMES.int64,

@@ -1,15 +1,17 @@
 //! DuckDB: views over the files, and views over exactly the files that the newest manifests name.
 
+use super::format_clauses::clauses;
 use super::quoting::{
     address, block, comment, folder_address, in_double_quotes, literal, one_line,
 };
 use super::table::{DdlTable, is_hexadecimal};
 use super::type_names::TypeNames;
 use crate::cycle::SyncMode;
-use crate::layout::{self, FileFormat};
+use crate::layout;
+use crate::schema::ExportColumn;
 use crate::store::Location;
 
-pub fn head(location: &Location) -> String {
+pub(super) fn header(location: &Location) -> String {
     let mut text = comment(
         "DuckDB. <table> reads every file under data/; <table>_complete follows the manifests: of each\n\
          cycle the files of its greatest revision, of a snapshot those of its newest cycle.\n\
@@ -22,12 +24,12 @@ pub fn head(location: &Location) -> String {
     text
 }
 
-pub fn table(table: &DdlTable, location: &Location) -> String {
+pub(super) fn table(table: &DdlTable, location: &Location) -> String {
     let name = table.name.as_str();
     let complete = format!("{name}_complete");
     let mut text = String::new();
     if table.files().is_empty() {
-        // DuckDB looks at the files when a view is made, and there is none to look at.
+        // DuckDB reads the files when it creates a view, and there is none to read.
         text += &comment(
             "There is no file yet: the views are empty. Print them again when there are rows.",
         );
@@ -60,15 +62,16 @@ fn view_of(table: &DdlTable, name: &str, with: &str, query: &str) -> String {
 }
 
 fn empty_query(table: &DdlTable) -> String {
-    let columns = table.all_columns().map(|column| {
+    let typed_nulls = table.all_columns().map(|column| {
         let (name, kind) = (in_double_quotes(&column.name), TYPE_NAMES.of(&column.kind));
         format!("  CAST(NULL AS {kind}) AS {name}")
     });
-    let columns: Vec<String> = columns.collect();
+    let columns: Vec<String> = typed_nulls.collect();
     format!("SELECT\n{}\nWHERE false", columns.join(",\n"))
 }
 
-/// With casts by name: a file of an older definition may lack columns, also nested ones.
+/// Returns the select list, with casts by name: a file of an older definition may lack columns, also
+/// nested ones.
 fn select_list(table: &DdlTable) -> String {
     let types = TYPE_NAMES.inside(table.format);
     let columns = table.all_columns().map(|column| {
@@ -81,6 +84,7 @@ fn select_list(table: &DdlTable) -> String {
     columns.collect::<Vec<_>>().join(",\n")
 }
 
+/// Returns the call that reads all files of the table.
 fn read_files(table: &DdlTable, location: &Location) -> String {
     let folder = folder_address(location, &layout::table_folder(&table.name));
     let levels = "*/".repeat(table.partition_by.columns().len());
@@ -89,41 +93,37 @@ fn read_files(table: &DdlTable, location: &Location) -> String {
         "{}{levels}*.{extension}",
         escaped_glob(&folder)
     ))];
-    let function = match table.format {
-        FileFormat::Parquet => {
-            options.push("union_by_name = true".to_owned());
-            "read_parquet"
-        }
-        FileFormat::Json => {
-            options.push("format = 'newline_delimited'".to_owned());
-            let types = TYPE_NAMES.inside(table.format);
-            let columns = table.schema.columns().iter().map(|column| {
-                let kind = types.of(&column.kind);
-                format!("{}: {}", literal(&column.name), literal(&kind))
-            });
-            let columns: Vec<String> = columns.collect();
-            options.push(format!(
-                "columns = {{\n    {}\n  }}",
-                columns.join(",\n    ")
-            ));
-            "read_json"
-        }
+    let format = clauses(table.format);
+    options.push(format.duckdb_option.to_owned());
+    if format.duckdb_needs_columns {
+        let types = TYPE_NAMES.inside(table.format);
+        let definition = |column: &ExportColumn| {
+            let kind = types.of(&column.kind);
+            format!("{}: {}", literal(&column.name), literal(&kind))
+        };
+        let columns: Vec<String> = table.schema.columns().iter().map(definition).collect();
+        options.push(format!(
+            "columns = {{\n    {}\n  }}",
+            columns.join(",\n    ")
+        ));
+    }
+    let partition_type = |column: &ExportColumn| {
+        let kind = TYPE_NAMES.of(&column.kind);
+        format!("{}: {kind}", literal(&column.name))
     };
-    let partitions = table.partition_by.columns().iter();
-    let partitions = partitions
-        .map(|column| format!("{}: {}", literal(&column.name), TYPE_NAMES.of(&column.kind)));
-    let partitions: Vec<String> = partitions.collect();
-    if partitions.is_empty() {
+    let partition_columns = table.partition_by.columns().iter();
+    let partition_types: Vec<String> = partition_columns.map(partition_type).collect();
+    if partition_types.is_empty() {
         options.push("hive_partitioning = false".to_owned());
     } else {
         options.push("hive_partitioning = true".to_owned());
-        options.push(format!("hive_types = {{{}}}", partitions.join(", ")));
+        options.push(format!("hive_types = {{{}}}", partition_types.join(", ")));
     }
     options.push("filename = true".to_owned());
-    format!("{function}{}", block(&options))
+    format!("{}{}", format.duckdb_function, block(&options))
 }
 
-/// The common table expression `named`: the files that make up the table now.
+/// Returns the common table expression `named`: the files that make up the table now.
 fn named_files(table: &DdlTable, location: &Location) -> String {
     let folder = folder_address(location, &layout::manifest_folder(&table.name));
     let manifests = literal(&format!("{}*.json", escaped_glob(&folder)));
@@ -146,7 +146,7 @@ fn named_files(table: &DdlTable, location: &Location) -> String {
     )
 }
 
-/// A folder's own name is never a pattern.
+/// Escapes the name of a folder, which is never a pattern.
 fn escaped_glob(folder: &str) -> String {
     folder
         .chars()

@@ -5,15 +5,16 @@
 //!                       ├→ DdlTable (no dialect) ─<dialect>.rs→ SQL text
 //! definition, bound ────┘
 //! ```
-//! Pure: what the tables are is read elsewhere, and nothing is executed.
+//! Pure: the tables are read by the caller, and nothing is executed.
 //!
-//! Every name is quoted: `time`, `date` and `order` are columns of real exports and words of every
-//! dialect. Binary columns are hexadecimal text in JSON files; where a dialect cannot decode that at
-//! reading, the column is text.
+//! Every name is quoted: `time`, `date` and `order` are columns of real exports and keywords of every
+//! dialect. Binary columns are hexadecimal text in JSON files; where a dialect cannot decode that
+//! while reading, the column is text.
 
 mod athena;
 mod bigquery;
 mod duckdb;
+mod format_clauses;
 mod quoting;
 mod snowflake;
 mod spark;
@@ -50,7 +51,7 @@ impl Dialect {
         }
     }
 
-    /// Whether it is a service, which cannot see the folders of this machine.
+    /// Returns true if the engine is a service, which cannot see the folders of this machine.
     fn needs_bucket(self) -> bool {
         matches!(
             self,
@@ -59,7 +60,10 @@ impl Dialect {
     }
 }
 
-/// One script for all `tables` of the destination at `location`.
+/// Returns one script for all `tables` of the destination at `location`.
+///
+/// # Errors
+/// Fails if the engine cannot read the location.
 pub fn script(dialect: Dialect, location: &Location, tables: &[DdlTable]) -> Result<String> {
     if dialect.needs_bucket() && location.is_folder() {
         return Err(Error::invalid(format!(
@@ -68,23 +72,23 @@ pub fn script(dialect: Dialect, location: &Location, tables: &[DdlTable]) -> Res
         ))
         .with_hint("give the s3:// address of the export; DuckDB and Spark read folders"));
     }
-    let head = match dialect {
-        Dialect::Athena => athena::HEAD.to_owned(),
-        Dialect::BigQuery => bigquery::HEAD.to_owned(),
-        Dialect::DuckDb => duckdb::head(location),
-        Dialect::Snowflake => snowflake::head(location, tables),
-        Dialect::Spark => spark::HEAD.to_owned(),
+    let header = match dialect {
+        Dialect::Athena => athena::HEADER.to_owned(),
+        Dialect::BigQuery => bigquery::HEADER.to_owned(),
+        Dialect::DuckDb => duckdb::header(location),
+        Dialect::Snowflake => snowflake::header(location, tables),
+        Dialect::Spark => spark::HEADER.to_owned(),
     };
     let statements = tables.iter().map(|table| {
-        let statements = match dialect {
+        let text = match dialect {
             Dialect::Athena => athena::table(table, location),
             Dialect::BigQuery => bigquery::table(table, location),
             Dialect::DuckDb => duckdb::table(table, location),
             Dialect::Snowflake => snowflake::table(table),
             Dialect::Spark => spark::table(table, location),
         };
-        format!("{}{statements}", quoting::comment(&table.summary()))
+        format!("{}{text}", quoting::comment(&table.summary()))
     });
-    let parts: Vec<String> = [head].into_iter().chain(statements).collect();
+    let parts: Vec<String> = [header].into_iter().chain(statements).collect();
     Ok(parts.join("\n"))
 }

@@ -1,36 +1,37 @@
-//! Names, texts and addresses in SQL.
+//! Quotes names, texts and addresses for SQL.
 
 use object_store::path::Path;
 
 use crate::store::Location;
 
-/// `"name"`: DuckDB, Snowflake, and the queries of Athena.
+/// Quotes a name as `"name"`, for DuckDB, Snowflake, and the queries of Athena.
 pub fn in_double_quotes(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// `` `name` ``: Spark, BigQuery, and the tables of Athena.
+/// Quotes a name as `` `name` ``, for Spark, BigQuery, and the tables of Athena.
 pub fn in_backticks(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }
 
-/// `'text'` where a backslash means nothing: DuckDB, and the queries of Athena.
+/// Quotes a text as `'text'` where a backslash does not escape, for DuckDB and the queries of Athena.
 pub fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// `'text'` where a backslash escapes: Spark, BigQuery, Snowflake, and the tables of Athena.
+/// Quotes a text as `'text'` where a backslash escapes, for Spark, BigQuery, Snowflake, and the tables
+/// of Athena.
 pub fn escaped_literal(text: &str) -> String {
     let escaped = text.replace('\\', "\\\\").replace('\'', "\\'");
     format!("'{}'", escaped.replace('\n', "\\n").replace('\r', "\\r"))
 }
 
-/// Text on one line: catalogues show descriptions in tables.
+/// Puts text on one line: catalogues show descriptions in tables.
 pub fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Every line a comment.
+/// Makes every line a comment.
 pub fn comment(text: &str) -> String {
     let lines = text.lines().map(|line| format!("-- {line}"));
     lines
@@ -38,7 +39,7 @@ pub fn comment(text: &str) -> String {
         .collect()
 }
 
-/// Items in parentheses, one a line.
+/// Encloses items in parentheses, one item a line.
 pub fn block(items: &[String]) -> String {
     format!("(\n  {}\n)", items.join(",\n  "))
 }

@@ -1,21 +1,22 @@
 //! Snowflake: a stage over the prefix, tables, and `COPY` of exactly the files that the manifests name.
 
+use super::format_clauses::clauses;
 use super::quoting::{address, block, comment, escaped_literal, in_double_quotes, one_line};
 use super::table::{DdlTable, is_hexadecimal};
 use crate::cycle::SyncMode;
-use crate::layout::FileFormat;
+use crate::format::FileFormat;
 use crate::schema::{ColumnType, ExportColumn};
 use crate::store::Location;
 
-/// `FILES` takes this many names.
-const MOST_FILES: usize = 1000;
+/// The maximum number of names in `FILES`.
+const MAX_FILES: usize = 1000;
 
-/// Where each row came from: what a later revision replaces can be found again.
+/// The column with the file of each row, by which the rows that a later revision replaces are found.
 const FILE_COLUMN: &str = "_DAYPORT_FILE";
 
 const STAGE: &str = "DAYPORT_EXPORT";
 
-pub fn head(location: &Location, tables: &[DdlTable]) -> String {
+pub(super) fn header(location: &Location, tables: &[DdlTable]) -> String {
     let mut text = comment(
         "Snowflake. Replace INTEGRATION with a storage integration that may read the export.\n\
          The COPY statements name the files of the newest manifests, so only complete cycles are loaded.\n\
@@ -26,16 +27,13 @@ pub fn head(location: &Location, tables: &[DdlTable]) -> String {
          Names are in upper case, so they need no quotes unless they are words of SQL.",
     );
     text += "ALTER SESSION SET TIMEZONE = 'UTC';\n";
-    for format in [FileFormat::Json, FileFormat::Parquet] {
+    for format in FileFormat::ALL {
         if tables.iter().any(|table| table.format == format) {
+            let format = clauses(format);
             text += &format!(
                 "CREATE FILE FORMAT IF NOT EXISTS {} {};\n",
-                in_double_quotes(file_format(format)),
-                match format {
-                    FileFormat::Json => "TYPE = JSON COMPRESSION = GZIP",
-                    // Lists are arrays with it; without it, objects of Parquet's inner groups.
-                    FileFormat::Parquet => "TYPE = PARQUET USE_VECTORIZED_SCANNER = TRUE",
-                }
+                in_double_quotes(format.snowflake_name),
+                format.snowflake_options
             );
         }
     }
@@ -47,12 +45,12 @@ pub fn head(location: &Location, tables: &[DdlTable]) -> String {
     text
 }
 
-pub fn table(table: &DdlTable) -> String {
+pub(super) fn table(table: &DdlTable) -> String {
     let name = identifier(table.name.as_str());
-    let columns = table.all_columns();
-    let columns = columns.map(|column| format!("{} {}", identifier(&column.name), type_of(column)));
+    let definition = |column| format!("{} {}", identifier(&column.name), type_of(column));
     let file_column = format!("{} VARCHAR", in_double_quotes(FILE_COLUMN));
-    let columns: Vec<String> = columns.chain([file_column]).collect();
+    let definitions = table.all_columns().map(definition);
+    let columns: Vec<String> = definitions.chain([file_column]).collect();
     let mut text = format!("CREATE TABLE IF NOT EXISTS {name} {}", block(&columns));
     if !table.description.is_empty() {
         text += &format!(
@@ -77,12 +75,9 @@ pub fn table(table: &DdlTable) -> String {
     if replace {
         text += &format!("BEGIN;\nDELETE FROM {name};\n");
     }
-    for files in files.chunks(MOST_FILES) {
-        let files: Vec<String> = files
-            .iter()
-            .map(|file| escaped_literal(&file.path))
-            .collect();
-        text += &copy(table, &name, &files, replace);
+    for chunk in files.chunks(MAX_FILES) {
+        let paths = chunk.iter().map(|file| escaped_literal(&file.path));
+        text += &copy(table, &name, &paths.collect::<Vec<_>>(), replace);
     }
     if replace {
         text += "COMMIT;\n";
@@ -97,17 +92,15 @@ fn copy(table: &DdlTable, name: &str, files: &[String], force: bool) -> String {
         .iter()
         .map(|column| value(table, column));
     let partitions = table.partition_by.columns().iter().map(partition_value);
-    let values = inside
-        .chain(partitions)
-        .chain(["METADATA$FILENAME".to_owned()]);
-    let values: Vec<String> = values.collect();
+    let file = ["METADATA$FILENAME".to_owned()];
+    let values: Vec<String> = inside.chain(partitions).chain(file).collect();
     format!(
         "COPY INTO {name} FROM (\n  SELECT\n    {}\n  FROM @{}\n)\nFILES = {}\nFILE_FORMAT = (FORMAT_NAME = {}){};\n",
         values.join(",\n    "),
         in_double_quotes(STAGE),
         block(files),
-        escaped_literal(file_format(table.format)),
-        // A snapshot's table has just been emptied: that the files were loaded before means nothing.
+        escaped_literal(clauses(table.format).snowflake_name),
+        // A snapshot's table has just been emptied, so that files must load even if they did before.
         if force { "\nFORCE = TRUE" } else { "" },
     )
 }
@@ -126,19 +119,13 @@ fn partition_value(column: &ExportColumn) -> String {
     format!("{text}::{}", type_of(column))
 }
 
-/// In upper case, as Snowflake takes names without quotes; in quotes, because some are its words.
+/// Quotes a name in upper case, the case of names without quotes; some names are Snowflake's keywords.
 fn identifier(name: &str) -> String {
     in_double_quotes(&name.to_uppercase())
 }
 
-fn file_format(format: FileFormat) -> &'static str {
-    match format {
-        FileFormat::Json => "DAYPORT_JSON",
-        FileFormat::Parquet => "DAYPORT_PARQUET",
-    }
-}
-
-/// Structs and lists are semi-structured: their fields are typed where they are used.
+/// Returns the type of a column. Structs and lists are semi-structured: their fields have types where
+/// they are used.
 fn type_of(column: &ExportColumn) -> String {
     match &column.kind {
         ColumnType::Boolean => "BOOLEAN".to_owned(),

@@ -1,14 +1,15 @@
 //! Spark SQL: tables over the files, and views over exactly the files that the newest manifests name.
 
+use super::format_clauses::clauses;
 use super::quoting::{block, escaped_literal, hadoop_folder_address, in_backticks, one_line};
 use super::table::DdlTable;
 use super::type_names::TypeNames;
 use crate::cycle::SyncMode;
-use crate::layout::{self, FileFormat};
+use crate::layout;
 use crate::schema::ExportColumn;
 use crate::store::Location;
 
-pub const HEAD: &str = "\
+pub(super) const HEADER: &str = "\
 -- Spark. <table> reads every file under data/; <table>_complete follows the manifests: of each cycle the
 -- files of its greatest revision, of a snapshot those of its newest cycle.
 -- After a new cycle: ALTER TABLE <table> RECOVER PARTITIONS where there are partitions, then
@@ -17,32 +18,26 @@ pub const HEAD: &str = "\
 SET spark.sql.session.timeZone = UTC;
 ";
 
-pub fn table(table: &DdlTable, location: &Location) -> String {
+pub(super) fn table(table: &DdlTable, location: &Location) -> String {
     let name = in_backticks(table.name.as_str());
     let inside = TYPE_NAMES.inside(table.format);
     let partitions = table.partition_by.columns();
-    let columns = table
-        .schema
-        .columns()
-        .iter()
-        .map(|column| definition(column, &inside));
-    let columns = columns.chain(
-        partitions
-            .iter()
-            .map(|column| definition(column, &TYPE_NAMES)),
-    );
-    let columns: Vec<String> = columns.collect();
+    let inside_columns = table.schema.columns().iter();
+    let columns: Vec<String> = inside_columns
+        .map(|column| definition(column, &inside))
+        .chain(
+            partitions
+                .iter()
+                .map(|column| definition(column, &TYPE_NAMES)),
+        )
+        .collect();
     let folder = hadoop_folder_address(location, &layout::table_folder(&table.name));
 
     let mut text = format!("CREATE TABLE IF NOT EXISTS {name} {}\n", block(&columns));
-    text += match table.format {
-        FileFormat::Parquet => "USING parquet\n",
-        // A line that does not fit fails the query, instead of becoming NULLs.
-        FileFormat::Json => "USING json\nOPTIONS (mode 'FAILFAST')\n",
-    };
+    text += clauses(table.format).spark_source;
     if !partitions.is_empty() {
-        let names = partitions.iter().map(|column| in_backticks(&column.name));
-        let names: Vec<String> = names.collect();
+        let name_of = |column: &ExportColumn| in_backticks(&column.name);
+        let names: Vec<String> = partitions.iter().map(name_of).collect();
         text += &format!("PARTITIONED BY ({})\n", names.join(", "));
     }
     text += &format!("LOCATION {}", escaped_literal(&folder));
@@ -54,7 +49,7 @@ pub fn table(table: &DdlTable, location: &Location) -> String {
     }
     text += ";\n";
     if table.files().is_empty() {
-        // Spark fails on a folder that is not there.
+        // Spark fails on a folder that does not exist.
         return text + "-- There is no file yet: print this again when there are rows.\n";
     }
     if !partitions.is_empty() {
@@ -71,8 +66,8 @@ fn complete_view(table: &DdlTable, location: &Location) -> String {
     let name = table.name.as_str();
     let manifests = in_backticks(&format!("{name}_manifests"));
     let complete = in_backticks(&format!("{name}_complete"));
-    let folder = layout::manifest_folder(&table.name);
-    let folder = escaped_literal(&hadoop_folder_address(location, &folder));
+    let manifest_folder = layout::manifest_folder(&table.name);
+    let folder = escaped_literal(&hadoop_folder_address(location, &manifest_folder));
     let newest = match table.sync_mode {
         SyncMode::Incremental => "PARTITION BY `cycle`.`id` ORDER BY `revision` DESC",
         SyncMode::Snapshot => "ORDER BY `cycle`.`id` DESC, `revision` DESC",
@@ -81,9 +76,10 @@ fn complete_view(table: &DdlTable, location: &Location) -> String {
         .all_columns()
         .map(|column| in_backticks(&column.name))
         .collect();
-    let data = format!("{}/", layout::table_folder(&table.name));
-    let (below, data) = (escaped_literal(&format!("/{data}")), escaped_literal(&data));
-    // Spark gives the address of a file as a URI, where `+` is no space.
+    let table_folder = format!("{}/", layout::table_folder(&table.name));
+    let data = escaped_literal(&table_folder);
+    let below = escaped_literal(&format!("/{table_folder}"));
+    // Spark returns the address of a file as a URI, where `+` is not a space.
     let path = format!(
         "concat({data}, url_decode(replace(substring_index(_metadata.file_path, {below}, -1), '+', '%2B')))"
     );

@@ -1,24 +1,25 @@
-//! A table as all dialects see it.
+//! A table, independent of dialects.
 
 use chrono::Datelike;
 
 use crate::cycle::{Cycle, SyncMode};
 use crate::definition::Definition;
-use crate::layout::{FileFormat, Partition, TableName};
+use crate::format::FileFormat;
+use crate::layout::{Partition, TableName};
 use crate::manifest::Manifest;
 use crate::schema::{ColumnType, ExportColumn, ExportSchema};
 use crate::stage::StageSpec;
 
-/// Years that a range of partitions reaches beyond the newest one.
+/// The number of years by which a range of partitions exceeds the newest one.
 const YEARS_AHEAD: i64 = 10;
 
-/// What is to be read, and how its rows are typed.
+/// A table of the export: its files and the types of its rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DdlTable {
     pub name: TableName,
     pub description: String,
     pub sync_mode: SyncMode,
-    /// Of the newest manifest.
+    /// The format of the newest manifest.
     pub format: FileFormat,
     /// The partition columns in the order of the folders.
     pub partition_by: ExportSchema,
@@ -27,33 +28,34 @@ pub struct DdlTable {
     pub origin: TableOrigin,
 }
 
-/// How a table is known.
+/// The origin of the facts about a table.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TableOrigin {
-    /// It is published.
+    /// The table is published.
     Manifests {
         first: Cycle,
         last: Cycle,
-        /// How many cycles are published; of a snapshot only the newest counts.
+        /// The number of published cycles; of a snapshot only the newest counts.
         cycles: usize,
-        /// What the current manifests name, in their order, as far as it is in the table's format.
+        /// The files of the current manifests in the table's format, in the order of the manifests.
         files: Vec<TableFile>,
-        /// How many files are in another format.
+        /// The number of files in another format.
         other_format: usize,
     },
-    /// It is only defined. The cycle is the one that a first run would export.
+    /// The table is only defined. The cycle is the one that a first run would export.
     Definition { first_due: Cycle },
 }
 
+/// A published file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TableFile {
-    /// Relative to the prefix of the destination.
+    /// The path, relative to the prefix of the destination.
     pub path: String,
     pub partition: Partition,
 }
 
 impl DdlTable {
-    /// From the newest manifest of every cycle, oldest cycle first; `None` without any.
+    /// Makes a table of the newest manifests of all cycles, oldest cycle first; `None` without any.
     pub fn published(manifests: &[Manifest]) -> Option<Self> {
         let (first, newest) = (manifests.first()?, manifests.last()?);
         let current = match newest.sync_mode {
@@ -86,7 +88,7 @@ impl DdlTable {
         })
     }
 
-    /// From a definition that no run has exported yet; `spec` is what it was bound to.
+    /// Makes a table of a definition that no run has exported yet; `spec` specifies its files.
     pub fn defined(definition: &Definition, spec: &StageSpec, first_due: Cycle) -> Self {
         Self {
             name: definition.table.clone(),
@@ -99,7 +101,7 @@ impl DdlTable {
         }
     }
 
-    /// What the comment above the statements says.
+    /// Returns the comment above the statements.
     pub fn summary(&self) -> String {
         let (name, mode, format) = (&self.name, self.sync_mode, self.format);
         let known = match &self.origin {
@@ -134,7 +136,7 @@ impl DdlTable {
         text
     }
 
-    /// The files that the manifests name; none of a table that is only defined.
+    /// Returns the files that the manifests name; none if the table is only defined.
     pub fn files(&self) -> &[TableFile] {
         match &self.origin {
             TableOrigin::Manifests { files, .. } => files,
@@ -142,13 +144,13 @@ impl DdlTable {
         }
     }
 
-    /// The columns inside the files, then the partition columns.
+    /// Returns the columns inside the files, then the partition columns.
     pub fn all_columns(&self) -> impl Iterator<Item = &ExportColumn> {
         let partitions = self.partition_by.columns().iter();
         self.schema.columns().iter().chain(partitions)
     }
 
-    /// The first cycle that the table has, or will have.
+    /// Returns the first cycle that the table has, or will have.
     pub fn first_cycle(&self) -> Cycle {
         match &self.origin {
             TableOrigin::Manifests { first, .. } => *first,
@@ -156,7 +158,7 @@ impl DdlTable {
         }
     }
 
-    /// The years that the values of a partition column may take, both included.
+    /// Returns the first and last year that a partition column may have, both included.
     pub fn years(&self, column: &str) -> (i64, i64) {
         let values = self.files().iter().filter_map(|file| {
             let mut values = file.partition.values().iter();
@@ -171,7 +173,7 @@ impl DdlTable {
     }
 }
 
-/// Whether JSON files hold the column as text, because JSON has no such type.
-pub fn is_hexadecimal(column: &ExportColumn, format: FileFormat) -> bool {
-    format == FileFormat::Json && column.kind == ColumnType::Binary
+/// Returns true if files of the format hold the column as hexadecimal text.
+pub(super) fn is_hexadecimal(column: &ExportColumn, format: FileFormat) -> bool {
+    format.info().binary_is_hex && column.kind == ColumnType::Binary
 }

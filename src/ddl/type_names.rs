@@ -1,9 +1,9 @@
-//! The exported types in the words of a dialect.
+//! The names of the exported types in a dialect.
 
-use crate::layout::FileFormat;
-use crate::schema::ColumnType;
+use crate::format::FileFormat;
+use crate::schema::{ColumnType, ExportColumn};
 
-/// The words of one dialect.
+/// The names of one dialect.
 pub struct TypeNames {
     pub boolean: &'static str,
     pub int32: &'static str,
@@ -14,15 +14,16 @@ pub struct TypeNames {
     pub date: &'static str,
     pub timestamp: &'static str,
     pub decimal: fn(u8, i8) -> String,
-    /// Given the item's type.
+    /// The list of items of a type.
     pub list: fn(&str) -> String,
-    /// Given a field's name and type.
+    /// The field of a name and type.
     pub field: fn(&str, &str) -> String,
-    /// Given the fields, separated by commas.
+    /// The record of fields, which are separated by commas.
     pub record: fn(&str) -> String,
 }
 
 impl TypeNames {
+    /// Returns the name of a type.
     pub fn of(&self, kind: &ColumnType) -> String {
         match kind {
             ColumnType::Boolean => self.boolean.to_owned(),
@@ -36,19 +37,18 @@ impl TypeNames {
             ColumnType::Decimal { precision, scale } => (self.decimal)(*precision, *scale),
             ColumnType::List(item) => (self.list)(&self.of(&item.kind)),
             ColumnType::Struct(fields) => {
-                let fields = fields
-                    .iter()
-                    .map(|field| (self.field)(&field.name, &self.of(&field.kind)));
-                (self.record)(&fields.collect::<Vec<_>>().join(", "))
+                let named = |field: &ExportColumn| (self.field)(&field.name, &self.of(&field.kind));
+                let names: Vec<String> = fields.iter().map(named).collect();
+                (self.record)(&names.join(", "))
             }
         }
     }
 
-    /// The words for columns inside the files: JSON holds binary values as hexadecimal text.
+    /// Returns the names for columns inside files of a format, where binary values may be text.
     pub fn inside(&self, format: FileFormat) -> TypeNames {
-        let binary = match format {
-            FileFormat::Json => self.string,
-            FileFormat::Parquet => self.binary,
+        let binary = match format.info().binary_is_hex {
+            true => self.string,
+            false => self.binary,
         };
         TypeNames { binary, ..*self }
     }

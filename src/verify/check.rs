@@ -16,9 +16,9 @@ use tokio::sync::mpsc;
 use crate::error::{Error, Result};
 use crate::format::{DecodeOutcome, json};
 use crate::store::{CONCURRENCY, Destination};
-use crate::verify::Progress;
-use crate::verify::plan::{Content, Listed, Recorded};
-use crate::verify::report::{Finding, Kind, Totals};
+use crate::verify::plan::{FileContent, ObjectState, RecordedFile};
+use crate::verify::progress::VerifyProgress;
+use crate::verify::report::{Finding, FindingKind, VerifyTotals};
 
 /// The bytes of one request.
 const REQUEST_BYTES: u64 = 4 << 20;
@@ -34,16 +34,16 @@ struct Observed {
 
 /// Compares the metadata that the store returns with the record of a file; quick mode compares
 /// nothing else.
-pub fn metadata(recorded: &Recorded, listed: &Listed) -> Option<Finding> {
-    let Listed::There { bytes, etag } = listed else {
+pub fn metadata(recorded: &RecordedFile, state: &ObjectState) -> Option<Finding> {
+    let ObjectState::Present { bytes, etag } = state else {
         return None;
     };
     let size = recorded
-        .size_differs(*bytes)
-        .map(|detail| (Kind::Size, detail));
+        .size_difference(*bytes)
+        .map(|detail| (FindingKind::Size, detail));
     let etag = || {
-        let detail = recorded.etag_differs(etag.as_deref())?;
-        Some((Kind::Etag, detail))
+        let detail = recorded.etag_difference(etag.as_deref())?;
+        Some((FindingKind::Etag, detail))
     };
     size.or_else(etag)
         .map(|(kind, detail)| recorded.finding(kind, detail))
@@ -55,12 +55,12 @@ pub fn metadata(recorded: &Recorded, listed: &Listed) -> Option<Finding> {
 /// Fails if the store or this machine does.
 pub async fn file(
     destination: &Destination,
-    recorded: &Recorded,
-    listed: &Listed,
-    progress: &dyn Progress,
-) -> Result<(Vec<Finding>, Totals)> {
-    let Listed::There { bytes: size, etag } = listed else {
-        return Ok((Vec::new(), Totals::default()));
+    recorded: &RecordedFile,
+    state: &ObjectState,
+    progress: &dyn VerifyProgress,
+) -> Result<(Vec<Finding>, VerifyTotals)> {
+    let ObjectState::Present { bytes: size, etag } = state else {
+        return Ok((Vec::new(), VerifyTotals::default()));
     };
     let (chunks, received) = mpsc::channel(CONCURRENCY.verified_ranges_ahead);
     let content = recorded.content.clone();
@@ -80,7 +80,7 @@ pub async fn file(
     let finding = match fetched? {
         Fetched::Whole => {
             let observed = decoded?;
-            let totals = Totals {
+            let totals = VerifyTotals {
                 files: 1,
                 rows: match &observed.decoded {
                     DecodeOutcome::Whole { rows, .. } => *rows,
@@ -91,32 +91,35 @@ pub async fn file(
             };
             return Ok((compare(recorded, etag.as_deref(), &observed), totals));
         }
-        Fetched::Gone => recorded.finding(Kind::Missing, "deleted while it was verified"),
-        Fetched::Changed => recorded.finding(Kind::Etag, "written again while it was read"),
+        Fetched::Gone => recorded.finding(FindingKind::Missing, "deleted while it was verified"),
+        Fetched::Changed => recorded.finding(FindingKind::Etag, "written again while it was read"),
         Fetched::Forbidden => {
-            recorded.finding(Kind::Unreadable, "these credentials may not read it")
+            recorded.finding(FindingKind::Unreadable, "these credentials may not read it")
         }
     };
-    Ok((vec![finding], Totals::default()))
+    Ok((vec![finding], VerifyTotals::default()))
 }
 
 /// Compares a file with its record.
 ///
 /// Names causes, not consequences: a file of another size has another hash and ETag too, and damaged
 /// bytes need no second complaint if they do not decode.
-fn compare(recorded: &Recorded, etag: Option<&str>, observed: &Observed) -> Vec<Finding> {
+fn compare(recorded: &RecordedFile, etag: Option<&str>, observed: &Observed) -> Vec<Finding> {
     let mut found = Vec::new();
-    let is_damaged = if let Some(detail) = recorded.size_differs(observed.bytes) {
-        found.push((Kind::Size, detail));
+    let is_damaged = if let Some(detail) = recorded.size_difference(observed.bytes) {
+        found.push((FindingKind::Size, detail));
         true
     } else if recorded.sha256 != observed.sha256 {
         let (actual, expected) = (&observed.sha256, &recorded.sha256);
         let detail = format!("SHA-256 {actual}, recorded as {expected}");
-        found.push((Kind::Sha256, detail));
+        found.push((FindingKind::Sha256, detail));
         true
     } else {
-        if let Some(detail) = recorded.etag_differs(etag) {
-            found.push((Kind::Etag, format!("{detail}; the bytes are as recorded")));
+        if let Some(detail) = recorded.etag_difference(etag) {
+            found.push((
+                FindingKind::Etag,
+                format!("{detail}; the bytes are as recorded"),
+            ));
         }
         false
     };
@@ -124,12 +127,15 @@ fn compare(recorded: &Recorded, etag: Option<&str>, observed: &Observed) -> Vec<
         DecodeOutcome::Whole { rows, mismatch } => {
             if *rows != recorded.rows {
                 let expected = recorded.rows;
-                found.push((Kind::Rows, format!("{rows} rows, recorded as {expected}")));
+                found.push((
+                    FindingKind::Rows,
+                    format!("{rows} rows, recorded as {expected}"),
+                ));
             }
-            found.extend(mismatch.clone().map(|detail| (Kind::Schema, detail)));
+            found.extend(mismatch.clone().map(|detail| (FindingKind::Schema, detail)));
         }
         DecodeOutcome::Broken(reason) if !is_damaged => {
-            found.push((Kind::Rows, format!("cannot be decoded: {reason}")));
+            found.push((FindingKind::Rows, format!("cannot be decoded: {reason}")));
         }
         DecodeOutcome::Broken(_) => {}
     }
@@ -147,11 +153,11 @@ enum Fetched {
 
 async fn fetch(
     destination: &Destination,
-    recorded: &Recorded,
+    recorded: &RecordedFile,
     size: u64,
     etag: Option<&str>,
     chunks: mpsc::Sender<Bytes>,
-    progress: &dyn Progress,
+    progress: &dyn VerifyProgress,
 ) -> Result<Fetched> {
     let path = Path::parse(&recorded.path).map_err(|error| {
         Error::data(format!("`{}` is not a key", recorded.path)).with_source(error)
@@ -191,10 +197,10 @@ async fn fetch(
 }
 
 /// Receives chunks until the channel closes. Must not be called on an async task.
-fn decode(mut chunks: mpsc::Receiver<Bytes>, content: &Content) -> Result<Observed> {
+fn decode(mut chunks: mpsc::Receiver<Bytes>, content: &FileContent) -> Result<Observed> {
     let mut decoder = match content {
-        Content::Rejects => json::line_decoder(),
-        Content::Rows { format, schema } => (format.info().decoder)(schema)?,
+        FileContent::Rejects => json::line_decoder(),
+        FileContent::Rows { format, schema } => (format.info().decoder)(schema)?,
     };
     let (mut bytes, mut digest) = (0, Sha256::new());
     while let Some(chunk) = chunks.blocking_recv() {
@@ -213,8 +219,8 @@ fn decode(mut chunks: mpsc::Receiver<Bytes>, content: &Content) -> Result<Observ
 mod tests {
     use super::*;
 
-    fn recorded() -> Recorded {
-        Recorded {
+    fn recorded() -> RecordedFile {
+        RecordedFile {
             table: "t".to_owned(),
             cycle: "2026-01-15".parse().unwrap(),
             path: "data/t/data-000000000000.json.gz".to_owned(),
@@ -222,11 +228,16 @@ mod tests {
             bytes: 10,
             etag: Some("e".to_owned()),
             sha256: "s".to_owned(),
-            content: Content::Rejects,
+            content: FileContent::Rejects,
         }
     }
 
-    fn kinds(etag: Option<&str>, bytes: u64, sha256: &str, decoded: DecodeOutcome) -> Vec<Kind> {
+    fn kinds(
+        etag: Option<&str>,
+        bytes: u64,
+        sha256: &str,
+        decoded: DecodeOutcome,
+    ) -> Vec<FindingKind> {
         let observed = Observed {
             bytes,
             sha256: sha256.to_owned(),
@@ -242,30 +253,33 @@ mod tests {
         let rows = |rows| whole(rows, None);
         let broken = || DecodeOutcome::Broken("torn".to_owned());
         let mismatch = whole(3, Some("`a`".to_owned()));
-        let none: [Kind; 0] = [];
+        let none: [FindingKind; 0] = [];
         assert_eq!(kinds(Some("e"), 10, "s", rows(3)), none);
         assert_eq!(kinds(None, 10, "s", rows(3)), none);
-        assert_eq!(kinds(Some("f"), 9, "x", broken()), [Kind::Size]);
-        assert_eq!(kinds(Some("f"), 10, "x", broken()), [Kind::Sha256]);
-        assert_eq!(kinds(Some("f"), 10, "s", rows(3)), [Kind::Etag]);
-        assert_eq!(kinds(Some("f"), 11, "x", rows(4)), [Kind::Size, Kind::Rows]);
-        assert_eq!(kinds(Some("e"), 10, "s", rows(2)), [Kind::Rows]);
-        assert_eq!(kinds(Some("e"), 10, "s", broken()), [Kind::Rows]);
-        assert_eq!(kinds(Some("e"), 10, "s", mismatch), [Kind::Schema]);
+        assert_eq!(kinds(Some("f"), 9, "x", broken()), [FindingKind::Size]);
+        assert_eq!(kinds(Some("f"), 10, "x", broken()), [FindingKind::Sha256]);
+        assert_eq!(kinds(Some("f"), 10, "s", rows(3)), [FindingKind::Etag]);
+        assert_eq!(
+            kinds(Some("f"), 11, "x", rows(4)),
+            [FindingKind::Size, FindingKind::Rows]
+        );
+        assert_eq!(kinds(Some("e"), 10, "s", rows(2)), [FindingKind::Rows]);
+        assert_eq!(kinds(Some("e"), 10, "s", broken()), [FindingKind::Rows]);
+        assert_eq!(kinds(Some("e"), 10, "s", mismatch), [FindingKind::Schema]);
     }
 
     #[test]
     fn metadata_alone_shows_size_and_etag() {
         let kind = |bytes, etag: Option<&str>| {
-            let listed = Listed::There {
+            let state = ObjectState::Present {
                 bytes,
                 etag: etag.map(str::to_owned),
             };
-            metadata(&recorded(), &listed).map(|finding| finding.kind)
+            metadata(&recorded(), &state).map(|finding| finding.kind)
         };
         assert_eq!(kind(10, Some("e")), None);
         assert_eq!(kind(10, None), None);
-        assert_eq!(kind(9, Some("f")), Some(Kind::Size));
-        assert_eq!(kind(10, Some("f")), Some(Kind::Etag));
+        assert_eq!(kind(9, Some("f")), Some(FindingKind::Size));
+        assert_eq!(kind(10, Some("f")), Some(FindingKind::Etag));
     }
 }

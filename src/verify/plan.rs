@@ -1,4 +1,4 @@
-//! Manifests and listings → findings, and the files that remain to be read. Pure.
+//! Compares manifests with listings: findings, and the files that remain to be read. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -6,31 +6,32 @@ use std::sync::Arc;
 use object_store::path::Path;
 
 use crate::cycle::{Cycle, SyncMode};
-use crate::layout::{self, FileFormat, Partition, Shard};
+use crate::format::FileFormat;
+use crate::layout::{self, Partition, Shard};
 use crate::manifest::{DataFile, Manifest};
 use crate::schema::ExportSchema;
-use crate::verify::Cycles;
-use crate::verify::published::{Published, Record};
-use crate::verify::report::{Finding, Kind};
+use crate::verify::published::{PublishedTable, RecordedManifest};
+use crate::verify::report::{Finding, FindingKind};
+use crate::verify::scope::VerifyCycles;
 
 /// Objects by their keys, relative to the prefix.
-pub type Listing = BTreeMap<String, Listed>;
+pub type Listing = BTreeMap<String, ObjectState>;
 
-/// What a store says of one object.
+/// The state of one object, by its store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Listed {
-    There {
+pub enum ObjectState {
+    Present {
         bytes: u64,
-        /// As the store spells it, perhaps in quotes.
+        /// The ETag as the store spells it, which may be in quotes.
         etag: Option<String>,
     },
-    /// The credentials may not look at it.
+    /// The credentials may not read the metadata of the object.
     Forbidden,
 }
 
-/// What a manifest says of one object.
+/// The record of one file in a manifest.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Recorded {
+pub struct RecordedFile {
     pub table: String,
     pub cycle: Cycle,
     pub path: String,
@@ -38,12 +39,12 @@ pub struct Recorded {
     pub bytes: u64,
     pub etag: Option<String>,
     pub sha256: String,
-    pub content: Content,
+    pub content: FileContent,
 }
 
-/// What is inside a file.
+/// The content of a file.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Content {
+pub enum FileContent {
     Rows {
         format: FileFormat,
         schema: Arc<ExportSchema>,
@@ -52,8 +53,9 @@ pub enum Content {
     Rejects,
 }
 
-impl Recorded {
-    pub fn finding(&self, kind: Kind, detail: impl Into<String>) -> Finding {
+impl RecordedFile {
+    /// Makes a finding about this file.
+    pub fn finding(&self, kind: FindingKind, detail: impl Into<String>) -> Finding {
         Finding {
             table: self.table.clone(),
             cycle: Some(self.cycle),
@@ -63,46 +65,52 @@ impl Recorded {
         }
     }
 
-    /// Whether the object has another ETag than the recorded one; stores without ETags cannot tell.
-    pub fn etag_differs(&self, there: Option<&str>) -> Option<String> {
+    /// Describes the difference if `actual` is another ETag than the recorded one; `None` also without
+    /// an ETag.
+    pub fn etag_difference(&self, actual: Option<&str>) -> Option<String> {
         let recorded = self.etag.as_deref()?;
-        let there = there?.trim_matches('"');
-        (recorded != there).then(|| format!("ETag {there}, recorded as {recorded}"))
+        let actual = actual?.trim_matches('"');
+        (recorded != actual).then(|| format!("ETag {actual}, recorded as {recorded}"))
     }
 
-    pub fn size_differs(&self, there: u64) -> Option<String> {
-        (self.bytes != there).then(|| format!("{there} bytes, recorded as {}", self.bytes))
+    /// Describes the difference if `actual` is another size than the recorded one.
+    pub fn size_difference(&self, actual: u64) -> Option<String> {
+        (self.bytes != actual).then(|| format!("{actual} bytes, recorded as {}", self.bytes))
     }
 }
 
-/// What is left to do for one table.
+/// The remaining work for one table.
 #[derive(Debug, Default, PartialEq)]
-pub struct Plan {
+pub struct VerifyPlan {
     pub findings: Vec<Finding>,
-    /// Files that are there, with what the store says of them.
-    pub files: Vec<(Recorded, Listed)>,
-    /// Manifests in the scope.
+    /// The existing files, with their state.
+    pub files: Vec<(RecordedFile, ObjectState)>,
+    /// The number of manifests in the scope.
     pub cycles: u64,
 }
 
-/// The malformed lines that manifests in the scope name; they are in no listing of the table.
-pub fn rejects<'a>(published: &'a Published, cycles: &'a Cycles) -> impl Iterator<Item = &'a str> {
+/// Returns the paths of the malformed lines that manifests in the scope name; no listing of the table
+/// has them.
+pub fn rejects<'a>(
+    published: &'a PublishedTable,
+    cycles: &'a VerifyCycles,
+) -> impl Iterator<Item = &'a str> {
     let manifests = manifests(published, cycles);
     manifests.flat_map(|m| m.rejects.iter().map(|rejects| rejects.path.as_str()))
 }
 
-/// Holds the manifests of a table against what is there.
-pub fn plan(published: &Published, cycles: &Cycles, listing: &Listing) -> Plan {
-    let mut plan = Plan::default();
+/// Compares the manifests of a table with the listing.
+pub fn plan(published: &PublishedTable, cycles: &VerifyCycles, listing: &Listing) -> VerifyPlan {
+    let mut plan = VerifyPlan::default();
     for record in &published.current {
-        if let Record::Broken { name, reason } = record
+        if let RecordedManifest::Broken { name, reason } = record
             && cycles.contains(name.cycle)
         {
             plan.findings.push(Finding {
                 table: name.table.to_string(),
                 cycle: Some(name.cycle),
                 key: name.path().to_string(),
-                kind: Kind::Manifest,
+                kind: FindingKind::Manifest,
                 detail: reason.clone(),
             });
         }
@@ -114,7 +122,7 @@ pub fn plan(published: &Published, cycles: &Cycles, listing: &Listing) -> Plan {
             table: published.table.to_string(),
             cycle: Some(unfinished.cycle),
             key: unfinished.key.clone(),
-            kind: Kind::Unfinished,
+            kind: FindingKind::Unfinished,
             detail: unfinished.detail.clone(),
         });
     }
@@ -128,11 +136,11 @@ pub fn plan(published: &Published, cycles: &Cycles, listing: &Listing) -> Plan {
         for recorded in recorded(manifest) {
             match listing.get(&recorded.path) {
                 None => plan.findings.push(recorded.finding(
-                    Kind::Missing,
+                    FindingKind::Missing,
                     format!("named by `{}`, not there", manifest.name().path()),
                 )),
-                Some(Listed::Forbidden) => plan.findings.push(
-                    recorded.finding(Kind::Unreadable, "these credentials may not look at it"),
+                Some(ObjectState::Forbidden) => plan.findings.push(
+                    recorded.finding(FindingKind::Unreadable, "these credentials may not read it"),
                 ),
                 Some(listed) => plan.files.push((recorded, listed.clone())),
             }
@@ -144,24 +152,24 @@ pub fn plan(published: &Published, cycles: &Cycles, listing: &Listing) -> Plan {
 }
 
 fn manifests<'a>(
-    published: &'a Published,
-    cycles: &'a Cycles,
+    published: &'a PublishedTable,
+    cycles: &'a VerifyCycles,
 ) -> impl Iterator<Item = &'a Manifest> {
     all_manifests(published).filter(|manifest| cycles.contains(manifest.cycle.id))
 }
 
-fn all_manifests(published: &Published) -> impl Iterator<Item = &Manifest> {
+fn all_manifests(published: &PublishedTable) -> impl Iterator<Item = &Manifest> {
     published.current.iter().filter_map(|record| match record {
-        Record::Read(manifest) => Some(manifest.as_ref()),
-        Record::Broken { .. } => None,
+        RecordedManifest::Read(manifest) => Some(manifest.as_ref()),
+        RecordedManifest::Broken { .. } => None,
     })
 }
 
-fn recorded(manifest: &Manifest) -> Vec<Recorded> {
+fn recorded(manifest: &Manifest) -> Vec<RecordedFile> {
     let schema = Arc::new(manifest.schema.clone());
     let table = manifest.table.to_string();
     let cycle = manifest.cycle.id;
-    let data = manifest.files.iter().map(|file| Recorded {
+    let data = manifest.files.iter().map(|file| RecordedFile {
         table: table.clone(),
         cycle,
         path: file.path.clone(),
@@ -169,12 +177,12 @@ fn recorded(manifest: &Manifest) -> Vec<Recorded> {
         bytes: file.bytes,
         etag: file.etag.clone(),
         sha256: file.sha256.clone(),
-        content: Content::Rows {
+        content: FileContent::Rows {
             format: manifest.format,
             schema: Arc::clone(&schema),
         },
     });
-    let rejects = manifest.rejects.iter().map(|file| Recorded {
+    let rejects = manifest.rejects.iter().map(|file| RecordedFile {
         table: table.clone(),
         cycle,
         path: file.path.clone(),
@@ -182,12 +190,13 @@ fn recorded(manifest: &Manifest) -> Vec<Recorded> {
         bytes: file.bytes,
         etag: file.etag.clone(),
         sha256: file.sha256.clone(),
-        content: Content::Rejects,
+        content: FileContent::Rejects,
     });
     data.chain(rejects).collect()
 }
 
-fn of_manifest(manifest: &Manifest, kind: Kind, key: String, detail: String) -> Finding {
+/// Makes a finding about an object of a manifest.
+fn of_manifest(manifest: &Manifest, kind: FindingKind, key: String, detail: String) -> Finding {
     Finding {
         table: manifest.table.to_string(),
         cycle: Some(manifest.cycle.id),
@@ -214,11 +223,11 @@ fn sums(manifest: &Manifest) -> Option<Finding> {
     .collect();
     (!wrong.is_empty()).then(|| {
         let key = manifest.name().path().to_string();
-        of_manifest(manifest, Kind::Sum, key, wrong.join("; "))
+        of_manifest(manifest, FindingKind::Sum, key, wrong.join("; "))
     })
 }
 
-/// Instants of a snapshot may be any.
+/// Checks that the instants of a file are in the window of its cycle; those of a snapshot may be any.
 fn window(manifest: &Manifest, file: &DataFile) -> Option<Finding> {
     if manifest.sync_mode == SyncMode::Snapshot {
         return None;
@@ -232,7 +241,7 @@ fn window(manifest: &Manifest, file: &DataFile) -> Option<Finding> {
     let detail = format!("`{column}` has {outside}, outside the cycle");
     Some(of_manifest(
         manifest,
-        Kind::Window,
+        FindingKind::Window,
         file.path.clone(),
         detail,
     ))
@@ -241,7 +250,7 @@ fn window(manifest: &Manifest, file: &DataFile) -> Option<Finding> {
 fn partition(manifest: &Manifest, file: &DataFile) -> Option<Finding> {
     let finding = |detail: String| {
         let path = file.path.clone();
-        Some(of_manifest(manifest, Kind::Partition, path, detail))
+        Some(of_manifest(manifest, FindingKind::Partition, path, detail))
     };
     let shard = Path::parse(&file.path)
         .ok()
@@ -255,7 +264,7 @@ fn partition(manifest: &Manifest, file: &DataFile) -> Option<Finding> {
     if shard.format != manifest.format {
         return finding(format!("the manifest says format `{}`", manifest.format));
     }
-    // The members of a JSON object are in no order; the folders of a path are.
+    // The members of a JSON object have no order; the folders of a path have one.
     let in_any_order = |partition: &Partition| {
         let values = partition.values().iter().cloned();
         values.collect::<BTreeMap<String, String>>()
@@ -263,10 +272,10 @@ fn partition(manifest: &Manifest, file: &DataFile) -> Option<Finding> {
     if in_any_order(&shard.partition) != in_any_order(&file.partition) {
         return finding(format!("recorded as partition `{}`", file.partition));
     }
-    let columns = manifest.partition_by.columns().iter();
-    let columns: Vec<&str> = columns.map(|column| column.name.as_str()).collect();
-    let folders = shard.partition.values().iter();
-    let folders: Vec<&str> = folders.map(|(column, _)| column.as_str()).collect();
+    let partition_by = manifest.partition_by.columns().iter();
+    let columns: Vec<&str> = partition_by.map(|column| column.name.as_str()).collect();
+    let values = shard.partition.values().iter();
+    let folders: Vec<&str> = values.map(|(column, _)| column.as_str()).collect();
     if folders != columns {
         let by = columns.join(", ");
         return finding(format!("the table is partitioned by ({by})"));
@@ -274,8 +283,8 @@ fn partition(manifest: &Manifest, file: &DataFile) -> Option<Finding> {
     None
 }
 
-/// Paths that two current records name, at least one of them in the scope.
-fn duplicates(published: &Published, cycles: &Cycles) -> Vec<Finding> {
+/// Returns the paths that two current manifests name, at least one of them in the scope.
+fn duplicates(published: &PublishedTable, cycles: &VerifyCycles) -> Vec<Finding> {
     let mut first: BTreeMap<&str, &Manifest> = BTreeMap::new();
     let mut findings = Vec::new();
     for manifest in all_manifests(published) {
@@ -289,44 +298,49 @@ fn duplicates(published: &Published, cycles: &Cycles) -> Vec<Finding> {
             if in_scope {
                 let detail = format!("named by `{}` too", earlier.name().path());
                 let path = file.path.clone();
-                findings.push(of_manifest(manifest, Kind::Duplicate, path, detail));
+                findings.push(of_manifest(manifest, FindingKind::Duplicate, path, detail));
             }
         }
     }
     findings
 }
 
-/// Objects that nothing accounts for. With a range of cycles only the folders that files of these
-/// cycles are in can be judged: who knows which cycle an object elsewhere was meant for.
-fn extra(published: &Published, cycles: &Cycles, listing: &Listing) -> Vec<Finding> {
-    let is_broken = |record: &Record| matches!(record, Record::Broken { .. });
+/// Returns the objects that no manifest or commit names.
+///
+/// With a range of cycles only the folders of the files of these cycles are searched: the cycle of an
+/// object in another folder is unknown.
+fn extra(published: &PublishedTable, cycles: &VerifyCycles, listing: &Listing) -> Vec<Finding> {
+    let is_broken = |record: &RecordedManifest| matches!(record, RecordedManifest::Broken { .. });
     if published.current.iter().any(is_broken) {
-        // Its files are unknown; they would all be called foreign.
+        // Its files are unknown, and would all be extra.
         return Vec::new();
     }
     let named: BTreeSet<&str> = all_manifests(published)
         .flat_map(|manifest| &manifest.files)
         .map(|file| file.path.as_str())
         .collect();
-    let under_way = published.unfinished.iter().flat_map(|commit| &commit.files);
-    let under_way: BTreeSet<&str> = under_way.map(String::as_str).collect();
-    let touched: BTreeSet<&str> = manifests(published, cycles)
+    let unfinished = published.unfinished.iter();
+    let committed: BTreeSet<&str> = unfinished
+        .flat_map(|commit| &commit.files)
+        .map(String::as_str)
+        .collect();
+    let searched: BTreeSet<&str> = manifests(published, cycles)
         .flat_map(|manifest| &manifest.files)
         .map(|file| folder(&file.path))
         .collect();
-    let folder_of_data = layout::table_folder(&published.table);
+    let table_folder = layout::table_folder(&published.table);
     listing
         .keys()
         .map(String::as_str)
-        // The listing has rejects too.
-        .filter(|key| is_below(key, folder_of_data.as_ref()))
-        .filter(|key| !named.contains(key) && !under_way.contains(key))
-        .filter(|key| *cycles == Cycles::All || touched.contains(folder(key)))
+        // The listing also has rejects.
+        .filter(|key| is_below(key, table_folder.as_ref()))
+        .filter(|key| !named.contains(key) && !committed.contains(key))
+        .filter(|key| *cycles == VerifyCycles::All || searched.contains(folder(key)))
         .map(|key| Finding {
             table: published.table.to_string(),
             cycle: None,
             key: key.to_owned(),
-            kind: Kind::Extra,
+            kind: FindingKind::Extra,
             detail: "no current manifest names it".to_owned(),
         })
         .collect()
@@ -342,4 +356,4 @@ fn is_below(key: &str, folder: &str) -> bool {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

@@ -1,4 +1,4 @@
-//! What one table has published: the current manifests, and a commit that is under way.
+//! The published state of one table: the current manifests, and a commit in progress.
 
 use std::collections::BTreeSet;
 
@@ -14,56 +14,56 @@ use crate::store::{CONCURRENCY, Destination};
 
 /// The newest revision of one cycle.
 #[derive(Debug, Clone)]
-pub enum Record {
+pub enum RecordedManifest {
     Read(Box<Manifest>),
-    /// It is there, but cannot be used.
+    /// The manifest exists, but cannot be used.
     Broken {
         name: ManifestName,
         reason: String,
     },
 }
 
-impl Record {
+impl RecordedManifest {
     fn sync_mode(&self) -> Option<SyncMode> {
         match self {
-            Record::Read(manifest) => Some(manifest.sync_mode),
-            Record::Broken { .. } => None,
+            RecordedManifest::Read(manifest) => Some(manifest.sync_mode),
+            RecordedManifest::Broken { .. } => None,
         }
     }
 }
 
-/// A commit whose manifest is not there yet.
+/// A commit whose manifest does not exist yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unfinished {
+pub struct UnfinishedCommit {
     pub cycle: Cycle,
-    /// The log entry.
+    /// The key of the log entry.
     pub key: String,
     pub detail: String,
-    /// Files that may be visible already.
+    /// The files that may be visible already.
     pub files: BTreeSet<String>,
 }
 
-/// One table as its manifests and its log tell it.
+/// The published state of one table, by its manifests and its log.
 #[derive(Debug, Clone)]
-pub struct Published {
+pub struct PublishedTable {
     pub table: TableName,
-    /// What makes up the table now, oldest cycle first.
-    pub current: Vec<Record>,
-    pub unfinished: Option<Unfinished>,
-    /// Names the state that this was read from.
+    /// The manifests that make up the table now, oldest cycle first.
+    pub current: Vec<RecordedManifest>,
+    pub unfinished: Option<UnfinishedCommit>,
+    /// The names of the manifests from which this state was read.
     pub names: Vec<ManifestName>,
 }
 
-/// Reads the state of a table.
-pub async fn read(destination: &Destination, table: &TableName) -> Result<Published> {
-    // The log comes first: what is finished in between shows up among the manifests.
+/// Reads the published state of a table.
+pub async fn read(destination: &Destination, table: &TableName) -> Result<PublishedTable> {
+    // The log is read first: a commit that is finished in between shows up among the manifests.
     let entry = match newest_entry(destination, table).await {
         Ok(entry) => entry,
-        // A receiver may be kept out of the log.
+        // A receiver may have no right to read the log.
         Err(error) if is_forbidden(&error) => None,
         Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
-        // It is internal, so that a newer dayport may write it in another way; the manifests tell
-        // the receiver everything.
+        // The log is internal, so that a newer dayport may write it in another way; the manifests have
+        // all that a receiver needs.
         Err(_) => None,
     };
     let history = History::load(destination, table, None).await?;
@@ -74,7 +74,7 @@ pub async fn read(destination: &Destination, table: &TableName) -> Result<Publis
         let name = manifest.name();
         let published = history.newest_of(name.cycle);
         let is_published = published.is_some_and(|newest| newest.revision >= name.revision);
-        (!is_published).then(|| Unfinished {
+        (!is_published).then(|| UnfinishedCommit {
             cycle: name.cycle,
             key: layout::log_entry(table, entry.sequence).to_string(),
             detail: format!(
@@ -94,7 +94,7 @@ pub async fn read(destination: &Destination, table: &TableName) -> Result<Publis
         .buffered(CONCURRENCY.manifest_reads)
         .try_collect()
         .await?;
-    Ok(Published {
+    Ok(PublishedTable {
         table: table.clone(),
         current: current(records),
         unfinished,
@@ -102,14 +102,14 @@ pub async fn read(destination: &Destination, table: &TableName) -> Result<Publis
     })
 }
 
-/// Whether the manifests are still those that `published` was read from.
-pub async fn is_unchanged(destination: &Destination, published: &Published) -> Result<bool> {
+/// Returns true if the manifests are still those from which `published` was read.
+pub async fn is_unchanged(destination: &Destination, published: &PublishedTable) -> Result<bool> {
     let history = History::load(destination, &published.table, None).await?;
     Ok(history.current().eq(published.names.iter().cloned()))
 }
 
-async fn read_record(destination: &Destination, name: &ManifestName) -> Result<Record> {
-    let broken = |reason| Record::Broken {
+async fn read_record(destination: &Destination, name: &ManifestName) -> Result<RecordedManifest> {
+    let broken = |reason| RecordedManifest::Broken {
         name: name.clone(),
         reason,
     };
@@ -128,15 +128,18 @@ async fn read_record(destination: &Destination, name: &ManifestName) -> Result<R
             cycle.start, cycle.end
         )));
     }
-    Ok(Record::Read(Box::new(manifest)))
+    Ok(RecordedManifest::Read(Box::new(manifest)))
 }
 
-/// Leaves out what a later snapshot replaced.
-fn current(mut records: Vec<Record>) -> Vec<Record> {
+/// Removes the records that a later snapshot replaced.
+fn current(mut records: Vec<RecordedManifest>) -> Vec<RecordedManifest> {
     let is_snapshot = |index: usize| {
-        // A broken record is taken for one of the mode that the table had before it; else an
-        // older snapshot would be held against files that are replaced.
-        let known = records[..=index].iter().rev().find_map(Record::sync_mode);
+        // A broken record counts as one of the mode that the table had before it; otherwise an older
+        // snapshot would be compared with files that are replaced.
+        let known = records[..=index]
+            .iter()
+            .rev()
+            .find_map(RecordedManifest::sync_mode);
         known == Some(SyncMode::Snapshot)
     };
     let last_snapshot = (0..records.len()).rev().find(|index| is_snapshot(*index));
@@ -144,7 +147,7 @@ fn current(mut records: Vec<Record>) -> Vec<Record> {
     records
 }
 
-/// Whether the store refused these credentials, rather than failed.
+/// Returns true if the store refused these credentials, rather than failed.
 pub fn is_forbidden(error: &Error) -> bool {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
@@ -173,17 +176,17 @@ mod tests {
         let of = |mode: SyncMode, cycle: &str| {
             let mut manifest = manifest(cycle, &[]);
             manifest.sync_mode = mode;
-            Record::Read(Box::new(manifest))
+            RecordedManifest::Read(Box::new(manifest))
         };
-        let broken = |cycle: &str| Record::Broken {
+        let broken = |cycle: &str| RecordedManifest::Broken {
             name: manifest(cycle, &[]).name(),
             reason: String::new(),
         };
-        let cycles = |records: Vec<Record>| -> Vec<String> {
+        let cycles = |records: Vec<RecordedManifest>| -> Vec<String> {
             let current = current(records);
-            let cycle = |record: &Record| match record {
-                Record::Read(manifest) => manifest.cycle.id.to_string(),
-                Record::Broken { name, .. } => name.cycle.to_string(),
+            let cycle = |record: &RecordedManifest| match record {
+                RecordedManifest::Read(manifest) => manifest.cycle.id.to_string(),
+                RecordedManifest::Broken { name, .. } => name.cycle.to_string(),
             };
             current.iter().map(cycle).collect()
         };

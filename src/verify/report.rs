@@ -1,4 +1,4 @@
-//! What a verification found.
+//! The findings of a verification.
 
 use std::fmt;
 
@@ -7,95 +7,96 @@ use serde::Serialize;
 use crate::cycle::Cycle;
 use crate::error::ExitCode;
 
-/// What is wrong with an object. The names are published: scripts branch on them.
+/// The kind of a finding. The names are published: scripts branch on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum FindingKind {
     /// A manifest cannot be read, or does not belong under its name.
     Manifest,
-    /// The newest commit has no manifest yet: for the operator, whose next run finishes it.
+    /// The newest commit has no manifest yet; the operator's next run finishes it.
     Unfinished,
     /// The rows or bytes of a manifest are not the sums over its files.
     Sum,
     /// A file's recorded instants are outside the window of its cycle.
     Window,
-    /// A path does not say what its record says.
+    /// A path and its record disagree.
     Partition,
     /// Two current records name one path: its rows would be counted twice.
     Duplicate,
-    /// A manifest names it, and it is not there.
+    /// A manifest names the object, and it does not exist.
     Missing,
-    /// It is under `data/`, and no current manifest names it.
+    /// The object is under `data/`, and no current manifest names it.
     Extra,
-    /// The store has it but does not give it to these credentials.
+    /// The store refuses the object to these credentials.
     Unreadable,
+    /// The size of the object is not the recorded one.
     Size,
-    /// Written again since it was published, though its size (in full mode: every byte) is as
-    /// recorded.
+    /// The object was written again since it was published, though its size (in full mode: every byte)
+    /// is as recorded.
     Etag,
-    /// Its bytes are not the recorded ones.
+    /// The bytes of the object are not the recorded ones.
     Sha256,
-    /// It does not hold the recorded number of rows.
+    /// The file does not have the recorded number of rows.
     Rows,
-    /// Its columns or values are not of the manifest's schema.
+    /// The columns or values of the file are not of the manifest's schema.
     Schema,
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for FindingKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Kind::Manifest => "manifest",
-            Kind::Unfinished => "unfinished",
-            Kind::Sum => "sum",
-            Kind::Window => "window",
-            Kind::Partition => "partition",
-            Kind::Duplicate => "duplicate",
-            Kind::Missing => "missing",
-            Kind::Extra => "extra",
-            Kind::Unreadable => "unreadable",
-            Kind::Size => "size",
-            Kind::Etag => "etag",
-            Kind::Sha256 => "sha256",
-            Kind::Rows => "rows",
-            Kind::Schema => "schema",
+            FindingKind::Manifest => "manifest",
+            FindingKind::Unfinished => "unfinished",
+            FindingKind::Sum => "sum",
+            FindingKind::Window => "window",
+            FindingKind::Partition => "partition",
+            FindingKind::Duplicate => "duplicate",
+            FindingKind::Missing => "missing",
+            FindingKind::Extra => "extra",
+            FindingKind::Unreadable => "unreadable",
+            FindingKind::Size => "size",
+            FindingKind::Etag => "etag",
+            FindingKind::Sha256 => "sha256",
+            FindingKind::Rows => "rows",
+            FindingKind::Schema => "schema",
         })
     }
 }
 
-/// One thing that is not as published. Ordered by table, cycle and object.
+/// One deviation from what is published, ordered by table, cycle and object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Finding {
-    /// The folder below `data/` for an object that belongs to no table.
+    /// The table, or the folder below `data/` of an object that belongs to no table.
     pub table: String,
-    /// Absent where no manifest names the object.
+    /// The cycle; absent if no manifest names the object.
     pub cycle: Option<Cycle>,
-    /// The object, relative to the prefix.
+    /// The key of the object, relative to the prefix.
     pub key: String,
-    pub kind: Kind,
+    pub kind: FindingKind,
     pub detail: String,
 }
 
 /// The outcome of a verification.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Report {
+pub struct VerifyReport {
     pub destination: String,
-    /// Metadata only: no file was opened.
+    /// True if only metadata was checked, and no file was opened.
     pub quick: bool,
-    /// Tables with something published, or with anything under `data/`.
+    /// The number of tables with a manifest, or with an object under `data/`.
     pub tables: u64,
-    /// Manifests checked.
+    /// The number of manifests checked.
     pub cycles: u64,
-    /// Files that these manifests name and that are there.
+    /// The number of existing files that these manifests name.
     pub files: u64,
-    /// Decoded; in quick mode as recorded.
+    /// The number of rows decoded; in quick mode as recorded.
     pub rows: u64,
-    /// Read; in quick mode as listed.
+    /// The number of bytes read; in quick mode as listed.
     pub bytes: u64,
     pub findings: Vec<Finding>,
 }
 
-impl Report {
-    /// 0 if everything is as published, else 1.
+impl VerifyReport {
+    /// Returns 0 if everything is as published, otherwise 1.
     pub fn exit_code(&self) -> ExitCode {
         if self.findings.is_empty() {
             ExitCode::Done
@@ -105,17 +106,17 @@ impl Report {
     }
 }
 
-/// How much was looked at.
+/// The amounts that were verified.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Totals {
+pub(super) struct VerifyTotals {
     pub cycles: u64,
     pub files: u64,
     pub rows: u64,
     pub bytes: u64,
 }
 
-impl Totals {
-    pub fn add(&mut self, other: Totals) {
+impl VerifyTotals {
+    pub fn add(&mut self, other: VerifyTotals) {
         self.cycles += other.cycles;
         self.files += other.files;
         self.rows += other.rows;

@@ -1,26 +1,27 @@
-//! What is under `data/`: the folders of tables, and whatever else should not be there.
+//! Lists `data/`: the folders of tables, and the objects that belong to no table.
 
 use crate::error::{Error, Result};
 use crate::layout::{self, TableName};
 use crate::store::Destination;
-use crate::verify::report::{Finding, Kind};
+use crate::verify::report::{Finding, FindingKind};
 
-/// The first level of `data/`.
-pub struct UnderData {
+/// The content of `data/`.
+pub struct DataFolder {
+    /// The tables of its folders.
     pub tables: Vec<TableName>,
-    /// Objects in no folder of a table.
+    /// The objects in no folder of a table.
     pub strays: Vec<Finding>,
 }
 
-/// Lists the first level, and whatever is in folders that no table can have.
-pub async fn look(destination: &Destination) -> Result<UnderData> {
+/// Lists the first level of `data/`, and the objects in folders that no table can have.
+pub async fn list(destination: &Destination) -> Result<DataFolder> {
     let data = layout::data_folder();
     let listing = destination
         .object_store()
         .list_with_delimiter(Some(&destination.absolute(&data)))
         .await
         .map_err(|error| Error::store("list", format!("{destination}/{data}"), error))?;
-    let mut found = UnderData {
+    let mut found = DataFolder {
         tables: Vec::new(),
         strays: Vec::new(),
     };
@@ -28,7 +29,7 @@ pub async fn look(destination: &Destination) -> Result<UnderData> {
         table: table.to_owned(),
         cycle: None,
         key,
-        kind: Kind::Extra,
+        kind: FindingKind::Extra,
         detail: "it is in no folder of a table".to_owned(),
     };
     for object in &listing.objects {

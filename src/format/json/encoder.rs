@@ -68,7 +68,7 @@ struct JsonEncoder {
     finished: Vec<u8>,
     /// True if the file has a member.
     has_member: bool,
-    /// What blocks and members hold outside of this encoder.
+    /// Counts the memory of blocks and members outside of this encoder.
     gauge: MemoryGauge,
     rows: u64,
 }

@@ -6,7 +6,7 @@ use super::*;
 const FILE: &str = "data/t/day=15/data-000000000000.parquet";
 
 /// A manifest of the table `t`, partitioned by `day`, with one row and ten bytes a file.
-pub(in crate::verify) fn manifest(cycle: &str, paths: &[&str]) -> Manifest {
+pub(crate) fn manifest(cycle: &str, paths: &[&str]) -> Manifest {
     let files: Vec<_> = paths
         .iter()
         .map(|path| {
@@ -31,9 +31,12 @@ pub(in crate::verify) fn manifest(cycle: &str, paths: &[&str]) -> Manifest {
     .unwrap()
 }
 
-fn published(manifests: Vec<Manifest>) -> Published {
-    let records = manifests.into_iter().map(Box::new).map(Record::Read);
-    Published {
+fn published(manifests: Vec<Manifest>) -> PublishedTable {
+    let records = manifests
+        .into_iter()
+        .map(Box::new)
+        .map(RecordedManifest::Read);
+    PublishedTable {
         table: "t".parse().unwrap(),
         current: records.collect(),
         unfinished: None,
@@ -42,15 +45,19 @@ fn published(manifests: Vec<Manifest>) -> Published {
 }
 
 fn listing(keys: &[&str]) -> Listing {
-    let there = Listed::There {
+    let present = ObjectState::Present {
         bytes: 10,
         etag: Some("e".to_owned()),
     };
-    let keys = keys.iter().map(|key| ((*key).to_owned(), there.clone()));
+    let keys = keys.iter().map(|key| ((*key).to_owned(), present.clone()));
     keys.collect()
 }
 
-fn found(published: &Published, cycles: &Cycles, keys: &[&str]) -> Vec<(Kind, String)> {
+fn found(
+    published: &PublishedTable,
+    cycles: &VerifyCycles,
+    keys: &[&str],
+) -> Vec<(FindingKind, String)> {
     let plan = plan(published, cycles, &listing(keys));
     let findings = plan.findings.into_iter();
     findings
@@ -58,18 +65,18 @@ fn found(published: &Published, cycles: &Cycles, keys: &[&str]) -> Vec<(Kind, St
         .collect()
 }
 
-fn only(cycle: &str) -> Cycles {
+fn only(cycle: &str) -> VerifyCycles {
     let cycle = cycle.parse().unwrap();
-    Cycles::Range {
+    VerifyCycles::Range {
         first: cycle,
         last: cycle,
     }
 }
 
 #[test]
-fn what_is_as_published_is_left_to_be_read() {
+fn files_as_published_remain_to_be_read() {
     let published = published(vec![manifest("2026-01-15", &[FILE])]);
-    let plan = plan(&published, &Cycles::All, &listing(&[FILE]));
+    let plan = plan(&published, &VerifyCycles::All, &listing(&[FILE]));
     assert_eq!(plan.findings, []);
     assert_eq!((plan.cycles, plan.files.len()), (1, 1));
 }
@@ -79,28 +86,28 @@ fn missing_and_extra_objects_are_named() {
     let published = published(vec![manifest("2026-01-15", &[FILE])]);
     let other = "data/t/day=15/readme.txt";
     assert_eq!(
-        found(&published, &Cycles::All, &[other]),
+        found(&published, &VerifyCycles::All, &[other]),
         [
-            (Kind::Missing, FILE.to_owned()),
-            (Kind::Extra, other.to_owned())
+            (FindingKind::Missing, FILE.to_owned()),
+            (FindingKind::Extra, other.to_owned())
         ]
     );
 }
 
 #[test]
-fn with_a_range_only_the_folders_of_its_files_are_judged() {
+fn with_a_range_only_the_folders_of_its_files_are_searched() {
     let late = "data/t/day=15/data-000000000001.parquet";
     let second = "data/t/day=16/data-000000000000.parquet";
     let published = published(vec![
         manifest("2026-01-15", &[FILE]),
         manifest("2026-01-16", &[late, second]),
     ]);
-    // The late file is another cycle's; what is missing there is not asked for.
+    // The late file belongs to another cycle; what is missing there is not searched.
     let (inside, outside) = ("data/t/day=15/x", "data/t/day=16/x");
     let keys = [FILE, late, inside, outside];
     assert_eq!(
         found(&published, &only("2026-01-15"), &keys),
-        [(Kind::Extra, inside.to_owned())]
+        [(FindingKind::Extra, inside.to_owned())]
     );
     assert_eq!(found(&published, &only("2026-01-14"), &keys), []);
 }
@@ -111,10 +118,10 @@ fn two_manifests_must_not_name_one_path() {
         manifest("2026-01-15", &[FILE]),
         manifest("2026-01-16", &[FILE]),
     ]);
-    for cycles in [Cycles::All, only("2026-01-15")] {
+    for cycles in [VerifyCycles::All, only("2026-01-15")] {
         assert_eq!(
             found(&published, &cycles, &[FILE]),
-            [(Kind::Duplicate, FILE.to_owned())]
+            [(FindingKind::Duplicate, FILE.to_owned())]
         );
     }
     assert_eq!(found(&published, &only("2026-01-14"), &[FILE]), []);
@@ -126,19 +133,19 @@ fn a_manifest_must_agree_with_itself() {
         let mut manifest = manifest("2026-01-15", &[FILE]);
         damage(&mut manifest);
         let published = published(vec![manifest]);
-        let found = found(&published, &Cycles::All, &[FILE]);
+        let found = found(&published, &VerifyCycles::All, &[FILE]);
         found.into_iter().map(|(kind, _)| kind).collect::<Vec<_>>()
     };
-    assert_eq!(damaged(&|m| m.rows = u64::MAX), [Kind::Sum]);
-    assert_eq!(damaged(&|m| m.bytes = 0), [Kind::Sum]);
+    assert_eq!(damaged(&|m| m.rows = u64::MAX), [FindingKind::Sum]);
+    assert_eq!(damaged(&|m| m.bytes = 0), [FindingKind::Sum]);
     let seconds = |seconds| DateTime::from_timestamp(seconds, 0);
     assert_eq!(
         damaged(&|m| m.files[0].window_min = seconds(0)),
-        [Kind::Window]
+        [FindingKind::Window]
     );
     assert_eq!(
         damaged(&|m| m.files[0].window_max = Some(m.cycle.end)),
-        [Kind::Window]
+        [FindingKind::Window]
     );
     assert_eq!(
         damaged(&|m| m.files[0].window_min = Some(m.cycle.start)),
@@ -146,46 +153,49 @@ fn a_manifest_must_agree_with_itself() {
     );
     assert_eq!(
         damaged(&|m| m.sync_mode = SyncMode::Snapshot),
-        Vec::<Kind>::new()
+        Vec::<FindingKind>::new()
     );
-    let elsewhere = manifest("2026-01-15", &["data/t/day=16/data-000000000000.parquet"]);
+    let other_folder = manifest("2026-01-15", &["data/t/day=16/data-000000000000.parquet"]);
     assert_eq!(
-        damaged(&|m| m.files[0].partition = elsewhere.files[0].partition.clone()),
-        [Kind::Partition]
+        damaged(&|m| m.files[0].partition = other_folder.files[0].partition.clone()),
+        [FindingKind::Partition]
     );
     assert_eq!(
         damaged(&|m| m.partition_by = m.schema.clone()),
-        [Kind::Partition]
+        [FindingKind::Partition]
     );
-    assert_eq!(damaged(&|m| m.format = FileFormat::Json), [Kind::Partition]);
+    assert_eq!(
+        damaged(&|m| m.format = FileFormat::Json),
+        [FindingKind::Partition]
+    );
     assert_eq!(
         damaged(&|m| m.table = "u".parse().unwrap()),
-        [Kind::Partition]
+        [FindingKind::Partition]
     );
 }
 
 #[test]
-fn files_of_a_broken_manifest_or_an_open_commit_are_not_foreign() {
+fn files_of_a_broken_manifest_or_an_open_commit_are_not_extra() {
     let name = manifest("2026-01-15", &[]).name();
     let mut broken = published(Vec::new());
-    broken.current.push(Record::Broken {
+    broken.current.push(RecordedManifest::Broken {
         name: name.clone(),
         reason: "torn".to_owned(),
     });
     assert_eq!(
-        found(&broken, &Cycles::All, &[FILE]),
-        [(Kind::Manifest, name.path().to_string())]
+        found(&broken, &VerifyCycles::All, &[FILE]),
+        [(FindingKind::Manifest, name.path().to_string())]
     );
 
     let mut open = published(Vec::new());
-    open.unfinished = Some(crate::verify::published::Unfinished {
+    open.unfinished = Some(crate::verify::published::UnfinishedCommit {
         cycle: name.cycle,
         key: "log".to_owned(),
         detail: String::new(),
         files: BTreeSet::from([FILE.to_owned()]),
     });
     assert_eq!(
-        found(&open, &Cycles::All, &[FILE]),
-        [(Kind::Unfinished, "log".to_owned())]
+        found(&open, &VerifyCycles::All, &[FILE]),
+        [(FindingKind::Unfinished, "log".to_owned())]
     );
 }

@@ -40,7 +40,7 @@ fn numbers(count: usize) -> RecordBatch {
     RecordBatch::try_from_iter([("n", column)]).unwrap()
 }
 
-/// What a file of `batches` is, and how many blocks were taken from it.
+/// Returns a file of `batches`, and the number of blocks that were taken from it.
 fn file_of(batches: &[RecordBatch]) -> (Vec<u8>, usize) {
     let mut encoder = open(&batches[0].schema());
     let (mut file, mut blocks) = (Vec::new(), 0);
@@ -139,7 +139,7 @@ fn a_file_ends_only_after_its_blocks() {
     drop(taken);
 }
 
-/// What is held is known while blocks are elsewhere, and an open file holds little.
+/// The memory held is known while blocks are being compressed, and an open file holds little.
 #[test]
 fn memory_is_counted_and_can_be_relieved() {
     let rows = numbers(2_000);
