@@ -88,6 +88,14 @@ impl FileFormat {
     /// All formats.
     pub const ALL: [Self; 2] = [FileFormat::Json, FileFormat::Parquet];
 
+    /// Returns the name in commands and manifests.
+    pub fn name(self) -> &'static str {
+        match self {
+            FileFormat::Json => "json",
+            FileFormat::Parquet => "parquet",
+        }
+    }
+
     /// Returns the file name extension, without the leading dot.
     pub fn extension(self) -> &'static str {
         match self {
@@ -105,10 +113,7 @@ impl FileFormat {
 
 impl fmt::Display for FileFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            FileFormat::Json => "json",
-            FileFormat::Parquet => "parquet",
-        })
+        f.pad(self.name())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::check::{self, CheckArguments};
@@ -16,6 +17,7 @@ use crate::cli::status::{self, StatusArguments};
 use crate::cli::trace::{self, TraceArguments};
 use crate::cli::verify::{self, VerifyArguments};
 use crate::cli::wait::{self, WaitArguments};
+use crate::layout::FileFormat;
 
 /// Exports tables, defined in SQL, to S3 or a folder: complete days, exactly once, with proof.
 #[derive(Debug, Parser)]
@@ -219,7 +221,7 @@ pub struct JobArguments {
         value_name = "FORMAT",
         default_value = "parquet"
     )]
-    pub format: FormatKind,
+    pub format: FileFormat,
 
     /// Files end soon after this size, for example 100MiB [default: 256MiB Parquet, 128MiB JSON]
     #[arg(long, env = "DAYPORT_TARGET_FILE_SIZE", value_name = "SIZE")]
@@ -262,10 +264,15 @@ pub struct SelectionArguments {
     pub max_cycles: Option<usize>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FormatKind {
-    Parquet,
-    Json,
+/// The values of `--format`, the default first.
+impl ValueEnum for FileFormat {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[FileFormat::Parquet, FileFormat::Json]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.name()))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

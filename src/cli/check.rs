@@ -137,10 +137,12 @@ async fn bind(
     list: &mut List,
 ) -> Result<()> {
     let parameters = config::parameters(&job.places)?;
-    let format = config::format(job.format);
     let mut right = 0;
     for definition in definitions {
-        match engine.bind(definition, cycle, &parameters, format).await {
+        match engine
+            .bind(definition, cycle, &parameters, job.format)
+            .await
+        {
             Ok(_) => right += 1,
             Err(error) => list.error(Area::Definitions, definition.table.as_str(), &error),
         }

@@ -3,15 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::cli::args::{
-    FormatKind, JobArguments, PlaceArguments, S3Arguments, SelectionArguments, SseKind,
-};
+use crate::cli::args::{JobArguments, PlaceArguments, S3Arguments, SelectionArguments, SseKind};
 use crate::codec::deflate::GzipLevel;
 use crate::cycle::Cycle;
 use crate::engine::EngineSettings;
 use crate::env;
 use crate::error::{Error, Result};
-use crate::layout::FileFormat;
 use crate::run::{self, CycleSelection};
 use crate::store::{AssumedRole, Encryption, Location, S3Options, StoreOptions};
 
@@ -112,13 +109,6 @@ pub fn selection(arguments: &SelectionArguments) -> Result<CycleSelection> {
             Ok(CycleSelection::Cycles(cycles))
         }
         _ => Ok(CycleSelection::Due),
-    }
-}
-
-pub fn format(kind: FormatKind) -> FileFormat {
-    match kind {
-        FormatKind::Parquet => FileFormat::Parquet,
-        FormatKind::Json => FileFormat::Json,
     }
 }
 

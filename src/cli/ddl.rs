@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use clap::{Args, ValueEnum};
 
 use crate::catalog::Sources;
-use crate::cli::args::{FormatKind, PlaceArguments, S3Arguments};
+use crate::cli::args::{PlaceArguments, S3Arguments};
 use crate::cli::{config, render};
 use crate::cycle::Cycle;
 use crate::ddl::{DdlTable, Dialect, script};
@@ -14,7 +14,7 @@ use crate::delivery::History;
 use crate::engine::Engine;
 use crate::env::Clock;
 use crate::error::{Error, ExitCode, Result};
-use crate::layout::{self, TableName};
+use crate::layout::{self, FileFormat, TableName};
 use crate::store::{Destination, Location};
 
 pub const EXAMPLES: &str = "\
@@ -51,7 +51,7 @@ pub struct DdlArguments {
         value_name = "FORMAT",
         default_value = "parquet"
     )]
-    pub format: FormatKind,
+    pub format: FileFormat,
 
     #[command(flatten)]
     pub s3: S3Arguments,
@@ -154,10 +154,11 @@ async fn defined(
     .await?;
     let cycle = Cycle::last_closed(Clock::from_environment()?.now())?;
     let parameters = config::parameters(places)?;
-    let format = config::format(arguments.format);
     let mut tables = Vec::new();
     for definition in definitions {
-        let bound = engine.bind(definition, cycle, &parameters, format).await?;
+        let bound = engine
+            .bind(definition, cycle, &parameters, arguments.format)
+            .await?;
         tables.push(DdlTable::defined(definition, &bound.spec, cycle));
     }
     Ok(tables)

@@ -93,7 +93,7 @@ impl Job {
                 selection: selected?,
                 rerun: selection.rerun,
                 parameters: parameters?,
-                format: config::format(arguments.format),
+                format: arguments.format,
                 target_file_size: target_file_size?,
                 jobs: jobs?,
                 max_cycles: selection.max_cycles,

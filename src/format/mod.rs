@@ -5,7 +5,7 @@
 //! ```
 //! [`FileFormat`] is the name of a format and its extension; [`FileFormat::info`] is the door to
 //! everything else. Bytes only: no store, no engine. What DataFusion has to know of a format stands
-//! above: its options in `stage::encoding_options`, how its files are read in `exported`, and how
+//! above: its options in `stage::format_binding`, how its files are read in `exported`, and how
 //! the engines of receivers read them in `ddl::format_clauses`.
 
 pub mod decoder;

@@ -8,8 +8,6 @@ use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::Session;
 use datafusion::common::{GetExt, Result, Statistics};
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
-use datafusion::datasource::file_format::json::JsonFormatFactory;
-use datafusion::datasource::file_format::parquet::ParquetFormatFactory;
 use datafusion::datasource::file_format::{
     FileFormat as StockFormat, FileFormatFactory, file_type_to_format,
 };
@@ -26,6 +24,7 @@ use crate::error::Error;
 use crate::format::{FileEncoding, FileFormat};
 use crate::stage::encoding_options::EncodingOptions;
 use crate::stage::exec::{DistributionMode, StagedWriteExec};
+use crate::stage::format_binding::{FormatDefaults, binding};
 use crate::stage::spec::{CopyContext, StageSpec};
 
 /// The formats of an export.
@@ -39,20 +38,12 @@ impl StageFormats {
         for format in FileFormat::ALL {
             let factory = StageFormatFactory {
                 format,
-                stock: stock_factory(format),
+                stock: (binding(format).stock)(),
                 gzip: gzip.clone(),
             };
             state.register_file_format(Arc::new(factory), true)?;
         }
         Ok(())
-    }
-}
-
-/// Returns DataFusion's own factory of a format, which reads its files.
-fn stock_factory(format: FileFormat) -> Arc<dyn FileFormatFactory> {
-    match format {
-        FileFormat::Json => Arc::new(JsonFormatFactory::new()),
-        FileFormat::Parquet => Arc::new(ParquetFormatFactory::new()),
     }
 }
 
@@ -76,9 +67,11 @@ impl FileFormatFactory for StageFormatFactory {
         state: &dyn Session,
         options: &HashMap<String, String>,
     ) -> Result<Arc<dyn StockFormat>> {
-        let defaults = state.default_table_options();
-        let (options, encoding) =
-            EncodingOptions::new(self.format, options.clone(), &self.gzip, defaults)?;
+        let defaults = FormatDefaults {
+            gzip: &self.gzip,
+            tables: state.default_table_options(),
+        };
+        let (options, encoding) = EncodingOptions::new(self.format, options.clone(), defaults)?;
         Ok(Arc::new(StageFormat {
             stock: self.stock.default(),
             options,

@@ -11,7 +11,7 @@
 //!
 //! | file | concept |
 //! |---|---|
-//! | `format`, `spec` | the door to DataFusion, and what a `COPY` writes |
+//! | `format`, `format_binding`, `encoding_options`, `spec` | the door to DataFusion, and what a `COPY` writes |
 //! | `exec`, `staged_rows` | the operator, and staged files as its rows |
 //! | `session`, `shard_numbers` | uploads with withheld completion, and their names |
 //! | `partitioned_writer`, `combined_schema`, `splitter`, `open_partition` | rows to partitions, each written by a task |
@@ -24,6 +24,7 @@ mod compression_limit;
 mod encoding_options;
 mod exec;
 mod format;
+mod format_binding;
 mod open_partition;
 mod partitioned_writer;
 mod rolling_file;

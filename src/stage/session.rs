@@ -152,10 +152,8 @@ impl StagingSession {
 
     /// Returns the size in bytes soon after which a file of `format` ends.
     pub fn target_file_size(&self, format: FileFormat) -> u64 {
-        self.config.target_file_size.unwrap_or(match format {
-            FileFormat::Json => 128 << 20,
-            FileFormat::Parquet => 256 << 20,
-        })
+        let default = format.info().default_target_file_size;
+        self.config.target_file_size.unwrap_or(default)
     }
 
     pub(super) fn part_size(&self, format: FileFormat) -> u64 {
