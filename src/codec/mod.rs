@@ -4,7 +4,7 @@
 //! RecordBatch ─json→ lines of text ─deflate→ gzip members
 //! RecordBatch ─parquet→ pages of strings (own encoder) and of all else (parquet-rs) ─→ row groups
 //! ```
-//! Each codec is what would be a crate of its own elsewhere: it knows Arrow, Parquet and its RFC,
+//! Each codec could be a crate of its own: it knows Arrow, Parquet and its RFC,
 //! and nothing of dayport. Errors are those of its libraries.
 
 pub mod deflate;

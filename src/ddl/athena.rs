@@ -17,6 +17,7 @@ use crate::layout;
 use crate::schema::{ColumnType, ExportColumn};
 use crate::store::Location;
 
+/// The comment and settings before all tables.
 pub(super) const HEADER: &str = "\
 -- Athena (engine 3) with the Glue catalog. Run the statements one by one.
 -- Glue stores names in lower case. Athena shows timestamps of external tables in milliseconds.
@@ -24,6 +25,7 @@ pub(super) const HEADER: &str = "\
 -- cycles: wait for the manifest of a cycle before you read the cycle.
 ";
 
+/// Returns the statements of one table.
 pub(super) fn table(table: &DdlTable, location: &Location) -> String {
     let name = in_backticks(table.name.as_str());
     let types = types_in(table.format);

@@ -10,6 +10,7 @@ use crate::layout;
 use crate::schema::{ColumnType, ExportColumn};
 use crate::store::Location;
 
+/// The comment and settings before all tables.
 pub(super) const HEADER: &str = "\
 -- BigQuery, over S3 with BigQuery Omni. Replace DATASET (it must be in the connection's region) and
 -- `aws-REGION.CONNECTION`; the connection's role must be allowed to read data/. Copied to Cloud Storage,
@@ -21,6 +22,7 @@ pub(super) const HEADER: &str = "\
 /// The maximum fraction digits of `NUMERIC`, and digits before them.
 const NUMERIC: (i16, i16) = (9, 29);
 
+/// Returns the statements of one table.
 pub(super) fn table(table: &DdlTable, location: &Location) -> String {
     let nested = table
         .schema

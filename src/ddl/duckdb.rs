@@ -11,6 +11,7 @@ use crate::layout;
 use crate::schema::ExportColumn;
 use crate::store::Location;
 
+/// Returns the comment and settings before all tables.
 pub(super) fn header(location: &Location) -> String {
     let mut text = comment(
         "DuckDB. <table> reads every file under data/; <table>_complete follows the manifests: of each\n\
@@ -24,6 +25,7 @@ pub(super) fn header(location: &Location) -> String {
     text
 }
 
+/// Returns the statements of one table.
 pub(super) fn table(table: &DdlTable, location: &Location) -> String {
     let name = table.name.as_str();
     let complete = format!("{name}_complete");

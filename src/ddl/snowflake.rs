@@ -16,6 +16,7 @@ const FILE_COLUMN: &str = "_DAYPORT_FILE";
 
 const STAGE: &str = "DAYPORT_EXPORT";
 
+/// Returns the comment and settings before all tables.
 pub(super) fn header(location: &Location, tables: &[DdlTable]) -> String {
     let mut text = comment(
         "Snowflake. Replace INTEGRATION with a storage integration that may read the export.\n\
@@ -45,6 +46,7 @@ pub(super) fn header(location: &Location, tables: &[DdlTable]) -> String {
     text
 }
 
+/// Returns the statements of one table.
 pub(super) fn table(table: &DdlTable) -> String {
     let name = identifier(table.name.as_str());
     let definition = |column| format!("{} {}", identifier(&column.name), type_of(column));

@@ -9,6 +9,7 @@ use crate::layout;
 use crate::schema::ExportColumn;
 use crate::store::Location;
 
+/// The comment and settings before all tables.
 pub(super) const HEADER: &str = "\
 -- Spark. <table> reads every file under data/; <table>_complete follows the manifests: of each cycle the
 -- files of its greatest revision, of a snapshot those of its newest cycle.
@@ -18,6 +19,7 @@ pub(super) const HEADER: &str = "\
 SET spark.sql.session.timeZone = UTC;
 ";
 
+/// Returns the statements of one table.
 pub(super) fn table(table: &DdlTable, location: &Location) -> String {
     let name = in_backticks(table.name.as_str());
     let inside = TYPE_NAMES.inside(table.format);

@@ -36,7 +36,7 @@ pub trait FileEncoder: Send {
 
     /// Takes the next block to be compressed, on any thread.
     ///
-    /// Its member must come back by [`FileEncoder::append`], after those of the blocks taken before.
+    /// Its member must be appended by [`FileEncoder::append`], after those of the blocks taken before.
     /// A format that compresses by itself, column by column, never has a block.
     fn take_block(&mut self) -> Option<GzipBlock> {
         None

@@ -13,7 +13,7 @@ pub(super) struct Sequence {
     pub(super) distance: u16,
 }
 
-/// The size of the buffer of literals. A block never has so many, so that [`Recorder::push`] wraps
+/// The size of the buffer of literals. A block has fewer, so that [`Recorder::push`] wraps
 /// around at the end instead of checking.
 const MAX_LITERALS: usize = 1 << 18;
 /// The bytes of text after which a block ends: at most what four stored blocks hold
@@ -60,6 +60,7 @@ impl Tokens {
         self.literals.as_slice()
     }
 
+    /// Returns the matches of the block, with the literals before each.
     pub(super) fn sequences(&self) -> &[Sequence] {
         &self.sequences
     }

@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(rows, 6000);
     }
 
-    /// Columns encoded side by side make the same file as one after the other.
+    /// Encodes columns concurrently and sequentially into equal files.
     #[test]
     fn rows_end_up_the_same_in_large_batches_and_small_ones() {
         let numbers: Vec<i64> = (0..10_000).collect();

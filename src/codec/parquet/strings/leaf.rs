@@ -106,7 +106,7 @@ impl StringLeaf {
             }
             RowLevels::Same(..) => (),
             RowLevels::Each(levels) => {
-                // Which rows have a value is found without branches, which nobody could predict.
+                // The rows with a value are found without branches, which would be unpredictable.
                 for (block, block_levels) in levels.chunks(BLOCK).enumerate() {
                     let mut valid = [0; BLOCK];
                     let mut count = 0;

@@ -103,7 +103,7 @@ fn a_file_without_rows_is_readable() {
     assert_eq!(text_of(&RecordBatch::new_empty(Arc::new(schema))), "");
 }
 
-/// Blocks are cut by the rows alone, at line ends, however the rows come in.
+/// Cuts blocks by the rows alone, at line ends, whatever the batches.
 #[test]
 fn equal_rows_make_equal_files() {
     let rows = numbers(50_000);
