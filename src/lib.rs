@@ -14,6 +14,7 @@
 //! |---|---|---|
 //! | [`error`] | error kinds, each of which says what the operator does next | object_store |
 //! | [`env`] | the only reader of the clock, randomness and the process environment | `error` |
+//! | [`human`] | counts, sizes and ages as people read them (pure) | – |
 //! | [`cycle`] | windows of time, and the decision which of them are due (pure) | `error` |
 //! | [`layout`] | every object key, built and parsed back (pure) | `cycle` |
 //! | [`policy`] | the rights that a run needs, as the policies that grant them (pure) | `layout` |
@@ -72,6 +73,7 @@ pub mod env;
 pub mod error;
 pub mod exported;
 pub mod format;
+pub mod human;
 pub mod jsonl;
 pub mod layout;
 pub mod listing;

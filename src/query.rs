@@ -1,10 +1,10 @@
-//! SQL over everything there is: sources, definitions and published tables. For debugging.
+//! Runs SQL over sources, definitions and published tables, for debugging.
 //!
 //! | name | rows |
 //! |---|---|
 //! | `<source>` | a source |
 //! | `definition.<table>` | what a run of the cycle would export; also `<table>`, unless a source has that name |
-//! | `exported.<table>` | what is published, by the newest manifests |
+//! | `exported.<table>` | the published rows, by the newest manifests |
 
 mod catalog;
 mod statements;
@@ -18,7 +18,7 @@ use datafusion::datasource::ViewTable;
 use datafusion::execution::context::SQLOptions;
 use datafusion::prelude::{DataFrame, SessionContext};
 
-pub use catalog::{Catalog, Entry, Kind};
+pub use catalog::{CatalogEntry, EntryKind, QueryCatalog};
 pub use statements::{Statements, split};
 
 use crate::catalog::Sources;
@@ -30,44 +30,50 @@ use crate::error::{Error, Result};
 use crate::exported;
 use crate::store::Destination;
 
-/// What a query may look at.
-pub struct Workbench<'a> {
+/// The inputs of a query: everything that its tables can refer to.
+pub struct QueryContext<'a> {
     pub engine: &'a Engine,
     pub sources: &'a Sources,
     pub definitions: &'a [Definition],
     pub parameters: BTreeMap<String, String>,
     /// The cycle that definitions are bound to.
     pub cycle: Cycle,
+    /// The destination whose published tables can be queried, if any.
     pub destination: Option<&'a Destination>,
 }
 
-/// The rows of an SQL query, or of a table given by its name.
-pub async fn open(workbench: &Workbench<'_>, sql: &str) -> Result<DataFrame> {
-    let context = workbench.engine.session();
-    let mentioned = |name: &str| sql.contains(name);
-    register_definitions(workbench, &context, mentioned).await?;
-    if let Some(destination) = workbench.destination {
-        let published = exported::register(&context, destination, mentioned);
-        add_schema(&context, "exported", published.await?)?;
+/// Plans an SQL query, or the whole of a table given by its name.
+///
+/// # Errors
+/// The query does not compile, or would create or write something. A table that is not found comes
+/// with a hint that lists the tables.
+pub async fn open(context: &QueryContext<'_>, sql: &str) -> Result<DataFrame> {
+    let session = context.engine.session();
+    let is_mentioned = |name: &str| sql.contains(name);
+    register_definitions(context, &session, is_mentioned).await?;
+    if let Some(destination) = context.destination {
+        let published = exported::register(&session, destination, is_mentioned);
+        add_schema(&session, "exported", published.await?)?;
     }
 
-    let query = match table_name(workbench, sql) {
+    let query = match table_name(context, sql) {
         Some(table) => format!("SELECT * FROM {table}"),
         None => sql.to_owned(),
     };
-    // Nothing is created and nothing is written: exports go through `run`.
+    // A query creates and writes nothing: exports go through `run`.
     let options = SQLOptions::new()
         .with_allow_ddl(false)
         .with_allow_dml(false)
         .with_allow_statements(false);
-    context
+    session
         .sql_with_options(&query, options)
         .await
-        .map_err(|error| explain(workbench, error))
+        .map_err(|error| explain(context, error))
 }
 
-/// A query that is a single word is the name of a table; a definition goes before a source.
-fn table_name(workbench: &Workbench<'_>, sql: &str) -> Option<String> {
+/// Returns the table that a query of a single word names. A definition takes precedence over a
+/// source of the same name.
+fn table_name(context: &QueryContext<'_>, sql: &str) -> Option<String> {
     let word = sql.trim();
     let is_name = word
         .chars()
@@ -75,45 +81,46 @@ fn table_name(workbench: &Workbench<'_>, sql: &str) -> Option<String> {
     if !is_name {
         return None;
     }
-    let mut definitions = workbench.definitions.iter();
+    let mut definitions = context.definitions.iter();
     if definitions.any(|definition| definition.table.as_str() == word) {
         return Some(format!("definition.{word}"));
     }
     Some(word.to_owned())
 }
 
-/// Registers the definitions that the query may mean: a broken one must not spoil the others.
+/// Registers the definitions that the query may mention, so that a broken definition fails only the
+/// queries of itself.
 async fn register_definitions(
-    workbench: &Workbench<'_>,
-    context: &SessionContext,
-    mentioned: impl Fn(&str) -> bool,
+    context: &QueryContext<'_>,
+    session: &SessionContext,
+    is_mentioned: impl Fn(&str) -> bool,
 ) -> Result<()> {
-    let sources: BTreeSet<&str> = workbench.sources.names().collect();
+    let sources: BTreeSet<&str> = context.sources.names().collect();
     let schema = MemorySchemaProvider::new();
-    for definition in workbench.definitions {
+    for definition in context.definitions {
         let table = definition.table.as_str();
-        if !mentioned(table) {
+        if !is_mentioned(table) {
             continue;
         }
-        let plan = workbench
+        let plan = context
             .engine
-            .bind_query(definition, workbench.cycle, &workbench.parameters)
+            .bind_query(definition, context.cycle, &context.parameters)
             .await?;
         let view = Arc::new(ViewTable::new(plan, None));
         schema
             .register_table(table.to_owned(), Arc::<ViewTable>::clone(&view))
             .map_err(from_datafusion)?;
         if !sources.contains(table) {
-            context
+            session
                 .register_table(TableReference::bare(table), view)
                 .map_err(from_datafusion)?;
         }
     }
-    add_schema(context, "definition", schema)
+    add_schema(session, "definition", schema)
 }
 
-fn add_schema(context: &SessionContext, name: &str, schema: MemorySchemaProvider) -> Result<()> {
-    let catalog = context
+fn add_schema(session: &SessionContext, name: &str, schema: MemorySchemaProvider) -> Result<()> {
+    let catalog = session
         .catalog("datafusion")
         .ok_or_else(|| Error::internal("the session has no catalog"))?;
     catalog
@@ -122,19 +129,20 @@ fn add_schema(context: &SessionContext, name: &str, schema: MemorySchemaProvider
     Ok(())
 }
 
-fn explain(workbench: &Workbench<'_>, error: DataFusionError) -> Error {
-    let text = error.to_string();
-    let error = from_datafusion(error);
-    if !text.contains("not found") {
+/// Adds the names of all tables as a hint, if the error is that a table is not found.
+fn explain(context: &QueryContext<'_>, cause: DataFusionError) -> Error {
+    let is_not_found = cause.to_string().contains("not found");
+    let error = from_datafusion(cause);
+    if !is_not_found {
         return error;
     }
-    let sources: Vec<&str> = workbench.sources.names().collect();
-    let definitions: Vec<&str> = workbench
+    let sources: Vec<&str> = context.sources.names().collect();
+    let definitions: Vec<&str> = context
         .definitions
         .iter()
         .map(|definition| definition.table.as_str())
         .collect();
-    let exported = match workbench.destination {
+    let exported = match context.destination {
         Some(_) => "published tables are exported.<table>",
         None => "published tables need --to",
     };

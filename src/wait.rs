@@ -1,7 +1,7 @@
-//! Until a cycle is published.
+//! Waits until a cycle is published, by polling the destination.
 //!
-//! A look is one listing of manifests for each table; nothing is written. Store failures do not end
-//! the waiting, time does.
+//! One poll lists the manifests of each table; nothing is written. Failures of the store do not end
+//! the wait; the timeout does.
 
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -16,138 +16,143 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{self, ManifestName, TableName};
 use crate::store::{CONCURRENCY, Destination};
 
-/// What is waited for.
+/// The cycle, and the tables, that a wait is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct WaitTarget {
     pub cycle: Cycle,
-    /// Empty for every table that has any manifest at that moment.
+    /// The tables; if empty, each poll takes every table that has any manifest.
     pub tables: BTreeSet<TableName>,
 }
 
-/// What one look showed.
+/// The result of one poll.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Look {
+pub enum Poll {
     /// All tables are published, by these manifests.
     Published(Vec<ManifestName>),
-    /// These are not.
+    /// These tables are not published.
     Missing(Vec<TableName>),
-    /// No table is asked for, and none has ever been published.
+    /// The target names no table, and none has ever been published.
     NothingYet,
 }
 
-/// How the waiting ended.
+/// The end of a wait.
 #[derive(Debug)]
-pub enum Waited {
+pub enum WaitOutcome {
     Published(Vec<ManifestName>),
     TimedOut {
-        /// What the last look that succeeded showed, if any did.
-        last: Option<Look>,
-        /// Why the last look failed, if it did.
+        /// The result of the last poll that succeeded, if any did.
+        last: Option<Poll>,
+        /// The error of the last poll, if it failed.
         failure: Option<Error>,
     },
 }
 
-/// Time, as the waiting needs it.
+/// The clock of a wait, which tests replace.
 pub trait Timer {
-    /// Since the waiting began.
+    /// Returns the time since the wait started.
     fn elapsed(&self) -> Duration;
+    /// Sleeps for `duration`.
     fn sleep(&mut self, duration: Duration) -> impl Future<Output = ()>;
 }
 
-/// How long is waited.
+/// The timeouts and the interval of a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
-    /// In all.
+pub struct WaitPolicy {
+    /// The timeout of the whole wait.
     pub timeout: Duration,
-    /// Between two looks.
-    pub every: Duration,
-    /// A look is given up at the end of the time, but not before it had this long.
-    pub look: Duration,
+    /// The interval between two polls.
+    pub interval: Duration,
+    /// The minimum timeout of a poll: one that is running when the wait times out gets this long.
+    pub min_poll_timeout: Duration,
 }
 
-/// Looks at once, and then every so often, until all is there or the time is over. `watch` is told
-/// of every look that did not end it.
+/// Polls immediately and then at each interval, until everything is published or the wait times
+/// out. `on_poll` receives the result of every poll that does not end the wait.
 ///
 /// # Errors
-/// What no patience can mend: an error of a kind other than [`ErrorKind::Unavailable`], as long as
-/// no look has succeeded. After that the configuration is known to be right.
+/// An error of a kind other than [`ErrorKind::Unavailable`] before any poll has succeeded: waiting
+/// cannot fix it. After a success the configuration is known to be right, and every error is
+/// retried.
 pub async fn wait(
     timer: &mut impl Timer,
-    patience: Patience,
-    mut look: impl AsyncFnMut() -> Result<Look>,
-    mut watch: impl FnMut(&Result<Look>),
-) -> Result<Waited> {
+    policy: WaitPolicy,
+    mut poll: impl AsyncFnMut() -> Result<Poll>,
+    mut on_poll: impl FnMut(&Result<Poll>),
+) -> Result<WaitOutcome> {
     let mut last = None;
-    let left = |timer: &mut _| patience.timeout.saturating_sub(Timer::elapsed(timer));
+    let remaining = |timer: &mut _| policy.timeout.saturating_sub(Timer::elapsed(timer));
     loop {
-        let limit = left(timer).max(patience.look);
-        // A store that takes a call and never answers must not outlast the time.
-        let looked = match select(pin!(look()), pin!(timer.sleep(limit))).await {
-            Either::Left((looked, _)) => looked,
+        let poll_timeout = remaining(timer).max(policy.min_poll_timeout);
+        // A store that accepts a request and never responds must not block past the timeout.
+        let polled = match select(pin!(poll()), pin!(timer.sleep(poll_timeout))).await {
+            Either::Left((polled, _)) => polled,
             Either::Right(_) => Err(Error::unavailable("the store does not answer")),
         };
-        match &looked {
-            Ok(Look::Published(names)) => return Ok(Waited::Published(names.clone())),
+        match &polled {
+            Ok(Poll::Published(names)) => return Ok(WaitOutcome::Published(names.clone())),
             Err(error) if error.kind() != ErrorKind::Unavailable && last.is_none() => {
-                return looked.map(|_| Waited::TimedOut {
+                return polled.map(|_| WaitOutcome::TimedOut {
                     last: None,
                     failure: None,
                 });
             }
             _ => {}
         }
-        watch(&looked);
-        let failure = match looked {
-            Ok(look) => {
-                last = Some(look);
+        on_poll(&polled);
+        let failure = match polled {
+            Ok(poll) => {
+                last = Some(poll);
                 None
             }
             Err(error) => Some(error),
         };
-        let left = left(timer);
+        let left = remaining(timer);
         if left.is_zero() {
-            return Ok(Waited::TimedOut { last, failure });
+            return Ok(WaitOutcome::TimedOut { last, failure });
         }
-        // The last look is at the end of the time, however it divides.
-        timer.sleep(patience.every.min(left)).await;
+        // The last poll is at the timeout, even if that is no multiple of the interval.
+        timer.sleep(policy.interval.min(left)).await;
     }
 }
 
-/// Looks once.
-pub async fn look(destination: &Destination, wanted: &Wanted) -> Result<Look> {
-    let tables = if wanted.tables.is_empty() {
+/// Polls the destination once.
+pub async fn poll(destination: &Destination, target: &WaitTarget) -> Result<Poll> {
+    let tables: BTreeSet<TableName> = if target.tables.is_empty() {
         let folders = destination.folders(&layout::manifests_folder()).await?;
-        let tables = folders.iter().filter_map(|name| name.parse().ok());
-        tables.collect()
+        folders
+            .iter()
+            .filter_map(|name| name.parse().ok())
+            .collect()
     } else {
-        wanted.tables.clone()
+        target.tables.clone()
     };
-    let looks: Vec<_> = tables
+    let listings: Vec<_> = tables
         .iter()
-        .map(|table| published(destination, table, wanted.cycle))
+        .map(|table| find_manifest(destination, table, target.cycle))
         .collect();
-    let found: Vec<Option<ManifestName>> = futures::stream::iter(looks)
+    let manifests: Vec<Option<ManifestName>> = futures::stream::iter(listings)
         .buffered(CONCURRENCY.tables)
         .try_collect()
         .await?;
-    if found.is_empty() {
-        return Ok(Look::NothingYet);
+    if manifests.is_empty() {
+        return Ok(Poll::NothingYet);
     }
-    let missing = tables.into_iter().zip(&found);
-    let missing: Vec<TableName> = missing
-        .filter(|(_, found)| found.is_none())
+    let missing: Vec<TableName> = tables
+        .into_iter()
+        .zip(&manifests)
+        .filter(|(_, manifest)| manifest.is_none())
         .map(|(table, _)| table)
         .collect();
     Ok(if missing.is_empty() {
-        Look::Published(found.into_iter().flatten().collect())
+        Poll::Published(manifests.into_iter().flatten().collect())
     } else {
-        Look::Missing(missing)
+        Poll::Missing(missing)
     })
 }
 
-/// The manifest by which a table is published for a cycle: that of the cycle, or of a later
-/// snapshot, after which an earlier one will never come.
-async fn published(
+/// Returns the manifest that publishes a table for a cycle: the cycle's own, or that of a later
+/// snapshot, after which an earlier one is never exported.
+async fn find_manifest(
     destination: &Destination,
     table: &TableName,
     cycle: Cycle,
@@ -167,14 +172,14 @@ async fn published(
 mod tests {
     use super::*;
 
-    /// Time that passes by sleeping alone.
+    /// A clock that only sleeping moves.
     #[derive(Default)]
-    struct Asleep {
+    struct ManualTimer {
         elapsed: Duration,
         slept: Vec<u64>,
     }
 
-    impl Timer for Asleep {
+    impl Timer for ManualTimer {
         fn elapsed(&self) -> Duration {
             self.elapsed
         }
@@ -185,62 +190,61 @@ mod tests {
         }
     }
 
-    fn missing() -> Result<Look> {
-        Ok(Look::Missing(vec!["views".parse().unwrap()]))
+    fn missing() -> Result<Poll> {
+        Ok(Poll::Missing(vec!["views".parse().unwrap()]))
     }
 
-    fn there() -> Result<Look> {
-        Ok(Look::Published(Vec::new()))
+    fn published() -> Result<Poll> {
+        Ok(Poll::Published(Vec::new()))
     }
 
-    fn down() -> Result<Look> {
+    fn down() -> Result<Poll> {
         Err(Error::unavailable("no answer"))
     }
 
-    fn refused() -> Result<Look> {
+    fn refused() -> Result<Poll> {
         Err(Error::invalid("refused"))
     }
 
-    /// Waits 70 seconds, 30 at a time, and gives the sleeps too. The last answer is repeated.
-    fn waited(answers: &[fn() -> Result<Look>]) -> (Result<Waited>, Vec<u64>) {
-        let mut timer = Asleep::default();
-        let mut looks = 0;
-        let patience = Patience {
+    /// Waits up to 70 seconds, polling every 30; also returns the sleeps. The last result repeats.
+    fn run(results: &[fn() -> Result<Poll>]) -> (Result<WaitOutcome>, Vec<u64>) {
+        let mut timer = ManualTimer::default();
+        let mut polls = 0;
+        let policy = WaitPolicy {
             timeout: Duration::from_secs(70),
-            every: Duration::from_secs(30),
-            look: Duration::from_secs(10),
+            interval: Duration::from_secs(30),
+            min_poll_timeout: Duration::from_secs(10),
         };
-        let look = async || {
-            looks += 1;
-            answers[(looks - 1).min(answers.len() - 1)]()
+        let poll = async || {
+            polls += 1;
+            results[(polls - 1).min(results.len() - 1)]()
         };
-        let waited = wait(&mut timer, patience, look, |_| {});
-        let waited = futures::executor::block_on(waited);
-        (waited, timer.slept)
+        let outcome = futures::executor::block_on(wait(&mut timer, policy, poll, |_| {}));
+        (outcome, timer.slept)
     }
 
     #[test]
-    fn the_first_look_is_at_once() {
-        let (waited, slept) = waited(&[there]);
-        assert!(matches!(waited, Ok(Waited::Published(_))));
+    fn the_first_poll_is_immediate() {
+        let (waited, slept) = run(&[published]);
+        assert!(matches!(waited, Ok(WaitOutcome::Published(_))));
         assert_eq!(slept, Vec::<u64>::new());
     }
 
     #[test]
-    fn hiccups_are_survived() {
-        for hiccup in [down, missing] {
-            let (waited, slept) = waited(&[hiccup, down, there]);
-            assert!(matches!(waited, Ok(Waited::Published(_))));
+    fn failed_polls_are_retried() {
+        for first in [down, missing] {
+            let (waited, slept) = run(&[first, down, published]);
+            assert!(matches!(waited, Ok(WaitOutcome::Published(_))));
             assert_eq!(slept, [30, 30]);
         }
-        let (waited, _) = waited(&[missing, refused, there]);
-        assert!(matches!(waited, Ok(Waited::Published(_))));
+        let (waited, _) = run(&[missing, refused, published]);
+        assert!(matches!(waited, Ok(WaitOutcome::Published(_))));
     }
 
     #[test]
-    fn the_time_ends_it_with_a_last_look() {
-        let (result, slept) = waited(&[missing]);
-        let Ok(Waited::TimedOut {
+    fn the_last_poll_is_at_the_timeout() {
+        let (result, slept) = run(&[missing]);
+        let Ok(WaitOutcome::TimedOut {
             last,
             failure: None,
         }) = result
@@ -250,18 +254,18 @@ mod tests {
         assert_eq!(last, missing().ok());
         assert_eq!(slept, [30, 30, 10]);
 
-        let (result, _) = waited(&[missing, down]);
-        let Ok(Waited::TimedOut { last, failure }) = result else {
-            panic!("{result:?}");
+        let (failed, _) = run(&[missing, down]);
+        let Ok(WaitOutcome::TimedOut { last, failure }) = failed else {
+            panic!("{failed:?}");
         };
         assert_eq!(last, missing().ok());
         assert_eq!(failure.unwrap().to_string(), "no answer");
     }
 
     #[test]
-    fn what_cannot_pass_ends_it_at_once() {
-        for answers in [vec![refused as fn() -> Result<Look>], vec![down, refused]] {
-            let (waited, _) = waited(&answers);
+    fn an_error_that_waiting_cannot_fix_ends_the_wait() {
+        for results in [vec![refused as fn() -> Result<Poll>], vec![down, refused]] {
+            let (waited, _) = run(&results);
             assert_eq!(waited.unwrap_err().kind(), ErrorKind::Invalid);
         }
     }

@@ -1,13 +1,14 @@
-//! Which action a refusal is about.
+//! Finds the missing right in a store's error.
 
 use crate::error::Error;
 use crate::policy::IamAction;
 
-/// Spelled out by AWS where the refused action is not the one that was asked for.
-const NAMED: [IamAction; 2] = [IamAction::GenerateDataKey, IamAction::Decrypt];
+/// The actions that S3 needs on the KMS key for a request. AWS names them in the error.
+const KMS_ACTIONS: [IamAction; 2] = [IamAction::GenerateDataKey, IamAction::Decrypt];
 
-/// The action that is missing, if `error` is a refusal of the store to do what `asked` allows.
-pub fn denied(error: &Error, asked: IamAction) -> Option<IamAction> {
+/// Returns the action that the caller may not perform, if `error` is such a refusal. It is
+/// `requested`, unless the error names an action on the KMS key.
+pub fn denied_action(error: &Error, requested: IamAction) -> Option<IamAction> {
     let text = error.chain();
     let refusals = [
         "AccessDenied",
@@ -15,12 +16,12 @@ pub fn denied(error: &Error, asked: IamAction) -> Option<IamAction> {
         "status: 403",
         "not authorized to perform",
     ];
-    let refused = refusals.iter().any(|refusal| text.contains(refusal));
-    refused.then(|| {
-        let named = NAMED
+    let is_refusal = refusals.iter().any(|refusal| text.contains(refusal));
+    is_refusal.then(|| {
+        let of_key = KMS_ACTIONS
             .into_iter()
             .find(|action| text.contains(action.name()));
-        named.unwrap_or(asked)
+        of_key.unwrap_or(requested)
     })
 }
 
@@ -29,8 +30,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_told_from_a_failure_and_kms_from_s3() {
-        let denied = |text: &str| denied(&Error::invalid(text), IamAction::PutObject);
+    fn refusals_differ_from_failures_and_name_the_action() {
+        let denied = |text: &str| denied_action(&Error::invalid(text), IamAction::PutObject);
         assert_eq!(denied("503 Service Unavailable"), None);
         assert_eq!(
             denied("<Code>AccessDenied</Code>"),

@@ -1,24 +1,24 @@
-//! What checks that were killed left behind.
+//! Recognizes the objects that killed checks left behind.
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use object_store::path::Path;
 
-/// No check takes as long.
-const OLD: TimeDelta = TimeDelta::hours(1);
+/// The maximum duration of a check.
+const MAX_DURATION: TimeDelta = TimeDelta::hours(1);
 
-/// Whether an object in the folder of checks is of one that began longer than an hour before `now`.
+/// Returns true if an object in the folder of checks belongs to a check that can no longer run.
 pub fn is_leftover(path: &Path, now: DateTime<Utc>) -> bool {
-    let began = path.filename().and_then(began);
-    began.is_some_and(|began| now - began > OLD)
+    let start = path.filename().and_then(start);
+    start.is_some_and(|start| now - start > MAX_DURATION)
 }
 
-/// When the check began that put an object of this name; `None` if no check did.
-fn began(name: &str) -> Option<DateTime<Utc>> {
+/// Returns the start of the check that put an object of this name; `None` if it is no check's.
+fn start(name: &str) -> Option<DateTime<Utc>> {
     let id = name.strip_suffix("-multipart").unwrap_or(name);
-    let (began, random) = id.split_once('-')?;
+    let (start, random) = id.split_once('-')?;
     let is_random = random.len() == 12 && random.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let began = NaiveDateTime::parse_from_str(began, "%Y%m%dT%H%M%SZ").ok()?;
-    is_random.then(|| began.and_utc())
+    let start = NaiveDateTime::parse_from_str(start, "%Y%m%dT%H%M%SZ").ok()?;
+    is_random.then(|| start.and_utc())
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! The lifecycle rules of a bucket, as far as they touch an export. Pure.
+//! Reads the lifecycle rules of a bucket, as far as they affect an export. Pure.
 
 use serde::Deserialize;
 
-/// `GetBucketLifecycleConfiguration`.
+/// The response to `GetBucketLifecycleConfiguration`.
 #[derive(Debug, Default, Deserialize)]
 pub struct Lifecycle {
     #[serde(rename = "Rule", default)]
@@ -16,7 +16,7 @@ struct Rule {
     id: String,
     #[serde(default)]
     status: String,
-    /// Older rules have it here.
+    /// The prefix in rules of the older form, which have no filter.
     prefix: Option<String>,
     filter: Option<Filter>,
     abort_incomplete_multipart_upload: Option<Abort>,
@@ -56,25 +56,29 @@ struct Expiration {
 }
 
 impl Rule {
-    /// The prefix of a rule that holds for all objects below it; `None` for one that picks.
+    /// Returns the prefix if the rule applies to every object below it; `None` if it also filters
+    /// by tag or size.
     fn whole_prefix(&self) -> Option<&str> {
         let Some(filter) = &self.filter else {
             return Some(self.prefix.as_deref().unwrap_or_default());
         };
-        let picks = filter.and.is_some()
+        let is_selective = filter.and.is_some()
             || filter.tag.is_some()
             || filter.object_size_greater_than.is_some()
             || filter.object_size_less_than.is_some();
-        (!picks).then(|| filter.prefix.as_deref().unwrap_or_default())
+        (!is_selective).then(|| filter.prefix.as_deref().unwrap_or_default())
     }
 
-    /// A prefix that no object of the rule is outside of.
+    /// Returns the prefix that all objects of the rule have.
     fn prefix(&self) -> &str {
         let filter = self.filter.as_ref();
         let and = filter.and_then(|filter| filter.and.as_ref());
-        let inner = and.and_then(|and| and.prefix.as_deref());
-        let own = filter.and_then(|filter| filter.prefix.as_deref());
-        inner.or(own).or(self.prefix.as_deref()).unwrap_or_default()
+        let in_and = and.and_then(|and| and.prefix.as_deref());
+        let in_filter = filter.and_then(|filter| filter.prefix.as_deref());
+        in_and
+            .or(in_filter)
+            .or(self.prefix.as_deref())
+            .unwrap_or_default()
     }
 
     fn is_enabled(&self) -> bool {
@@ -83,11 +87,13 @@ impl Rule {
 }
 
 impl Lifecycle {
+    /// Parses the XML of the response.
     pub fn parse(xml: &str) -> Result<Self, quick_xml::DeError> {
         quick_xml::de::from_str(xml)
     }
 
-    /// After how many days unfinished uploads below `prefix` are removed, at the earliest.
+    /// Returns the days after which unfinished uploads below `prefix` are aborted, if any rule does
+    /// so.
     pub fn aborts_after(&self, prefix: &str) -> Option<u32> {
         let rules = self.rules.iter().filter(|rule| {
             let whole = rule.whole_prefix();
@@ -97,15 +103,16 @@ impl Lifecycle {
         aborts.map(|abort| abort.days_after_initiation).min()
     }
 
-    /// The names of the rules that let objects below `prefix` expire.
-    pub fn expires(&self, prefix: &str) -> Vec<&str> {
+    /// Returns the names of the rules that expire objects below `prefix`.
+    pub fn expiring(&self, prefix: &str) -> Vec<&str> {
         let rules = self.rules.iter().filter(|rule| {
-            let own = rule.prefix();
+            let of_rule = rule.prefix();
+            let overlaps = prefix.starts_with(of_rule) || of_rule.starts_with(prefix);
             let expires = rule
                 .expiration
                 .as_ref()
                 .is_some_and(|expiration| expiration.days.is_some() || expiration.date.is_some());
-            rule.is_enabled() && expires && (prefix.starts_with(own) || own.starts_with(prefix))
+            rule.is_enabled() && expires && overlaps
         });
         rules.map(|rule| rule.id.as_str()).collect()
     }
@@ -125,7 +132,7 @@ mod tests {
     const ABORT: &str = "<AbortIncompleteMultipartUpload><DaysAfterInitiation>7</DaysAfterInitiation></AbortIncompleteMultipartUpload>";
 
     #[test]
-    fn unfinished_uploads_are_swept_by_a_rule_for_the_whole_prefix() {
+    fn a_rule_for_the_whole_prefix_aborts_unfinished_uploads() {
         for (rule, days) in [
             ("", None),
             ("<Rule><Status>Enabled</Status><Filter/>@</Rule>", Some(7)),
@@ -153,16 +160,16 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_that_lets_the_log_expire_is_named() {
+    fn a_rule_that_expires_the_log_is_named() {
         let expiring = |prefix: &str| {
             let rule = format!(
                 "<Rule><ID>old</ID><Status>Enabled</Status><Filter><Prefix>{prefix}</Prefix></Filter><Expiration><Days>30</Days></Expiration></Rule>"
             );
-            !rules(&rule).expires("acme/_dayport/").is_empty()
+            !rules(&rule).expiring("acme/_dayport/").is_empty()
         };
         assert!(expiring("") && expiring("acme/") && expiring("acme/_dayport/log/"));
         assert!(!expiring("acme/data/"));
         let marker = "<Rule><ID>m</ID><Status>Enabled</Status><Filter/><Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker></Expiration></Rule>";
-        assert!(rules(marker).expires("acme/").is_empty());
+        assert!(rules(marker).expiring("acme/").is_empty());
     }
 }

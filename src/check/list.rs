@@ -1,36 +1,36 @@
-//! The check-list.
+//! Collects the results of a check.
 
 use serde::Serialize;
 
 use crate::error::{Error, ExitCode};
 use crate::policy::{Grant, IamAction};
 
-/// What an item is about.
+/// The subject of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Area {
+pub enum CheckArea {
     Definitions,
     Sources,
     Destination,
     Settings,
 }
 
-/// One line of the list.
+/// The result of checking one thing.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Item {
-    pub area: Area,
+pub struct CheckItem {
+    pub area: CheckArea,
     pub name: String,
     #[serde(flatten)]
     pub verdict: Verdict,
 }
 
-/// What came out.
+/// The outcome of checking one thing.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "verdict", rename_all = "snake_case")]
 pub enum Verdict {
-    Fine {
-        detail: String,
-    },
+    #[serde(rename = "fine")]
+    Passed { detail: String },
+    /// Something that can make a run fail.
     Finding {
         detail: String,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,32 +42,34 @@ pub enum Verdict {
         #[serde(skip_serializing_if = "Option::is_none")]
         policy: Option<String>,
     },
-    /// No right, or no such call; a run does not need it.
-    Unseen {
-        detail: String,
-    },
+    /// The check lacks a right, or the store lacks the call; a run does not need it.
+    #[serde(rename = "unseen")]
+    Unknown { detail: String },
 }
 
-/// All that was checked, in order.
+/// The results of a check, in order.
 #[derive(Debug, Default, Serialize)]
-pub struct List {
-    pub items: Vec<Item>,
+pub struct CheckList {
+    pub items: Vec<CheckItem>,
 }
 
-impl List {
-    pub fn fine(&mut self, area: Area, name: &str, detail: impl Into<String>) {
+impl CheckList {
+    /// Adds something that works.
+    pub fn passed(&mut self, area: CheckArea, name: &str, detail: impl Into<String>) {
         let detail = detail.into();
-        self.push(area, name, Verdict::Fine { detail });
+        self.push(area, name, Verdict::Passed { detail });
     }
 
-    pub fn unseen(&mut self, area: Area, name: &str, detail: impl Into<String>) {
+    /// Adds something that the check could not find out.
+    pub fn unknown(&mut self, area: CheckArea, name: &str, detail: impl Into<String>) {
         let detail = detail.into();
-        self.push(area, name, Verdict::Unseen { detail });
+        self.push(area, name, Verdict::Unknown { detail });
     }
 
+    /// Adds something that can make a run fail, with advice.
     pub fn finding(
         &mut self,
-        area: Area,
+        area: CheckArea,
         name: &str,
         detail: impl Into<String>,
         hint: Option<&str>,
@@ -81,14 +83,14 @@ impl List {
         self.push(area, name, verdict);
     }
 
-    /// What went wrong, with its hint; each complaint of several on its own.
-    pub fn error(&mut self, area: Area, name: &str, error: &Error) {
+    /// Adds an error as a finding with its hint; an error that holds several adds each of them.
+    pub fn error(&mut self, area: CheckArea, name: &str, error: &Error) {
         for error in error.each() {
             self.finding(area, name, error.chain(), error.hint());
         }
     }
 
-    /// A refusal for want of a right.
+    /// Adds a missing right on the destination as a finding, with the policy that grants it.
     pub fn denied(&mut self, name: &str, action: IamAction, grant: &Grant) {
         let verdict = Verdict::Finding {
             detail: format!("{action} is not allowed"),
@@ -96,17 +98,18 @@ impl List {
             permission: Some(action.name()),
             policy: Some(grant.statement_granting(action).line()),
         };
-        self.push(Area::Destination, name, verdict);
+        self.push(CheckArea::Destination, name, verdict);
     }
 
-    fn push(&mut self, area: Area, name: &str, verdict: Verdict) {
-        self.items.push(Item {
+    fn push(&mut self, area: CheckArea, name: &str, verdict: Verdict) {
+        self.items.push(CheckItem {
             area,
             name: name.to_owned(),
             verdict,
         });
     }
 
+    /// Returns the number of findings.
     pub fn findings(&self) -> usize {
         let verdicts = self.items.iter().map(|item| &item.verdict);
         verdicts
@@ -114,7 +117,7 @@ impl List {
             .count()
     }
 
-    /// 1 if there is any finding.
+    /// Returns the exit code of `dayport check`: [`ExitCode::Failed`] if there is any finding.
     pub fn exit_code(&self) -> ExitCode {
         match self.findings() {
             0 => ExitCode::Done,

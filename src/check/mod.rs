@@ -1,82 +1,80 @@
-//! Whether a run can succeed: definitions, sources, and a destination that does what it must.
+//! Checks that a run can succeed: its definitions, sources and destination, before the run.
 //!
 //! ```text
 //! definitions ─bind→ sources ─sample→ destination ─real calls, in an order that leaves nothing→ settings
 //! ```
-//! Every answer is an [`Item`] of the list: fine, a finding, or something that could not be seen.
+//! Each result is a [`CheckItem`] of the list: passed, a finding, or unknown for want of a right.
 
-mod calls;
 mod denial;
 mod leftovers;
 mod lifecycle;
 mod list;
+mod probe;
 mod settings;
 mod sources;
 
-pub use list::{Area, Item, List, Verdict};
+pub use list::{CheckArea, CheckItem, CheckList, Verdict};
 pub use sources::check_sources;
 
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
-use crate::check::calls::Calls;
-use crate::check::settings::Settings;
+use crate::check::probe::DestinationProbe;
+use crate::check::settings::SettingsProbe;
 use crate::error::Result;
 use crate::policy::Grant;
 use crate::store::{Destination, Location, S3Bucket, S3Prefix, StoreOptions};
 
-/// The destination to be checked.
-pub struct Target<'a> {
+/// The destination to check, and the identity of this check.
+pub struct CheckTarget<'a> {
     pub location: &'a Location,
     pub options: &'a StoreOptions,
-    /// Names the objects of this check.
+    /// The id of this check, which names its objects.
     pub id: &'a str,
-    /// When this check began, by the clock that its id is of.
-    pub began: DateTime<Utc>,
-    /// The real time, for the clocks to be compared.
+    /// The start of this check, by the same clock as its id.
+    pub started: DateTime<Utc>,
+    /// The real time, to compare with the clock of the store.
     pub now: DateTime<Utc>,
-    /// When it is set, what is there is taken away, and nothing more is tried.
+    /// Cancels the check: it then deletes its objects and tries nothing more.
     pub stop: &'a CancellationToken,
 }
 
 /// Checks the destination by doing what a run does.
-pub async fn check_destination(target: &Target<'_>, list: &mut List) -> Result<()> {
+///
+/// # Errors
+/// The destination cannot be opened. Everything else becomes an item of `list`.
+pub async fn check_destination(target: &CheckTarget<'_>, list: &mut CheckList) -> Result<()> {
     let grant = grant(target);
     let bucket = S3Bucket::open(target.location, target.options).await?;
-    if let Some(bucket) = &bucket {
-        let settings = Settings {
-            bucket,
-            grant: &grant,
-            now: target.now,
-        };
-        if !settings.reach(list).await {
-            return Ok(());
-        }
+    let settings = bucket.as_ref().map(|bucket| SettingsProbe {
+        bucket,
+        grant: &grant,
+        now: target.now,
+    });
+    if let Some(settings) = &settings
+        && !settings.reach(list).await
+    {
+        return Ok(());
     }
     let destination = Destination::open(target.location, target.options).await?;
-    let calls = Calls {
+    let probe = DestinationProbe {
         destination: &destination,
         bucket: bucket.as_ref(),
         grant: &grant,
         encryption: &target.options.s3.encryption,
         id: target.id,
-        began: target.began,
+        started: target.started,
         stop: target.stop,
     };
-    calls.check(list).await;
-    if let Some(bucket) = bucket.filter(|_| !target.stop.is_cancelled()) {
-        let settings = Settings {
-            bucket: &bucket,
-            grant: &grant,
-            now: target.now,
-        };
+    probe.check(list).await;
+    if let Some(settings) = settings.filter(|_| !target.stop.is_cancelled()) {
         settings.check(list).await;
     }
     Ok(())
 }
 
-/// The rights at issue, without a principal: who asks is for the store to know.
-fn grant(target: &Target<'_>) -> Grant {
+/// Returns the rights that the check needs, without a principal: the store knows the caller.
+fn grant(target: &CheckTarget<'_>) -> Grant {
     let (bucket, prefix) = match target.location.s3_prefix() {
         Some(S3Prefix { bucket, prefix }) => (bucket.to_owned(), prefix.clone()),
         None => Default::default(),

@@ -1,4 +1,4 @@
-//! `dayport check`.
+//! `dayport check`: finds out whether a run can succeed.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -7,26 +7,30 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 
 use crate::catalog::Sources;
-use crate::check::{Area, List, Target, Verdict, check_destination, check_sources};
-use crate::cli::args::{JobArguments, ReportForm};
+use crate::check::{
+    CheckArea, CheckItem, CheckList, CheckTarget, Verdict, check_destination, check_sources,
+};
 use crate::cli::job::{self, run_id};
-use crate::cli::run::stop_on_signal;
-use crate::cli::{config, render};
+use crate::cli::shared::{JobArguments, ReportFormat};
+use crate::cli::signal::stop_on_signal;
+use crate::cli::{config, print};
 use crate::cycle::Cycle;
-use crate::definition::{self, Definition};
+use crate::definition::Definition;
 use crate::engine::Engine;
 use crate::env::{self, Clock};
 use crate::error::{Error, ExitCode, Result};
-use crate::run::pick;
-use crate::store::{Location, StoreOptions};
+use crate::human;
+use crate::store::Location;
 
-/// A check tells what it sees and sits nothing out. Ceph answers 500 for an upload it does not know.
-const LONGEST_RETRY: Duration = Duration::from_secs(5);
+/// The maximum time that a check retries a request: it reports failures instead of waiting for them
+/// to pass. Ceph responds 500 to a request about an upload that it does not know.
+const MAX_RETRY_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub const EXAMPLES: &str = "\
-Takes the arguments of `run`. Binds every definition, reads a sample of every source, and does to the
-destination what a run does: list, create if absent, read back, a multipart upload with withheld
-completion, abort, delete. Leaves nothing behind. Of the bucket's settings it tells what it may see.
+Takes the arguments of `run`. Compiles every definition, reads a sample of every source, and does to
+the destination what a run does: list, create if absent, read back, a multipart upload with withheld
+completion, abort, delete. Leaves nothing behind. Reports the settings of the bucket as far as it has
+the rights to read them.
 
 Examples:
   dayport check --from s3://raw/ --to s3://bucket/prefix/
@@ -35,46 +39,45 @@ Examples:
 
 Exit codes: 0 a run can succeed, 1 there are findings, 2 the call is wrong, 75 interrupted.";
 
+/// The arguments of `dayport check`.
 #[derive(Debug, Args)]
 pub struct CheckArguments {
     #[command(flatten)]
     pub job: JobArguments,
 
-    /// The form of the list
-    #[arg(long, value_name = "FORM", default_value = "text")]
-    pub output: ReportForm,
+    /// The format of the list
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub output: ReportFormat,
 }
 
+/// Runs the command.
 pub async fn check(arguments: CheckArguments) -> Result<ExitCode> {
     let job = &arguments.job;
     let clock = Clock::from_environment()?;
     let location = Location::parse(&job.to)?;
-    let s3 = config::destination_store(&job.s3)?;
-    let s3 = StoreOptions {
-        retry_timeout: s3.retry_timeout.min(LONGEST_RETRY),
-        ..s3
-    };
+    let mut s3 = config::destination_store(&job.s3)?;
+    s3.retry_timeout = s3.retry_timeout.min(MAX_RETRY_TIMEOUT);
     let last_closed = Cycle::last_closed(clock.now())?;
-    let mut list = List::default();
-    let stop = stop_on_signal("what the check has put there is taken away");
-    let local = check_local(job, last_closed, clock.now(), &mut list);
-    let checked = stop.run_until_cancelled(local).await;
+    let mut list = CheckList::default();
+    let stop = stop_on_signal("the objects of this check are deleted");
+    let inputs = check_inputs(job, last_closed, clock.now(), &mut list);
+    let checked = stop.run_until_cancelled(inputs).await;
     checked.ok_or_else(interrupted)??;
-    let began = clock.now();
-    let target = Target {
+    let started = clock.now();
+    let target = CheckTarget {
         location: &location,
         options: &s3,
-        id: &run_id(began),
-        began,
+        id: &run_id(started),
+        started,
         now: env::wall_clock(),
         stop: &stop,
     };
     if let Err(error) = check_destination(&target, &mut list).await {
-        list.error(Area::Destination, "open", &error);
+        list.error(CheckArea::Destination, "open", &error);
     }
     match arguments.output {
-        ReportForm::Text => render::print(&text(&list)),
-        ReportForm::Json => render::json(&list)?,
+        ReportFormat::Text => print::text(&text(&list)),
+        ReportFormat::Json => print::json(&list)?,
     }
     if stop.is_cancelled() {
         return Err(interrupted());
@@ -86,14 +89,14 @@ fn interrupted() -> Error {
     Error::unavailable("interrupted before the end of the list")
 }
 
-/// Definitions and sources.
-async fn check_local(
+/// Checks definitions and sources.
+async fn check_inputs(
     job: &JobArguments,
     last_closed: Cycle,
     now: DateTime<Utc>,
-    list: &mut List,
+    list: &mut CheckList,
 ) -> Result<()> {
-    let Some((definitions, sources, engine)) = local(job, list).await? else {
+    let Some((definitions, sources, engine)) = open_inputs(job, list).await? else {
         return Ok(());
     };
     bind(job, &engine, &definitions, last_closed, list).await?;
@@ -103,77 +106,76 @@ async fn check_local(
     Ok(())
 }
 
-/// What can be told without asking anybody: definitions and declarations of sources.
-async fn local(
+/// Loads definitions and declarations of sources, which needs no store. `None` if any is wrong,
+/// which is then on the list.
+async fn open_inputs(
     job: &JobArguments,
-    list: &mut List,
+    list: &mut CheckList,
 ) -> Result<Option<(Vec<Definition>, Sources, Engine)>> {
-    let places = &job.places;
-    let from = config::from(places)?;
+    let source_root = config::source_root(&job.engine)?;
     let settings = config::job_engine(job)?;
-    let definitions = definition::load(&places.sql)
-        .and_then(|definitions| pick(definitions, &job.tables))
-        .map_err(|error| list.error(Area::Definitions, "definitions", &error));
-    let sources = Sources::load(&places.sql.join("sources"))
-        .map_err(|error| list.error(Area::Sources, "declarations", &error));
+    let definitions = job::selected_definitions(job)
+        .map_err(|error| list.error(CheckArea::Definitions, "definitions", &error));
+    let sources = job::load_sources(&job.engine)
+        .map_err(|error| list.error(CheckArea::Sources, "declarations", &error));
     let (Ok(definitions), Ok(sources)) = (definitions, sources) else {
         return Ok(None);
     };
     let source_s3 = config::source_store(&job.s3);
-    match Engine::open(&sources, from.as_ref(), &source_s3, settings).await {
+    match Engine::open(&sources, source_root.as_ref(), &source_s3, settings).await {
         Ok(engine) => Ok(Some((definitions, sources, engine))),
         Err(error) => {
-            list.error(Area::Sources, "declarations", &error);
+            list.error(CheckArea::Sources, "declarations", &error);
             Ok(None)
         }
     }
 }
 
+/// Compiles each definition over the sources.
 async fn bind(
     job: &JobArguments,
     engine: &Engine,
     definitions: &[Definition],
     cycle: Cycle,
-    list: &mut List,
+    list: &mut CheckList,
 ) -> Result<()> {
-    let parameters = config::parameters(&job.places)?;
-    let mut right = 0;
+    let parameters = config::parameters(&job.engine)?;
+    let format = job.format;
+    let mut compiled = 0;
     for definition in definitions {
-        match engine
-            .bind(definition, cycle, &parameters, job.format)
-            .await
-        {
-            Ok(_) => right += 1,
-            Err(error) => list.error(Area::Definitions, definition.table.as_str(), &error),
+        match engine.bind(definition, cycle, &parameters, format).await {
+            Ok(_) => compiled += 1,
+            Err(error) => list.error(CheckArea::Definitions, definition.table.as_str(), &error),
         }
     }
-    if right > 0 {
-        list.fine(Area::Definitions, "definitions", format!("{right} compile"));
+    if compiled > 0 {
+        let detail = format!("{compiled} compile");
+        list.passed(CheckArea::Definitions, "definitions", detail);
     }
     Ok(())
 }
 
-/// A line for each item; what to do about a finding is below it.
-fn text(list: &List) -> String {
-    let width = |item: &crate::check::Item| item.name.chars().count();
-    let width = list.items.iter().map(width).max().unwrap_or(0);
+/// Renders the list for people: a line for each item, with advice below each finding.
+fn text(list: &CheckList) -> String {
+    let width_of = |item: &CheckItem| item.name.chars().count();
+    let width = list.items.iter().map(width_of).max().unwrap_or(0);
     let mut text = String::new();
     let mut area = None;
     for item in &list.items {
         if area != Some(item.area) {
             area = Some(item.area);
             let heading = match item.area {
-                Area::Definitions => "definitions",
-                Area::Sources => "sources",
-                Area::Destination => "destination",
-                Area::Settings => "settings of the bucket",
+                CheckArea::Definitions => "definitions",
+                CheckArea::Sources => "sources",
+                CheckArea::Destination => "destination",
+                CheckArea::Settings => "settings of the bucket",
             };
             let _ = writeln!(text, "{heading}");
         }
         let (mark, detail) = match &item.verdict {
-            Verdict::Fine { detail } => ("ok     ", detail),
+            Verdict::Passed { detail } => ("ok     ", detail),
             Verdict::Finding { detail, .. } => ("FINDING", detail),
-            Verdict::Unseen { detail } => ("unseen ", detail),
+            Verdict::Unknown { detail } => ("unknown", detail),
         };
         let _ = writeln!(text, "  {mark}  {:<width$}  {detail}", item.name);
         if let Verdict::Finding { hint, policy, .. } = &item.verdict {
@@ -185,16 +187,16 @@ fn text(list: &List) -> String {
             }
         }
     }
-    let unseen = list
+    let unknown = list
         .items
         .iter()
-        .filter(|item| matches!(item.verdict, Verdict::Unseen { .. }));
+        .filter(|item| matches!(item.verdict, Verdict::Unknown { .. }));
     let _ = writeln!(
         text,
-        "\n{} checked, {} findings, {} could not be seen",
+        "\n{} checked, {}, {} unknown",
         list.items.len(),
-        list.findings(),
-        unseen.count()
+        human::counted(list.findings() as u64, "finding"),
+        unknown.count()
     );
     text
 }

@@ -1,4 +1,4 @@
-//! `dayport cluster`, and what `dayport run --cluster` needs.
+//! `dayport cluster`: runs a cluster's scheduler or executor; also connects `dayport run --cluster`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -7,15 +7,15 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use tokio_util::task::TaskTracker;
 
-use crate::cli::args::RunArguments;
 use crate::cli::job::Job;
+use crate::cli::shared::JobArguments;
 use crate::error::{Error, ExitCode, Result};
 
 pub const EXAMPLES: &str = "\
-A cluster is one scheduler and any number of executors, of one version of dayport. Each machine needs
-the rights of a run (`dayport policy`) and its own credentials; none travel. Nothing is encrypted or
-authenticated between them: keep their ports inside a trusted network.
-SIGTERM drains: an executor ends its tasks, the scheduler waits for running jobs.
+A cluster is one scheduler and any number of executors, all of the same version of dayport. Each
+machine needs the rights of a run (`dayport policy`) and its own credentials, which are never sent to
+other machines. Connections are neither encrypted nor authenticated: keep the ports inside a trusted
+network. On SIGTERM an executor finishes its tasks, and the scheduler waits for running jobs.
 
 Examples:
   dayport cluster scheduler --listen 0.0.0.0:50050 --host scheduler
@@ -23,41 +23,45 @@ Examples:
       --work-dir /var/lib/dayport
   dayport run --cluster df://scheduler:50050 --from s3://raw/ --to s3://bucket/prefix/
 
-Exit codes: 0 stopped, 1 broke off, 2 the call is wrong, 75 the scheduler cannot be reached.";
+Exit codes: 0 stopped, 1 failed, 2 the call is wrong, 75 the scheduler cannot be reached.";
 
+/// The arguments of `dayport cluster`.
 #[derive(Debug, Args)]
 pub struct ClusterArguments {
     #[command(subcommand)]
-    pub part: Part,
+    pub role: ClusterRole,
 }
 
+/// The role of a process in the cluster.
 #[derive(Debug, Subcommand)]
-pub enum Part {
-    /// Give the tasks of runs to executors
+pub enum ClusterRole {
+    /// Distribute the tasks of runs to executors
     Scheduler(SchedulerArguments),
-    /// Do tasks
+    /// Execute tasks
     Executor(ExecutorArguments),
 }
 
+/// The arguments of `dayport cluster scheduler`.
 #[derive(Debug, Args)]
 pub struct SchedulerArguments {
     /// The address to listen on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:50050")]
     pub listen: SocketAddr,
 
-    /// The name under which executors reach it [default: the address]
+    /// The host name at which executors reach it [default: the address]
     #[arg(long, value_name = "NAME")]
     pub host: Option<String>,
 
-    /// An executor that is silent so long is lost, and its tasks are done elsewhere
+    /// The time without a heartbeat after which an executor is lost and its tasks are reassigned
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
     pub executor_timeout: Duration,
 
-    /// How long a stop waits for running jobs
+    /// The maximum time that a stop waits for running jobs
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = humantime::parse_duration)]
     pub grace: Duration,
 }
 
+/// The arguments of `dayport cluster executor`.
 #[derive(Debug, Args)]
 pub struct ExecutorArguments {
     /// The scheduler: df://host:port
@@ -68,35 +72,35 @@ pub struct ExecutorArguments {
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     pub bind: IpAddr,
 
-    /// The port of the data; 0 is any that is free
+    /// The port for data; 0 picks a free one
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub port: u16,
 
-    /// The port of the scheduler's commands; 0 is any that is free
+    /// The port for the scheduler's commands; 0 picks a free one
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub control_port: u16,
 
-    /// The name under which the others reach it [default: the address]
+    /// The host name at which the scheduler and other executors reach it [default: the address]
     #[arg(long, value_name = "NAME")]
     pub host: Option<String>,
 
-    /// A folder for what is spilled and exchanged
+    /// The folder for spill files and shuffle files
     #[arg(long, env = "DAYPORT_WORK_DIR", value_name = "DIR")]
     pub work_dir: PathBuf,
 
-    /// Tasks at once [default: the processors]
+    /// The maximum number of concurrent tasks [default: the processors]
     #[arg(long, env = "DAYPORT_SLOTS", value_name = "N")]
     pub slots: Option<usize>,
 
-    /// Memory for all tasks together, for example 4GiB [default: half of the machine]
+    /// The memory limit of all tasks together, for example 4GiB [default: half of the machine]
     #[arg(long, env = "DAYPORT_MEMORY_LIMIT", value_name = "SIZE")]
     pub memory_limit: Option<String>,
 
-    /// It tells the scheduler so often that it is there
+    /// The interval between heartbeats to the scheduler
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration)]
     pub heartbeat: Duration,
 
-    /// Seconds to try again while a source does not answer
+    /// How long requests to a store that does not answer are retried, in seconds
     #[arg(
         long,
         env = "DAYPORT_RETRY_TIMEOUT",
@@ -106,15 +110,15 @@ pub struct ExecutorArguments {
     pub retry_timeout: u64,
 }
 
-/// Where the work is done.
+/// The arguments that make a run use a cluster.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "On a cluster")]
-pub struct OnCluster {
-    /// The scheduler of a cluster that does the work: df://host:port
+pub struct ClusterRunArguments {
+    /// The scheduler of the cluster that executes the run: df://host:port
     #[arg(long, env = "DAYPORT_CLUSTER", value_name = "URL")]
     pub cluster: Option<String>,
 
-    /// What a task reads of its sources at least, as stored; each task writes files of its own
+    /// The minimum compressed bytes of source data per task; each task writes its own files
     #[arg(
         long,
         env = "DAYPORT_TASK_SIZE",
@@ -124,7 +128,7 @@ pub struct OnCluster {
     )]
     pub task_size: String,
 
-    /// Tasks of one table at most
+    /// The maximum number of tasks per table
     #[arg(
         long,
         env = "DAYPORT_TASKS",
@@ -135,46 +139,48 @@ pub struct OnCluster {
     pub tasks: usize,
 }
 
-/// The job, done by the cluster behind `address`, and what is still told to the cluster after it.
+/// Makes the cluster behind `address` execute the job. The calls that it still makes to the cluster
+/// afterwards come back as tasks, to wait for.
 #[cfg(feature = "cluster")]
 pub async fn distribute(
     mut job: Job,
     address: &str,
-    arguments: &RunArguments,
+    distribution: &ClusterRunArguments,
+    arguments: &JobArguments,
 ) -> Result<(Job, TaskTracker)> {
     use crate::cli::config;
     use crate::cluster::{ClusterClient, ClusterRunner};
     use crate::store::Location;
 
-    let on = &arguments.on;
-    let task_size = config::size("--task-size", &on.task_size, 1)?;
-    let (client, work) = ClusterClient::connect(address).await?;
+    let task_size = config::size("--task-size", &distribution.task_size, 1)?;
+    let (client, calls) = ClusterClient::connect(address).await?;
     let runner = ClusterRunner {
-        to: Location::parse(&arguments.job.to)?,
-        s3: config::destination_store(&arguments.job.s3)?,
+        to: Location::parse(&arguments.to)?,
+        s3: config::destination_store(&arguments.s3)?,
         min_task_bytes: task_size,
-        max_tasks: on.tasks,
+        max_tasks: distribution.tasks,
         client,
     };
     job.engine = job.engine.with_runner(std::sync::Arc::new(runner));
-    Ok((job, work))
+    Ok((job, calls))
 }
 
+/// Runs the command.
 #[cfg(feature = "cluster")]
 pub async fn cluster(arguments: ClusterArguments) -> Result<ExitCode> {
     use tracing::info;
 
-    use crate::cli::run::stop_on_signal;
+    use crate::cli::signal::stop_on_signal;
     use crate::cluster::{run_executor, run_scheduler};
 
-    match arguments.part {
-        Part::Scheduler(arguments) => {
+    match arguments.role {
+        ClusterRole::Scheduler(arguments) => {
             let settings = scheduler(arguments);
-            let listening = |address: SocketAddr| info!(address = %address, "listening");
-            let stop = stop_on_signal("running jobs are waited for");
-            run_scheduler(settings, stop, listening).await?;
+            let on_listening = |address: SocketAddr| info!(address = %address, "listening");
+            let stop = stop_on_signal("running jobs are finished first");
+            run_scheduler(settings, stop, on_listening).await?;
         }
-        Part::Executor(arguments) => run_executor(executor(arguments)?).await?,
+        ClusterRole::Executor(arguments) => run_executor(executor(arguments)?).await?,
     }
     Ok(ExitCode::Done)
 }
@@ -197,8 +203,8 @@ fn executor(arguments: ExecutorArguments) -> Result<crate::cluster::ExecutorSett
     use crate::store::StoreOptions;
 
     let memory_limit = match &arguments.memory_limit {
-        Some(text) => config::size("--memory-limit", text, config::LEAST_MEMORY)?,
-        None => env::machine_memory().map_or(config::MOST_DEFAULT_MEMORY, |machine| machine / 2),
+        Some(text) => config::size("--memory-limit", text, config::MIN_MEMORY)?,
+        None => env::machine_memory().map_or(config::MAX_DEFAULT_MEMORY, |machine| machine / 2),
     };
     let slots = arguments.slots.unwrap_or_else(env::processors);
     if slots == 0 {
@@ -222,18 +228,25 @@ fn executor(arguments: ExecutorArguments) -> Result<crate::cluster::ExecutorSett
     })
 }
 
+/// Fails: this build has no clusters.
 #[cfg(not(feature = "cluster"))]
-pub async fn distribute(_: Job, _: &str, _: &RunArguments) -> Result<(Job, TaskTracker)> {
-    Err(missing())
+pub async fn distribute(
+    _: Job,
+    _: &str,
+    _: &ClusterRunArguments,
+    _: &JobArguments,
+) -> Result<(Job, TaskTracker)> {
+    Err(built_without_clusters())
 }
 
+/// Fails: this build has no clusters.
 #[cfg(not(feature = "cluster"))]
 pub async fn cluster(_: ClusterArguments) -> Result<ExitCode> {
-    Err(missing())
+    Err(built_without_clusters())
 }
 
 #[cfg(not(feature = "cluster"))]
-fn missing() -> Error {
+fn built_without_clusters() -> Error {
     Error::invalid("this dayport was built without clusters")
         .with_hint("build it with `cargo build --release --features cluster`")
 }

@@ -1,36 +1,41 @@
-//! What was typed → what is meant.
+//! Turns arguments as they were typed into settings as they are meant.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::cli::args::{JobArguments, PlaceArguments, S3Arguments, SelectionArguments, SseKind};
+use crate::cli::shared::{EngineArguments, JobArguments, S3Arguments, SelectionArguments, SseKind};
 use crate::codec::deflate::GzipLevel;
 use crate::cycle::Cycle;
 use crate::engine::EngineSettings;
 use crate::env;
 use crate::error::{Error, Result};
+use crate::layout::TableName;
 use crate::run::{self, CycleSelection};
 use crate::store::{AssumedRole, Encryption, Location, S3Options, StoreOptions};
 
-/// The default memory limit is at most this, in bytes.
-pub const MOST_DEFAULT_MEMORY: u64 = 4 << 30;
+/// The maximum default memory limit, in bytes.
+pub const MAX_DEFAULT_MEMORY: u64 = 4 << 30;
 
-/// Below this nothing useful fits, in bytes.
-pub const LEAST_MEMORY: u64 = 64 << 20;
+/// The minimum memory limit, in bytes: nothing useful fits into less.
+pub const MIN_MEMORY: u64 = 64 << 20;
 
-/// Tables at work at once, unless it is said: more share a pass, fewer have more memory each.
+/// The default maximum of tables exported concurrently: more tables share a scan, fewer have more
+/// memory each.
 const DEFAULT_JOBS: usize = 32;
 
-/// Shards smaller than this are never meant, in bytes.
-const LEAST_FILE_SIZE: u64 = 1 << 10;
+/// The minimum target size of a file, in bytes: a smaller one is a mistake.
+const MIN_FILE_SIZE: u64 = 1 << 10;
 
-pub fn from(places: &PlaceArguments) -> Result<Option<Location>> {
-    places.from.as_deref().map(Location::parse).transpose()
+/// Returns the location that relative `LOCATION`s of the sources start from, if one is given.
+pub fn source_root(arguments: &EngineArguments) -> Result<Option<Location>> {
+    arguments.from.as_deref().map(Location::parse).transpose()
 }
 
-pub fn parameters(places: &PlaceArguments) -> Result<BTreeMap<String, String>> {
+/// Parses the values of `--param`, by the names of the parameters.
+pub fn parameters(arguments: &EngineArguments) -> Result<BTreeMap<String, String>> {
     let mut parameters = BTreeMap::new();
-    for text in &places.parameters {
+    for text in &arguments.parameters {
         let (name, value) = run::parameter(text)?;
         if parameters.insert(name.clone(), value).is_some() {
             return Err(Error::invalid(format!(
@@ -41,11 +46,13 @@ pub fn parameters(places: &PlaceArguments) -> Result<BTreeMap<String, String>> {
     Ok(parameters)
 }
 
-pub fn engine(places: &PlaceArguments) -> Result<EngineSettings> {
-    let memory = match &places.memory_limit {
-        Some(text) => size("--memory-limit", text, LEAST_MEMORY)?,
-        None => env::machine_memory().map_or(MOST_DEFAULT_MEMORY, |machine| {
-            (machine / 2).clamp(LEAST_MEMORY, MOST_DEFAULT_MEMORY)
+/// Returns the settings of an engine that reads; without `--memory-limit` it gets half of the
+/// machine's memory, within limits.
+pub fn engine(arguments: &EngineArguments) -> Result<EngineSettings> {
+    let memory = match &arguments.memory_limit {
+        Some(text) => size("--memory-limit", text, MIN_MEMORY)?,
+        None => env::machine_memory().map_or(MAX_DEFAULT_MEMORY, |machine| {
+            (machine / 2).clamp(MIN_MEMORY, MAX_DEFAULT_MEMORY)
         }),
     };
     Ok(EngineSettings {
@@ -55,16 +62,16 @@ pub fn engine(places: &PlaceArguments) -> Result<EngineSettings> {
     })
 }
 
-/// As [`engine`], with what a run writes.
+/// Returns the settings of an engine that writes files.
 pub fn job_engine(arguments: &JobArguments) -> Result<EngineSettings> {
     Ok(EngineSettings {
         gzip_level: gzip_level(arguments)?,
-        ..engine(&arguments.places)?
+        ..engine(&arguments.engine)?
     })
 }
 
-/// Returns the options of the sources, which need neither the role nor the encryption of the
-/// destination.
+/// Returns the options of the store of the sources. They belong to the operator, so neither the role nor
+/// the encryption of the destination applies to them.
 pub fn source_store(arguments: &S3Arguments) -> StoreOptions {
     StoreOptions {
         retry_timeout: Duration::from_secs(arguments.retry_timeout),
@@ -72,7 +79,7 @@ pub fn source_store(arguments: &S3Arguments) -> StoreOptions {
     }
 }
 
-/// Returns the options of the destination.
+/// Returns the options of the store of the destination.
 pub fn destination_store(arguments: &S3Arguments) -> Result<StoreOptions> {
     let encryption = match (arguments.sse, &arguments.sse_kms_key) {
         (None, None) => Encryption::Bucket,
@@ -92,29 +99,48 @@ pub fn destination_store(arguments: &S3Arguments) -> Result<StoreOptions> {
     })
 }
 
+/// Returns the cycles to export: those of the given dates, or those that are due.
 pub fn selection(arguments: &SelectionArguments) -> Result<CycleSelection> {
-    let day = |option: &str, text: &str| -> Result<Cycle> {
-        text.parse().map_err(|error: Error| error.context(option))
-    };
-    match (&arguments.date, &arguments.since, &arguments.through) {
-        (Some(date), _, _) => Ok(CycleSelection::Cycles(vec![day("--date", date)?])),
+    let range = cycle_range(
+        arguments.date.as_deref(),
+        arguments.since.as_deref(),
+        arguments.through.as_deref(),
+    )?;
+    Ok(match range {
+        Some(range) => CycleSelection::Cycles(Cycle::range(*range.start(), *range.end())),
+        None => CycleSelection::Due,
+    })
+}
+
+/// Returns the cycles from the first to the last one that `--date`, or `--since` and `--through`,
+/// select; `None` if none of these options is given.
+pub fn cycle_range(
+    date: Option<&str>,
+    since: Option<&str>,
+    through: Option<&str>,
+) -> Result<Option<RangeInclusive<Cycle>>> {
+    match (date, since, through) {
+        (Some(date), _, _) => {
+            let cycle = day("--date", date)?;
+            Ok(Some(cycle..=cycle))
+        }
         (None, Some(since), Some(through)) => {
             let (first, last) = (day("--since", since)?, day("--through", through)?);
-            let cycles = Cycle::range(first, last);
-            if cycles.is_empty() {
+            if first > last {
                 return Err(Error::invalid(format!(
                     "--since {first} is later than --through {last}"
                 )));
             }
-            Ok(CycleSelection::Cycles(cycles))
+            Ok(Some(first..=last))
         }
-        _ => Ok(CycleSelection::Due),
+        _ => Ok(None),
     }
 }
 
+/// Parses the target size of files, in bytes; `None` stands for the default of the format.
 pub fn target_file_size(arguments: &JobArguments) -> Result<Option<u64>> {
     let text = arguments.target_file_size.as_deref();
-    text.map(|text| size("--target-file-size", text, LEAST_FILE_SIZE))
+    text.map(|text| size("--target-file-size", text, MIN_FILE_SIZE))
         .transpose()
 }
 
@@ -124,6 +150,7 @@ fn gzip_level(arguments: &JobArguments) -> Result<GzipLevel> {
         .ok_or_else(|| Error::invalid(format!("--gzip-level: {level} is not 1 to 12")))
 }
 
+/// Returns the maximum of tables exported concurrently.
 pub fn jobs(arguments: &JobArguments) -> Result<usize> {
     match arguments.jobs {
         Some(0) => Err(Error::invalid("--jobs 0 would do nothing")),
@@ -132,8 +159,11 @@ pub fn jobs(arguments: &JobArguments) -> Result<usize> {
     }
 }
 
-/// Parses `512MiB`, `4GiB`, `1000000`; binary units only.
-pub fn size(option: &str, text: &str, least: u64) -> Result<u64> {
+/// Parses a size in bytes such as `512MiB`, `4GiB` or `1000000`; units are binary only.
+///
+/// # Errors
+/// `text` is not a size, or is less than `min` bytes. `option` names the argument in the message.
+pub fn size(option: &str, text: &str, min: u64) -> Result<u64> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit: Option<u64> = match &text[digits.len()..] {
         "" | "B" => Some(1),
@@ -150,12 +180,22 @@ pub fn size(option: &str, text: &str, least: u64) -> Result<u64> {
             Error::invalid(format!("{option}: `{text}` is not a size"))
                 .with_hint("write it like 512MiB or 4GiB")
         })?;
-    if bytes < least {
+    if bytes < min {
         return Err(Error::invalid(format!(
-            "{option}: `{text}` is less than {least} bytes"
+            "{option}: `{text}` is less than {min} bytes"
         )));
     }
     Ok(bytes)
+}
+
+/// Parses names of tables.
+pub fn tables(names: &[String]) -> Result<Vec<TableName>> {
+    names.iter().map(|name| name.parse()).collect()
+}
+
+/// Parses the day that is given to `option`.
+pub fn day(option: &str, text: &str) -> Result<Cycle> {
+    text.parse().map_err(|error: Error| error.context(option))
 }
 
 #[cfg(test)]

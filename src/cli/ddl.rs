@@ -1,12 +1,12 @@
-//! `dayport ddl`.
+//! `dayport ddl`: prints the statements that let a receiver read the export.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::{Args, ValueEnum};
 
-use crate::catalog::Sources;
-use crate::cli::args::{PlaceArguments, S3Arguments};
-use crate::cli::{config, render};
+use crate::cli::job::load_sources;
+use crate::cli::shared::{EngineArguments, S3Arguments};
+use crate::cli::{config, print};
 use crate::cycle::Cycle;
 use crate::ddl::{DdlTable, Dialect, script};
 use crate::definition::{self, Definition};
@@ -18,8 +18,8 @@ use crate::layout::{self, FileFormat, TableName};
 use crate::store::{Destination, Location};
 
 pub const EXAMPLES: &str = "\
-The manifests say what the columns are. Tables that are not published yet are stated as their
-definitions in --sql have them; no source is read. Writes nothing.
+The columns come from the manifests, and for tables that are not published yet from their definitions
+in --sql; no source is read. Writes nothing.
 
 Examples:
   dayport ddl --dialect duckdb --to out | duckdb export.db
@@ -27,24 +27,25 @@ Examples:
   dayport ddl --dialect athena --to s3://bucket/prefix/ pageview_events
       one table, with partition projection";
 
+/// The arguments of `dayport ddl`.
 #[derive(Debug, Args)]
 pub struct DdlArguments {
-    /// The tables [default: all that are published or defined]
+    /// The tables to declare [default: all that are published or defined]
     #[arg(value_name = "TABLE")]
     pub tables: Vec<String>,
 
-    /// What the receiver reads with
+    /// The SQL dialect of the receiver
     #[arg(long, value_name = "DIALECT")]
     pub dialect: DialectKind,
 
     #[command(flatten)]
-    pub places: PlaceArguments,
+    pub engine: EngineArguments,
 
     /// The destination, as the receiver addresses it: a folder or s3://bucket/prefix/
     #[arg(long, env = "DAYPORT_TO", value_name = "PATH|URL")]
     pub to: String,
 
-    /// The format of tables that are not published yet and whose definition pins none
+    /// The file format of tables that are not published yet and whose definition does not set one
     #[arg(
         long,
         env = "DAYPORT_FORMAT",
@@ -57,6 +58,7 @@ pub struct DdlArguments {
     pub s3: S3Arguments,
 }
 
+/// The values of `--dialect`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DialectKind {
     Athena,
@@ -66,18 +68,19 @@ pub enum DialectKind {
     Spark,
 }
 
+/// Runs the command.
 pub async fn ddl(arguments: DdlArguments) -> Result<ExitCode> {
     let location = Location::parse(&arguments.to)?;
     let dialect = dialect(arguments.dialect);
-    // Complains about what cannot be stated before anything is read.
+    // Fails before anything is read if the dialect cannot read this location.
     script(dialect, &location, &[])?;
-    // A receiver has no definitions: what is published is enough.
-    let definitions = if arguments.places.sql.is_dir() {
-        definition::load(&arguments.places.sql)?
+    // A receiver has no definitions: the published tables are enough.
+    let definitions = if arguments.engine.sql.is_dir() {
+        definition::load(&arguments.engine.sql)?
     } else {
         Vec::new()
     };
-    let mut tables = if location.may_exist() {
+    let mut by_name = if location.may_exist() {
         let destination =
             Destination::open(&location, &config::destination_store(&arguments.s3)?).await?;
         published(&destination, &arguments.tables).await?
@@ -86,17 +89,17 @@ pub async fn ddl(arguments: DdlArguments) -> Result<ExitCode> {
     };
     let unpublished: Vec<Definition> = definitions
         .into_iter()
-        .filter(|definition| is_wanted(&arguments.tables, definition.table.as_str()))
-        .filter(|definition| !tables.contains_key(&definition.table))
+        .filter(|definition| is_requested(&arguments.tables, definition.table.as_str()))
+        .filter(|definition| !by_name.contains_key(&definition.table))
         .collect();
     if !unpublished.is_empty() {
         for table in defined(&arguments, &unpublished, &location).await? {
-            tables.insert(table.name.clone(), table);
+            by_name.insert(table.name.clone(), table);
         }
     }
-    check_found(&arguments, &location, &tables)?;
-    let tables: Vec<DdlTable> = tables.into_values().collect();
-    render::print(&script(dialect, &location, &tables)?);
+    check_found(&arguments, &location, &by_name)?;
+    let tables: Vec<DdlTable> = by_name.into_values().collect();
+    print::text(&script(dialect, &location, &tables)?);
     Ok(ExitCode::Done)
 }
 
@@ -110,24 +113,25 @@ fn dialect(kind: DialectKind) -> Dialect {
     }
 }
 
-fn is_wanted(tables: &[String], name: &str) -> bool {
+/// Returns true if the table is named, or if no table is named.
+fn is_requested(tables: &[String], name: &str) -> bool {
     tables.is_empty() || tables.iter().any(|table| table == name)
 }
 
-/// The tables that have manifests.
+/// Describes the requested tables that have manifests.
 async fn published(
     destination: &Destination,
-    wanted: &[String],
+    requested: &[String],
 ) -> Result<BTreeMap<TableName, DdlTable>> {
     let mut tables = BTreeMap::new();
     for folder in destination.folders(&layout::manifests_folder()).await? {
         let Ok(name) = folder.parse::<TableName>() else {
             continue;
         };
-        if !is_wanted(wanted, name.as_str()) {
+        if !is_requested(requested, name.as_str()) {
             continue;
         }
-        // Nothing is finished here: a receiver follows the manifests that are there.
+        // Does not finish pending commits: a receiver reads only what the manifests list.
         let history = History::load(destination, &name, None).await?;
         if let Some(table) = DdlTable::published(&history.manifests(destination).await?) {
             tables.insert(name, table);
@@ -136,24 +140,25 @@ async fn published(
     Ok(tables)
 }
 
-/// The tables of definitions, bound to the cycle that a first run would export. No source is read.
+/// Describes the tables of definitions, bound to the cycle that a first run would export. Reads no
+/// source.
 async fn defined(
     arguments: &DdlArguments,
     definitions: &[Definition],
     location: &Location,
 ) -> Result<Vec<DdlTable>> {
-    let places = &arguments.places;
-    // Only the types of the sources are needed, so that any folder will do for `--from`.
-    let from = config::from(places)?.unwrap_or_else(|| location.clone());
+    let inputs = &arguments.engine;
+    // Only the declared types of the sources matter, so any location serves as `--from`.
+    let source_root = config::source_root(inputs)?.unwrap_or_else(|| location.clone());
     let engine = Engine::open(
-        &Sources::load(&places.sql.join("sources"))?,
-        Some(&from),
+        &load_sources(inputs)?,
+        Some(&source_root),
         &config::source_store(&arguments.s3),
-        config::engine(places)?,
+        config::engine(inputs)?,
     )
     .await?;
     let cycle = Cycle::last_closed(Clock::from_environment()?.now())?;
-    let parameters = config::parameters(places)?;
+    let parameters = config::parameters(inputs)?;
     let mut tables = Vec::new();
     for definition in definitions {
         let bound = engine
@@ -164,6 +169,7 @@ async fn defined(
     Ok(tables)
 }
 
+/// Checks that every requested table, or any table at all, is published or defined.
 fn check_found(
     arguments: &DdlArguments,
     location: &Location,
@@ -171,7 +177,7 @@ fn check_found(
 ) -> Result<()> {
     let known: BTreeSet<&str> = tables.keys().map(TableName::as_str).collect();
     let (sql, hint) = (
-        arguments.places.sql.display(),
+        arguments.engine.sql.display(),
         "is --to the prefix that holds manifests/, and --sql the folder of the definitions?",
     );
     if known.is_empty() && arguments.tables.is_empty() {
@@ -180,13 +186,16 @@ fn check_found(
         ))
         .with_hint(hint));
     }
-    let missing = arguments.tables.iter();
-    let missing = missing.filter(|table| !known.contains(table.as_str()));
-    let missing = missing.map(|table| {
-        Error::invalid(format!(
-            "the table `{table}` is neither published at `{location}` nor defined in `{sql}`"
-        ))
-        .with_hint(hint)
-    });
-    Error::all(missing.collect())
+    let errors = arguments
+        .tables
+        .iter()
+        .filter(|table| !known.contains(table.as_str()))
+        .map(|table| {
+            Error::invalid(format!(
+                "the table `{table}` is neither published at `{location}` nor defined in `{sql}`"
+            ))
+            .with_hint(hint)
+        })
+        .collect();
+    Error::all(errors)
 }

@@ -1,12 +1,12 @@
-//! Definitions, sources and the destination, opened for a run or to look at what one would do.
+//! Opens definitions, sources and the destination: for a run, for its plan, or for a query.
 
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::Sources;
-use crate::cli::args::{JobArguments, SelectionArguments};
 use crate::cli::config;
-use crate::definition;
+use crate::cli::shared::{EngineArguments, JobArguments, SelectionArguments};
+use crate::definition::{self, Definition};
 use crate::engine::Engine;
 use crate::env::{self, Clock};
 use crate::error::{Error, Result};
@@ -14,14 +14,16 @@ use crate::run::{ProgressListener, RunContext, RunRequest, pick};
 use crate::scan::rejects::MaxRejects;
 use crate::store::{Destination, Location};
 
-/// Whether anything may be created.
+/// The access to the destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum To {
-    Write,
-    Look,
+pub enum Access {
+    /// A missing local folder is created.
+    ReadWrite,
+    /// Nothing is created.
+    ReadOnly,
 }
 
-/// All that a run needs.
+/// A run that is ready to start, or to be planned.
 pub struct Job {
     pub engine: Engine,
     pub destination: Destination,
@@ -30,57 +32,58 @@ pub struct Job {
 }
 
 impl Job {
-    /// Parses and opens everything. All complaints come at once.
+    /// Parses and opens everything.
+    ///
+    /// # Errors
+    /// All complaints together, so that one call shows everything that is wrong.
     pub async fn open(
         arguments: &JobArguments,
         selection: &SelectionArguments,
-        to: To,
+        access: Access,
     ) -> Result<Self> {
-        let mut complaints = Vec::new();
-        let opened = Self::parts(arguments, selection, to, &mut complaints).await;
-        Error::all(complaints)?;
-        opened.ok_or_else(|| Error::internal("a part is missing without a complaint"))
+        let mut errors = Vec::new();
+        let opened = Self::open_parts(arguments, selection, access, &mut errors).await;
+        Error::all(errors)?;
+        opened.ok_or_else(|| Error::internal("a part is missing without an error"))
     }
 
-    async fn parts(
+    async fn open_parts(
         arguments: &JobArguments,
         selection: &SelectionArguments,
-        to: To,
-        complaints: &mut Vec<Error>,
+        access: Access,
+        errors: &mut Vec<Error>,
     ) -> Option<Self> {
-        let places = &arguments.places;
-        let clock = keep(Clock::from_environment(), complaints);
-        let s3 = keep(config::destination_store(&arguments.s3), complaints);
-        let from = keep(config::from(places), complaints);
-        let location = keep(Location::parse(&arguments.to), complaints);
-        let settings = keep(config::job_engine(arguments), complaints);
-        let definitions = definition::load(&places.sql)
-            .and_then(|definitions| pick(definitions, &arguments.tables));
-        let definitions = keep(definitions, complaints);
-        let sources = keep(Sources::load(&places.sql.join("sources")), complaints);
-        let selected = keep(config::selection(selection), complaints);
-        let parameters = keep(config::parameters(places), complaints);
-        let target_file_size = keep(config::target_file_size(arguments), complaints);
-        let jobs = keep(config::jobs(arguments), complaints);
-        let max_rejects = keep(max_rejects(arguments), complaints);
+        let inputs = &arguments.engine;
+        let clock = collect(Clock::from_environment(), errors);
+        let s3 = collect(config::destination_store(&arguments.s3), errors);
+        let source_root = collect(config::source_root(inputs), errors);
+        let location = collect(Location::parse(&arguments.to), errors);
+        let settings = collect(config::job_engine(arguments), errors);
+        let definitions = collect(selected_definitions(arguments), errors);
+        let sources = collect(load_sources(inputs), errors);
+        let cycles = collect(config::selection(selection), errors);
+        let parameters = collect(config::parameters(inputs), errors);
+        let target_file_size = collect(config::target_file_size(arguments), errors);
+        let jobs = collect(config::jobs(arguments), errors);
+        let max_rejects = collect(max_rejects(arguments), errors);
 
-        let engine = match (&sources, &from, settings) {
-            (Some(sources), Some(from), Some(settings)) => {
+        let engine = match (&sources, &source_root, settings) {
+            (Some(sources), Some(root), Some(settings)) => {
                 let source_s3 = config::source_store(&arguments.s3);
-                let engine = Engine::open(sources, from.as_ref(), &source_s3, settings).await;
-                keep(engine, complaints)
+                let engine = Engine::open(sources, root.as_ref(), &source_s3, settings).await;
+                collect(engine, errors)
             }
             _ => None,
         };
-        // A folder is made only for a call that is right.
-        let to = if complaints.is_empty() { to } else { To::Look };
         let destination = match (&location, &s3) {
             (Some(location), Some(s3)) => {
-                let opened = match to {
-                    To::Write => Destination::open(location, s3).await,
-                    To::Look => Destination::open_read_only(location, s3).await,
+                // A call with errors creates no folder.
+                let opened = if access == Access::ReadWrite && errors.is_empty() {
+                    Destination::open(location, s3).await
+                } else {
+                    Destination::open_read_only(location, s3).await
                 };
-                keep(opened, complaints)
+                collect(opened, errors)
             }
             _ => None,
         };
@@ -90,7 +93,7 @@ impl Job {
             clock: clock?,
             request: RunRequest {
                 definitions: definitions?,
-                selection: selected?,
+                selection: cycles?,
                 rerun: selection.rerun,
                 parameters: parameters?,
                 format: arguments.format,
@@ -104,8 +107,8 @@ impl Job {
         })
     }
 
-    /// A run of it, under an id of its own.
-    pub fn with(
+    /// Turns the job into a run with an id of its own.
+    pub fn into_run(
         self,
         listener: Box<dyn ProgressListener>,
         stop: CancellationToken,
@@ -123,16 +126,48 @@ impl Job {
     }
 }
 
+/// Loads the declarations of sources from the folder of the definitions.
+pub fn load_sources(arguments: &EngineArguments) -> Result<Sources> {
+    Sources::load(&arguments.sql.join("sources"))
+}
+
+/// Loads the definitions of the tables to export.
+pub fn selected_definitions(arguments: &JobArguments) -> Result<Vec<Definition>> {
+    pick(definition::load(&arguments.engine.sql)?, &arguments.tables)
+}
+
+/// Loads sources and definitions for a command that also works without them.
+///
+/// Without `--from`, a caller who has a destination may have neither: receivers of an export do
+/// not. What is published is then enough, and both come back empty.
+pub fn load_or_none(
+    arguments: &EngineArguments,
+    source_root: Option<&Location>,
+    has_destination: bool,
+) -> Result<(Sources, Vec<Definition>)> {
+    let load = || {
+        let sources = load_sources(arguments)?;
+        sources.locations(source_root.map(Location::url))?;
+        Ok((sources, definition::load(&arguments.sql)?))
+    };
+    match load() {
+        Err(_) if source_root.is_none() && has_destination => Ok((Sources::none(), Vec::new())),
+        loaded => loaded,
+    }
+}
+
+/// Parses the maximum of malformed lines per source.
 pub fn max_rejects(arguments: &JobArguments) -> Result<MaxRejects> {
     let parsed = arguments.max_rejects.parse();
     parsed.map_err(|error: Error| error.context("--max-rejects"))
 }
 
-/// Tells runs apart, and sorts by their start.
+/// Returns a unique id for a run or check that starts now. Ids sort by the start.
 pub fn run_id(now: DateTime<Utc>) -> String {
     format!("{}-{}", now.format("%Y%m%dT%H%M%SZ"), env::random_suffix())
 }
 
-fn keep<T>(result: Result<T>, complaints: &mut Vec<Error>) -> Option<T> {
-    result.map_err(|error| complaints.push(error)).ok()
+/// Returns the value, or moves the error to `errors`.
+fn collect<T>(result: Result<T>, errors: &mut Vec<Error>) -> Option<T> {
+    result.map_err(|error| errors.push(error)).ok()
 }

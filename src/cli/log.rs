@@ -1,7 +1,7 @@
-//! Logs, on stderr: text for people, JSON for machines.
+//! Logs events to stderr: as text for people, as JSON for machines.
 //!
-//! Only dayport's own lines, those of the S3 client, and the troubles of a cluster's parts: what
-//! others log may hold what nobody is to see.
+//! Only events of dayport itself, of the S3 client and of Ballista are logged: other crates may log
+//! secrets.
 
 use std::io;
 
@@ -13,75 +13,79 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{fmt, registry};
 
-use crate::cli::progress::aside;
+use crate::cli::progress::suspend_bars;
 use crate::env;
 
-/// How much is said on stderr, and how.
+/// The arguments of the log, which every command takes.
 #[derive(Debug, Args)]
 pub struct LogArguments {
-    /// Log each milestone of each table; twice: what led to it too
+    /// Log each milestone of each table; give it twice for more detail
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Logs")]
     pub verbose: u8,
 
-    /// The form of the log, one line an event
+    /// The format of the log, which has one line per event
     #[arg(
         long,
         env = "DAYPORT_LOG_FORMAT",
         global = true,
-        value_name = "FORM",
+        value_name = "FORMAT",
         default_value = "text",
         help_heading = "Logs"
     )]
-    pub log_format: LogForm,
+    pub log_format: LogFormat,
 }
 
+/// The values of `--log-format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogForm {
+pub enum LogFormat {
     Text,
     Json,
 }
 
-/// From here on events are written. `least` is the level without `-v`.
-pub fn start(arguments: &LogArguments, least: Level) {
+/// Starts logging. `default` is the level without `-v`.
+pub fn start(arguments: &LogArguments, default: Level) {
     let level = match arguments.verbose {
-        0 => least,
-        1 => least.max(Level::INFO),
+        0 => default,
+        1 => default.max(Level::INFO),
         2 => Level::DEBUG,
         _ => Level::TRACE,
     };
-    // Its retries say why a run is slow.
-    let client = if level > Level::INFO {
+    // The retries of the S3 client explain why a run is slow.
+    let client_level = if level > Level::INFO {
         Level::DEBUG
     } else {
         level.min(Level::WARN)
     };
     let targets = Targets::new()
         .with_target("dayport", level)
-        .with_target("object_store", client)
-        .with_target("ballista_core", client)
-        .with_target("ballista_executor", client)
-        .with_target("ballista_scheduler", client);
-    let lines = fmt::layer().with_writer(|| Lines).with_timer(Wall);
-    // A second start is one of a test in the same process: the first one stays.
+        .with_target("object_store", client_level)
+        .with_target("ballista_core", client_level)
+        .with_target("ballista_executor", client_level)
+        .with_target("ballista_scheduler", client_level);
+    let layer = fmt::layer()
+        .with_writer(|| StderrLines)
+        .with_timer(WallClock)
+        .with_target(false);
+    // Tests in one process start it more than once: the first start stays.
     let _ = match arguments.log_format {
-        LogForm::Json => {
-            let lines = lines.json().flatten_event(true).with_target(false);
-            registry().with(targets).with(lines).try_init()
+        LogFormat::Json => {
+            let json_layer = layer.json().flatten_event(true);
+            registry().with(targets).with(json_layer).try_init()
         }
-        LogForm::Text => {
+        LogFormat::Text => {
             let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            let lines = lines.with_ansi(is_terminal).with_target(false);
-            registry().with(targets).with(lines).try_init()
+            let text_layer = layer.with_ansi(is_terminal);
+            registry().with(targets).with(text_layer).try_init()
         }
     };
 }
 
-/// Stderr, each line beside the progress bars.
-struct Lines;
+/// Writes to stderr without disturbing the progress bars.
+struct StderrLines;
 
-impl io::Write for Lines {
+impl io::Write for StderrLines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        aside(|| io::stderr().write(line))
+        suspend_bars(|| io::stderr().write(line))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -89,10 +93,10 @@ impl io::Write for Lines {
     }
 }
 
-/// The real time: a log tells when something happened.
-struct Wall;
+/// Formats the real time, never a pinned one: a log records when something happened.
+struct WallClock;
 
-impl FormatTime for Wall {
+impl FormatTime for WallClock {
     fn format_time(&self, writer: &mut fmt::format::Writer<'_>) -> std::fmt::Result {
         let now = env::wall_clock();
         write!(writer, "{}", now.format("%Y-%m-%dT%H:%M:%S%.3fZ"))

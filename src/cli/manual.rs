@@ -1,14 +1,13 @@
-//! `dayport completions` and `dayport man`: what the shell and the manual need, from the arguments
-//! themselves.
+//! `dayport completions` and `dayport man`: generate completion scripts and manual pages from the
+//! program's arguments.
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use crate::cli::args::Arguments;
-use crate::cli::render;
+use crate::cli::print;
 use crate::error::{Error, ExitCode, Result};
 
 pub const COMPLETIONS_EXAMPLES: &str = "\
@@ -20,16 +19,18 @@ Examples:
 pub const MAN_EXAMPLES: &str = "\
 Examples:
   dayport man | man -l -
-      the page of dayport itself
+      the manual page of dayport
   dayport man --dir /usr/local/share/man/man1
-      a page for each command";
+      a manual page for each command";
 
+/// The arguments of `dayport completions`.
 #[derive(Debug, Args)]
 pub struct CompletionsArguments {
     #[arg(value_name = "SHELL")]
     pub shell: Shell,
 }
 
+/// The arguments of `dayport man`.
 #[derive(Debug, Args)]
 pub struct ManArguments {
     /// Write a page for each command into this folder
@@ -37,28 +38,29 @@ pub struct ManArguments {
     pub dir: Option<PathBuf>,
 }
 
-pub fn completions(arguments: &CompletionsArguments) -> ExitCode {
+/// Prints the completion script of a shell for `command`.
+pub fn completions(arguments: &CompletionsArguments, mut command: Command) -> ExitCode {
     let mut text = Vec::new();
-    let mut command = Arguments::command();
     clap_complete::generate(arguments.shell, &mut command, "dayport", &mut text);
-    render::print(&String::from_utf8_lossy(&text));
+    print::text(&String::from_utf8_lossy(&text));
     ExitCode::Done
 }
 
-pub fn man(arguments: &ManArguments) -> Result<ExitCode> {
+/// Prints the manual page of `command`, or writes the pages of all its subcommands.
+pub fn man(arguments: &ManArguments, command: Command) -> Result<ExitCode> {
     let Some(folder) = &arguments.dir else {
-        let page = page(Arguments::command())?;
-        render::print(&String::from_utf8_lossy(&page));
+        let page = page(command)?;
+        print::text(&String::from_utf8_lossy(&page));
         return Ok(ExitCode::Done);
     };
-    clap_mangen::generate_to(Arguments::command(), folder).map_err(|error| {
+    clap_mangen::generate_to(command, folder).map_err(|error| {
         Error::invalid(format!("cannot write the manual to `{}`", folder.display()))
             .with_source(error)
     })?;
     Ok(ExitCode::Done)
 }
 
-fn page(command: clap::Command) -> Result<Vec<u8>> {
+fn page(command: Command) -> Result<Vec<u8>> {
     let mut text = Vec::new();
     Man::new(command)
         .render(&mut text)

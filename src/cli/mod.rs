@@ -1,10 +1,10 @@
-//! The command line: what was typed → what is meant → the work → what is printed.
+//! The command line: arguments as typed → settings as meant → the work → its output.
 //!
 //! Results go to stdout; progress, errors and hints to stderr.
 
 #![expect(
     clippy::print_stderr,
-    reason = "progress, errors and hints go to stderr; results go through `render::print`, which does not \
+    reason = "progress, errors and hints go to stderr; results go through `print::text`, which does not \
               panic when its reader is gone"
 )]
 
@@ -18,12 +18,15 @@ mod log;
 mod manual;
 mod plan;
 mod policy;
+mod print;
 mod progress;
 mod query;
-mod render;
 mod run;
 mod serve;
+mod shared;
 mod shell;
+mod signal;
+mod statement;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -31,19 +34,19 @@ mod trace;
 mod verify;
 mod wait;
 
-use clap::Parser;
 use clap::error::ErrorKind as ClapErrorKind;
+use clap::{CommandFactory, Parser};
 use tracing::Level;
 
 use crate::cli::args::{Arguments, Command};
 use crate::error::{ExitCode, Result};
 
-/// Parses the process's arguments and does what they ask.
+/// Parses the process's arguments and runs the command that they name.
 pub async fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Nothing can be done about a closed terminal.
+            // There is no way to report that the terminal is closed.
             let _ = error.print();
             return match error.kind() {
                 ClapErrorKind::DisplayHelp | ClapErrorKind::DisplayVersion => ExitCode::Done,
@@ -51,7 +54,7 @@ pub async fn main() -> ExitCode {
             };
         }
     };
-    log::start(&arguments.log, least(&arguments.command));
+    log::start(&arguments.log, default_level(&arguments.command));
     match dispatch(arguments).await {
         Ok(code) => code,
         Err(error) => {
@@ -61,8 +64,8 @@ pub async fn main() -> ExitCode {
     }
 }
 
-/// What is logged without `-v`: commands report by themselves.
-fn least(command: &Command) -> Level {
+/// Returns the log level without `-v`. Most commands report by themselves.
+fn default_level(command: &Command) -> Level {
     match command {
         Command::Run(run) if run.quiet => Level::ERROR,
         Command::Serve(_) | Command::Cluster(_) => Level::INFO,
@@ -76,8 +79,10 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode> {
         Command::Plan(plan) => plan::plan(plan).await,
         Command::Check(arguments) => check::check(arguments).await,
         Command::Cluster(arguments) => cluster::cluster(arguments).await,
-        Command::Completions(arguments) => Ok(manual::completions(&arguments)),
-        Command::Man(arguments) => manual::man(&arguments),
+        Command::Completions(arguments) => {
+            Ok(manual::completions(&arguments, Arguments::command()))
+        }
+        Command::Man(arguments) => manual::man(&arguments, Arguments::command()),
         Command::Policy(arguments) => policy::policy(&arguments),
         Command::Query(query) => query::query(query).await,
         Command::Serve(arguments) => serve::serve(*arguments).await,

@@ -1,30 +1,31 @@
-//! `dayport plan`.
+//! `dayport plan`: shows what a run would do.
 
 use std::fmt::Write;
 
 use clap::Args;
-use indicatif::{HumanBytes, HumanCount};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::args::{JobArguments, ReportForm, SelectionArguments};
-use crate::cli::job::{Job, To};
-use crate::cli::render;
+use crate::cli::job::{Access, Job};
+use crate::cli::print;
+use crate::cli::shared::{JobArguments, ReportFormat, SelectionArguments};
 use crate::error::{ExitCode, Result};
+use crate::human;
 use crate::run::{NoProgress, PlannedStep, PlannedTable, RunPlan, plan as plan_tables};
 
 pub const EXAMPLES: &str = "\
 Takes the arguments of `run`, decides as `run` does, lists the sources, and writes nothing. Source
-rows are told for Parquet, whose footers count them. What is expected is the newest publication of
-the table, in proportion to the bytes of the sources.
+rows are shown for Parquet only, whose footers count them. Expected rows are those of the newest
+publication of the table, in proportion to the bytes of the sources.
 
 Examples:
   dayport plan --from s3://raw/ --to s3://bucket/prefix/
-      what the next run is going to do
+      what the next run will do
   dayport plan --from fixtures/raw --to out --date 2026-01-15 --rerun --output json
       what a rerun would replace, file by file
 
-Exit codes: 0 a run can begin, 1 a table would fail, 2 the call or a definition is wrong, 75 try again.";
+Exit codes: 0 a run can start, 1 a table would fail, 2 the call or a definition is wrong, 75 try again.";
 
+/// The arguments of `dayport plan`.
 #[derive(Debug, Args)]
 pub struct PlanArguments {
     #[command(flatten)]
@@ -33,18 +34,19 @@ pub struct PlanArguments {
     #[command(flatten)]
     pub job: JobArguments,
 
-    /// The form of the plan
-    #[arg(long, value_name = "FORM", default_value = "text")]
-    pub output: ReportForm,
+    /// The format of the plan
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub output: ReportFormat,
 }
 
+/// Runs the command.
 pub async fn plan(arguments: PlanArguments) -> Result<ExitCode> {
-    let job = Job::open(&arguments.job, &arguments.selection, To::Look).await?;
-    let (context, request) = job.with(Box::new(NoProgress), CancellationToken::new());
+    let job = Job::open(&arguments.job, &arguments.selection, Access::ReadOnly).await?;
+    let (context, request) = job.into_run(Box::new(NoProgress), CancellationToken::new());
     let plan = plan_tables(&context, &request).await?;
     match arguments.output {
-        ReportForm::Text => render::print(&text(&plan)),
-        ReportForm::Json => render::json(&plan)?,
+        ReportFormat::Text => print::text(&text(&plan)),
+        ReportFormat::Json => print::json(&plan)?,
     }
     eprint!("{}", complaints(&plan));
     Ok(plan.exit_code())
@@ -61,13 +63,13 @@ const HEADINGS: [&str; 8] = [
     "plan",
 ];
 
-/// Columns whose figures stand at the right.
-const RIGHT: [bool; 8] = [false, false, false, true, true, true, true, false];
+/// True for the columns that are aligned to the right: figures.
+const ALIGN_RIGHT: [bool; 8] = [false, false, false, true, true, true, true, false];
 
 fn text(plan: &RunPlan) -> String {
     let mut lines = vec![HEADINGS.map(str::to_owned)];
     lines.extend(plan.tables.iter().map(line));
-    let mut text = render::table(&lines, RIGHT);
+    let mut text = print::table(&lines, ALIGN_RIGHT);
     let due = plan
         .tables
         .iter()
@@ -95,12 +97,12 @@ fn line(table: &PlannedTable) -> [String; 8] {
         let sum = |figure: fn(&crate::scan::planned::PlannedSource) -> u64| -> u64 {
             sources.iter().map(figure).sum()
         };
-        files = HumanCount(sum(|source| source.files)).to_string();
-        bytes = HumanBytes(sum(|source| source.bytes)).to_string();
+        files = human::count(sum(|source| source.files)).to_string();
+        bytes = human::bytes(sum(|source| source.bytes)).to_string();
         let counted: Option<u64> = sources.iter().map(|source| source.rows).sum();
-        rows = counted.map_or_else(none, |rows| HumanCount(rows).to_string());
+        rows = counted.map_or_else(none, |rows| human::count(rows).to_string());
         expected_rows = expected.as_ref().map_or_else(none, |expected| {
-            format!("about {}", HumanCount(expected.rows))
+            format!("about {}", human::count(expected.rows))
         });
     }
     [
@@ -125,12 +127,9 @@ fn step(step: &PlannedStep) -> String {
                 revision => format!("publish as revision {revision}"),
             };
             if let Some(replaced) = replaces {
-                let (count, unit) = match replaced.files.len() {
-                    1 => (1, "file"),
-                    count => (count, "files"),
-                };
-                let rows = HumanCount(replaced.rows);
-                let _ = write!(text, ", replacing {count} {unit} with {rows} rows");
+                let files = human::counted(replaced.files.len() as u64, "file");
+                let rows = human::counted(replaced.rows, "row");
+                let _ = write!(text, ", replacing {files} with {rows}");
             }
             text
         }
@@ -143,12 +142,14 @@ fn step(step: &PlannedStep) -> String {
     }
 }
 
-/// What would stop it, for stderr.
+/// Renders warnings, notes and errors, for stderr.
 fn complaints(plan: &RunPlan) -> String {
     let mut text = String::new();
     for table in &plan.tables {
-        let cycle = table.cycle.map(|cycle| format!(" {cycle}"));
-        let name = format!("{}{}", table.table, cycle.unwrap_or_default());
+        let name = match table.cycle {
+            Some(cycle) => format!("{} {cycle}", table.table),
+            None => table.table.clone(),
+        };
         match &table.step {
             PlannedStep::Publish {
                 guards, finishes, ..

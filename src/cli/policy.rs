@@ -1,19 +1,20 @@
-//! `dayport policy`.
+//! `dayport policy`: prints the policies that grant the rights of a run.
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::render;
+use crate::cli::print;
 use crate::error::{Error, ExitCode, Result};
 use crate::policy::{Grant, PolicyDocument, PolicyFormat, render as render_policies};
 use crate::store::{Location, S3Prefix};
 
 pub const EXAMPLES: &str = "\
 For the bucket's owner. Grants what `run` does below the prefix, and no more: listing, reading and
-writing data, manifests and the log; removing data that a rerun replaces, but neither manifests nor
-log entries; TLS only. The lifecycle rule removes the unfinished uploads of runs that died.
+writing data, manifests and the log; deleting data that a rerun replaces, but neither manifests nor
+log entries; over TLS only. The lifecycle rule aborts the unfinished uploads of runs that died.
 
-Without --external-id the bucket policy lets the principal in. With it a role of the bucket's owner
-holds the rights, and the principal assumes it: `dayport run --role-arn … --external-id …`.
+Without --external-id, the bucket policy grants the rights to the principal. With it, a role of the
+bucket's owner has the rights, and the principal assumes it:
+`dayport run --role-arn … --external-id …`.
 
 Examples:
   dayport policy --to s3://bucket/prefix/ --principal arn:aws:iam::111122223333:role/export
@@ -24,38 +25,40 @@ Examples:
 
 Exit codes: 0 done, 2 the call is wrong.";
 
+/// The arguments of `dayport policy`.
 #[derive(Debug, Args)]
 pub struct PolicyArguments {
     /// The destination: s3://bucket/prefix/
     #[arg(long, env = "DAYPORT_TO", value_name = "URL")]
     pub to: String,
 
-    /// Whoever runs dayport: the ARN of a role, a user or an account's root; on Ceph
+    /// The principal that runs dayport: the ARN of a role, a user or an account's root; on Ceph
     /// arn:aws:iam:::user/NAME
     #[arg(long, value_name = "ARN")]
     pub principal: String,
 
-    /// The KMS key that the bucket's objects are encrypted with
+    /// The KMS key that encrypts the bucket's objects
     #[arg(long, env = "DAYPORT_SSE_KMS_KEY", value_name = "ARN")]
     pub kms_key: Option<String>,
 
-    /// The principal assumes a role of the bucket's owner, giving this id
+    /// The id with which the principal assumes a role of the bucket's owner
     #[arg(long, env = "DAYPORT_EXTERNAL_ID", value_name = "ID")]
     pub external_id: Option<String>,
 
-    /// Let `dayport check` see public access block, versioning and lifecycle rules too
+    /// Also let `dayport check` read the public access block, versioning and lifecycle rules
     #[arg(long)]
     pub settings: bool,
 
-    /// What to print it for
+    /// The tool that the policies are for
     #[arg(long, value_name = "FORM", default_value = "json")]
     pub form: FormKind,
 
-    /// One document alone, with --form json
+    /// The one document to print, with --form json
     #[arg(long, value_name = "PART", default_value = "all")]
     pub part: PartKind,
 }
 
+/// The values of `--form`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FormKind {
     Json,
@@ -63,6 +66,7 @@ pub enum FormKind {
     Cloudformation,
 }
 
+/// The values of `--part`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PartKind {
     All,
@@ -73,6 +77,7 @@ pub enum PartKind {
     Lifecycle,
 }
 
+/// Runs the command.
 pub fn policy(arguments: &PolicyArguments) -> Result<ExitCode> {
     let location = Location::parse(&arguments.to)?;
     let Some(S3Prefix { bucket, prefix }) = location.s3_prefix() else {
@@ -106,6 +111,6 @@ pub fn policy(arguments: &PolicyArguments) -> Result<ExitCode> {
     let text = render_policies(&grant, form, part).ok_or_else(|| {
         Error::invalid("there is no statement for a key policy").with_hint("give --kms-key")
     })?;
-    render::print(&format!("{}\n", text.trim_end()));
+    print::text(&format!("{}\n", text.trim_end()));
     Ok(ExitCode::Done)
 }

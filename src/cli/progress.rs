@@ -1,4 +1,4 @@
-//! Progress bars on a terminal, nothing elsewhere.
+//! Shows progress bars on a terminal; hides them if stderr is not one.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -7,27 +7,35 @@ use std::time::Duration;
 use indicatif::{HumanBytes, HumanCount, MultiProgress, ProgressBar, ProgressStyle};
 use parking_lot::Mutex;
 
+use tokio::task::JoinHandle;
+
 use crate::cycle::Cycle;
 use crate::definition::Definition;
 use crate::run::{ProgressListener, TableReport};
 use crate::scan::scan_log::ScanLog;
 use crate::stage::StagingSession;
 
-/// Where bars are drawn: stderr; hidden unless that is a terminal.
+/// The bars of all tables, drawn on stderr; hidden unless that is a terminal.
 static SCREEN: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
-/// Writes to stderr beside the bars, which would leave pieces of themselves otherwise.
-pub fn aside<T>(write: impl FnOnce() -> T) -> T {
+/// Writes to stderr while the bars are cleared, so that they leave no remains between the lines.
+pub fn suspend_bars<T>(write: impl FnOnce() -> T) -> T {
     SCREEN.suspend(write)
 }
 
-/// One bar for each table at work.
+/// Shows one bar for each table that is being exported.
 #[derive(Default)]
-pub struct Bars {
-    running: Mutex<HashMap<String, (ProgressBar, tokio::task::JoinHandle<()>)>>,
+pub struct ProgressBars {
+    running: Mutex<HashMap<String, TableBar>>,
 }
 
-impl ProgressListener for Bars {
+/// The bar of one table, and the task that redraws it.
+struct TableBar {
+    bar: ProgressBar,
+    redraw: JoinHandle<()>,
+}
+
+impl ProgressListener for ProgressBars {
     fn staging_started(
         &self,
         definition: &Definition,
@@ -37,7 +45,7 @@ impl ProgressListener for Bars {
     ) {
         let bar = SCREEN.add(ProgressBar::new(0));
         let style = ProgressStyle::with_template(
-            // What a narrow terminal has no room for is cut off at the end.
+            // On a narrow terminal the message at the end is cut off.
             "{spinner} {prefix} {bar:12} {percent:>3}% {eta:>4} left  {wide_msg}",
         );
         if let Ok(style) = style {
@@ -45,7 +53,7 @@ impl ProgressListener for Bars {
         }
         bar.set_prefix(format!("{:<26} {cycle}", definition.table));
         let drawn = bar.clone();
-        let task = tokio::spawn(async move {
+        let redraw = tokio::spawn(async move {
             let mut tick = tokio::time::interval(Duration::from_millis(200));
             loop {
                 tick.tick().await;
@@ -65,16 +73,16 @@ impl ProgressListener for Bars {
             }
         });
         let mut running = self.running.lock();
-        let earlier = running.insert(definition.table.to_string(), (bar, task));
+        let earlier = running.insert(definition.table.to_string(), TableBar { bar, redraw });
         drop(running);
-        end(earlier);
+        finish(earlier);
     }
 
     fn finished(&self, report: &TableReport) {
         let mut running = self.running.lock();
         let ended = running.remove(&report.table);
         drop(running);
-        end(ended);
+        finish(ended);
     }
 }
 
@@ -83,14 +91,14 @@ fn rate(rows: u64, elapsed: Duration) -> String {
     format!("{} rows/s", HumanCount(per_second as u64))
 }
 
-/// What has come out.
+/// Formats the amount of staged output.
 fn staged(rows: u64, bytes: u64) -> String {
     format!("{} rows, {} staged", HumanCount(rows), HumanBytes(bytes))
 }
 
-fn end(bar: Option<(ProgressBar, tokio::task::JoinHandle<()>)>) {
-    if let Some((bar, task)) = bar {
-        task.abort();
+fn finish(table: Option<TableBar>) {
+    if let Some(TableBar { bar, redraw }) = table {
+        redraw.abort();
         bar.finish_and_clear();
     }
 }

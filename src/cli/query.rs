@@ -1,37 +1,77 @@
-//! `dayport query`.
+//! `dayport query`: runs SQL statements over sources, definitions and published tables.
 
 use std::io::{self, IsTerminal};
-use std::sync::Arc;
 
-use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::csv::WriterBuilder as CsvWriter;
-use datafusion::arrow::json::LineDelimitedWriter;
-use datafusion::arrow::util::pretty::pretty_format_batches;
-use datafusion::prelude::DataFrame;
-use futures::StreamExt;
+use clap::Args;
 
-use crate::catalog::Sources;
-use crate::cli::args::{PlaceArguments, QueryArguments, RowForm};
+use crate::cli::config;
+use crate::cli::job;
+use crate::cli::shared::{EngineArguments, RowFormat, S3Arguments};
 use crate::cli::shell::shell;
-use crate::cli::{config, render};
+use crate::cli::statement::{PrintOptions, run_statement};
 use crate::cycle::Cycle;
-use crate::definition::{self, Definition};
 use crate::engine::Engine;
-use crate::engine_error::from_datafusion;
 use crate::env::Clock;
 use crate::error::{Error, ExitCode, Result};
-use crate::query::{Workbench, open, split};
+use crate::query::{QueryContext, split};
 use crate::store::{Destination, Location};
 
+pub const EXAMPLES: &str = "\
+Tables: each source by its name; each definition as definition.<table>, and also by its name unless
+a source has that name, over the cycle of --date; with --to, each published table as
+exported.<table>. Without SQL on a terminal, a shell opens, with history and completion; \\? prints
+help, \\d lists the tables.
+
+Examples:
+  dayport query --from fixtures/raw --date 2026-01-15 pageview_events
+      the rows that a run would export
+  dayport query --from fixtures/raw \"SELECT name, count(*) FROM events GROUP BY name\"
+      a source
+  dayport query --to out \"SELECT day, count(*) FROM exported.pageview_events GROUP BY day\"
+      what was published";
+
+/// The arguments of `dayport query`.
+#[derive(Debug, Args)]
+pub struct QueryArguments {
+    /// SQL, or the name of a table [default: a shell on a terminal, otherwise SQL from stdin]
+    #[arg(value_name = "SQL|TABLE")]
+    pub query: Option<String>,
+
+    #[command(flatten)]
+    pub engine: EngineArguments,
+
+    /// The destination whose published tables can be queried
+    #[arg(long, env = "DAYPORT_TO", value_name = "PATH|URL")]
+    pub to: Option<String>,
+
+    /// The cycle that definitions are bound to [default: the last closed day]
+    #[arg(long, value_name = "DAY")]
+    pub date: Option<String>,
+
+    /// The maximum number of rows to print
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+
+    /// The format of the rows; json prints one object per line
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub output: RowFormat,
+
+    /// Print the query's plan instead of its rows
+    #[arg(long)]
+    pub explain: bool,
+
+    #[command(flatten)]
+    pub s3: S3Arguments,
+}
+
+/// Runs the command.
 pub async fn query(arguments: QueryArguments) -> Result<ExitCode> {
-    let places = &arguments.places;
+    let inputs = &arguments.engine;
     let cycle = match &arguments.date {
-        Some(date) => date
-            .parse()
-            .map_err(|error: Error| error.context("--date"))?,
+        Some(date) => config::day("--date", date)?,
         None => Cycle::last_closed(Clock::from_environment()?.now())?,
     };
-    let from = config::from(places)?;
+    let source_root = config::source_root(inputs)?;
     let destination = match &arguments.to {
         Some(to) => Some(
             Destination::open(
@@ -42,136 +82,56 @@ pub async fn query(arguments: QueryArguments) -> Result<ExitCode> {
         ),
         None => None,
     };
-    let (sources, definitions) = match load(places, from.as_ref()) {
-        Ok(loaded) => loaded,
-        // A receiver has neither sources nor definitions: what is published is enough.
-        Err(_) if from.is_none() && destination.is_some() => (Sources::none(), Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let settings = config::engine(places)?;
+    let (sources, definitions) =
+        job::load_or_none(inputs, source_root.as_ref(), destination.is_some())?;
+    let settings = config::engine(inputs)?;
     let engine = Engine::open(
         &sources,
-        from.as_ref(),
+        source_root.as_ref(),
         &config::source_store(&arguments.s3),
         settings,
     )
     .await?;
-    let workbench = Workbench {
+    let context = QueryContext {
         engine: &engine,
         sources: &sources,
         definitions: &definitions,
-        parameters: config::parameters(places)?,
+        parameters: config::parameters(inputs)?,
         cycle,
         destination: destination.as_ref(),
     };
-    let printing = Printing {
-        form: arguments.output,
+    let options = PrintOptions {
+        format: arguments.output,
         limit: arguments.limit,
         explain: arguments.explain,
     };
     match &arguments.query {
-        Some(query) => run_statement(&workbench, query, printing).await?,
-        None if io::stdin().is_terminal() => shell(&workbench, printing).await?,
+        Some(query) => run_statement(&context, query, options).await?,
+        None if io::stdin().is_terminal() => shell(&context, options).await?,
         None => {
             let text = io::read_to_string(io::stdin())
                 .map_err(|error| Error::invalid("stdin is not readable text").with_source(error))?;
-            run_script(&workbench, &text, printing).await?;
+            run_script(&context, &text, options).await?;
         }
     }
     Ok(ExitCode::Done)
 }
 
-/// How rows are shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Printing {
-    pub form: RowForm,
-    /// Rows at most.
-    pub limit: Option<usize>,
-    /// The plan instead of the rows.
-    pub explain: bool,
-}
-
-/// One statement after the other, up to the first that fails.
-async fn run_script(workbench: &Workbench<'_>, text: &str, printing: Printing) -> Result<()> {
-    let statements = split(text);
-    let last = Some(statements.open).filter(|open| !open.is_empty());
-    let statements: Vec<&str> = statements.ended.into_iter().chain(last).collect();
-    if statements.is_empty() {
+/// Runs the statements of a script in order, up to the first one that fails. The last one needs no
+/// semicolon.
+async fn run_script(context: &QueryContext<'_>, text: &str, options: PrintOptions) -> Result<()> {
+    let mut statements = split(text);
+    if !statements.incomplete.is_empty() {
+        statements.complete.push(statements.incomplete);
+    }
+    if statements.complete.is_empty() {
         return Err(
             Error::invalid("there is no SQL, as an argument or on stdin")
                 .with_hint("`dayport query --help` shows examples"),
         );
     }
-    for statement in statements {
-        run_statement(workbench, statement, printing).await?;
-    }
-    Ok(())
-}
-
-/// Runs an SQL query, or a table given by its name, and prints its rows.
-pub async fn run_statement(
-    workbench: &Workbench<'_>,
-    statement: &str,
-    printing: Printing,
-) -> Result<()> {
-    let rows = open(workbench, statement).await?;
-    let rows = match printing.limit {
-        Some(limit) => rows.limit(0, Some(limit)).map_err(from_datafusion)?,
-        None => rows,
-    };
-    let rows = if printing.explain {
-        rows.explain(false, false).map_err(from_datafusion)?
-    } else {
-        rows
-    };
-    print_rows(rows, printing.form).await
-}
-
-/// The sources and definitions of a folder.
-pub fn load(
-    places: &PlaceArguments,
-    from: Option<&Location>,
-) -> Result<(Sources, Vec<Definition>)> {
-    let sources = Sources::load(&places.sql.join("sources"))?;
-    sources.locations(from.map(Location::url))?;
-    Ok((sources, definition::load(&places.sql)?))
-}
-
-async fn print_rows(rows: DataFrame, form: RowForm) -> Result<()> {
-    let unprintable =
-        |error| Error::data("these rows cannot be printed that way").with_source(error);
-    if form == RowForm::Table {
-        let schema = Arc::clone(rows.schema().inner());
-        let mut batches = rows.collect().await.map_err(from_datafusion)?;
-        if batches.is_empty() {
-            batches.push(RecordBatch::new_empty(schema));
-        }
-        let count: usize = batches.iter().map(RecordBatch::num_rows).sum();
-        let table = pretty_format_batches(&batches).map_err(unprintable)?;
-        render::print(&format!("{table}\n"));
-        eprintln!("{count} row{}", if count == 1 { "" } else { "s" });
-        return Ok(());
-    }
-    let schema = Arc::clone(rows.schema().inner());
-    let mut stream = rows.execute_stream().await.map_err(from_datafusion)?;
-    let stdout = render::Rows::default();
-    let mut csv = CsvWriter::new().with_header(true).build(stdout.clone());
-    let mut json = LineDelimitedWriter::new(stdout.clone());
-    if form == RowForm::Csv {
-        // The header, even if there are no rows.
-        csv.write(&RecordBatch::new_empty(schema))
-            .map_err(unprintable)?;
-    }
-    while let Some(batch) = stream.next().await {
-        let batch = batch.map_err(from_datafusion)?;
-        match form {
-            RowForm::Csv => csv.write(&batch).map_err(unprintable)?,
-            RowForm::Json => json.write(&batch).map_err(unprintable)?,
-            RowForm::Table => {}
-        }
-        if stdout.is_closed() {
-            break;
-        }
+    for statement in statements.complete {
+        run_statement(context, statement, options).await?;
     }
     Ok(())
 }

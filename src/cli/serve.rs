@@ -15,9 +15,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::cli::args::{JobArguments, SelectionArguments};
-use crate::cli::job::{Job, To};
-use crate::cli::run::{STOPPING, stop_on_signal};
+use crate::cli::job::{Access, Job};
+use crate::cli::shared::{JobArguments, SelectionArguments};
+use crate::cli::signal::{RUN_STOPS, stop_on_signal};
 use crate::cycle::Cycle;
 use crate::env::Clock;
 use crate::error::{Error, ExitCode, Result};
@@ -118,7 +118,7 @@ pub async fn serve(arguments: ServeArguments) -> Result<ExitCode> {
 
     let state = Arc::new(Mutex::new(State::new(schedule)));
     let http = tokio::spawn(listen(listener, Arc::clone(&state), clock));
-    let stop = stop_on_signal(STOPPING);
+    let stop = stop_on_signal(RUN_STOPS);
     let (events, queue) = mpsc::unbounded_channel();
     let posting = tokio::spawn(post(notifier, queue, Arc::clone(&state)));
     let grace = arguments.grace;
@@ -191,7 +191,7 @@ async fn open(arguments: &ServeArguments) -> Result<Job> {
         rerun: false,
         max_cycles: arguments.max_cycles,
     };
-    Job::open(&arguments.job, &selection, To::Write).await
+    Job::open(&arguments.job, &selection, Access::ReadWrite).await
 }
 
 async fn post(
@@ -279,7 +279,7 @@ impl Server {
             Ok(job) => job,
             Err(error) => return self.failed(&error),
         };
-        let (context, request) = job.with(Box::new(NoProgress), self.stop.clone());
+        let (context, request) = job.into_run(Box::new(NoProgress), self.stop.clone());
         let destination = context.destination.clone();
         let tables = request
             .definitions

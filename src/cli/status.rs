@@ -1,57 +1,60 @@
-//! `dayport status`.
+//! `dayport status`: shows a calendar of what is published.
 
 use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use indicatif::HumanCount;
 
-use crate::cli::args::{ReportForm, S3Arguments};
-use crate::cli::{config, render};
+use crate::cli::shared::{ReportFormat, S3Arguments};
+use crate::cli::{config, print};
 use crate::cycle::Cycle;
 use crate::env::Clock;
 use crate::error::{Error, ExitCode, Result};
+use crate::human;
 use crate::status::{DayStatus, Status, TableStatus, page};
 use crate::store::{Destination, Location};
 
 pub const EXAMPLES: &str = "\
-From manifests alone: needs no definitions, writes nothing there, and no rights but List and Get.
+Reads manifests only: needs no definitions, writes nothing to the destination, and needs only the
+rights List and Get.
 
   #  published      0  published, empty    r  published again, as a later revision
-  !  missing        ~  committed, not finished yet: the next run does
+  !  missing        ~  committed but not finished: the next run finishes it
   ^  more than twice, v less than half of the median of the 14 publications before
-  .  not due: before the first publication, or a snapshot of which a later one is there
+  .  not due: before the first publication, or a snapshot that a later one supersedes
 
 Examples:
   dayport status --to s3://bucket/prefix/
   dayport status --to out --days 90 --html status.html
-      one page with the calendar, rows, bytes and durations; needs no network
+      a page with the calendar, rows, bytes and durations, which needs no network
 
 Exit codes: 0 shown, 2 the call is wrong, 75 try again.";
 
+/// The arguments of `dayport status`.
 #[derive(Debug, Args)]
 pub struct StatusArguments {
-    /// Where the tables are exported to: a folder or s3://bucket/prefix/
+    /// The destination: a folder or s3://bucket/prefix/
     #[arg(long, env = "DAYPORT_TO", value_name = "PATH|URL")]
     pub to: String,
 
-    /// The days shown, up to the last closed one
+    /// The number of days to show, up to the last closed one
     #[arg(long, value_name = "N", default_value_t = 30,
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub days: u32,
 
-    /// Write a page for browsers too
+    /// Also write an HTML page to this file
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
 
-    /// The form of the report
-    #[arg(long, value_name = "FORM", default_value = "text")]
-    pub output: ReportForm,
+    /// The format of the report
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub output: ReportFormat,
 
     #[command(flatten)]
     pub s3: S3Arguments,
 }
 
+/// Runs the command.
 pub async fn status(arguments: StatusArguments) -> Result<ExitCode> {
     let clock = Clock::from_environment()?;
     let location = Location::parse(&arguments.to)?;
@@ -64,14 +67,14 @@ pub async fn status(arguments: StatusArguments) -> Result<ExitCode> {
         })?;
     }
     match arguments.output {
-        ReportForm::Text => render::print(&text(&status)),
-        ReportForm::Json => render::json(&status)?,
+        ReportFormat::Text => print::text(&text(&status)),
+        ReportFormat::Json => print::json(&status)?,
     }
     Ok(ExitCode::Done)
 }
 
-/// Columns whose figures stand at the right.
-const RIGHT: [bool; 6] = [false, false, false, true, true, true];
+/// True for the columns that are aligned to the right: figures.
+const ALIGN_RIGHT: [bool; 6] = [false, false, false, true, true, true];
 
 fn text(status: &Status) -> String {
     if status.tables.is_empty() {
@@ -81,51 +84,53 @@ fn text(status: &Status) -> String {
     let heading = ["table", &days, "newest", "rows", "median", "trend"];
     let mut lines = vec![heading.map(str::to_owned)];
     lines.extend(status.tables.iter().map(line));
-    let mut text = render::table(&lines, RIGHT);
+    let mut text = print::table(&lines, ALIGN_RIGHT);
     text.push('\n');
     for table in &status.tables {
-        let missing: Vec<Cycle> = table
+        let missing_cycles: Vec<Cycle> = table
             .days
             .iter()
             .filter(|day| matches!(day, DayStatus::Missing { .. }))
             .map(DayStatus::cycle)
             .collect();
-        if let [first, .., last] = missing.as_slice() {
+        if let [first, .., last] = missing_cycles.as_slice() {
             let _ = writeln!(
                 text,
                 "missing: {}: {} cycles from {first} to {last}",
                 table.table,
-                missing.len()
+                missing_cycles.len()
             );
-        } else if let [only] = missing.as_slice() {
+        } else if let [only] = missing_cycles.as_slice() {
             let _ = writeln!(text, "missing: {}: {only}", table.table);
         }
         for day in table.published() {
             if let Some(times) = day.outlier {
-                let rows = HumanCount(day.rows);
+                let rows = human::counted(day.rows, "row");
                 let _ = writeln!(
                     text,
-                    "outlier: {} {}: {rows} rows are {times:.2} times the median before",
+                    "outlier: {} {}: {rows}, {times:.2} times the median before",
                     table.table, day.cycle
                 );
             }
         }
     }
     for incident in status.incidents.iter().take(10) {
-        let cycle = incident.cycle.map(|cycle| format!(" {cycle}"));
-        let cycle = cycle.unwrap_or_default();
+        let cycle = incident
+            .cycle
+            .map_or_else(String::new, |cycle| format!(" {cycle}"));
         let _ = writeln!(
             text,
-            "trouble: {}{cycle}: {}",
+            "incident: {}{cycle}: {}",
             incident.table, incident.text
         );
     }
     let missing: u64 = status.tables.iter().map(|table| table.missing).sum();
     let _ = writeln!(
         text,
-        "{} tables in {}, {missing} cycles missing",
-        status.tables.len(),
-        status.destination
+        "{} in {}, {} missing",
+        human::counted(status.tables.len() as u64, "table"),
+        status.destination,
+        human::counted(missing, "cycle")
     );
     text
 }
@@ -137,10 +142,10 @@ fn line(table: &TableStatus) -> [String; 6] {
         table.table.to_string(),
         table.days.iter().map(mark).collect(),
         table.newest.map_or_else(none, |cycle| cycle.to_string()),
-        newest.map_or_else(none, |day| HumanCount(day.rows).to_string()),
+        newest.map_or_else(none, |day| human::count(day.rows).to_string()),
         table
             .median_rows
-            .map_or_else(none, |rows| HumanCount(rows).to_string()),
+            .map_or_else(none, |rows| human::count(rows).to_string()),
         table
             .trend_percent
             .map_or_else(none, |trend| format!("{trend:+.0} %")),

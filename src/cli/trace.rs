@@ -1,33 +1,31 @@
-//! `dayport trace`.
+//! `dayport trace`: explains why an event is in the export, or is not.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use clap::Args;
-use indicatif::{HumanBytes, HumanCount};
 
-use crate::catalog::Sources;
-use crate::cli::args::{PlaceArguments, ReportForm, S3Arguments};
-use crate::cli::query::load;
-use crate::cli::verify::{day, tables};
-use crate::cli::{config, render};
+use crate::cli::job;
+use crate::cli::shared::{EngineArguments, ReportFormat, S3Arguments};
+use crate::cli::{config, print};
 use crate::definition::Definition;
 use crate::engine::Engine;
 use crate::error::{Error, ExitCode, Result};
+use crate::human;
 use crate::layout::{self, TableName};
 use crate::store::{Destination, Location};
 use crate::trace::{
-    Occurrence, Outcome, Published, Report, Request, RowPosition, Seen, TableTrace, Truth,
-    trace as trace_event,
+    Evaluation, ExportState, Occurrence, RowOutcome, RowPosition, TableTrace, TraceReport,
+    TraceRequest, Truth, trace as trace_event,
 };
 
-/// Values are cut to this many characters in text.
-const LONGEST_VALUE: usize = 60;
+/// The maximum length of a value in the text report, in characters.
+const MAX_VALUE_LENGTH: usize = 60;
 
 pub const EXAMPLES: &str = "\
-Searches the source files that the cycle reads, runs each definition over the row that is found
-there, and looks it up in the published files. Writes nothing. Without --to only the sources are
-searched; a receiver, who has neither --from nor --sql, searches the export alone.
+Searches the source files that the cycle reads, runs each definition over the row that it finds
+there, and searches the published files for the event. Writes nothing. Without --to, only the sources
+are searched. A receiver, who has neither --from nor --sql, searches the export alone.
 
 Examples:
   dayport trace 5f2b8c1e --date 2026-01-15 --from fixtures/raw --to out
@@ -37,17 +35,18 @@ Examples:
 
 Exit codes: 0 found, 1 not found, 2 the call is wrong, 75 a store is unavailable.";
 
+/// The arguments of `dayport trace`.
 #[derive(Debug, Args)]
 pub struct TraceArguments {
     /// The event's id
     #[arg(value_name = "EVENT_ID")]
     pub event: String,
 
-    /// The tables to look at [default: all]
+    /// The tables to trace [default: all]
     #[arg(value_name = "TABLE")]
     pub tables: Vec<String>,
 
-    /// The cycle, a UTC day
+    /// The cycle to search, a UTC day
     #[arg(long, value_name = "DAY")]
     pub date: String,
 
@@ -56,59 +55,58 @@ pub struct TraceArguments {
     pub column: String,
 
     #[command(flatten)]
-    pub places: PlaceArguments,
+    pub engine: EngineArguments,
 
-    /// The destination, to look at what was published
+    /// The destination whose published files are searched
     #[arg(long, env = "DAYPORT_TO", value_name = "PATH|URL")]
     pub to: Option<String>,
 
     #[command(flatten)]
     pub s3: S3Arguments,
 
-    /// The form of the report
-    #[arg(long, value_name = "FORM", default_value = "text")]
-    pub output: ReportForm,
+    /// The format of the report
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub output: ReportFormat,
 }
 
+/// Runs the command.
 pub async fn trace(arguments: TraceArguments) -> Result<ExitCode> {
-    let places = &arguments.places;
-    let cycle = day("--date", &arguments.date)?;
-    let wanted: BTreeSet<TableName> = tables(&arguments.tables)?.into_iter().collect();
-    let from = config::from(places)?;
+    let inputs = &arguments.engine;
+    let cycle = config::day("--date", &arguments.date)?;
+    let requested: BTreeSet<TableName> = config::tables(&arguments.tables)?.into_iter().collect();
+    let source_root = config::source_root(inputs)?;
     let destination = destination(&arguments).await?;
-    let (sources, definitions) = match load(places, from.as_ref()) {
-        Ok(loaded) => loaded,
-        Err(_) if from.is_none() && destination.is_some() => (Sources::none(), Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let is_wanted = |table: &TableName| wanted.is_empty() || wanted.contains(table);
-    let definitions: Vec<&Definition> = definitions
+    let (sources, loaded) = job::load_or_none(inputs, source_root.as_ref(), destination.is_some())?;
+    let is_requested = |table: &TableName| requested.is_empty() || requested.contains(table);
+    let definitions: Vec<&Definition> = loaded
         .iter()
-        .filter(|definition| is_wanted(&definition.table))
+        .filter(|definition| is_requested(&definition.table))
         .collect();
-    let mut others = published(destination.as_ref()).await?;
-    others.retain(|table| {
-        let mut definitions = definitions.iter();
-        is_wanted(table) && definitions.all(|definition| definition.table != *table)
+    let mut undefined = published(destination.as_ref()).await?;
+    undefined.retain(|table| {
+        let is_defined = definitions
+            .iter()
+            .any(|definition| definition.table == *table);
+        is_requested(table) && !is_defined
     });
-    check_tables(&wanted, &definitions, &others)?;
+    check_tables(&requested, &definitions, &undefined)?;
 
     let engine = Engine::open(
         &sources,
-        from.as_ref(),
+        source_root.as_ref(),
         &config::source_store(&arguments.s3),
-        config::engine(places)?,
+        config::engine(inputs)?,
     )
     .await?;
-    let report = trace_event(&Request {
+    let report = trace_event(&TraceRequest {
         engine: &engine,
         definitions: &definitions,
-        parameters: config::parameters(places)?,
+        parameters: config::parameters(inputs)?,
         cycle,
         column: &arguments.column,
         event: &arguments.event,
         destination: destination.as_ref(),
-        tables: others,
+        tables: undefined,
     })
     .await?;
     for failure in report
@@ -119,17 +117,15 @@ pub async fn trace(arguments: TraceArguments) -> Result<ExitCode> {
         eprintln!("warning: not searched: {failure}");
     }
     match arguments.output {
-        ReportForm::Text => render::print(&text(&report)),
-        ReportForm::Json => {
-            let text = serde_json::to_string_pretty(&report)
-                .map_err(|error| Error::internal("cannot print the report").with_source(error))?;
-            render::print(&format!("{text}\n"));
-        }
+        ReportFormat::Text => print::text(&text(&report)),
+        ReportFormat::Json => print::json(&report)?,
     }
     if report.is_found() {
         return Ok(ExitCode::Done);
     }
-    eprintln!("hint: is it of another day? only what the cycle of --date reads is searched");
+    eprintln!(
+        "hint: is it of another day? only the files that the cycle of --date reads are searched"
+    );
     Ok(ExitCode::Failed)
 }
 
@@ -146,7 +142,7 @@ async fn destination(arguments: &TraceArguments) -> Result<Option<Destination>> 
     destination.map(Some)
 }
 
-/// The tables that have manifests.
+/// Lists the tables that have manifests.
 async fn published(destination: Option<&Destination>) -> Result<Vec<TableName>> {
     let Some(destination) = destination else {
         return Ok(Vec::new());
@@ -158,26 +154,31 @@ async fn published(destination: Option<&Destination>) -> Result<Vec<TableName>> 
         .collect())
 }
 
+/// Checks that every requested table is defined or published.
 fn check_tables(
-    wanted: &BTreeSet<TableName>,
+    requested: &BTreeSet<TableName>,
     definitions: &[&Definition],
-    others: &[TableName],
+    undefined: &[TableName],
 ) -> Result<()> {
     let defined = definitions.iter().map(|definition| &definition.table);
-    let known: BTreeSet<&TableName> = defined.chain(others).collect();
-    let unknown = wanted.iter().filter(|table| !known.contains(table));
-    let unknown = unknown.map(|table| {
-        Error::invalid(format!(
-            "the table `{table}` is neither defined nor published"
-        ))
-    });
-    Error::all(unknown.collect())
+    let known: BTreeSet<&TableName> = defined.chain(undefined).collect();
+    let errors = requested
+        .iter()
+        .filter(|table| !known.contains(table))
+        .map(|table| {
+            Error::invalid(format!(
+                "the table `{table}` is neither defined nor published"
+            ))
+        })
+        .collect();
+    Error::all(errors)
 }
 
-fn text(report: &Report) -> String {
+/// Renders the report for people.
+fn text(report: &TraceReport) -> String {
     let mut text = String::new();
     for (index, occurrence) in report.occurrences.iter().enumerate() {
-        let _ = writeln!(text, "{}{}", number(report, index), place(occurrence));
+        let _ = writeln!(text, "{}{}", number(report, index), location(occurrence));
     }
     if report.occurrences.is_empty() {
         for searched in report
@@ -186,9 +187,9 @@ fn text(report: &Report) -> String {
             .filter(|source| source.failure.is_none())
         {
             let (source, event) = (&searched.source, &report.event);
-            let files = HumanCount(searched.files as u64);
-            let bytes = HumanBytes(searched.bytes);
-            let _ = writeln!(text, "{source}: not in {files} files ({bytes}): {event}");
+            let files = human::counted(searched.files as u64, "file");
+            let bytes = human::bytes(searched.bytes);
+            let _ = writeln!(text, "{source}: not in {files} ({bytes}): {event}");
         }
     }
     for table in &report.tables {
@@ -197,8 +198,8 @@ fn text(report: &Report) -> String {
             continue;
         }
         let _ = writeln!(text, "\n{}: {verdict}", table.table);
-        for seen in &table.seen {
-            text += &reasons(seen, &number(report, seen.occurrence));
+        for evaluation in &table.evaluations {
+            text += &reasons(evaluation, &number(report, evaluation.occurrence));
         }
         for note in &table.notes {
             let _ = writeln!(text, "  note: {note}");
@@ -207,15 +208,16 @@ fn text(report: &Report) -> String {
     text
 }
 
-/// In front of what is said of an occurrence, where there are several.
-fn number(report: &Report, index: usize) -> String {
+/// Returns the number that stands before lines about an occurrence, if there are several.
+fn number(report: &TraceReport, index: usize) -> String {
     match report.occurrences.len() {
         0 | 1 => String::new(),
         _ => format!("[{}] ", index + 1),
     }
 }
 
-fn place(occurrence: &Occurrence) -> String {
+/// Formats the source, file and line or row of an occurrence.
+fn location(occurrence: &Occurrence) -> String {
     let (source, file) = (&occurrence.source, &occurrence.file);
     match occurrence.position {
         RowPosition::Line { line, offset } => {
@@ -225,32 +227,33 @@ fn place(occurrence: &Occurrence) -> String {
     }
 }
 
-fn verdict(report: &Report, table: &TableTrace) -> String {
-    let seen = table.seen.iter().map(|seen| {
-        let word = match &seen.outcome {
-            Outcome::Kept => "kept",
-            Outcome::Dropped => "dropped",
-            Outcome::Rejected { .. } => "malformed",
+/// Renders the outcomes of one table in one line.
+fn verdict(report: &TraceReport, table: &TableTrace) -> String {
+    let outcomes = table.evaluations.iter().map(|evaluation| {
+        let word = match &evaluation.outcome {
+            RowOutcome::Kept => "kept",
+            RowOutcome::Dropped => "dropped",
+            RowOutcome::Rejected { .. } => "malformed",
         };
-        format!("{}{word}", number(report, seen.occurrence))
+        format!("{}{word}", number(report, evaluation.occurrence))
     });
-    let mut words: Vec<String> = seen.collect();
+    let mut words: Vec<String> = outcomes.collect();
     if words.is_empty() && !report.occurrences.is_empty() {
         words.push("not read".to_owned());
     }
     match &table.published {
-        Published::NotAsked => {}
-        Published::NoManifest => words.push(format!("{} is not published", report.cycle)),
-        Published::NoColumn => {
+        ExportState::NoDestination => {}
+        ExportState::NoManifest => words.push(format!("{} is not published", report.cycle)),
+        ExportState::NoColumn => {
             words.push(format!("its files have no column `{}`", report.column));
         }
-        Published::Searched { files, .. } if files.is_empty() => {
+        ExportState::Searched { files, .. } if files.is_empty() => {
             words.push("not in the published files".to_owned());
         }
-        Published::Searched { files, .. } => words.extend(files.iter().map(|file| {
+        ExportState::Searched { files, .. } => words.extend(files.iter().map(|file| {
             let rows = match file.rows {
                 1 => String::new(),
-                rows => format!(" ({rows} rows)"),
+                rows => format!(" ({})", human::counted(rows, "row")),
             };
             format!("published in {}{rows}", file.path)
         })),
@@ -258,26 +261,30 @@ fn verdict(report: &Report, table: &TableTrace) -> String {
     words.join(", ")
 }
 
-fn reasons(seen: &Seen, number: &str) -> String {
+/// Renders the reasons for an outcome: the conditions with their values, or why a line is malformed.
+fn reasons(evaluation: &Evaluation, number: &str) -> String {
     let mut text = String::new();
-    if let Outcome::Rejected { reason, recorded } = &seen.outcome {
+    if let RowOutcome::Rejected { reason, recorded } = &evaluation.outcome {
         let _ = writeln!(text, "  {number}{reason}");
         if let Some(path) = recorded {
             let _ = writeln!(text, "  {number}set aside in {path}");
         }
     }
-    let widths = seen.conditions.iter();
-    let widths = widths.map(|condition| condition.condition.chars().count());
+    let conditions = &evaluation.conditions;
+    let widths = conditions
+        .iter()
+        .map(|condition| condition.condition.chars().count());
     let width = widths.max().unwrap_or(0);
-    for condition in &seen.conditions {
+    for condition in conditions {
         let truth = match condition.holds {
             Truth::True => "true",
             Truth::False => "FALSE",
             Truth::Null => "NULL",
             Truth::Unknown => "?",
         };
-        let values = condition.values.iter();
-        let values: Vec<String> = values
+        let values: Vec<String> = condition
+            .values
+            .iter()
             .map(|operand| format!("{}: {}", operand.expression, shortened(&operand.value)))
             .collect();
         let line = format!(
@@ -290,8 +297,9 @@ fn reasons(seen: &Seen, number: &str) -> String {
     text
 }
 
+/// Cuts a value to the maximum length.
 fn shortened(value: &str) -> String {
-    match value.char_indices().nth(LONGEST_VALUE) {
+    match value.char_indices().nth(MAX_VALUE_LENGTH) {
         Some((end, _)) => format!("{}…", &value[..end]),
         None => value.to_owned(),
     }

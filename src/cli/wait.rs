@@ -1,4 +1,4 @@
-//! `dayport wait`.
+//! `dayport wait`: waits until a cycle is published.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -9,23 +9,27 @@ use indicatif::ProgressBar;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-use crate::cli::args::S3Arguments;
-use crate::cli::verify::{day, tables};
-use crate::cli::{config, render};
+use crate::cli::shared::S3Arguments;
+use crate::cli::{config, print};
 use crate::error::{Error, ExitCode, Result};
 use crate::layout::TableName;
-use crate::store::{Destination, Location, StoreOptions};
-use crate::wait::{Look, Patience, Timer, Waited, Wanted, look, wait as wait_for};
+use crate::store::{Destination, Location};
+use crate::wait::{Poll, Timer, WaitOutcome, WaitPolicy, WaitTarget, poll, wait as wait_for};
 
-/// A look is not given up before this, or --retry-timeout, is over.
-const LOOK: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
+/// The limits of a poll's minimum timeout, which `--retry-timeout` sets.
+const POLL_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
+
+/// The interval at which the status line is redrawn.
+const REDRAW_INTERVAL: Duration = Duration::from_millis(200);
 
 pub const EXAMPLES: &str = "\
-Prints the keys of the manifests that were waited for, one a line. Looks at once, then every so
-often; store failures are sat out. Needs no definitions, and no rights but List and Get.
+Polls immediately and then every --every; store failures are retried. When everything is published,
+prints the keys of the manifests, one per line. Needs no definitions, and only the rights List and
+Get.
 
-A table is there when the cycle has a manifest; a snapshot also when a later cycle has one. Without
-tables: all that have a manifest of any cycle. Name the tables if some were never exported yet.
+A table is published when the cycle has a manifest, a snapshot also when a later cycle has one. If no
+tables are named, waits for all that have a manifest of any cycle: name the tables if some were never
+exported before.
 
 Examples:
   dayport wait --to s3://bucket/prefix/ --date 2026-01-15
@@ -33,123 +37,123 @@ Examples:
   dayport wait --to s3://bucket/prefix/ --date 2026-01-15 --timeout 90m --every 1m pageview_events
       for one table, at most an hour and a half
 
-Exit codes: 0 published, 2 the call is wrong, 75 the time is over.";
+Exit codes: 0 published, 2 the call is wrong, 75 timed out.";
 
+/// The arguments of `dayport wait`.
 #[derive(Debug, Args)]
 pub struct WaitArguments {
     /// The tables to wait for [default: all that were ever published]
     #[arg(value_name = "TABLE")]
     pub tables: Vec<String>,
 
-    /// Where the tables are exported to: a folder or s3://bucket/prefix/
+    /// The destination: a folder or s3://bucket/prefix/
     #[arg(long, env = "DAYPORT_TO", value_name = "PATH|URL")]
     pub to: String,
 
-    /// The cycle, a UTC day
+    /// The cycle to wait for, a UTC day
     #[arg(long, value_name = "DAY")]
     pub date: String,
 
-    /// How long to wait, for example 90s, 30m or 2h; 0s looks once
+    /// The maximum time to wait, for example 90s, 30m or 2h; 0s polls once
     #[arg(long, value_name = "DURATION", default_value = "2h", value_parser = humantime::parse_duration)]
     pub timeout: Duration,
 
-    /// How often to look
+    /// The interval between polls
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     pub every: Duration,
 
     #[command(flatten)]
     pub s3: S3Arguments,
 
-    /// No word about what is waited for
+    /// Print no progress
     #[arg(short, long)]
     pub quiet: bool,
 }
 
+/// Runs the command.
 pub async fn wait(arguments: WaitArguments) -> Result<ExitCode> {
-    let wanted = Wanted {
-        cycle: day("--date", &arguments.date)?,
-        tables: tables(&arguments.tables)?.into_iter().collect(),
+    let target = WaitTarget {
+        cycle: config::day("--date", &arguments.date)?,
+        tables: config::tables(&arguments.tables)?.into_iter().collect(),
     };
     if arguments.every.is_zero() {
         return Err(Error::invalid("--every 0s would never rest"));
     }
     let location = Location::parse(&arguments.to)?;
-    let s3 = config::destination_store(&arguments.s3)?;
-    let patience = Patience {
+    let mut s3 = config::destination_store(&arguments.s3)?;
+    let policy = WaitPolicy {
         timeout: arguments.timeout,
-        every: arguments.every,
-        look: s3.retry_timeout.clamp(*LOOK.start(), *LOOK.end()),
+        interval: arguments.every,
+        min_poll_timeout: s3
+            .retry_timeout
+            .clamp(*POLL_TIMEOUT.start(), *POLL_TIMEOUT.end()),
     };
-    let s3 = StoreOptions {
-        // Another look is as good as another try, and tells why the last one failed.
-        retry_timeout: s3.retry_timeout.min(*LOOK.end() / 2),
-        ..s3
-    };
+    // The next poll retries anyway, and until then this one reports why it failed.
+    s3.retry_timeout = s3.retry_timeout.min(*POLL_TIMEOUT.end() / 2);
 
     let opened = OnceCell::new();
-    let look = async || {
+    let poll_once = async || {
         if !location.may_exist() {
-            return Ok(match wanted.tables.is_empty() {
-                true => Look::NothingYet,
-                false => Look::Missing(wanted.tables.iter().cloned().collect()),
+            return Ok(match target.tables.is_empty() {
+                true => Poll::NothingYet,
+                false => Poll::Missing(target.tables.iter().cloned().collect()),
             });
         }
         let open = || Destination::open(&location, &s3);
-        look(opened.get_or_try_init(open).await?, &wanted).await
+        poll(opened.get_or_try_init(open).await?, &target).await
     };
-    let mut status = Status::new(&arguments, &location);
-    let mut timer = Clock(Instant::now());
-    let waited = wait_for(&mut timer, patience, look, |looked| status.show(looked)).await;
+    let mut status = StatusLine::new(&arguments, &location);
+    let mut timer = RealTimer(Instant::now());
+    let waited = wait_for(&mut timer, policy, poll_once, |polled| status.show(polled)).await;
     drop(status);
     match waited? {
-        Waited::Published(manifests) => {
+        WaitOutcome::Published(manifests) => {
             for manifest in manifests {
-                render::print(&format!("{}\n", manifest.path()));
+                print::text(&format!("{}\n", manifest.path()));
             }
             Ok(ExitCode::Done)
         }
-        Waited::TimedOut { last, failure } => {
-            let waited = format_duration(arguments.timeout);
+        WaitOutcome::TimedOut { last, failure } => {
+            let timeout = format_duration(arguments.timeout);
             let missing = match &last {
-                Some(look) => described(look),
+                Some(poll) => describe(poll),
                 None => "the destination could not be read".to_owned(),
             };
-            let cycle = wanted.cycle;
-            let error = Error::unavailable(format!(
-                "{cycle} is not published after {waited}: {missing}"
+            let cycle = target.cycle;
+            let mut error = Error::unavailable(format!(
+                "{cycle} is not published after {timeout}: {missing}"
             ));
-            let error = match failure {
-                Some(failure) => error.with_source(failure.detached()),
-                None => error,
-            };
+            if let Some(failure) = failure {
+                error = error.with_source(failure.detached());
+            }
             Err(error.with_hint("is the export running? `--timeout` waits longer"))
         }
     }
 }
 
-/// What is not there, in words.
-fn described(look: &Look) -> String {
-    match look {
-        Look::Published(_) => "nothing is missing".to_owned(),
-        Look::Missing(tables) => {
+/// Describes the missing tables.
+fn describe(poll: &Poll) -> String {
+    match poll {
+        Poll::Published(_) => "nothing is missing".to_owned(),
+        Poll::Missing(tables) => {
             let names: Vec<&str> = tables.iter().map(TableName::as_str).collect();
             format!("missing {}", names.join(", "))
         }
-        Look::NothingYet => "no table was ever published there".to_owned(),
+        Poll::NothingYet => "no table was ever published there".to_owned(),
     }
 }
 
-/// Says once on stderr what is waited for, and on a terminal how it stands.
-struct Status {
-    /// Absent once it is said, and where nothing is to be said.
+/// Announces the wait once on stderr, and shows its state on a terminal.
+struct StatusLine {
+    /// The announcement until it is printed; `None` from the start with `--quiet`.
     announcement: Option<String>,
     is_quiet: bool,
     was_failing: bool,
-    /// Hidden unless stderr is a terminal.
+    /// The line on the terminal; hidden unless stderr is one.
     line: ProgressBar,
 }
 
-impl Status {
+impl StatusLine {
     fn new(arguments: &WaitArguments, location: &Location) -> Self {
         let announcement = format!(
             "waiting up to {} for {} in {location}",
@@ -164,14 +168,15 @@ impl Status {
         }
     }
 
-    fn show(&mut self, looked: &Result<Look>) {
-        let is_failing = looked.is_err();
-        let text = match looked {
-            Ok(look) => described(look),
-            Err(error) => format!("warning: {}; looking again", error.chain()),
+    /// Shows the result of a poll. On a series of failures only the first one is printed.
+    fn show(&mut self, polled: &Result<Poll>) {
+        let is_failing = polled.is_err();
+        let text = match polled {
+            Ok(poll) => describe(poll),
+            Err(error) => format!("warning: {}; retrying", error.chain()),
         };
         if let Some(announcement) = self.announcement.take() {
-            match looked {
+            match polled {
                 Ok(_) => eprintln!("{announcement}: {text}"),
                 Err(_) => eprintln!("{announcement}"),
             }
@@ -184,20 +189,20 @@ impl Status {
         }
         self.was_failing = is_failing;
         self.line.set_message(text);
-        self.line.enable_steady_tick(Duration::from_millis(200));
+        self.line.enable_steady_tick(REDRAW_INTERVAL);
     }
 }
 
-impl Drop for Status {
+impl Drop for StatusLine {
     fn drop(&mut self) {
         self.line.finish_and_clear();
     }
 }
 
-/// Real time since an instant.
-struct Clock(Instant);
+/// Measures real time since an instant.
+struct RealTimer(Instant);
 
-impl Timer for Clock {
+impl Timer for RealTimer {
     fn elapsed(&self) -> Duration {
         self.0.elapsed()
     }

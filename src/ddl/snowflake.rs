@@ -49,7 +49,8 @@ pub(super) fn header(location: &Location, tables: &[DdlTable]) -> String {
 /// Returns the statements of one table.
 pub(super) fn table(table: &DdlTable) -> String {
     let name = identifier(table.name.as_str());
-    let definition = |column| format!("{} {}", identifier(&column.name), type_of(column));
+    let definition =
+        |column: &ExportColumn| format!("{} {}", identifier(&column.name), type_of(column));
     let file_column = format!("{} VARCHAR", in_double_quotes(FILE_COLUMN));
     let definitions = table.all_columns().map(definition);
     let columns: Vec<String> = definitions.chain([file_column]).collect();

@@ -3,7 +3,7 @@
 use chrono::{Datelike, NaiveDate};
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::ScalarValue;
-use url::form_urlencoded;
+use percent_encoding::percent_decode_str;
 
 use crate::layout::HIVE_NULL;
 
@@ -78,10 +78,7 @@ pub(super) fn parse_date(value: &str) -> Option<NaiveDate> {
 
 /// Decodes percent-encoding. `+` and `&`, which have a meaning in forms, stay as they are.
 fn percent_decoded(value: &str) -> String {
-    let form = value.replace('+', "%2B").replace('&', "%26");
-    form_urlencoded::parse(format!("={form}").as_bytes())
-        .map(|(_, value)| value.into_owned())
-        .collect()
+    percent_decode_str(value).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What there is to query: names, columns and comments.
+//! Lists the tables that can be queried, with their columns and comments.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,61 +6,63 @@ use std::fmt;
 use datafusion::arrow::datatypes::FieldRef;
 use futures::{StreamExt, TryStreamExt};
 
-use super::Workbench;
 use crate::delivery::{History, read_manifest};
 use crate::engine_error::from_datafusion;
 use crate::error::Result;
 use crate::layout::{self, TableName};
+use crate::query::QueryContext;
 use crate::store::{CONCURRENCY, Destination};
 
-/// Everything that can stand behind `FROM`.
+/// The tables that can stand after `FROM`.
 #[derive(Debug, Clone, Default)]
-pub struct Catalog {
-    pub entries: Vec<Entry>,
+pub struct QueryCatalog {
+    pub entries: Vec<CatalogEntry>,
 }
 
-/// One table.
+/// A table that can be queried.
 #[derive(Debug, Clone)]
-pub struct Entry {
-    pub kind: Kind,
-    /// As a query names it.
+pub struct CatalogEntry {
+    pub kind: EntryKind,
+    /// The name by which a query refers to it.
     pub name: String,
-    /// Empty where there is none.
+    /// The comment; empty if the table has none.
     pub comment: String,
     pub columns: Vec<FieldRef>,
 }
 
+/// The origin of a table's rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum EntryKind {
     Source,
     Definition,
     Exported,
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for EntryKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Kind::Source => "source",
-            Kind::Definition => "definition",
-            Kind::Exported => "exported",
+            EntryKind::Source => "source",
+            EntryKind::Definition => "definition",
+            EntryKind::Exported => "exported",
         })
     }
 }
 
-impl Catalog {
-    /// Of published tables the newest manifest is read, of nothing a row.
-    pub async fn load(workbench: &Workbench<'_>) -> Result<Self> {
-        let mut entries = sources(workbench).await?;
-        entries.extend(definitions(workbench).await);
-        if let Some(destination) = workbench.destination {
+impl QueryCatalog {
+    /// Lists sources, definitions and published tables. Reads the newest manifest of each published
+    /// table, and no rows.
+    pub async fn load(context: &QueryContext<'_>) -> Result<Self> {
+        let mut entries = sources(context).await?;
+        entries.extend(definitions(context).await);
+        if let Some(destination) = context.destination {
             entries.extend(exported(destination).await?);
         }
         Ok(Self { entries })
     }
 
-    /// The tables of this name, with or without its schema.
-    pub fn find(&self, name: &str) -> Vec<&Entry> {
-        let is_named = |entry: &&Entry| {
+    /// Returns the tables of this name, which may be given without its schema.
+    pub fn find(&self, name: &str) -> Vec<&CatalogEntry> {
+        let is_named = |entry: &&CatalogEntry| {
             let bare = entry.name.split_once('.').map(|(_, bare)| bare);
             entry.name == name || bare == Some(name)
         };
@@ -68,18 +70,18 @@ impl Catalog {
     }
 }
 
-async fn sources(workbench: &Workbench<'_>) -> Result<Vec<Entry>> {
-    let context = workbench.engine.session();
+async fn sources(context: &QueryContext<'_>) -> Result<Vec<CatalogEntry>> {
+    let session = context.engine.session();
     let mut entries = Vec::new();
-    for name in workbench.sources.names() {
-        let table = context
+    for name in context.sources.names() {
+        let table = session
             .table_provider(name)
             .await
             .map_err(from_datafusion)?;
-        entries.push(Entry {
-            kind: Kind::Source,
+        entries.push(CatalogEntry {
+            kind: EntryKind::Source,
             name: name.to_owned(),
-            comment: workbench
+            comment: context
                 .sources
                 .description(name)
                 .unwrap_or_default()
@@ -90,19 +92,19 @@ async fn sources(workbench: &Workbench<'_>) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// Without columns where the definition is broken: a query of it says why.
-async fn definitions(workbench: &Workbench<'_>) -> Vec<Entry> {
-    let sources: BTreeSet<&str> = workbench.sources.names().collect();
+/// Lists the definitions; a broken one without columns, because a query of it reports the error.
+async fn definitions(context: &QueryContext<'_>) -> Vec<CatalogEntry> {
+    let sources: BTreeSet<&str> = context.sources.names().collect();
     let mut entries = Vec::new();
-    for definition in workbench.definitions {
+    for definition in context.definitions {
         let table = definition.table.as_str();
-        let bound = workbench
+        let bound = context
             .engine
-            .bind_query(definition, workbench.cycle, &workbench.parameters)
+            .bind_query(definition, context.cycle, &context.parameters)
             .await;
         let columns = bound.map(|plan| plan.schema().fields().to_vec());
-        entries.push(Entry {
-            kind: Kind::Definition,
+        entries.push(CatalogEntry {
+            kind: EntryKind::Definition,
             name: match sources.contains(table) {
                 true => format!("definition.{table}"),
                 false => table.to_owned(),
@@ -114,27 +116,34 @@ async fn definitions(workbench: &Workbench<'_>) -> Vec<Entry> {
     entries
 }
 
-async fn exported(destination: &Destination) -> Result<Vec<Entry>> {
+async fn exported(destination: &Destination) -> Result<Vec<CatalogEntry>> {
     let folders = destination.folders(&layout::manifests_folder()).await?;
-    let tables = folders.iter().filter_map(|name| name.parse().ok());
-    let entries: Vec<_> = tables.map(|table| entry(destination, table)).collect();
-    let entries: Vec<Option<Entry>> = futures::stream::iter(entries)
+    let tables: Vec<TableName> = folders
+        .iter()
+        .filter_map(|name| name.parse().ok())
+        .collect();
+    let entries: Vec<Option<CatalogEntry>> = futures::stream::iter(tables)
+        .map(|table| exported_entry(destination, table))
         .buffered(CONCURRENCY.tables)
         .try_collect()
         .await?;
     Ok(entries.into_iter().flatten().collect())
 }
 
-async fn entry(destination: &Destination, table: TableName) -> Result<Option<Entry>> {
+/// Describes a published table by its newest manifest; `None` if it has none.
+async fn exported_entry(
+    destination: &Destination,
+    table: TableName,
+) -> Result<Option<CatalogEntry>> {
     let history = History::load(destination, &table, None).await?;
     let Some(newest) = history.newest() else {
         return Ok(None);
     };
     let manifest = read_manifest(destination, &newest).await?;
-    let (inside, partitions) = (manifest.schema.arrow(), manifest.partition_by.arrow());
-    let columns = inside.fields().iter().chain(partitions.fields());
-    Ok(Some(Entry {
-        kind: Kind::Exported,
+    let (stored, partitions) = (manifest.schema.arrow(), manifest.partition_by.arrow());
+    let columns = stored.fields().iter().chain(partitions.fields());
+    Ok(Some(CatalogEntry {
+        kind: EntryKind::Exported,
         name: format!("exported.{table}"),
         comment: manifest.description,
         columns: columns.cloned().collect(),

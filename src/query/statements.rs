@@ -1,34 +1,34 @@
-//! Text into SQL statements, at the semicolons that end them.
+//! Splits text into SQL statements at the semicolons that end them.
 
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
-/// The statements of a text.
+/// The statements of a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statements<'a> {
-    /// Without their semicolons.
-    pub ended: Vec<&'a str>,
-    /// What follows the last semicolon; empty if it is blank or a comment.
-    pub open: &'a str,
+    /// The statements that end with a semicolon, without it.
+    pub complete: Vec<&'a str>,
+    /// The text after the last semicolon; empty if it is blank or a comment.
+    pub incomplete: &'a str,
 }
 
-/// Splits at semicolons, but not at those in quotes and comments. A text with a quote or a comment
-/// that does not end is open as a whole.
+/// Splits text at semicolons, but not at those in quotes and comments. Text with a quote or a
+/// comment that does not end is incomplete as a whole.
 pub fn split(text: &str) -> Statements<'_> {
     let tokens = Tokenizer::new(&GenericDialect {}, text).tokenize_with_location();
     let Ok(tokens) = tokens else {
         return Statements {
-            ended: Vec::new(),
-            open: text,
+            complete: Vec::new(),
+            incomplete: text,
         };
     };
-    let mut ended = Vec::new();
+    let mut complete = Vec::new();
     let (mut start, mut has_code) = (0, false);
     for TokenWithSpan { token, span } in &tokens {
         match token {
             Token::SemiColon => {
                 if has_code {
-                    ended.push(text[start..offset(text, span.start)].trim());
+                    complete.push(text[start..offset(text, span.start)].trim());
                 }
                 (start, has_code) = (offset(text, span.end), false);
             }
@@ -36,17 +36,24 @@ pub fn split(text: &str) -> Statements<'_> {
             _ => has_code = true,
         }
     }
-    let open = match has_code {
+    let incomplete = match has_code {
         true => text[start..].trim(),
         false => "",
     };
-    Statements { ended, open }
+    Statements {
+        complete,
+        incomplete,
+    }
 }
 
-/// In bytes; locations count lines and characters from 1.
+/// Returns the byte offset of a location, which counts lines and characters from 1.
 fn offset(text: &str, location: Location) -> usize {
-    let before = location.line.saturating_sub(1) as usize;
-    let line_start: usize = text.split_inclusive('\n').take(before).map(str::len).sum();
+    let lines_before = location.line.saturating_sub(1) as usize;
+    let line_start: usize = text
+        .split_inclusive('\n')
+        .take(lines_before)
+        .map(str::len)
+        .sum();
     let column = location.column.saturating_sub(1) as usize;
     let line = text[line_start..].char_indices();
     let in_line = line.map(|(index, _)| index).nth(column);
@@ -58,9 +65,12 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(text: &str, ended: &[&str], open: &str) {
-        let ended = ended.to_vec();
-        assert_eq!(split(text), Statements { ended, open }, "{text:?}");
+    fn check(text: &str, complete: &[&str], incomplete: &str) {
+        let expected = Statements {
+            complete: complete.to_vec(),
+            incomplete,
+        };
+        assert_eq!(split(text), expected, "{text:?}");
     }
 
     #[test]
@@ -74,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_and_comments_hide_them() {
+    fn semicolons_in_quotes_and_comments_do_not_split() {
         check("SELECT ';' , \";\";", &["SELECT ';' , \";\""], "");
         check("SELECT 'it''s;'; x", &["SELECT 'it''s;'"], "x");
         check("SELECT 1 -- ; no\n;", &["SELECT 1 -- ; no"], "");
@@ -84,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_end_is_open() {
+    fn text_with_an_open_quote_or_comment_is_incomplete() {
         for text in ["SELECT 'a;", "SELECT 1; SELECT \"b;", "SELECT /* ;"] {
             check(text, &[], text);
         }

@@ -3,9 +3,10 @@
 
 use std::fmt::Write;
 
-use chrono::{DateTime, Datelike, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, Utc};
 
 use crate::cycle::Cycle;
+use crate::human;
 use crate::status::chart::{Bar, bars};
 use crate::status::{DayStatus, PublishedDay, Status, TableStatus};
 
@@ -93,7 +94,10 @@ fn tiles(status: &Status, body: &mut String) {
         ),
         (
             "",
-            newest.map_or_else(|| "–".to_owned(), |cycle| age(status.at - cycle.end())),
+            newest.map_or_else(
+                || "–".to_owned(),
+                |cycle| human::age(status.at - cycle.end()).to_string(),
+            ),
             newest.map_or_else(
                 || "no data".to_owned(),
                 |cycle| format!("since the end of <nobr>{cycle}</nobr>"),
@@ -207,10 +211,10 @@ fn shade(rows: u64, max_rows: u64) -> u64 {
 
 fn describe(day: &PublishedDay) -> String {
     let mut text = format!(
-        "{} rows, {}, {} files, {:.1} s",
-        grouped(day.rows),
-        size(day.bytes as f64),
-        day.files,
+        "{}, {}, {}, {:.1} s",
+        human::counted(day.rows, "row"),
+        human::bytes(day.bytes),
+        human::counted(day.files, "file"),
         day.seconds
     );
     if day.revision > 0 {
@@ -220,7 +224,8 @@ fn describe(day: &PublishedDay) -> String {
         let _ = write!(text, ", {times:.2} times the trailing median");
     }
     if day.rejects > 0 {
-        let _ = write!(text, ", {} malformed lines set aside", day.rejects);
+        let rejects = human::counted(day.rejects, "malformed line");
+        let _ = write!(text, ", {rejects} set aside");
     }
     text
 }
@@ -249,19 +254,27 @@ fn card(status: &Status, table: &TableStatus, body: &mut String) {
     );
     let mut facts = Vec::new();
     if let Some(newest) = table.newest {
-        let since_end = age(status.at - newest.end());
+        let since_end = human::age(status.at - newest.end());
         facts.push(format!("newest {newest}, ended {since_end} ago"));
     }
     if let Some(median) = table.median_rows {
-        facts.push(format!("median {} rows", grouped(median)));
+        facts.push(format!("median {}", human::counted(median, "row")));
     }
     if let Some(trend) = table.trend_percent {
         facts.push(format!("{trend:+.0} % in a week"));
     }
     let _ = write!(body, "<p>{}</p>", facts.join(" · "));
     let charts: [Chart; 3] = [
-        ("rows", |day| day.rows as f64, |rows| grouped(rows as u64)),
-        ("bytes", |day| day.bytes as f64, size),
+        (
+            "rows",
+            |day| day.rows as f64,
+            |rows| human::count(rows as u64).to_string(),
+        ),
+        (
+            "bytes",
+            |day| day.bytes as f64,
+            |bytes| human::bytes(bytes as u64).to_string(),
+        ),
         (
             "seconds to commit",
             |day| day.seconds,
@@ -324,39 +337,6 @@ fn instant(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M UTC").to_string()
 }
 
-/// Formats an age in days, hours or minutes.
-pub fn age(age: TimeDelta) -> String {
-    match (age.num_days(), age.num_hours()) {
-        (days @ 2.., _) => format!("{days} days"),
-        (_, hours @ 2..) => format!("{hours} hours"),
-        _ => format!("{} min", age.num_minutes().max(0)),
-    }
-}
-
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-fn size(bytes: f64) -> String {
-    let mut size = bytes;
-    for unit in ["B", "KiB", "MiB", "GiB"] {
-        if size < 1024.0 {
-            let digits = usize::from(unit != "B" && size < 100.0);
-            return format!("{size:.digits$} {unit}");
-        }
-        size /= 1024.0;
-    }
-    format!("{size:.1} TiB")
-}
-
 fn escaped(text: &str) -> String {
     let mut escaped = String::new();
     for c in text.chars() {
@@ -382,10 +362,6 @@ mod tests {
 
     #[test]
     fn figures_are_readable() {
-        assert_eq!(grouped(1_234_567), "1,234,567");
-        assert_eq!(grouped(999), "999");
-        assert_eq!(size(1536.0), "1.5 KiB");
-        assert_eq!(size(5.0), "5 B");
         assert_eq!((shade(1, 100), shade(100, 100), shade(21, 100)), (1, 5, 2));
     }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::cycle::Cycle;
 use crate::delivery::{self, History, LogAction, LogEntry, PendingWork};
 use crate::error::{ErrorKind, Result};
+use crate::human;
 use crate::layout::TableName;
 use crate::manifest::Manifest;
 use crate::store::{CONCURRENCY, Destination};
@@ -112,7 +113,10 @@ fn rejects_incident(manifest: &Manifest) -> Option<Incident> {
         at: manifest.committed_at,
         table: manifest.table.to_string(),
         cycle: Some(manifest.cycle.id),
-        text: format!("{rows} malformed lines of its sources are set aside"),
+        text: format!(
+            "{} of its sources set aside",
+            human::counted(rows, "malformed line")
+        ),
     })
 }
 

@@ -1,4 +1,4 @@
-//! What a definition makes of one row.
+//! Evaluates a definition over one row, condition by condition.
 
 use std::sync::Arc;
 
@@ -15,27 +15,27 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableScan}
 use datafusion::prelude::SessionContext;
 use datafusion::sql::unparser::Unparser;
 
-use super::report::{Condition, Operand, Outcome, Truth};
-use super::search::Scanned;
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
 use crate::scan::search::{FoundRow, declared_name};
+use crate::trace::report::{Condition, Operand, RowOutcome, Truth};
+use crate::trace::search::Scanned;
 
 type DataFusionResult<T> = std::result::Result<T, DataFusionError>;
 
-/// What a definition makes of one occurrence.
+/// The result of a definition for one occurrence.
 pub struct Explained {
-    pub outcome: Outcome,
+    pub outcome: RowOutcome,
     pub conditions: Vec<Condition>,
-    /// What would be exported.
+    /// The rows that would be exported.
     rows: Vec<RecordBatch>,
 }
 
 impl Explained {
     fn rejected(reason: String) -> Self {
         Self {
-            outcome: Outcome::Rejected {
+            outcome: RowOutcome::Rejected {
                 reason,
                 recorded: None,
             },
@@ -44,20 +44,21 @@ impl Explained {
         }
     }
 
-    /// The instants by which the manifest's files tell their bounds.
+    /// Returns the row's values of the manifest's window column, by which its files record bounds.
     pub fn window(&self, manifest: Option<&Manifest>) -> Vec<DateTime<Utc>> {
         let column = manifest.and_then(|manifest| manifest.window_column.as_deref());
         let columns = self
             .rows
             .iter()
             .filter_map(|rows| rows.column_by_name(column?));
+        let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()));
         let mut instants = Vec::new();
         for values in columns {
             for row in 0..values.len() {
-                let value = ScalarValue::try_from_array(values, row).ok();
-                let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()));
-                let value = value.and_then(|value| value.cast_to(&utc).ok());
-                if let Some(ScalarValue::TimestampMicrosecond(Some(instant), _)) = value {
+                let instant = ScalarValue::try_from_array(values, row)
+                    .and_then(|value| value.cast_to(&utc))
+                    .ok();
+                if let Some(ScalarValue::TimestampMicrosecond(Some(instant), _)) = instant {
                     instants.extend(DateTime::from_timestamp_micros(instant));
                 }
             }
@@ -66,8 +67,8 @@ impl Explained {
     }
 }
 
-/// Runs the definition's query over the row as if its source held nothing else, and evaluates each
-/// condition between the source and whatever joins or aggregates its rows.
+/// Runs the definition's query over the row as if its source held nothing else. Also evaluates each
+/// condition that filters rows of the source, before any join or aggregation.
 pub async fn explain(
     context: &SessionContext,
     scanned: &Scanned<'_>,
@@ -77,17 +78,16 @@ pub async fn explain(
         Ok(row) => row,
         Err(reason) => return Ok(Explained::rejected(reason)),
     };
-    let alone = OnlyRow {
+    let single_row = SingleRow {
         source: &found.source,
         row,
     };
-    let plan = alone.replace(scanned.plan.clone(), Filters::Keep);
-    let rows = run(context, plan.map_err(from_datafusion)?).await?;
+    let plan = single_row.replace(scanned.plan.clone(), Filters::Keep)?;
+    let rows = run(context, plan).await?;
     let is_kept = rows.iter().any(|batch| batch.num_rows() > 0);
     let mut conditions = Vec::new();
-    for (input, predicate) in alone.filters(scanned)? {
-        let input = alone.replace(input, Filters::Drop);
-        let input = input.map_err(from_datafusion)?;
+    for (filtered, predicate) in single_row.filters(scanned)? {
+        let input = single_row.replace(filtered, Filters::Drop)?;
         for condition in split_conjunction(&predicate) {
             let evaluated = evaluate(context, &input, condition).await?;
             if !conditions.contains(&evaluated) {
@@ -97,34 +97,37 @@ pub async fn explain(
     }
     Ok(Explained {
         outcome: if is_kept {
-            Outcome::Kept
+            RowOutcome::Kept
         } else {
-            Outcome::Dropped
+            RowOutcome::Dropped
         },
         conditions,
         rows,
     })
 }
 
-/// One row in place of a source.
-struct OnlyRow<'a> {
+/// A row that stands for all of its source.
+struct SingleRow<'a> {
     source: &'a str,
     row: RecordBatch,
 }
 
+/// The treatment of a plan's filters when the row is put into it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Filters {
     Keep,
     Drop,
 }
 
-impl OnlyRow<'_> {
+impl SingleRow<'_> {
+    /// Returns true if the scan reads the row's source.
     fn is_source(&self, scan: &TableScan) -> DataFusionResult<bool> {
         let table = source_as_provider(&scan.source)?;
         Ok(declared_name(table.as_ref()) == Some(self.source))
     }
 
-    fn replace(&self, plan: LogicalPlan, filters: Filters) -> DataFusionResult<LogicalPlan> {
+    /// Replaces every scan of the source by the row.
+    fn replace(&self, plan: LogicalPlan, filters: Filters) -> Result<LogicalPlan> {
         let replaced = plan.transform_up_with_subqueries(|node| match node {
             LogicalPlan::TableScan(scan) if self.is_source(&scan)? => {
                 let batches = vec![vec![self.row.clone()]];
@@ -136,14 +139,16 @@ impl OnlyRow<'_> {
             LogicalPlan::Filter(filter) if filters == Filters::Drop => {
                 Ok(Transformed::yes(Arc::unwrap_or_clone(filter.input)))
             }
-            // Any column of the row may be NULL.
+            // Unlike in the source, any column of the row may be NULL.
             node => node.recompute_schema().map(Transformed::yes),
         });
-        replaced.map(|replaced| replaced.data)
+        replaced
+            .map(|replaced| replaced.data)
+            .map_err(from_datafusion)
     }
 
-    /// The filters over rows of the source alone, with what they filter: as written, or as the
-    /// optimizer brings them there from above a join.
+    /// Returns the filters over rows of the source, each with its input: as written, and if there
+    /// are filters above a join, also as the optimizer pushes them down.
     fn filters(&self, scanned: &Scanned<'_>) -> Result<Vec<(LogicalPlan, Expr)>> {
         let (mut filters, has_others) = self.filters_of(&scanned.plan)?;
         if has_others {
@@ -152,7 +157,7 @@ impl OnlyRow<'_> {
         Ok(filters)
     }
 
-    /// And whether there are others.
+    /// Returns the filters of a plan over rows of the source, and true if it has other filters.
     fn filters_of(&self, plan: &LogicalPlan) -> Result<(Vec<(LogicalPlan, Expr)>, bool)> {
         let (mut filters, mut has_others) = (Vec::new(), false);
         plan.apply_with_subqueries(|node| {
@@ -174,6 +179,7 @@ impl OnlyRow<'_> {
         Ok((filters, has_others))
     }
 
+    /// Returns true if each row of the plan comes from one row of the source.
     fn is_row_by_row(&self, plan: &LogicalPlan) -> DataFusionResult<bool> {
         match plan {
             LogicalPlan::TableScan(scan) => self.is_source(scan),
@@ -185,6 +191,7 @@ impl OnlyRow<'_> {
     }
 }
 
+/// Evaluates a condition, and its operands, over the one row of `input`.
 async fn evaluate(
     context: &SessionContext,
     input: &LogicalPlan,
@@ -208,28 +215,31 @@ async fn evaluate(
         });
     }
     let operands = operands(condition).map_err(from_datafusion)?;
-    let evaluated = [condition].into_iter().chain(&operands).enumerate();
-    let evaluated =
-        evaluated.map(|(index, expression)| expression.clone().alias(index.to_string()));
+    let expressions = [condition]
+        .into_iter()
+        .chain(&operands)
+        .enumerate()
+        .map(|(index, expression)| expression.clone().alias(index.to_string()));
     let plan = LogicalPlanBuilder::from(input.clone())
-        .project(evaluated)
-        .and_then(LogicalPlanBuilder::build);
-    let rows = run(context, plan.map_err(from_datafusion)?).await?;
+        .project(expressions)
+        .and_then(LogicalPlanBuilder::build)
+        .map_err(from_datafusion)?;
+    let rows = run(context, plan).await?;
     let Some(row) = rows.iter().find(|batch| batch.num_rows() > 0) else {
         return Err(Error::internal("a row was lost"));
     };
     let truth = ScalarValue::try_from_array(row.column(0), 0).map_err(from_datafusion)?;
-    let values = operands.iter().zip(row.columns().iter().skip(1));
-    let values = values.map(|(operand, value)| {
-        let value = match value.is_null(0) {
-            true => "NULL".to_owned(),
-            false => array_value_to_string(value, 0).unwrap_or_default(),
-        };
-        Operand {
+    let values = operands
+        .iter()
+        .zip(row.columns().iter().skip(1))
+        .map(|(operand, column)| Operand {
             expression: sql(operand),
-            value,
-        }
-    });
+            value: match column.is_null(0) {
+                true => "NULL".to_owned(),
+                false => array_value_to_string(column, 0).unwrap_or_default(),
+            },
+        })
+        .collect();
     Ok(Condition {
         condition: text,
         holds: match truth {
@@ -237,11 +247,11 @@ async fn evaluate(
             ScalarValue::Boolean(Some(false)) => Truth::False,
             _ => Truth::Null,
         },
-        values: values.collect(),
+        values,
     })
 }
 
-/// What a condition looks at: its immediate parts that hang on the row.
+/// Returns the operands of a condition: its immediate parts that depend on the row.
 fn operands(condition: &Expr) -> DataFusionResult<Vec<Expr>> {
     let mut operands: Vec<Expr> = Vec::new();
     condition.apply_children(|child| {
@@ -253,15 +263,18 @@ fn operands(condition: &Expr) -> DataFusionResult<Vec<Expr>> {
     Ok(operands)
 }
 
-/// An expression as SQL, its columns by their bare names.
+/// Formats an expression as SQL, with the bare names of its columns.
 fn sql(expression: &Expr) -> String {
-    let bare = expression.clone().transform(|inner| match inner {
+    let unqualified = |inner| match inner {
         Expr::Column(column) => Ok(Transformed::yes(Expr::Column(Column::from_name(
             column.name,
         )))),
         inner => Ok(Transformed::no(inner)),
-    });
-    let bare = bare.map_or_else(|_| expression.clone(), |bare| bare.data);
+    };
+    let bare = match expression.clone().transform(unqualified) {
+        Ok(transformed) => transformed.data,
+        Err(_) => expression.clone(),
+    };
     let unparser = Unparser::default().with_pretty(true);
     match unparser.expr_to_sql(&bare) {
         Ok(sql) => sql.to_string(),
@@ -270,7 +283,7 @@ fn sql(expression: &Expr) -> String {
 }
 
 async fn run(context: &SessionContext, plan: LogicalPlan) -> Result<Vec<RecordBatch>> {
-    let rows = context.execute_logical_plan(plan).await;
-    let rows = rows.map_err(from_datafusion)?.collect().await;
+    let frame = context.execute_logical_plan(plan).await;
+    let rows = frame.map_err(from_datafusion)?.collect().await;
     rows.map_err(from_datafusion)
 }

@@ -1,11 +1,11 @@
-//! Why an event is in the export, or is not.
+//! Explains why an event is in the export, or is not.
 //!
 //! ```text
 //! definition ─bind, optimize→ scans ─SourceFiles→ search: file and line ─FoundRow→
 //!    explain: the query over this row alone, and each condition ─┐
-//! manifest ─published: files that can hold it → read ────────────┴→ Report
+//! manifest ─published: files that can hold it → read ────────────┴→ TraceReport
 //! ```
-//! Nothing is written, and the rights to list and read are enough.
+//! A trace writes nothing, and needs only the rights to list and read.
 
 mod explain;
 mod published;
@@ -17,8 +17,8 @@ use std::collections::BTreeMap;
 use datafusion::prelude::SessionContext;
 
 pub use report::{
-    Condition, Occurrence, Operand, Outcome, Published, PublishedFile, Report, Searched, Seen,
-    TableTrace, Truth,
+    Condition, Evaluation, ExportState, MatchingFile, Occurrence, Operand, RowOutcome,
+    SearchedSource, TableTrace, TraceReport, Truth,
 };
 
 pub use crate::scan::search::RowPosition;
@@ -33,26 +33,28 @@ use crate::scan::search::FoundRow;
 use crate::store::Destination;
 use search::{Scanned, Search};
 
-/// What is traced, and where.
-pub struct Request<'a> {
+/// The event to trace, and where to search for it.
+pub struct TraceRequest<'a> {
     pub engine: &'a Engine,
-    /// Those that may have exported the event; empty for a receiver, who has none.
+    /// The definitions that may export the event; empty for a receiver, who has none.
     pub definitions: &'a [&'a Definition],
     pub parameters: BTreeMap<String, String>,
     pub cycle: Cycle,
+    /// The column that holds the event's id.
     pub column: &'a str,
+    /// The event's id.
     pub event: &'a str,
     pub destination: Option<&'a Destination>,
-    /// Published tables to look into besides those of the definitions.
+    /// The published tables to search besides those of the definitions.
     pub tables: Vec<TableName>,
 }
 
 /// Traces one event through one cycle.
 ///
 /// # Errors
-/// A definition that does not bind, or a store that does not answer. A source that cannot be read is
-/// part of the report: what is published outlives it.
-pub async fn trace(request: &Request<'_>) -> Result<Report> {
+/// A definition does not compile, or a store does not answer. A source that cannot be read is not an
+/// error but part of the report: the published files may outlive it.
+pub async fn trace(request: &TraceRequest<'_>) -> Result<TraceReport> {
     let context = request.engine.session();
     let search = Search::run(request, &context).await?;
     let mut tables = Vec::new();
@@ -65,18 +67,18 @@ pub async fn trace(request: &Request<'_>) -> Result<Report> {
     }
     for table in &request.tables {
         let manifest = published::manifest(request, table).await?;
-        let published = published::look(request, &context, manifest.as_ref(), &[]).await?;
-        // Such as a list of domains.
-        if published != Published::NoColumn {
+        let published = published::search(request, &context, manifest.as_ref(), &[]).await?;
+        // A table without the column, such as a list of domains, cannot hold the event.
+        if published != ExportState::NoColumn {
             tables.push(TableTrace {
                 table: table.clone(),
-                seen: Vec::new(),
+                evaluations: Vec::new(),
                 published,
                 notes: Vec::new(),
             });
         }
     }
-    Ok(Report {
+    Ok(TraceReport {
         event: request.event.to_owned(),
         column: request.column.to_owned(),
         cycle: request.cycle,
@@ -87,7 +89,7 @@ pub async fn trace(request: &Request<'_>) -> Result<Report> {
 }
 
 async fn trace_table(
-    request: &Request<'_>,
+    request: &TraceRequest<'_>,
     context: &SessionContext,
     scanned: &Scanned<'_>,
     found: &[FoundRow],
@@ -95,17 +97,17 @@ async fn trace_table(
     let table = &scanned.definition.table;
     let manifest = published::manifest(request, table).await?;
     let rejects = published::rejects(request, manifest.as_ref(), found).await?;
-    let (mut seen, mut window) = (Vec::new(), Vec::new());
+    let (mut evaluations, mut window) = (Vec::new(), Vec::new());
     for (index, found) in found.iter().enumerate() {
         if !scanned.reads(found) {
             continue;
         }
         let mut explained = explain::explain(context, scanned, found).await?;
         window.extend(explained.window(manifest.as_ref()));
-        if let Outcome::Rejected { recorded, .. } = &mut explained.outcome {
+        if let RowOutcome::Rejected { recorded, .. } = &mut explained.outcome {
             *recorded = rejects.get(&index).cloned();
         }
-        seen.push(Seen {
+        evaluations.push(Evaluation {
             occurrence: index,
             outcome: explained.outcome,
             conditions: explained.conditions,
@@ -113,23 +115,23 @@ async fn trace_table(
     }
     Ok(TableTrace {
         table: table.clone(),
-        seen,
-        published: published::look(request, context, manifest.as_ref(), &window).await?,
+        evaluations,
+        published: published::search(request, context, manifest.as_ref(), &window).await?,
         notes: manifest.map_or_else(Vec::new, |manifest| changes(scanned, &manifest)),
     })
 }
 
-/// What is no longer as it was when the cycle was published.
+/// Describes the differences between the definition and sources of today and those of the published
+/// run.
 fn changes(scanned: &Scanned<'_>, manifest: &Manifest) -> Vec<String> {
     let mut notes = Vec::new();
     if manifest.definition.sha256 != scanned.definition.sha256 {
         notes.push("the definition has changed since".to_owned());
     }
     for files in &scanned.scans {
-        let mut records = manifest.sources.iter();
-        let record = records.find(|record| record.name == files.source());
-        if record.is_some_and(|record| record.digest != files.digest()) {
-            let source = files.source();
+        let source = files.source();
+        let recorded = manifest.sources.iter().find(|known| known.name == source);
+        if recorded.is_some_and(|recorded| recorded.digest != files.digest()) {
             notes.push(format!(
                 "the files of the source `{source}` have changed since"
             ));

@@ -1,4 +1,4 @@
-//! Which published files hold the event, and which rejects name its line.
+//! Searches the published files for the event, and the recorded rejects for its line.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -11,8 +11,6 @@ use datafusion::prelude::SessionContext;
 use flate2::read::MultiGzDecoder;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::Request;
-use super::report::{Published, PublishedFile};
 use crate::delivery::{History, read_manifest};
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
@@ -22,9 +20,11 @@ use crate::manifest::{DataFile, Manifest};
 use crate::scan::rejects::Reject;
 use crate::scan::search::{FoundRow, RowPosition};
 use crate::store::{CONCURRENCY, Destination};
+use crate::trace::TraceRequest;
+use crate::trace::report::{ExportState, MatchingFile};
 
-/// The newest manifest of the cycle.
-pub async fn manifest(request: &Request<'_>, table: &TableName) -> Result<Option<Manifest>> {
+/// ColumnsRead the newest manifest of the cycle, if the table has one.
+pub async fn manifest(request: &TraceRequest<'_>, table: &TableName) -> Result<Option<Manifest>> {
     let Some(destination) = request.destination else {
         return Ok(None);
     };
@@ -35,48 +35,51 @@ pub async fn manifest(request: &Request<'_>, table: &TableName) -> Result<Option
     }
 }
 
-/// Looks into the files of the manifest. `window` are the event's values of the window column, as far
-/// as they are known.
-pub async fn look(
-    request: &Request<'_>,
+/// Searches the files of the manifest for the event. `window` holds the event's values of the window
+/// column, as far as they are known; files outside of them are skipped.
+pub async fn search(
+    request: &TraceRequest<'_>,
     context: &SessionContext,
     manifest: Option<&Manifest>,
     window: &[DateTime<Utc>],
-) -> Result<Published> {
+) -> Result<ExportState> {
     let Some(destination) = request.destination else {
-        return Ok(Published::NotAsked);
+        return Ok(ExportState::NoDestination);
     };
     let Some(manifest) = manifest else {
-        return Ok(Published::NoManifest);
+        return Ok(ExportState::NoManifest);
     };
     let columns = manifest.schema.arrow();
     let Ok(column) = columns.field_with_name(request.column) else {
-        return Ok(Published::NoColumn);
+        return Ok(ExportState::NoColumn);
     };
     let value = ScalarValue::try_from_string(request.event.to_owned(), column.data_type()).ok();
     let files = manifest.files.iter().filter(|file| may_hold(file, window));
-    let looks = files.map(|file| async {
-        let rows = match &value {
-            Some(value) => count(request, context, destination, manifest, file, value).await?,
-            None => 0,
-        };
-        Ok::<_, Error>(PublishedFile {
-            path: file.path.clone(),
-            rows,
+    let searches: Vec<_> = files
+        .map(|file| async {
+            let rows = match &value {
+                Some(value) => count(request, context, destination, manifest, file, value).await?,
+                None => 0,
+            };
+            Ok::<_, Error>(MatchingFile {
+                path: file.path.clone(),
+                rows,
+            })
         })
-    });
-    let looks: Vec<_> = looks.collect();
-    let looked: Vec<PublishedFile> = stream::iter(looks)
+        .collect();
+    let mut searched: Vec<MatchingFile> = stream::iter(searches)
         .buffered(CONCURRENCY.searched_files)
         .try_collect()
         .await?;
-    Ok(Published::Searched {
+    searched.retain(|file| file.rows > 0);
+    Ok(ExportState::Searched {
         manifest: manifest.name().path().to_string(),
-        files: looked.into_iter().filter(|file| file.rows > 0).collect(),
+        files: searched,
     })
 }
 
-/// Whether one of the instants is between the least and the greatest of the file.
+/// Returns true if one of the instants lies within the file's bounds of the window column, or if
+/// either is unknown.
 fn may_hold(file: &DataFile, window: &[DateTime<Utc>]) -> bool {
     match (file.window_min, file.window_max) {
         (Some(min), Some(max)) if !window.is_empty() => {
@@ -86,9 +89,10 @@ fn may_hold(file: &DataFile, window: &[DateTime<Utc>]) -> bool {
     }
 }
 
-/// Of Parquet files the reader skips what statistics and bloom filters exclude.
+/// Counts the rows of a file that have the value. The reader skips row groups of Parquet that
+/// statistics or bloom filters exclude.
 async fn count(
-    request: &Request<'_>,
+    request: &TraceRequest<'_>,
     context: &SessionContext,
     destination: &Destination,
     manifest: &Manifest,
@@ -96,15 +100,19 @@ async fn count(
     value: &ScalarValue,
 ) -> Result<u64> {
     let table = exported::file(context, destination, manifest, file)?;
-    let rows = context.read_table(Arc::new(table));
-    let rows = rows.and_then(|rows| rows.filter(ident(request.column).eq(lit(value.clone()))));
-    let count = rows.map_err(from_datafusion)?.count().await;
-    count.map(|rows| rows as u64).map_err(from_datafusion)
+    let is_event = ident(request.column).eq(lit(value.clone()));
+    let rows = context
+        .read_table(Arc::new(table))
+        .and_then(|rows| rows.filter(is_event))
+        .map_err(from_datafusion)?;
+    let count = rows.count().await.map_err(from_datafusion)?;
+    Ok(count as u64)
 }
 
-/// By the index of each malformed line that the published run set aside, the file it is on record in.
+/// Finds the malformed lines that the published run recorded: returns the file of rejects by the
+/// index of the line in `found`.
 pub async fn rejects(
-    request: &Request<'_>,
+    request: &TraceRequest<'_>,
     manifest: Option<&Manifest>,
     found: &[FoundRow],
 ) -> Result<BTreeMap<usize, String>> {
@@ -131,14 +139,16 @@ pub async fn rejects(
 }
 
 async fn read_rejects(destination: &Destination, path: &str) -> Result<Vec<Reject>> {
-    let damaged = || Error::data(format!("`{path}` is no file of rejects"));
-    let stored = destination.get(&layout::parse_recorded(path)?).await?;
-    let stored = stored.ok_or_else(|| Error::data(format!("`{path}` is not there")))?;
+    let not_rejects = || Error::data(format!("`{path}` is not a file of rejects"));
+    let Some(stored) = destination.get(&layout::parse_recorded(path)?).await? else {
+        return Err(Error::data(format!("`{path}` does not exist")));
+    };
     let mut text = String::new();
     MultiGzDecoder::new(stored.as_ref())
         .read_to_string(&mut text)
-        .map_err(|error| damaged().with_source(error))?;
-    let lines = text.lines().map(serde_json::from_str);
-    let rejects: serde_json::Result<_> = lines.collect();
-    rejects.map_err(|error| damaged().with_source(error))
+        .map_err(|error| not_rejects().with_source(error))?;
+    text.lines()
+        .map(serde_json::from_str)
+        .collect::<serde_json::Result<_>>()
+        .map_err(|error| not_rejects().with_source(error))
 }

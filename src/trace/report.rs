@@ -1,4 +1,4 @@
-//! What tracing found, as data.
+//! Defines the report of a trace.
 
 use serde::Serialize;
 
@@ -6,44 +6,46 @@ use crate::cycle::Cycle;
 use crate::layout::TableName;
 use crate::scan::search::{FoundRow, RowPosition};
 
-/// Everything that is known of one event in one cycle.
+/// The trace of one event through one cycle.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Report {
+pub struct TraceReport {
     pub event: String,
     /// The column that holds the event's id.
     pub column: String,
     pub cycle: Cycle,
-    pub searched: Vec<Searched>,
-    /// Where it is in the sources.
+    /// The sources that the cycle reads.
+    pub searched: Vec<SearchedSource>,
+    /// The occurrences of the event in the sources.
     pub occurrences: Vec<Occurrence>,
     pub tables: Vec<TableTrace>,
 }
 
-impl Report {
-    /// Whether a source or the export has it.
+impl TraceReport {
+    /// Returns true if a source or the export holds the event.
     pub fn is_found(&self) -> bool {
         let mut tables = self.tables.iter();
         !self.occurrences.is_empty() || tables.any(|table| !table.files().is_empty())
     }
 }
 
-/// One source, as far as the cycle reads it.
+/// A source, as far as the cycle reads it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Searched {
+pub struct SearchedSource {
     pub source: String,
+    /// The number of files searched.
     pub files: usize,
-    /// As stored.
+    /// The size of these files, compressed.
     pub bytes: u64,
-    /// Why it could not be searched.
+    /// The reason why the source could not be searched, if so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
 }
 
-/// A place in a source file.
+/// A row of a source that holds the event.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Occurrence {
     pub source: String,
-    /// Its URL.
+    /// The file's URL.
     pub file: String,
     #[serde(flatten)]
     pub position: RowPosition,
@@ -59,49 +61,51 @@ impl From<&FoundRow> for Occurrence {
     }
 }
 
-/// One table of the export.
+/// The trace of the event through one table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TableTrace {
     pub table: TableName,
-    /// What its definition makes of each occurrence that it reads.
-    pub seen: Vec<Seen>,
-    pub published: Published,
-    /// What is no longer as it was when the cycle was published.
+    /// The definition's result for each occurrence that it reads.
+    #[serde(rename = "seen")]
+    pub evaluations: Vec<Evaluation>,
+    pub published: ExportState,
+    /// The differences of the definition and the sources since the cycle was published.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
 
 impl TableTrace {
-    /// The published files that hold the event.
-    pub fn files(&self) -> &[PublishedFile] {
+    /// Returns the published files that hold the event.
+    pub fn files(&self) -> &[MatchingFile] {
         match &self.published {
-            Published::Searched { files, .. } => files,
+            ExportState::Searched { files, .. } => files,
             _ => &[],
         }
     }
 }
 
-/// What a definition makes of one occurrence.
+/// The result of a definition for one occurrence.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Seen {
-    /// Its index in [`Report::occurrences`].
+pub struct Evaluation {
+    /// The occurrence's index in [`TraceReport::occurrences`].
     pub occurrence: usize,
     #[serde(flatten)]
-    pub outcome: Outcome,
+    pub outcome: RowOutcome,
     pub conditions: Vec<Condition>,
 }
 
+/// The outcome of a definition's query over one row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
-pub enum Outcome {
-    /// The query over this row alone gives rows.
+pub enum RowOutcome {
+    /// The query over this row alone returns rows.
     Kept,
-    /// It gives none.
+    /// The query over this row alone returns no rows.
     Dropped,
     /// The line is malformed for the columns that the query reads.
     Rejected {
         reason: String,
-        /// The file of rejects that the published run set it aside in.
+        /// The file of rejects in which the published run recorded the line.
         #[serde(skip_serializing_if = "Option::is_none")]
         recorded: Option<String>,
     },
@@ -110,54 +114,59 @@ pub enum Outcome {
 /// One of the conditions that a `WHERE` joins by `AND`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Condition {
-    /// In SQL.
+    /// The condition in SQL.
     pub condition: String,
     pub holds: Truth,
-    /// Of the parts that hang on the row.
+    /// The values of its parts that depend on the row.
     pub values: Vec<Operand>,
 }
 
-/// What a condition compares.
+/// A part of a condition, with its value for the row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Operand {
-    /// In SQL.
+    /// The expression in SQL.
     pub expression: String,
-    /// As text.
+    /// The value as text.
     pub value: String,
 }
 
+/// The value of a condition for the row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Truth {
     True,
     False,
-    /// As good as false to a `WHERE`.
+    /// NULL, which drops the row as false does.
     Null,
-    /// It hangs on other rows too.
+    /// The condition also depends on other rows.
     Unknown,
 }
 
-/// What is published of the cycle.
+/// The state of the event in the published files of the cycle.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
-pub enum Published {
+pub enum ExportState {
     /// No destination was given.
-    NotAsked,
+    #[serde(rename = "not_asked")]
+    NoDestination,
     /// The cycle has no manifest.
     NoManifest,
     /// The table has no column of this name.
     NoColumn,
+    /// The files were searched.
     Searched {
-        /// Relative to the prefix of the destination.
+        /// The key of the manifest, relative to the prefix of the destination.
         manifest: String,
-        files: Vec<PublishedFile>,
+        /// The files that hold the event.
+        files: Vec<MatchingFile>,
     },
 }
 
+/// A published file that holds the event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PublishedFile {
-    /// Relative to the prefix of the destination.
+pub struct MatchingFile {
+    /// The key of the file, relative to the prefix of the destination.
     pub path: String,
-    /// How many rows of it have the event's id.
+    /// The number of its rows that have the event's id.
     pub rows: u64,
 }

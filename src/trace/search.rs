@@ -1,4 +1,4 @@
-//! Where the event is in the sources: every file that the cycle reads, each searched once.
+//! Searches the sources for the event: every file that the cycle reads, each file once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,47 +10,50 @@ use datafusion::logical_expr::{LogicalPlan, TableScan};
 use datafusion::prelude::SessionContext;
 use std::sync::Arc;
 
-use super::Request;
-use super::report::Searched;
 use crate::definition::Definition;
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, ErrorKind, Result};
 use crate::scan::columns_read::ColumnsRead;
 use crate::scan::search::{FoundRow, SourceFiles, declared_name};
+use crate::trace::TraceRequest;
+use crate::trace::report::SearchedSource;
 
-/// A definition and what it reads in the cycle.
+/// A definition, with the files and columns that it reads in the cycle.
 pub struct Scanned<'a> {
     pub definition: &'a Definition,
-    /// As written.
+    /// The query's plan before optimization.
     pub plan: LogicalPlan,
-    /// As it would run: filters are as near to the scans as they can be.
+    /// The optimized plan, with filters pushed down as near to the scans as possible.
     pub optimized: LogicalPlan,
+    /// The files of each scan of a source that has the column.
     pub scans: Vec<SourceFiles>,
     /// What it reads of each source; all where there is no entry.
     pub reads: BTreeMap<String, ColumnsRead>,
-    /// Whether any of its sources has the column.
+    /// True if any of its sources has the column.
     pub has_column: bool,
-    /// Source and URL of every file.
+    /// The source and the URL of every file.
     files: BTreeSet<(String, String)>,
 }
 
 impl Scanned<'_> {
+    /// Returns true if the definition reads the file of this occurrence.
     pub fn reads(&self, found: &FoundRow) -> bool {
         let file = (found.source.clone(), found.file.clone());
         self.files.contains(&file)
     }
 }
 
-/// What the search came to.
+/// The result of searching the sources.
 pub struct Search<'a> {
     pub definitions: Vec<Scanned<'a>>,
-    pub searched: Vec<Searched>,
+    pub searched: Vec<SearchedSource>,
     pub found: Vec<FoundRow>,
 }
 
 impl<'a> Search<'a> {
-    pub async fn run(request: &Request<'a>, context: &SessionContext) -> Result<Self> {
-        let mut sources = Sources::default();
+    /// Lists and searches the sources that the definitions read.
+    pub async fn run(request: &TraceRequest<'a>, context: &SessionContext) -> Result<Self> {
+        let mut sources = SearchableSources::default();
         let mut definitions = Vec::new();
         for definition in request.definitions {
             definitions.push(sources.scan(request, context, definition).await?);
@@ -59,7 +62,7 @@ impl<'a> Search<'a> {
         let mut searched = sources.failed;
         for files in sources.files.values() {
             found.extend(files.search(context, request.column, request.event).await?);
-            searched.push(Searched {
+            searched.push(SearchedSource {
                 source: files.source().to_owned(),
                 files: files.keys().len(),
                 bytes: files.bytes(),
@@ -74,26 +77,26 @@ impl<'a> Search<'a> {
     }
 }
 
-/// The sources that have the column.
+/// The sources that have the column, with the files that any definition reads.
 #[derive(Default)]
-struct Sources {
+struct SearchableSources {
     files: BTreeMap<String, SourceFiles>,
-    failed: Vec<Searched>,
+    failed: Vec<SearchedSource>,
 }
 
-impl Sources {
-    /// Lists what the definition reads.
+impl SearchableSources {
+    /// Lists the files that the definition reads.
     async fn scan<'a>(
         &mut self,
-        request: &Request<'_>,
+        request: &TraceRequest<'_>,
         context: &SessionContext,
         definition: &'a Definition,
     ) -> Result<Scanned<'a>> {
-        let bound = request
+        let plan = request
             .engine
-            .bind_query(definition, request.cycle, &request.parameters);
-        let plan = bound.await?;
-        // Only the optimizer knows which filters and columns reach the scans.
+            .bind_query(definition, request.cycle, &request.parameters)
+            .await?;
+        // Only the optimizer pushes filters and columns down to the scans.
         let optimized = context.state().optimize(&plan).map_err(from_datafusion)?;
         let mut scanned = Scanned {
             definition,
@@ -144,13 +147,17 @@ impl Sources {
         }
     }
 
-    /// A source that is gone is no reason not to look at what is published.
+    /// Records a source that cannot be listed, for example because it is gone: the published files
+    /// are searched anyway.
+    ///
+    /// # Errors
+    /// The error itself, if the store is unavailable.
     fn failed(&mut self, source: &str, error: Error) -> Result<()> {
         if error.kind() == ErrorKind::Unavailable {
             return Err(error);
         }
         if self.failed.iter().all(|failed| failed.source != source) {
-            self.failed.push(Searched {
+            self.failed.push(SearchedSource {
                 source: source.to_owned(),
                 files: 0,
                 bytes: 0,
@@ -161,7 +168,7 @@ impl Sources {
     }
 }
 
-/// Every scan of a plan, those of subqueries too.
+/// Returns every scan of a plan, including those of subqueries.
 fn scans(plan: &LogicalPlan) -> Result<Vec<(TableScan, Arc<dyn TableProvider>)>> {
     let mut scans = Vec::new();
     plan.apply_with_subqueries(|node| {

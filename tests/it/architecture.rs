@@ -35,7 +35,7 @@ struct Group {
     never_names: &'static [&'static str],
 }
 
-const GROUPS: [Group; 12] = [
+const GROUPS: [Group; 13] = [
     // Bytes and Arrow, nothing of dayport: each could be a crate of its own.
     Group {
         name: "codec",
@@ -62,6 +62,13 @@ const GROUPS: [Group; 12] = [
             "clap",
             "indicatif",
         ],
+    },
+    // Wraps the formats of indicatif, so that only the command line draws with it.
+    Group {
+        name: "figures",
+        modules: &["human"],
+        may_import: &[],
+        never_names: &["datafusion", "ObjectStore", "MultipartStore", "clap"],
     },
     Group {
         name: "store",
@@ -99,7 +106,7 @@ const GROUPS: [Group; 12] = [
     Group {
         name: "receiver",
         modules: &["verify", "status", "wait"],
-        may_import: &["plain", "store", "delivery"],
+        may_import: &["plain", "figures", "store", "delivery"],
         never_names: &["datafusion", "clap", "indicatif"],
     },
     Group {
@@ -111,7 +118,9 @@ const GROUPS: [Group; 12] = [
     Group {
         name: "run",
         modules: &["run", "check"],
-        may_import: &["codec", "plain", "store", "sql", "cluster", "delivery"],
+        may_import: &[
+            "codec", "plain", "figures", "store", "sql", "cluster", "delivery",
+        ],
         never_names: &["datafusion", "clap", "indicatif"],
     },
     Group {
@@ -124,8 +133,8 @@ const GROUPS: [Group; 12] = [
         name: "cli",
         modules: &["cli"],
         may_import: &[
-            "codec", "plain", "store", "sql", "cluster", "delivery", "receiver", "query", "run",
-            "serve",
+            "codec", "plain", "figures", "store", "sql", "cluster", "delivery", "receiver",
+            "query", "run", "serve",
         ],
         never_names: &[],
     },
@@ -189,11 +198,9 @@ const CLOCKS: [(&str, &str); 6] = [
 
 /// PENDING: the violations that stand for now. A line that is no longer violated fails the test, so that
 /// it is removed; the list must be empty in the end.
-const PENDING: [&str; 5] = [
-    "cli has a circle",
+const PENDING: [&str; 2] = [
     "codec has a circle",
     "format has a circle",
-    "trace has a circle",
 ];
 
 /// Fails unless exactly those violations of a rule were found that [`PENDING`] lists.

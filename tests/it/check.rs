@@ -121,7 +121,7 @@ fn late_and_malformed_sources_are_findings(destination: TestDestination) {
     sandbox.write("raw/sites/sites.json", "{\"id\":1}\n{\"id\":\"one\"}\n");
     let output = check(&sandbox, &[]).exited_with(1);
     output
-        .stdout_has("1 of 2 lines do not fit the declaration")
+        .stdout_has("1 of 2 lines do not match the declaration")
         .stdout_has("sites.json` line 2");
     set_sites(&sandbox, 2);
     sandbox.write(
@@ -133,7 +133,7 @@ fn late_and_malformed_sources_are_findings(destination: TestDestination) {
     );
     check(&sandbox, &[])
         .succeeded()
-        .stdout_has("1 files, ")
+        .stdout_has("1 file, ")
         .stdout_has(" for 2026-01-16");
     sandbox.remove("raw/views/date=2026-01-16/views.json");
     check(&sandbox, &[])
@@ -154,7 +154,7 @@ fn leftovers_of_killed_checks_are_removed(destination: TestDestination) {
     sandbox.set_clock("2026-01-17T04:01:00Z");
     check(&sandbox, &[])
         .succeeded()
-        .stdout_has("2 of checks that were killed: removed");
+        .stdout_has("2 of killed checks deleted");
     assert_eq!(sandbox.destination.keys(), [foreign]);
 }
 
@@ -185,7 +185,7 @@ fn an_interrupted_check_leaves_nothing_behind() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(75), "{stdout}{stderr}");
     assert!(stdout.contains("not tried: interrupted"), "{stdout}");
-    assert!(stderr.contains("taken away"), "{stderr}");
+    assert!(stderr.contains("are deleted"), "{stderr}");
     assert_eq!(sandbox.destination.keys(), Vec::<String>::new());
     assert_eq!(server.count(Operation::CreateMultipartUpload), 0);
 }
@@ -254,7 +254,7 @@ fn the_settings_of_the_bucket_are_checked() {
     let output = check(&sandbox, &[]).exited_with(1);
     output
         .stdout_has("public access is not blocked")
-        .stdout_has("no rule removes the unfinished uploads")
+        .stdout_has("no rule aborts the unfinished uploads")
         .stdout_has("\"DaysAfterInitiation\":7")
         .stdout_has("2 findings");
 
@@ -269,7 +269,7 @@ fn the_settings_of_the_bucket_are_checked() {
     let output = check(&sandbox, &[]).exited_with(1);
     output
         .stdout_has("on: replaced files stay as old versions")
-        .stdout_has("removed after 1 day")
+        .stdout_has("aborted after 1 day")
         .stdout_has("`acme/dayport/manifests/` expires, by old")
         .stdout_has("2 findings");
 
@@ -286,7 +286,7 @@ fn the_settings_of_the_bucket_are_checked() {
     let output = check(&sandbox, &[]).exited_with(0);
     output
         .stdout_has("s3:GetLifecycleConfiguration is not allowed; a run does not need it")
-        .stdout_has("4 could not be seen");
+        .stdout_has("4 unknown");
 }
 
 #[test]

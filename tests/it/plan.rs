@@ -124,7 +124,7 @@ fn a_rerun_names_the_files_it_replaces(destination: TestDestination) {
     assert_eq!(views["expected"]["rows"], 1);
     plan(&sandbox, &rerun)
         .succeeded()
-        .stdout_has("publish as revision 1, replacing 1 file with 1 rows");
+        .stdout_has("publish as revision 1, replacing 1 file with 1 row");
     assert_eq!(sandbox.destination.contents(), before);
 }
 

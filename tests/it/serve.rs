@@ -226,7 +226,7 @@ fn due_cycles_are_published_and_notified(destination: TestDestination) {
         assert_eq!(serving.get(path).0, status, "{path}");
     }
     let (_, page) = serving.get("/");
-    assert!(page.contains("views 2026-01-15: 1 rows"), "{page}");
+    assert!(page.contains("views 2026-01-15: 1 row,"), "{page}");
     let (code, log) = serving.stop();
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("\"message\":\"stopped\""), "{log}");

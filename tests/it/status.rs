@@ -74,7 +74,7 @@ fn every_day_has_its_state(destination: TestDestination) {
     let earlier = status(&sandbox, &["--days", "2"]).succeeded();
     earlier
         .stdout_has("views  !#")
-        .stdout_has("1 cycles missing");
+        .stdout_has("1 cycle missing");
     // All published cycles are older than the calendar.
     sandbox.set_clock("2026-02-20T03:00:00Z");
     let later = status(&sandbox, &["--days", "3"]).succeeded();
@@ -91,7 +91,7 @@ fn an_outlier_is_compared_with_the_days_before(destination: TestDestination) {
     sandbox.run(&args).succeeded();
     let text = status(&sandbox, &["--days", "7"]).succeeded();
     text.stdout_has("views  .#####v")
-        .stdout_has("outlier: views 2026-01-16: 1 rows are 0.10 times the median before");
+        .stdout_has("outlier: views 2026-01-16: 1 row, 0.10 times the median before");
 }
 
 fn nothing_is_published_and_nothing_is_written(destination: TestDestination) {
@@ -134,8 +134,8 @@ fn an_unfinished_day_and_its_incidents_are_shown() {
     let before = sandbox.destination.contents();
     let text = status(&sandbox, &["--days", "3"]).succeeded();
     text.stdout_has("views  .#~")
-        .stdout_has("trouble: views 2026-01-16: run 20260117T030000Z-")
-        .stdout_has("trouble: sites 2026-01-15: 1 malformed lines of its sources are set aside");
+        .stdout_has("incident: views 2026-01-16: run 20260117T030000Z-")
+        .stdout_has("incident: sites 2026-01-15: 1 malformed line of its sources set aside");
     assert_eq!(sandbox.destination.contents(), before);
 }
 

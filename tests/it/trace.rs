@@ -181,7 +181,7 @@ fn an_unknown_event_is_not_found(destination: TestDestination) {
         .exited_with(1)
         .hint_has("--date");
     output
-        .stdout_has("events: not in 1 files")
+        .stdout_has("events: not in 1 file")
         .stdout_has("\nclicks: not in the published files\n");
     // A part of an id is not the id.
     trace(&sandbox, "firs", &[]).exited_with(1);

@@ -1,11 +1,11 @@
-//! What `\d` prints.
+//! Renders tables and columns for `\d`.
 
 use std::fmt::Write;
 
-use crate::query::{Catalog, Entry};
+use crate::query::{CatalogEntry, QueryCatalog};
 
-/// Every table with the first line of its comment.
-pub fn list(catalog: &Catalog) -> String {
+/// Lists every table with the first line of its comment.
+pub fn list(catalog: &QueryCatalog) -> String {
     let widths = catalog.entries.iter().map(|entry| entry.name.len());
     let width = widths.max().unwrap_or(0);
     let mut text = String::new();
@@ -18,27 +18,26 @@ pub fn list(catalog: &Catalog) -> String {
     text
 }
 
-/// The columns of the tables of this name; `None` if there is none.
-pub fn table(catalog: &Catalog, name: &str) -> Option<String> {
-    let found = catalog.find(name);
-    let texts: Vec<String> = found.into_iter().map(columns).collect();
+/// Describes the columns of the tables of this name; `None` if there is none.
+pub fn table(catalog: &QueryCatalog, name: &str) -> Option<String> {
+    let texts: Vec<String> = catalog.find(name).into_iter().map(columns).collect();
     (!texts.is_empty()).then(|| texts.join("\n"))
 }
 
-fn columns(entry: &Entry) -> String {
+fn columns(entry: &CatalogEntry) -> String {
     let mut text = format!("{} {}\n", entry.kind, entry.name);
     for line in entry.comment.lines() {
         let _ = writeln!(text, "-- {line}");
     }
-    let width = entry.columns.iter().map(|column| column.name().len()).max();
-    let width = width.unwrap_or(0);
+    let widths = entry.columns.iter().map(|column| column.name().len());
+    let width = widths.max().unwrap_or(0);
     for column in &entry.columns {
-        let never_null = match column.is_nullable() {
+        let not_null = match column.is_nullable() {
             true => "",
             false => "  NOT NULL",
         };
         let (name, kind) = (column.name(), column.data_type());
-        let _ = writeln!(text, "  {name:<width$}  {kind}{never_null}");
+        let _ = writeln!(text, "  {name:<width$}  {kind}{not_null}");
     }
     text
 }

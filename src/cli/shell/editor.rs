@@ -1,4 +1,4 @@
-//! The line editor: history, completion, and statements that go on over several lines.
+//! Edits input on the terminal, with history, completion and statements that span lines.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,11 +13,11 @@ use rustyline::{CompletionType, Config, Context, Helper};
 
 use crate::env;
 use crate::error::{Error, Result};
-use crate::query::{Catalog, split};
+use crate::query::{QueryCatalog, split};
 
 const PROMPT: &str = "dayport> ";
 
-/// The words that queries are made of.
+/// The keywords of SQL that are completed.
 const KEYWORDS: &[&str] = &[
     "ALL",
     "AND",
@@ -76,29 +76,31 @@ const KEYWORDS: &[&str] = &[
 
 /// Reads statements and commands from the terminal.
 pub struct Editor {
-    editor: rustyline::Editor<Names, FileHistory>,
+    editor: rustyline::Editor<CompletionHelper, FileHistory>,
     history: Option<PathBuf>,
 }
 
 impl Editor {
-    pub fn open(catalog: &Catalog) -> Result<Self> {
+    /// Opens the terminal. The history is kept in the user's state folder if that can be created.
+    pub fn open(catalog: &QueryCatalog) -> Result<Self> {
         let config = Config::builder()
             .completion_type(CompletionType::List)
             .auto_add_history(true)
             .build();
         let mut editor = rustyline::Editor::with_default(config)
             .map_err(|error| Error::unavailable("cannot use the terminal").with_source(error))?;
-        editor.set_helper(Some(Names::new(catalog)));
-        // A shell without history is better than none.
-        let history = env::state_folder().filter(|folder| fs::create_dir_all(folder).is_ok());
-        let history = history.map(|folder| folder.join("history"));
+        editor.set_helper(Some(CompletionHelper::new(catalog)));
+        // Without a folder for it, the shell works without a history.
+        let history = env::state_folder()
+            .filter(|folder| fs::create_dir_all(folder).is_ok())
+            .map(|folder| folder.join("history"));
         if let Some(path) = &history {
             let _ = editor.load_history(path);
         }
         Ok(Self { editor, history })
     }
 
-    /// The next statement or command, all of its lines.
+    /// Reads the next statement or command, with all of its lines.
     pub fn read(&mut self) -> Result<String, ReadlineError> {
         let text = self.editor.readline(PROMPT);
         if let (Some(path), Ok(_)) = (&self.history, &text) {
@@ -108,31 +110,28 @@ impl Editor {
     }
 }
 
-/// The names that can be completed.
+/// Completes the names of tables and columns, and keywords.
 #[derive(Default)]
-struct Names {
+struct CompletionHelper {
     tables: Vec<String>,
-    /// With the table that has it.
+    /// The columns, each after its table's name.
     columns: Vec<(String, String)>,
 }
 
-impl Names {
-    fn new(catalog: &Catalog) -> Self {
-        let columns = catalog.entries.iter().flat_map(|entry| {
-            let columns = entry.columns.iter();
-            columns.map(|column| (entry.name.clone(), quoted(column.name())))
-        });
-        Self {
-            columns: columns.collect(),
-            tables: catalog
-                .entries
-                .iter()
-                .map(|entry| entry.name.clone())
-                .collect(),
+impl CompletionHelper {
+    fn new(catalog: &QueryCatalog) -> Self {
+        let mut helper = Self::default();
+        for entry in &catalog.entries {
+            helper.tables.push(entry.name.clone());
+            for column in &entry.columns {
+                let column = quote_identifier(column.name());
+                helper.columns.push((entry.name.clone(), column));
+            }
         }
+        helper
     }
 
-    /// What the word at the end of `line` can become, and where it begins.
+    /// Returns the start of the word at the end of `line`, and its completions.
     fn candidates(&self, line: &str) -> (usize, Vec<String>) {
         let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '"');
         let start = line.trim_end_matches(is_name).len();
@@ -141,16 +140,16 @@ impl Names {
         let tables = self.tables.iter().filter(|table| table.starts_with(word));
         let mut candidates: Vec<String> = tables.cloned().collect();
         if !is_command && !word.is_empty() {
-            let is_read = |table: &str| before.contains(table);
-            let knows_table = self.tables.iter().any(|table| is_read(table));
+            let is_mentioned = |table: &str| before.contains(table);
+            let mentions_any = self.tables.iter().any(|table| is_mentioned(table));
             let columns = self.columns.iter().filter(|(table, column)| {
-                column.starts_with(word) && (!knows_table || is_read(table))
+                column.starts_with(word) && (!mentions_any || is_mentioned(table))
             });
             candidates.extend(columns.map(|(_, column)| column.clone()));
             candidates.extend(
                 KEYWORDS
                     .iter()
-                    .filter_map(|keyword| completed(keyword, word)),
+                    .filter_map(|keyword| complete_keyword(keyword, word)),
             );
         }
         candidates.sort();
@@ -159,17 +158,17 @@ impl Names {
     }
 }
 
-/// A keyword in the case of what was typed of it.
-fn completed(keyword: &str, typed: &str) -> Option<String> {
-    if typed.chars().all(char::is_lowercase) {
-        let keyword = keyword.to_lowercase();
-        return keyword.starts_with(typed).then_some(keyword);
-    }
-    keyword.starts_with(typed).then(|| keyword.to_owned())
+/// Returns the keyword in the case of `typed`, if it starts with that.
+fn complete_keyword(keyword: &str, typed: &str) -> Option<String> {
+    let candidate = match typed.chars().all(char::is_lowercase) {
+        true => keyword.to_lowercase(),
+        false => keyword.to_owned(),
+    };
+    candidate.starts_with(typed).then_some(candidate)
 }
 
-/// A name as SQL takes it: what has capitals needs quotes.
-fn quoted(name: &str) -> String {
+/// Quotes a name if SQL requires it, for example because it has capital letters.
+fn quote_identifier(name: &str) -> String {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     match name.chars().all(is_plain) {
         true => name.to_owned(),
@@ -177,7 +176,7 @@ fn quoted(name: &str) -> String {
     }
 }
 
-impl Completer for Names {
+impl Completer for CompletionHelper {
     type Candidate = String;
 
     fn complete(
@@ -190,35 +189,35 @@ impl Completer for Names {
     }
 }
 
-impl Validator for Names {
+impl Validator for CompletionHelper {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
-        Ok(match is_whole(context.input()) {
+        Ok(match is_complete(context.input()) {
             true => ValidationResult::Valid(None),
             false => ValidationResult::Incomplete,
         })
     }
 }
 
-/// Whether nothing more has to be typed.
-fn is_whole(text: &str) -> bool {
-    text.trim_start().starts_with('\\') || split(text).open.is_empty()
+/// Returns true if the input is a command or ends with a semicolon, so that no more lines follow.
+fn is_complete(text: &str) -> bool {
+    text.trim_start().starts_with('\\') || split(text).incomplete.is_empty()
 }
 
-impl Hinter for Names {
+impl Hinter for CompletionHelper {
     type Hint = String;
 }
 
-impl Highlighter for Names {}
+impl Highlighter for CompletionHelper {}
 
-impl Helper for Names {}
+impl Helper for CompletionHelper {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn names() -> Names {
+    fn helper() -> CompletionHelper {
         let column = |table: &str, column: &str| (table.to_owned(), column.to_owned());
-        Names {
+        CompletionHelper {
             tables: vec!["events".to_owned(), "exported.views".to_owned()],
             columns: vec![
                 column("events", "event_id"),
@@ -231,7 +230,7 @@ mod tests {
 
     #[track_caller]
     fn check(line: &str, expected: &[&str]) {
-        assert_eq!(names().candidates(line).1, expected, "{line:?}");
+        assert_eq!(helper().candidates(line).1, expected, "{line:?}");
     }
 
     #[test]
@@ -248,16 +247,16 @@ mod tests {
         check("sel", &["select"]);
         check("\\d e", &["events", "exported.views"]);
         check("SELECT ", &["events", "exported.views"]);
-        assert_eq!(names().candidates("SELECT tim").0, 7);
+        assert_eq!(helper().candidates("SELECT tim").0, 7);
     }
 
     #[test]
-    fn a_statement_goes_on_until_its_semicolon() {
-        for whole in ["SELECT 1;", "", "  ", "\\d views", "SELECT ';';", "-- note"] {
-            assert!(is_whole(whole), "{whole:?}");
+    fn a_statement_is_incomplete_until_its_semicolon() {
+        for complete in ["SELECT 1;", "", "  ", "\\d views", "SELECT ';';", "-- note"] {
+            assert!(is_complete(complete), "{complete:?}");
         }
         for part in ["SELECT 1", "SELECT ';", "SELECT 1; SELECT", "SELECT 1 -- ;"] {
-            assert!(!is_whole(part), "{part:?}");
+            assert!(!is_complete(part), "{part:?}");
         }
     }
 }

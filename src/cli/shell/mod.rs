@@ -1,4 +1,4 @@
-//! `dayport query` without SQL, on a terminal: one statement after the other.
+//! The shell of `dayport query`: reads statements from a terminal and runs them.
 
 mod describe;
 mod editor;
@@ -7,25 +7,25 @@ use std::pin::pin;
 
 use rustyline::error::ReadlineError;
 
-use crate::cli::args::RowForm;
-use crate::cli::query::{Printing, run_statement};
-use crate::cli::render;
+use crate::cli::print;
+use crate::cli::shared::RowFormat;
+use crate::cli::shell::editor::Editor;
+use crate::cli::statement::{PrintOptions, run_statement};
 use crate::error::{Error, Result};
-use crate::query::{Catalog, Workbench, split};
-use editor::Editor;
+use crate::query::{QueryCatalog, QueryContext, split};
 
 const HELP: &str = "\
-\\d          the tables: sources, definitions and, with --to, what is published
-\\d TABLE    the columns of a table
-\\?          this help
-\\q          leave; Ctrl-D too
+\\d          list the tables: sources, definitions and, with --to, published tables
+\\d TABLE    describe the columns of a table
+\\?          print this help
+\\q          quit, as Ctrl-D does
 
-Anything else is SQL and ends with `;`. It may go over many lines. EXPLAIN and EXPLAIN ANALYZE show how a
-query runs; Ctrl-C stops it. Tab completes names.";
+Anything else is SQL. It may span lines and ends with `;`. EXPLAIN and EXPLAIN ANALYZE show how a query
+runs; Ctrl-C stops it. Tab completes names.";
 
-/// What a line asks for.
+/// A line of input: a command of the shell, or SQL.
 #[derive(Debug, PartialEq, Eq)]
-enum Command<'a> {
+enum ShellCommand<'a> {
     List,
     Describe(&'a str),
     Help,
@@ -34,14 +34,16 @@ enum Command<'a> {
     Sql,
 }
 
-/// Reads and runs statements until the user leaves. What goes wrong with one does not end the others.
-pub async fn shell(workbench: &Workbench<'_>, printing: Printing) -> Result<()> {
-    let catalog = Catalog::load(workbench).await?;
-    let mut editor = Editor::open(&catalog)?;
-    // From its first use on, Ctrl-C does not end the process.
+/// Reads and runs statements until the user quits. An error is printed and does not end the shell.
+///
+/// # Errors
+/// The terminal cannot be read, or the tables cannot be listed.
+pub async fn shell(context: &QueryContext<'_>, options: PrintOptions) -> Result<()> {
+    let mut editor = Editor::open(&QueryCatalog::load(context).await?)?;
+    // The first poll installs a handler, so that Ctrl-C no longer ends the process.
     let _ = futures::poll!(pin!(tokio::signal::ctrl_c()));
-    if printing.form == RowForm::Table {
-        render::print(&format!(
+    if options.format == RowFormat::Table {
+        print::text(&format!(
             "dayport {}; \\? for help\n",
             env!("CARGO_PKG_VERSION")
         ));
@@ -56,22 +58,24 @@ pub async fn shell(workbench: &Workbench<'_>, printing: Printing) -> Result<()> 
             }
         };
         match command(&text) {
-            Command::List => render::print(&describe::list(&Catalog::load(workbench).await?)),
-            Command::Describe(name) => {
-                let catalog = Catalog::load(workbench).await?;
+            ShellCommand::List => {
+                print::text(&describe::list(&QueryCatalog::load(context).await?));
+            }
+            ShellCommand::Describe(name) => {
+                let catalog = QueryCatalog::load(context).await?;
                 match describe::table(&catalog, name) {
-                    Some(text) => render::print(&text),
+                    Some(text) => print::text(&text),
                     None => eprintln!("error: there is no table `{name}`\nhint: \\d lists them"),
                 }
             }
-            Command::Help => render::print(&format!("{HELP}\n")),
-            Command::Quit => return Ok(()),
-            Command::Unknown(word) => {
-                eprintln!("error: `{word}` is no command\nhint: \\? for help")
+            ShellCommand::Help => print::text(&format!("{HELP}\n")),
+            ShellCommand::Quit => return Ok(()),
+            ShellCommand::Unknown(word) => {
+                eprintln!("error: there is no command `{word}`\nhint: \\? lists the commands");
             }
-            Command::Sql => {
-                for statement in split(&text).ended {
-                    if !run(workbench, statement, printing).await {
+            ShellCommand::Sql => {
+                for statement in split(&text).complete {
+                    if !run(context, statement, options).await {
                         break;
                     }
                 }
@@ -80,25 +84,26 @@ pub async fn shell(workbench: &Workbench<'_>, printing: Printing) -> Result<()> 
     }
 }
 
-fn command(text: &str) -> Command<'_> {
-    let text = text.trim().trim_end_matches(';').trim();
-    if !text.starts_with('\\') {
-        return Command::Sql;
+/// Parses a line of input.
+fn command(text: &str) -> ShellCommand<'_> {
+    let line = text.trim().trim_end_matches(';').trim();
+    if !line.starts_with('\\') {
+        return ShellCommand::Sql;
     }
-    let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     match (word, rest.trim()) {
-        ("\\d", "") => Command::List,
-        ("\\d", name) => Command::Describe(name),
-        ("\\?", _) => Command::Help,
-        ("\\q", _) => Command::Quit,
-        _ => Command::Unknown(word),
+        ("\\d", "") => ShellCommand::List,
+        ("\\d", name) => ShellCommand::Describe(name),
+        ("\\?", _) => ShellCommand::Help,
+        ("\\q", _) => ShellCommand::Quit,
+        _ => ShellCommand::Unknown(word),
     }
 }
 
-/// Whether it came to its end.
-async fn run(workbench: &Workbench<'_>, statement: &str, printing: Printing) -> bool {
+/// Runs a statement until it ends or Ctrl-C stops it; returns true if it succeeded.
+async fn run(context: &QueryContext<'_>, statement: &str, options: PrintOptions) -> bool {
     let ended = tokio::select! {
-        ended = run_statement(workbench, statement, printing) => ended,
+        ended = run_statement(context, statement, options) => ended,
         _ = tokio::signal::ctrl_c() => {
             eprintln!("stopped");
             return false;
@@ -116,14 +121,14 @@ mod tests {
 
     #[test]
     fn commands_begin_with_a_backslash() {
-        assert_eq!(command("\\d"), Command::List);
+        assert_eq!(command("\\d"), ShellCommand::List);
         assert_eq!(
             command(" \\d  exported.views ;"),
-            Command::Describe("exported.views")
+            ShellCommand::Describe("exported.views")
         );
-        assert_eq!(command("\\?"), Command::Help);
-        assert_eq!(command("\\q"), Command::Quit);
-        assert_eq!(command("\\x y"), Command::Unknown("\\x"));
-        assert_eq!(command("SELECT 1;"), Command::Sql);
+        assert_eq!(command("\\?"), ShellCommand::Help);
+        assert_eq!(command("\\q"), ShellCommand::Quit);
+        assert_eq!(command("\\x y"), ShellCommand::Unknown("\\x"));
+        assert_eq!(command("SELECT 1;"), ShellCommand::Sql);
     }
 }

@@ -200,7 +200,7 @@ fn any_one_denied_action_is_named_by_the_check() {
     dayport(&sandbox, "check", &[])
         .exited_with(1)
         .stdout_has("versioning")
-        .stdout_has(" 0 could not be seen");
+        .stdout_has(" 0 unknown");
 }
 
 /// Returns the policy without one action.

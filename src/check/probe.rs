@@ -1,7 +1,7 @@
-//! The calls of a run, made for real.
+//! Checks the destination by making the calls of a run.
 //!
-//! Rights to remove come first, on names that are not there: what could not be removed again is
-//! not put there.
+//! The rights to delete are checked first, on keys that do not exist: without them, no object is
+//! created that would have to stay behind.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -9,79 +9,88 @@ use object_store::path::Path;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::check::denial::denied;
+use crate::check::denial::denied_action;
 use crate::check::leftovers::is_leftover;
-use crate::check::list::{Area, List};
+use crate::check::list::{CheckArea, CheckList};
 use crate::error::Error;
 use crate::layout;
 use crate::policy::{Grant, IamAction};
 use crate::staged::UploadToken;
 use crate::store::{Completion, Created, Destination, Encryption, S3Bucket};
 
-const AREA: Area = Area::Destination;
+const AREA: CheckArea = CheckArea::Destination;
 
-/// The content of the object that is put, and of the one that must not replace it.
+/// The content of the object that is created.
 const FIRST: &[u8] = b"dayport check";
+
+/// The content of the second put, which must not replace the first.
 const SECOND: &[u8] = b"dayport check, a second time";
 
-pub struct Calls<'a> {
+/// Makes the calls of a run on a destination.
+pub struct DestinationProbe<'a> {
     pub destination: &'a Destination,
-    /// Absent for a folder.
+    /// The bucket of the destination; `None` for a folder.
     pub bucket: Option<&'a S3Bucket>,
     pub grant: &'a Grant,
     pub encryption: &'a Encryption,
+    /// The id of this check, which names its objects.
     pub id: &'a str,
-    pub began: DateTime<Utc>,
+    /// The start of this check.
+    pub started: DateTime<Utc>,
     pub stop: &'a CancellationToken,
 }
 
-impl Calls<'_> {
-    pub async fn check(&self, list: &mut List) {
+impl DestinationProbe<'_> {
+    /// Makes all calls and deletes their objects again.
+    pub async fn check(&self, list: &mut CheckList) {
         self.list(list).await;
-        let removes = self.delete(list).await;
-        let aborts = self.abort(list).await;
-        if !removes {
+        let can_delete = self.delete(list).await;
+        let can_abort = self.abort(list).await;
+        if !can_delete {
             let name = "create-if-absent, multipart, read";
-            list.unseen(
+            list.unknown(
                 AREA,
                 name,
                 "not tried: what cannot be deleted would stay behind",
             );
             return;
         }
-        self.sweep(list).await;
+        self.delete_leftovers(list).await;
         self.stop.run_until_cancelled(self.create(list)).await;
         if self.stop.is_cancelled() {
-            list.unseen(AREA, "the rest", "not tried: interrupted");
-        } else if aborts {
+            list.unknown(AREA, "the rest", "not tried: interrupted");
+        } else if can_abort {
             self.multipart(list).await;
         } else {
-            list.unseen(AREA, "multipart", "not tried: its parts would stay behind");
+            list.unknown(AREA, "multipart", "not tried: its parts would stay behind");
         }
         self.clean_up(list).await;
     }
 
-    /// A name that no table has: nothing is ever visible there.
-    fn in_data(&self) -> Path {
+    /// Returns a key below `data/` that no table can have. No object ever becomes visible there.
+    fn data_path(&self) -> Path {
         layout::data_folder().join("_dayport_check").join(self.id)
     }
 
+    /// Returns the key of the object that is created.
     fn object(&self) -> Path {
         layout::checks_folder().join(self.id)
     }
 
+    /// Returns the key of the multipart upload.
     fn upload(&self) -> Path {
         layout::checks_folder().join(format!("{}-multipart", self.id))
     }
 
-    fn failed(&self, list: &mut List, name: &str, asked: IamAction, error: &Error) {
-        match denied(error, asked) {
+    /// Adds a failed call to the list: as a missing right, or as an error.
+    fn failed(&self, list: &mut CheckList, name: &str, requested: IamAction, error: &Error) {
+        match denied_action(error, requested) {
             Some(action) => list.denied(name, action, self.grant),
             None => list.error(AREA, name, error),
         }
     }
 
-    async fn list(&self, list: &mut List) {
+    async fn list(&self, list: &mut CheckList) {
         let folders = [
             layout::data_folder(),
             layout::manifests_folder(),
@@ -92,15 +101,16 @@ impl Calls<'_> {
                 return self.failed(list, "list", IamAction::ListBucket, &error);
             }
         }
-        list.fine(AREA, "list", format!("{}", self.destination));
+        list.passed(AREA, "list", self.destination.to_string());
     }
 
-    async fn delete(&self, list: &mut List) -> bool {
+    /// Checks the right to delete; returns true if it is granted.
+    async fn delete(&self, list: &mut CheckList) -> bool {
         let rejects = layout::rejects_folder().join("_dayport_check");
-        let paths = [self.in_data(), rejects, self.object(), self.upload()];
+        let paths = [self.data_path(), rejects, self.object(), self.upload()];
         match self.destination.delete(&paths).await {
             Ok(()) => {
-                list.fine(AREA, "delete", "in data, rejects and the folder of checks");
+                list.passed(AREA, "delete", "in data, rejects and the folder of checks");
                 true
             }
             Err(error) => {
@@ -110,157 +120,152 @@ impl Calls<'_> {
         }
     }
 
-    /// Takes away what checks left behind that were killed.
-    async fn sweep(&self, list: &mut List) {
-        // Whether it may be listed is said already.
-        let there = self.destination.list(&layout::checks_folder()).await;
-        let there = there.unwrap_or_default().into_iter();
-        let leftovers: Vec<Path> = there
+    /// Deletes the objects that killed checks left behind.
+    async fn delete_leftovers(&self, list: &mut CheckList) {
+        // A missing right to list is already on the list.
+        let objects = self.destination.list(&layout::checks_folder()).await;
+        let leftovers: Vec<Path> = objects
+            .unwrap_or_default()
+            .into_iter()
             .map(|object| object.location)
-            .filter(|path| is_leftover(path, self.began))
+            .filter(|path| is_leftover(path, self.started))
             .collect();
         if leftovers.is_empty() {
             return;
         }
         match self.destination.delete(&leftovers).await {
             Ok(()) => {
-                let detail = format!("{} of checks that were killed: removed", leftovers.len());
-                list.fine(AREA, "leftovers", detail);
+                let detail = format!("{} of killed checks deleted", leftovers.len());
+                list.passed(AREA, "leftovers", detail);
             }
             Err(error) => self.failed(list, "leftovers", IamAction::DeleteObject, &error),
         }
     }
 
-    /// Aborts an upload that does not exist. Returns false if that is not allowed.
-    async fn abort(&self, list: &mut List) -> bool {
-        match self.destination.abort_unknown(&self.in_data()).await {
-            Err(error) if denied(&error, IamAction::AbortMultipartUpload).is_some() => {
+    /// Checks the right to abort, on an upload that does not exist; returns true if it is granted.
+    async fn abort(&self, list: &mut CheckList) -> bool {
+        match self.destination.abort_unknown(&self.data_path()).await {
+            Err(error) if denied_action(&error, IamAction::AbortMultipartUpload).is_some() => {
                 self.failed(list, "abort", IamAction::AbortMultipartUpload, &error);
                 false
             }
-            // Some stores call an id malformed that was never theirs: allowed all the same.
+            // Some stores reject the made-up id as malformed, which also shows that aborts are allowed.
             _ => true,
         }
     }
 
-    async fn create(&self, list: &mut List) {
+    /// Checks that a put creates an object, that a second put does not replace it, and that it
+    /// reads back.
+    async fn create(&self, list: &mut CheckList) {
         let path = self.object();
         match self
             .destination
             .create(&path, Bytes::from_static(FIRST))
             .await
         {
-            Created::Yes => list.fine(AREA, "put", "an object"),
+            Created::Yes => list.passed(AREA, "put", "an object"),
             Created::Contested => {
-                let hint = "is another check running under the same clock?";
-                return list.finding(
-                    AREA,
-                    "put",
-                    format!("`{path}` is there already"),
-                    Some(hint),
-                );
+                let detail = format!("`{path}` already exists");
+                let hint = "is another check running with the same clock?";
+                return list.finding(AREA, "put", detail, Some(hint));
             }
             Created::Unknown(error) => {
                 return self.failed(list, "put", IamAction::PutObject, &error);
             }
         }
-        let again = self
+        let second = self
             .destination
             .create(&path, Bytes::from_static(SECOND))
             .await;
-        let there = self.destination.get(&path).await;
-        match (again, there) {
-            (Created::Contested, Ok(Some(there))) if there == FIRST => {
-                list.fine(AREA, "create-if-absent", "the second one is refused");
-                list.fine(AREA, "read back", "the bytes that were put");
+        let content = self.destination.get(&path).await;
+        match (second, content) {
+            (Created::Contested, Ok(Some(content))) if content == FIRST => {
+                list.passed(AREA, "create-if-absent", "the second put is refused");
+                list.passed(AREA, "read back", "the bytes that were put");
             }
             (Created::Yes, _) | (_, Ok(Some(_))) => {
                 let detail =
-                    "the store ignores `If-None-Match: *`: it overwrote an object that was there";
-                let hint = "exactly once cannot be kept there: export to another store";
+                    "the store ignores `If-None-Match: *`: it overwrote an existing object";
+                let hint = "exactly once is impossible on this store: export to another one";
                 list.finding(AREA, "create-if-absent", detail, Some(hint));
             }
             (Created::Unknown(error), _) => {
                 self.failed(list, "create-if-absent", IamAction::PutObject, &error);
             }
             (Created::Contested, Ok(None)) => {
-                list.finding(
-                    AREA,
-                    "read back",
-                    format!("`{path}` is not there after it was put"),
-                    None,
-                );
+                let detail = format!("`{path}` does not exist after it was put");
+                list.finding(AREA, "read back", detail, None);
             }
             (Created::Contested, Err(error)) => {
-                list.fine(AREA, "create-if-absent", "the second one is refused");
+                list.passed(AREA, "create-if-absent", "the second put is refused");
                 self.failed(list, "read back", IamAction::GetObject, &error);
             }
         }
         self.encryption(list, &path).await;
     }
 
-    /// What the object says about its encryption.
-    async fn encryption(&self, list: &mut List, path: &Path) {
+    /// Checks that the object is encrypted as requested.
+    async fn encryption(&self, list: &mut CheckList, path: &Path) {
         let Some(bucket) = self.bucket else {
             return;
         };
         let answer = match bucket.head_object(&self.destination.absolute(path)).await {
             Ok(answer) if answer.status.is_success() => answer,
             Ok(answer) => {
-                let detail = format!("the object's head is answered with {}", answer.status);
-                return list.unseen(AREA, "encryption", detail);
+                let detail = format!("the store responds {} to HEAD", answer.status);
+                return list.unknown(AREA, "encryption", detail);
             }
             Err(error) => return list.error(AREA, "encryption", &error),
         };
         let algorithm = answer.header("x-amz-server-side-encryption");
         let key = answer.header("x-amz-server-side-encryption-aws-kms-key-id");
-        let wanted = self.encryption.headers();
-        let seen = match (algorithm, key) {
+        let requested = self.encryption.headers();
+        let actual = match (algorithm, key) {
             (None, _) => "none".to_owned(),
             (Some(algorithm), None) => algorithm.to_owned(),
             (Some(algorithm), Some(key)) => format!("{algorithm} with {key}"),
         };
-        match wanted {
-            None => list.fine(AREA, "encryption", format!("the bucket's own: {seen}")),
-            Some((algorithm_wanted, key_wanted))
-                if algorithm == Some(algorithm_wanted)
-                    && (key_wanted.is_none() || key.is_none() || same_key(key, key_wanted)) =>
+        match requested {
+            None => list.passed(AREA, "encryption", format!("the bucket's own: {actual}")),
+            Some((requested_algorithm, requested_key))
+                if algorithm == Some(requested_algorithm)
+                    && (requested_key.is_none()
+                        || key.is_none()
+                        || same_key(key, requested_key)) =>
             {
-                list.fine(AREA, "encryption", seen);
+                list.passed(AREA, "encryption", actual);
             }
-            Some((algorithm_wanted, _)) => {
-                let detail = format!("--sse asks for {algorithm_wanted}, the object has {seen}");
-                list.finding(
-                    AREA,
-                    "encryption",
-                    detail,
-                    Some("does the bucket enforce another?"),
-                );
+            Some((requested_algorithm, _)) => {
+                let detail =
+                    format!("--sse requests {requested_algorithm}, the object has {actual}");
+                let hint = Some("does the bucket enforce another?");
+                list.finding(AREA, "encryption", detail, hint);
             }
         }
     }
 
-    async fn multipart(&self, list: &mut List) {
-        let path = self.upload();
-        match self.withheld(&path, list).await {
-            Ok(true) => list.fine(AREA, "multipart", "invisible until it is completed"),
+    /// Checks an upload that is completed, below the folder of checks, and one that is aborted,
+    /// below `data/`.
+    async fn multipart(&self, list: &mut CheckList) {
+        match self.complete_withheld(&self.upload(), list).await {
+            Ok(true) => list.passed(AREA, "multipart", "invisible until it is completed"),
             Ok(false) => {}
             Err(error) => self.failed(list, "multipart", IamAction::PutObject, &error),
         }
-        let path = self.in_data();
-        let token = match self.begin(&path, 1).await {
+        let path = self.data_path();
+        let token = match self.stage(&path, 1).await {
             Ok(token) => token,
             Err(error) => return self.failed(list, "abort", IamAction::PutObject, &error),
         };
-        match self.given_up(&path, &token).await {
-            Ok(None) => list.fine(AREA, "abort", "in data, and nothing became visible"),
+        match self.abort_staged(&path, &token).await {
+            Ok(None) => list.passed(AREA, "abort", "in data, and nothing became visible"),
             Ok(Some(detail)) => list.finding(AREA, "abort", detail, None),
             Err(error) => self.failed(list, "abort", IamAction::AbortMultipartUpload, &error),
         }
     }
 
-    /// Begins an upload and sends all of it; its completion is withheld.
-    async fn begin(&self, path: &Path, index: u64) -> Result<UploadToken, Error> {
+    /// Uploads a file whose completion is withheld.
+    async fn stage(&self, path: &Path, index: u64) -> Result<UploadToken, Error> {
         let staged = layout::staging_file(&format!("check-{}", self.id), index);
         let calls = TaskTracker::new();
         let destination = self.destination;
@@ -280,13 +285,15 @@ impl Calls<'_> {
         }
     }
 
-    async fn withheld(&self, path: &Path, list: &mut List) -> Result<bool, Error> {
-        let token = self.begin(path, 0).await?;
+    /// Checks that an upload is invisible until it is completed, and reads back afterwards; returns
+    /// true if so, otherwise the list says what is wrong.
+    async fn complete_withheld(&self, path: &Path, list: &mut CheckList) -> Result<bool, Error> {
+        let token = self.stage(path, 0).await?;
         match self.destination.head(path).await {
             Ok(None) => {}
             Ok(Some(_)) => {
                 let detail = "an upload is visible before it is completed";
-                let hint = "a half-written day would be seen";
+                let hint = "readers would see an incomplete day";
                 list.finding(AREA, "multipart", detail, Some(hint));
                 self.destination.abort(path, &token).await?;
                 return Ok(false);
@@ -300,12 +307,8 @@ impl Calls<'_> {
         match self.destination.complete(path, &token).await {
             Completion::Completed => {}
             Completion::Gone => {
-                list.finding(
-                    AREA,
-                    "multipart",
-                    "an upload is gone before it is completed",
-                    None,
-                );
+                let detail = "an upload disappears before it is completed";
+                list.finding(AREA, "multipart", detail, None);
                 return Ok(false);
             }
             Completion::Unknown(error) => {
@@ -314,14 +317,10 @@ impl Calls<'_> {
             }
         }
         match self.destination.get(path).await {
-            Ok(Some(there)) if there == FIRST => Ok(true),
+            Ok(Some(content)) if content == FIRST => Ok(true),
             Ok(_) => {
-                list.finding(
-                    AREA,
-                    "multipart",
-                    "the completed upload reads differently",
-                    None,
-                );
+                let detail = "the completed upload reads back differently";
+                list.finding(AREA, "multipart", detail, None);
                 Ok(false)
             }
             Err(error) => {
@@ -331,8 +330,12 @@ impl Calls<'_> {
         }
     }
 
-    /// What is wrong with an abort, if anything.
-    async fn given_up(&self, path: &Path, token: &UploadToken) -> Result<Option<String>, Error> {
+    /// Aborts an upload; returns a finding if it can still be completed.
+    async fn abort_staged(
+        &self,
+        path: &Path,
+        token: &UploadToken,
+    ) -> Result<Option<String>, Error> {
         self.destination.abort(path, token).await?;
         match self.destination.complete(path, token).await {
             Completion::Completed => {
@@ -343,16 +346,17 @@ impl Calls<'_> {
         }
     }
 
-    async fn clean_up(&self, list: &mut List) {
+    /// Deletes the objects of this check, and checks that they are gone.
+    async fn clean_up(&self, list: &mut CheckList) {
         let paths = [self.object(), self.upload()];
         let deleted = self.destination.delete(&paths).await;
         self.destination
             .discard_staging(&format!("check-{}", self.id));
         for path in paths {
-            let there = self.destination.head(&path).await;
-            match (&deleted, there) {
+            let head = self.destination.head(&path).await;
+            match (&deleted, head) {
                 (Ok(()), Ok(None)) => {}
-                // Nobody may look: it was deleted all the same.
+                // Without the right to read, the deletion still succeeded.
                 (Ok(()), Err(_)) => {}
                 _ => {
                     let detail = format!("`{path}` stays behind");
@@ -360,11 +364,11 @@ impl Calls<'_> {
                 }
             }
         }
-        list.fine(AREA, "clean up", "nothing is left behind");
+        list.passed(AREA, "clean up", "nothing is left behind");
     }
 }
 
-/// A key is named by its ARN, or by its id.
+/// Returns true if both name the same KMS key, by its ARN or by its id.
 fn same_key(one: Option<&str>, other: Option<&str>) -> bool {
     let id = |key: &str| key.rsplit('/').next().unwrap_or_default().to_owned();
     one.map(id) == other.map(id)

@@ -1,0 +1,82 @@
+//! Prints to stdout: text, JSON, streams of rows and aligned columns.
+
+use std::fmt::Write;
+use std::io::{self, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+
+/// Prints a report as pretty JSON, for scripts.
+pub fn json(value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Error::internal("cannot print the report").with_source(error))?;
+    self::text(&(text + "\n"));
+    Ok(())
+}
+
+/// Prints text to stdout. A reader that stops reading, such as `head`, is not an error.
+pub fn text(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+}
+
+/// Writes a stream of rows to stdout, and knows when its reader has closed the pipe.
+#[derive(Debug, Clone, Default)]
+pub struct RowWriter {
+    is_closed: Arc<AtomicBool>,
+}
+
+impl RowWriter {
+    /// Returns true once the reader has closed the pipe; further rows are discarded.
+    pub fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Relaxed)
+    }
+
+    /// Turns a broken pipe into `fallback`, and remembers it.
+    fn tolerate_broken_pipe<T>(&self, result: io::Result<T>, fallback: T) -> io::Result<T> {
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.is_closed.store(true, Ordering::Relaxed);
+                Ok(fallback)
+            }
+            result => result,
+        }
+    }
+}
+
+impl io::Write for RowWriter {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.tolerate_broken_pipe(io::stdout().write(text), text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.tolerate_broken_pipe(io::stdout().flush(), ())
+    }
+}
+
+/// Aligns lines of cells in columns; those columns for which `align_right` is true are aligned to
+/// the right.
+pub fn table<const N: usize>(lines: &[[String; N]], align_right: [bool; N]) -> String {
+    let widths: [usize; N] = std::array::from_fn(|column| {
+        let widths = lines.iter().map(|line| line[column].chars().count());
+        widths.max().unwrap_or(0)
+    });
+    let mut text = String::new();
+    for line in lines {
+        let mut row = String::new();
+        for ((cell, width), to_right) in line.iter().zip(widths).zip(align_right) {
+            let _ = if to_right {
+                write!(row, "{cell:>width$}  ")
+            } else {
+                write!(row, "{cell:<width$}  ")
+            };
+        }
+        let _ = writeln!(text, "{}", row.trim_end());
+    }
+    text
+}

@@ -1,0 +1,63 @@
+//! Formats figures for people: counts, sizes and ages.
+//!
+//! Reports, messages and the status page format their figures here, so that the same figure looks
+//! the same everywhere. JSON reports and metrics hold plain numbers instead.
+
+use std::fmt;
+
+use chrono::TimeDelta;
+use indicatif::{HumanBytes, HumanCount, HumanDuration};
+
+/// Formats a number with separators of thousands: `1,234,567`.
+pub fn count(number: u64) -> impl fmt::Display {
+    HumanCount(number)
+}
+
+/// Formats a number of things, whose noun is given in the singular: `1 table`, `2 tables`,
+/// `3 passes`.
+pub fn counted(number: u64, noun: &str) -> impl fmt::Display {
+    let ending = match number {
+        1 => "",
+        _ if noun.ends_with('s') => "es",
+        _ => "s",
+    };
+    format!("{} {noun}{ending}", HumanCount(number))
+}
+
+/// Formats a size in bytes with binary units: `1.50 KiB`.
+pub fn bytes(size: u64) -> impl fmt::Display {
+    HumanBytes(size)
+}
+
+/// Formats the age of something in one unit, rounded: `3 days`, `5 hours`. An instant in the future
+/// is `0 seconds` old.
+pub fn age(age: TimeDelta) -> impl fmt::Display {
+    HumanDuration(age.to_std().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_have_separators_and_a_plural() {
+        assert_eq!(count(1_234_567).to_string(), "1,234,567");
+        assert_eq!(counted(0, "table").to_string(), "0 tables");
+        assert_eq!(counted(1, "table").to_string(), "1 table");
+        assert_eq!(counted(2_000, "pass").to_string(), "2,000 passes");
+    }
+
+    #[test]
+    fn sizes_have_binary_units() {
+        assert_eq!(bytes(5).to_string(), "5 B");
+        assert_eq!(bytes(1536).to_string(), "1.50 KiB");
+    }
+
+    #[test]
+    fn ages_have_one_unit() {
+        assert_eq!(age(TimeDelta::minutes(1)).to_string(), "60 seconds");
+        assert_eq!(age(TimeDelta::hours(5)).to_string(), "5 hours");
+        assert_eq!(age(TimeDelta::hours(80)).to_string(), "3 days");
+        assert_eq!(age(TimeDelta::hours(-1)).to_string(), "0 seconds");
+    }
+}
