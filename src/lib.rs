@@ -38,14 +38,14 @@
 //! | `cluster` | plans run by an Apache Ballista cluster; its scheduler and executors (feature `cluster`) | Ballista, `engine` |
 //! | [`delivery`] | log, commit, publish, recover; nothing of SQL | `store` |
 //! | [`run`] | many tables and cycles, guards, the report: joins engine and delivery | `delivery`, `engine` |
-//! | [`check`] | the test whether a run can succeed; probes the destination by real calls | `engine`, `policy` |
+//! | [`check`] | the test whether a run can succeed; probes the destination by real calls | `engine`, `human`, `policy` |
 //! | [`exported`] | published tables read back | `delivery`, `scan` |
 //! | [`query`] | SQL over sources and published tables | `engine`, `exported` |
 //! | [`ddl`] | the statements that let a receiver read the export (pure) | `definition`, `stage` |
 //! | [`trace`] | the reason why an event is in the export, or is not | `engine`, `exported` |
 //! | [`verify`] | published files checked against their manifests | `delivery`, `format` |
 //! | [`wait`] | the wait until a cycle is published | `delivery` |
-//! | [`status`] | a calendar of published cycles, and its page | `delivery` |
+//! | [`status`] | a calendar of published cycles, and its page | `delivery`, `human` |
 //! | [`serve`] | the schedule, metrics, events, HTTP | `run`, `status` |
 //! | [`cli`] | one file for each command; arguments → configuration; rendering | `check`, `cluster`, `ddl`, `query`, `serve`, `trace`, `verify`, `wait` |
 //!

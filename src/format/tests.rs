@@ -1,12 +1,14 @@
 //! One suite that every format passes: write, decode, damage, facts, names.
 
+use std::io::Read;
+use std::sync::Arc;
+
+use ::parquet::file::properties::WriterProperties;
 use arrow::array::{
     ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array,
     Int64Array, ListArray, RecordBatch, StringViewArray, StructArray, TimestampMicrosecondArray,
 };
 use arrow::datatypes::{Field, Fields, Int64Type, SchemaRef};
-use std::io::Read;
-
 use flate2::read::MultiGzDecoder;
 
 use super::*;
@@ -14,7 +16,7 @@ use crate::codec::deflate::{GzipLevel, GzipPool};
 use crate::format::json::JsonEncoding;
 use crate::format::parquet::ParquetEncoding;
 use crate::layout::{Partition, Shard};
-use ::parquet::file::properties::WriterProperties;
+use crate::schema::ExportSchema;
 
 /// Returns the encoding of a format with default options.
 pub(crate) fn encoding(format: FileFormat) -> Arc<dyn FileEncoding> {

@@ -10,9 +10,8 @@
 mod explain;
 mod published;
 mod report;
+mod request;
 mod search;
-
-use std::collections::BTreeMap;
 
 use datafusion::prelude::SessionContext;
 
@@ -20,34 +19,14 @@ pub use report::{
     Condition, Evaluation, ExportState, MatchingFile, Occurrence, Operand, RowOutcome,
     SearchedSource, TableTrace, TraceReport, Truth,
 };
+pub use request::TraceRequest;
 
 pub use crate::scan::search::RowPosition;
 
-use crate::cycle::Cycle;
-use crate::definition::Definition;
-use crate::engine::Engine;
 use crate::error::Result;
-use crate::layout::TableName;
 use crate::manifest::Manifest;
 use crate::scan::search::FoundRow;
-use crate::store::Destination;
 use search::{Scanned, Search};
-
-/// The event to trace, and where to search for it.
-pub struct TraceRequest<'a> {
-    pub engine: &'a Engine,
-    /// The definitions that may export the event; empty for a receiver, who has none.
-    pub definitions: &'a [&'a Definition],
-    pub parameters: BTreeMap<String, String>,
-    pub cycle: Cycle,
-    /// The column that holds the event's id.
-    pub column: &'a str,
-    /// The event's id.
-    pub event: &'a str,
-    pub destination: Option<&'a Destination>,
-    /// The published tables to search besides those of the definitions.
-    pub tables: Vec<TableName>,
-}
 
 /// Traces one event through one cycle.
 ///

@@ -20,8 +20,8 @@ use crate::manifest::{DataFile, Manifest};
 use crate::scan::rejects::Reject;
 use crate::scan::search::{FoundRow, RowPosition};
 use crate::store::{CONCURRENCY, Destination};
-use crate::trace::TraceRequest;
 use crate::trace::report::{ExportState, MatchingFile};
+use crate::trace::request::TraceRequest;
 
 /// ColumnsRead the newest manifest of the cycle, if the table has one.
 pub async fn manifest(request: &TraceRequest<'_>, table: &TableName) -> Result<Option<Manifest>> {

@@ -15,8 +15,8 @@ use crate::engine_error::from_datafusion;
 use crate::error::{Error, ErrorKind, Result};
 use crate::scan::columns_read::ColumnsRead;
 use crate::scan::search::{FoundRow, SourceFiles, declared_name};
-use crate::trace::TraceRequest;
 use crate::trace::report::SearchedSource;
+use crate::trace::request::TraceRequest;
 
 /// A definition, with the files and columns that it reads in the cycle.
 pub struct Scanned<'a> {

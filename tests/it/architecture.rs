@@ -196,32 +196,9 @@ const CLOCKS: [(&str, &str); 6] = [
     ),
 ];
 
-/// PENDING: the violations that stand for now. A line that is no longer violated fails the test, so that
-/// it is removed; the list must be empty in the end.
-const PENDING: [&str; 2] = [
-    "codec has a circle",
-    "format has a circle",
-];
-
-/// Fails unless exactly those violations of a rule were found that [`PENDING`] lists.
-///
-/// `verb` is what the lines of [`PENDING`] about this rule contain; each violation comes with
-/// details for the reader of the failure.
-fn assert_none_but_pending(verb: &str, violations: &BTreeMap<String, Vec<String>>) {
-    let is_new = |violation: &&String| !PENDING.contains(&violation.as_str());
-    let new: BTreeMap<&String, &Vec<String>> = violations
-        .iter()
-        .filter(|(violation, _)| is_new(violation))
-        .collect();
-    assert!(new.is_empty(), "{new:#?}");
-    let gone: Vec<&&str> = PENDING
-        .iter()
-        .filter(|pending| pending.contains(verb) && !violations.contains_key(**pending))
-        .collect();
-    assert!(
-        gone.is_empty(),
-        "no longer so, remove it from PENDING: {gone:#?}"
-    );
+/// Fails with every violation of a rule, each with details for the reader of the failure.
+fn assert_none(violations: &BTreeMap<String, Vec<String>>) {
+    assert!(violations.is_empty(), "{violations:#?}");
 }
 
 fn group_of(module: &str) -> Option<&'static Group> {
@@ -276,7 +253,7 @@ fn imports_point_one_way() {
             }
         }
     }
-    assert_none_but_pending(" imports ", &violations);
+    assert_none(&violations);
 }
 
 /// The last column of the table in `src/lib.rs` names exactly the modules and libraries that a
@@ -335,7 +312,7 @@ fn no_circle_between_files_of_a_module() {
             .or_default();
         details.extend(graph.edges_between(circle));
     }
-    assert_none_but_pending(" has a circle", &violations);
+    assert_none(&violations);
     for (files, reason) in CIRCLES {
         assert!(
             circles.contains(files),
@@ -357,7 +334,7 @@ fn no_path_leaves_two_modules() {
         let leaves = file.is_module_root() && file.code.contains("super::");
         assert!(!leaves, "{}: leaves its module by `super::`", file.name);
     }
-    assert_none_but_pending(" says super::super", &violations);
+    assert_none(&violations);
 }
 
 #[test]
@@ -375,7 +352,7 @@ fn groups_name_only_what_is_theirs() {
             files.or_default().push(file.name.clone());
         }
     }
-    assert_none_but_pending(" names ", &violations);
+    assert_none(&violations);
 }
 
 /// Returns the words of code: names, and nothing of what stands between them.
@@ -427,5 +404,5 @@ fn files_are_short() {
             let lines = format!("{} lines", file.lines);
             (format!("{} is too long", file.name), vec![lines])
         });
-    assert_none_but_pending(" is too long", &violations.collect());
+    assert_none(&violations.collect());
 }

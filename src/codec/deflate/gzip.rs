@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use libdeflater::{CompressionError, CompressionLvl, Compressor};
 use parking_lot::Mutex;
 
-use crate::codec::deflate::Deflater;
+use super::deflater::Deflater;
 
 /// A compression level from 1, the largest files, to 12, the smallest.
 ///

@@ -5,9 +5,8 @@
 
 use std::hint::select_unpredictable;
 
-use super::boxed;
 use super::symbols::{MAX_DISTANCE, MAX_LENGTH};
-use super::tokens::{MAX_BLOCK_TEXT, Tokens};
+use super::tokens::{MAX_BLOCK_TEXT, Tokens, boxed};
 
 /// The minimum length of a match, in bytes, and the bytes that are hashed. Four or five hex digits
 /// recur by chance, but a match of them takes more bits than they do; and with six a bucket has room

@@ -1,7 +1,5 @@
 //! The tokens of a block: literals and matches.
 
-use super::boxed;
-
 /// A run of literals, then a match. The literals after the last match of a block have no sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sequence {
@@ -104,4 +102,12 @@ impl Recorder<'_> {
     pub(super) fn finish(self) {
         *self.recorded = self.used;
     }
+}
+
+/// Returns an array on the heap, for one that is too large for the stack.
+pub(super) fn boxed<T: Copy + Default, const N: usize>() -> Box<[T; N]> {
+    let array = vec![T::default(); N].into_boxed_slice();
+    array
+        .try_into()
+        .unwrap_or_else(|_| Box::new([T::default(); N]))
 }
