@@ -27,13 +27,14 @@
 //! | [`format`] | the knowledge of each file format: encoder, decoder, options, facts | `codec`, `layout`, `schema` |
 //! | [`jsonl`] | JSON lines to Arrow record batches, by a fast decoder and a reference decoder | `arrow_leaves` |
 //! | [`store`] | folders and S3; uploads with withheld completion | `env`, `staged` |
+//! | [`memory_budget`] | the memory limit divided among all that holds memory (pure) | DataFusion, `jsonl` |
 //! | [`engine_error`] | DataFusion's errors as ours, and back | DataFusion, `error` |
 //! | [`sql_file`] | SQL with file and line for its errors | `engine_error` |
 //! | [`definition`] | `sql/<table>.sql` | `layout`, `sql_file` |
 //! | [`listing`] | the files of a scan: globs, Hive partitions, bounds of time, fixed lists | DataFusion, `store` |
-//! | [`scan`] | sources as tables: JSON and Parquet scans, shared scans, pushdown, rejects | `engine_error`, `jsonl`, `listing`, `view_gc` |
+//! | [`scan`] | sources as tables: JSON and Parquet scans, shared scans, pushdown, rejects | `engine_error`, `listing`, `memory_budget`, `view_gc` |
 //! | [`catalog`] | `sql/sources/*.sql` as declared sources | `scan`, `sql_file` |
-//! | [`stage`] | the operator that a `COPY` plans into | `format`, `engine_error`, `store`, `view_gc` |
+//! | [`stage`] | the operator that a `COPY` plans into | `engine_error`, `format`, `memory_budget`, `store`, `view_gc` |
 //! | [`engine`] | the session; definition + cycle → plan → staged files | `catalog`, `definition`, `stage` |
 //! | `cluster` | plans run by an Apache Ballista cluster; its scheduler and executors (feature `cluster`) | Ballista, `engine` |
 //! | [`delivery`] | log, commit, publish, recover; nothing of SQL | `store` |
@@ -78,6 +79,7 @@ pub mod jsonl;
 pub mod layout;
 pub mod listing;
 pub mod manifest;
+pub mod memory_budget;
 pub mod policy;
 pub mod query;
 pub mod run;

@@ -200,11 +200,12 @@ fn scheduler(arguments: SchedulerArguments) -> crate::cluster::SchedulerSettings
 fn executor(arguments: ExecutorArguments) -> Result<crate::cluster::ExecutorSettings> {
     use crate::cli::config;
     use crate::env;
+    use crate::memory_budget::{MAX_DEFAULT_LIMIT, MIN_LIMIT};
     use crate::store::StoreOptions;
 
     let memory_limit = match &arguments.memory_limit {
-        Some(text) => config::size("--memory-limit", text, config::MIN_MEMORY)?,
-        None => env::machine_memory().map_or(config::MAX_DEFAULT_MEMORY, |machine| machine / 2),
+        Some(text) => config::size("--memory-limit", text, MIN_LIMIT)?,
+        None => env::machine_memory().map_or(MAX_DEFAULT_LIMIT, |machine| machine / 2),
     };
     let slots = arguments.slots.unwrap_or_else(env::processors);
     if slots == 0 {

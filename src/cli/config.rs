@@ -11,14 +11,9 @@ use crate::engine::EngineSettings;
 use crate::env;
 use crate::error::{Error, Result};
 use crate::layout::TableName;
+use crate::memory_budget::{MIN_LIMIT, MemoryBudget};
 use crate::run::{self, CycleSelection};
 use crate::store::{AssumedRole, Encryption, Location, S3Options, StoreOptions};
-
-/// The maximum default memory limit, in bytes.
-pub const MAX_DEFAULT_MEMORY: u64 = 4 << 30;
-
-/// The minimum memory limit, in bytes: nothing useful fits into less.
-pub const MIN_MEMORY: u64 = 64 << 20;
 
 /// The default maximum of tables exported concurrently: more tables share a scan, fewer have more
 /// memory each.
@@ -50,10 +45,8 @@ pub fn parameters(arguments: &EngineArguments) -> Result<BTreeMap<String, String
 /// machine's memory, within limits.
 pub fn engine(arguments: &EngineArguments) -> Result<EngineSettings> {
     let memory = match &arguments.memory_limit {
-        Some(text) => size("--memory-limit", text, MIN_MEMORY)?,
-        None => env::machine_memory().map_or(MAX_DEFAULT_MEMORY, |machine| {
-            (machine / 2).clamp(MIN_MEMORY, MAX_DEFAULT_MEMORY)
-        }),
+        Some(text) => size("--memory-limit", text, MIN_LIMIT)?,
+        None => MemoryBudget::default_limit(env::machine_memory()),
     };
     Ok(EngineSettings {
         memory_limit: usize::try_from(memory).unwrap_or(usize::MAX),

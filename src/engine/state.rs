@@ -12,6 +12,7 @@ use crate::codec::deflate::GzipLevel;
 use crate::engine::binding::BoundDefinition;
 use crate::engine_error::from_datafusion;
 use crate::error::Result;
+use crate::memory_budget::MemoryBudget;
 use crate::stage::{CompressionLimit, StageFormats};
 
 /// The resources that a machine gives to queries and their files.
@@ -24,9 +25,6 @@ pub struct EngineSettings {
     /// The compression level of JSON files whose definition sets none.
     pub gzip_level: GzipLevel,
 }
-
-/// The share of the memory that one sort may keep back, as a divisor.
-const SORT_SHARE: usize = 128;
 
 /// Creates a session whose `COPY` plans into a staged write.
 pub fn new_state(settings: EngineSettings) -> Result<SessionState> {
@@ -61,25 +59,17 @@ pub fn extend_config(
 }
 
 fn config(settings: EngineSettings) -> SessionConfig {
+    let budget = MemoryBudget::new(settings.memory_limit);
     let mut config = SessionConfig::new()
         .with_target_partitions(settings.parallelism)
         .with_information_schema(true)
-        .with_batch_size(batch_rows(settings.memory_limit))
+        .with_batch_size(budget.batch_rows())
         .with_extension(Arc::new(CompressionLimit::new(settings.parallelism)));
     let options = config.options_mut();
     // `TIMESTAMP WITH TIME ZONE` is an instant; a day is a UTC day.
     options.execution.time_zone = Some("+00:00".to_owned());
     // Error messages name lines.
     options.sql_parser.collect_spans = true;
-    // The memory that a sort reserves to merge in; many sorts share a small pool.
-    options.execution.sort_spill_reservation_bytes =
-        (settings.memory_limit / SORT_SHARE).min(10 << 20);
+    options.execution.sort_spill_reservation_bytes = budget.sort_bytes();
     config
-}
-
-/// Returns the number of rows of a batch. A batch costs something for each column of each table,
-/// however few rows it has: where there is memory, it has more than DataFusion's 8192.
-fn batch_rows(memory_limit: usize) -> usize {
-    const LIMIT_PER_ROW: usize = 128 << 10;
-    (memory_limit / LIMIT_PER_ROW).clamp(8192, 32_768)
 }

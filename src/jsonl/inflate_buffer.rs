@@ -9,7 +9,7 @@ use parking_lot::{Condvar, Mutex};
 const GROWTH: usize = 2;
 
 /// A limit on the memory of an [`InflateBuffer`]. Dropping it releases what it has reserved.
-pub trait MemoryBudget: Send {
+pub trait Reservation: Send {
     /// Raises the reservation to at least `bytes` in total, and never lowers it. Returns false, and
     /// reserves nothing more, if the limit does not allow it.
     fn try_reserve_total(&mut self, bytes: usize) -> bool;
@@ -33,15 +33,15 @@ struct BufferSlot {
 struct SlotState {
     /// `None` while the buffer is taken or lent.
     buffer: Option<Vec<u8>>,
-    budget: Box<dyn MemoryBudget>,
+    reservation: Box<dyn Reservation>,
 }
 
 impl InflateBuffer {
-    /// Creates an empty buffer of at most `max_bytes`, whose memory is reserved from `budget`.
-    pub fn new(max_bytes: usize, budget: Box<dyn MemoryBudget>) -> Self {
+    /// Creates an empty buffer of at most `max_bytes`, whose memory is reserved by `reservation`.
+    pub fn new(max_bytes: usize, reservation: Box<dyn Reservation>) -> Self {
         let state = SlotState {
             buffer: Some(Vec::new()),
-            budget,
+            reservation,
         };
         Self {
             slot: Arc::new(BufferSlot {
@@ -59,7 +59,7 @@ impl InflateBuffer {
 
     /// Takes the buffer, empty and with at least `capacity` bytes. Blocks until it is returned.
     ///
-    /// Returns `None` if the capacity exceeds the maximum, or if the budget does not allow for it
+    /// Returns `None` if the capacity exceeds the maximum, or if the reservation does not allow for it
     /// and for `compressed_bytes`, the memory that the caller holds meanwhile.
     pub fn take(&self, capacity: usize, compressed_bytes: usize) -> Option<Vec<u8>> {
         if capacity > self.max_bytes {
@@ -73,7 +73,10 @@ impl InflateBuffer {
             }
         };
         buffer.clear();
-        if !state.budget.try_reserve_total(capacity + compressed_bytes) {
+        if !state
+            .reservation
+            .try_reserve_total(capacity + compressed_bytes)
+        {
             state.buffer = Some(buffer);
             return None;
         }
@@ -134,7 +137,7 @@ mod tests {
         reserved: Arc<AtomicUsize>,
     }
 
-    impl MemoryBudget for TestBudget {
+    impl Reservation for TestBudget {
         fn try_reserve_total(&mut self, bytes: usize) -> bool {
             if bytes > self.limit {
                 return false;

@@ -49,7 +49,7 @@ pub use self::decode::{BadLine, DecodedChunk, LineDecoder};
 pub use self::find::{FoundLine, decode_line, find_lines};
 pub use self::in_memory_chunks::InMemoryChunks;
 pub use self::inflate::{Inflater, inflated_size};
-pub use self::inflate_buffer::{InflateBuffer, MemoryBudget};
+pub use self::inflate_buffer::{InflateBuffer, Reservation};
 pub use self::leaf_mask::LeafMask;
 pub use self::line_schema::LineSchema;
 pub use self::line_splitter::LineSplitter;

@@ -12,13 +12,12 @@ use std::sync::Arc;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::TaskContext;
-use datafusion::execution::memory_pool::MemoryLimit;
 use futures::StreamExt;
 
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
-use crate::format::FileEncoding;
 use crate::layout::Partition;
+use crate::memory_budget::MemoryBudget;
 use crate::stage::clustered_writer::{ClusteredWriter, EndingPartitions};
 use crate::stage::combined_schema::CombinedSchema;
 use crate::stage::compression_limit::CompressionLimit;
@@ -29,13 +28,6 @@ use crate::stage::spec::StageSpec;
 use crate::stage::spill_sort::SpillSort;
 use crate::stage::splitter::{PartitionRows, take_rows};
 use crate::staged::StagedFile;
-
-/// The maximum number of files that are open concurrently, however much memory there is.
-const MAX_OPEN_FILES: usize = 512;
-
-/// The share of the memory pool that open files may begin with, as a divisor: the rest is for their
-/// growth, the query and the sort, which needs room to merge in (six tables of 400 days at 512 MiB).
-const OPENING_SHARE: usize = 12;
 
 /// Writes the rows of one input partition of the plan, each into the files of its Hive partition.
 pub struct PartitionedWriter {
@@ -72,7 +64,8 @@ impl PartitionedWriter {
             .and_then(|name| file_schema.index_of(name).ok());
         let tables = session.config().concurrent_tables;
         Ok(Self {
-            max_open_files: max_open_files(spec.encoding.as_ref(), file_schema, &context, tables),
+            max_open_files: MemoryBudget::of(&**context.memory_pool())
+                .open_files(tables, spec.encoding.opening_memory(file_schema)),
             settings: Arc::new(ShardSettings {
                 session,
                 encoding: Arc::clone(&spec.encoding),
@@ -208,19 +201,4 @@ impl PartitionedWriter {
         }
         Ok(files)
     }
-}
-
-/// Returns how many files may be open, so that their initial memory is a fair share of the pool.
-fn max_open_files(
-    encoding: &dyn FileEncoding,
-    schema: &SchemaRef,
-    context: &TaskContext,
-    tables: usize,
-) -> usize {
-    let pool = match context.memory_pool().memory_limit() {
-        MemoryLimit::Finite(bytes) => bytes,
-        MemoryLimit::Infinite | MemoryLimit::Unknown => return MAX_OPEN_FILES,
-    };
-    let share = pool / OPENING_SHARE / tables.max(1) / encoding.opening_memory(schema).max(1);
-    share.clamp(1, MAX_OPEN_FILES)
 }

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::compute;
 use datafusion::arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
-use datafusion::execution::memory_pool::{MemoryLimit, MemoryPool, MemoryReservation};
+use datafusion::execution::memory_pool::{MemoryPool, MemoryReservation};
 use sha2::{Digest, Sha256};
 use tokio::task::JoinHandle;
 
@@ -16,6 +16,7 @@ use crate::codec::deflate::GzipMember;
 use crate::error::{Error, Result};
 use crate::format::{FileEncoder, FileEncoding};
 use crate::layout::{FileFormat, Partition, Shard};
+use crate::memory_budget::MemoryBudget;
 use crate::stage::compression_limit::CompressionLimit;
 use crate::stage::session::StagingSession;
 use crate::staged::StagedFile;
@@ -23,9 +24,6 @@ use crate::store::Upload;
 
 /// The maximum number of blocks of one file that are compressed, or wait to be appended, concurrently.
 const MAX_BLOCKS: usize = 8;
-
-/// The share of the memory pool up to which open files may grow, as a divisor.
-const PRESSURE_SHARE: usize = 2;
 
 /// The memory pool that open files share with the query and its sorts.
 #[derive(Debug)]
@@ -37,10 +35,7 @@ impl SharedPool {
     /// Returns true if so much is reserved that row groups have to end before they are full: else a
     /// sort that spills would find no room to merge in.
     fn is_pressed(&self) -> bool {
-        match self.pool.memory_limit() {
-            MemoryLimit::Finite(bytes) => self.pool.reserved() > bytes / PRESSURE_SHARE,
-            MemoryLimit::Infinite | MemoryLimit::Unknown => false,
-        }
+        MemoryBudget::of(&*self.pool).is_pressed(self.pool.reserved())
     }
 }
 

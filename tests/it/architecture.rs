@@ -79,6 +79,7 @@ const GROUPS: [Group; 13] = [
     Group {
         name: "sql",
         modules: &[
+            "memory_budget",
             "engine_error",
             "sql_file",
             "definition",

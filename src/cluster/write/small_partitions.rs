@@ -8,13 +8,11 @@ use std::collections::HashMap;
 use datafusion::arrow::array::RecordBatch;
 
 use crate::layout::Partition;
+use crate::memory_budget::MAX_SMALL_PARTITION_BYTES;
 
 /// The share of a file's target size, as a divisor, up to which a partition is small. The rows are
 /// measured in memory.
 const SMALL_SHARE: u64 = 32;
-
-/// The maximum size of all buffered rows, in bytes.
-const MAX_BUFFERED_BYTES: usize = 64 << 20;
 
 /// A buffer of rows whose partitions are small so far.
 #[derive(Debug)]
@@ -56,7 +54,7 @@ impl SmallPartitionBuffer {
         self.bytes += bytes;
         let evicted = if buffered.bytes > self.max_partition_bytes {
             partition
-        } else if self.bytes > MAX_BUFFERED_BYTES {
+        } else if self.bytes > MAX_SMALL_PARTITION_BYTES {
             let partitions = self.partitions.iter();
             let (largest, _) = partitions.max_by_key(|(_, buffered)| buffered.bytes)?;
             largest.clone()

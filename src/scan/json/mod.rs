@@ -14,7 +14,7 @@ mod decode_task;
 pub(crate) mod exec;
 mod fetch;
 pub(crate) mod pipeline;
-mod pool_budget;
+mod pool_reservation;
 mod shared_file;
 
 pub(crate) use self::decode_task::JsonConsumer;

@@ -5,34 +5,26 @@ use std::sync::Arc;
 use datafusion::common::Result;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::TaskContext;
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit};
+use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use tokio::sync::mpsc;
 
-use crate::jsonl::{CHUNK_BYTES, Compression, InflateBuffer};
+use crate::jsonl::{Compression, InflateBuffer};
 use crate::listing::snapshot::SourceFile;
+use crate::memory_budget::MemoryBudget;
 use crate::scan::batch_channel::{BatchReceiver, batch_channel};
 use crate::scan::json::chunker::Chunker;
 use crate::scan::json::column_union::ColumnUnion;
 use crate::scan::json::columns::ScanColumns;
 use crate::scan::json::decode_task::{DecodeTask, JsonConsumer};
 use crate::scan::json::fetch::fetch;
-use crate::scan::json::pool_budget::PoolBudget;
+use crate::scan::json::pool_reservation::PoolReservation;
 use crate::scan::json::shared_file::SharedFile;
 use crate::scan::record::Scan;
 use crate::store::CONCURRENCY;
 
 /// The capacity of the channel between the chunker and the decode task, in chunks.
 const CHUNKS_AHEAD: usize = 2;
-
-/// The share of the memory pool for files decompressed as a whole, over all tasks, as a divisor.
-const INFLATE_SHARE: usize = 8;
-
-/// The share of the memory pool for a single chunk, as a divisor.
-const CHUNK_SHARE: usize = 256;
-
-/// The minimum size of a chunk, in bytes.
-const MIN_CHUNK_BYTES: usize = 256 << 10;
 
 /// The settings that all scans of a pipeline share.
 #[derive(Debug, Clone)]
@@ -89,10 +81,7 @@ pub(crate) fn start_pipeline(
 ) -> Result<()> {
     let store = context.runtime_env().object_store(&settings.store)?;
     let pool = context.memory_pool();
-    let limit = match pool.memory_limit() {
-        MemoryLimit::Finite(bytes) => bytes,
-        MemoryLimit::Infinite | MemoryLimit::Unknown => usize::MAX,
-    };
+    let budget = MemoryBudget::of(&**pool);
     let batch_size = context.session_config().batch_size();
     let columns: Vec<&ScanColumns> = consumers.iter().map(|consumer| &consumer.columns).collect();
     let union = ColumnUnion::new(&settings.schema, &columns);
@@ -101,13 +90,12 @@ pub(crate) fn start_pipeline(
 
     let (opened, to_split) = mpsc::channel(CONCURRENCY.source_files_ahead);
     let (chunks, to_decode) = mpsc::channel(CHUNKS_AHEAD);
-    let budget = PoolBudget(MemoryConsumer::new("inflated source file").register(pool));
-    let max_bytes = limit / INFLATE_SHARE / settings.tasks.max(1);
+    let reservation = PoolReservation(MemoryConsumer::new("inflated source file").register(pool));
     let chunker = Chunker::new(
         settings.compression,
-        (limit / CHUNK_SHARE).clamp(MIN_CHUNK_BYTES, CHUNK_BYTES),
+        budget.chunk_bytes(),
         decode_task.scans(),
-        InflateBuffer::new(max_bytes, Box::new(budget)),
+        InflateBuffer::new(budget.inflate_bytes(settings.tasks), Box::new(reservation)),
         chunks,
     )?;
     tokio::spawn(fetch(store, settings.store.clone(), files, opened));

@@ -1,13 +1,13 @@
-//! The memory pool of a query as the budget of a decompression buffer.
+//! The memory pool of a query as the reservation of a decompression buffer.
 
 use datafusion::execution::memory_pool::MemoryReservation;
 
-use crate::jsonl::MemoryBudget;
+use crate::jsonl::Reservation;
 
 /// A reservation in the memory pool that only grows.
-pub(crate) struct PoolBudget(pub(crate) MemoryReservation);
+pub(crate) struct PoolReservation(pub(crate) MemoryReservation);
 
-impl MemoryBudget for PoolBudget {
+impl Reservation for PoolReservation {
     fn try_reserve_total(&mut self, bytes: usize) -> bool {
         self.0.try_resize(bytes.max(self.0.size())).is_ok()
     }
@@ -25,8 +25,8 @@ mod tests {
     #[test]
     fn the_buffer_reserves_its_memory_in_the_pool() {
         let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(1500));
-        let budget = PoolBudget(MemoryConsumer::new("test").register(&pool));
-        let buffer = InflateBuffer::new(2000, Box::new(budget));
+        let reservation = PoolReservation(MemoryConsumer::new("test").register(&pool));
+        let buffer = InflateBuffer::new(2000, Box::new(reservation));
         assert_eq!(buffer.take(1000, 600), None);
         assert_eq!(pool.reserved(), 0);
         let taken = buffer.take(1000, 400).unwrap();
