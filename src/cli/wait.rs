@@ -77,7 +77,7 @@ pub async fn wait(arguments: WaitArguments) -> Result<ExitCode> {
         tables: config::tables(&arguments.tables)?.into_iter().collect(),
     };
     if arguments.every.is_zero() {
-        return Err(Error::invalid("--every 0s would never rest"));
+        return Err(Error::invalid("--every 0s leaves no time between polls"));
     }
     let location = Location::parse(&arguments.to)?;
     let mut s3 = config::destination_store(&arguments.s3)?;

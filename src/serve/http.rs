@@ -1,4 +1,4 @@
-//! The HTTP side: metrics, health, and the status page. Reads only.
+//! Serves metrics, health and the status page by HTTP. Reads only.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use parking_lot::Mutex;
 use tokio::net::TcpListener;
 
 use crate::env::Clock;
-use crate::serve::State;
+use crate::serve::state::ServeState;
 use crate::status::page;
 
-/// Serves until it is dropped.
-pub async fn listen(listener: TcpListener, state: Arc<Mutex<State>>, clock: Clock) {
+/// Serves connections until the future is dropped.
+pub async fn listen(listener: TcpListener, state: Arc<Mutex<ServeState>>, clock: Clock) {
     loop {
-        // A connection that fails on the way is its client's business.
+        // The client sees that its connection failed.
         let Ok((stream, _)) = listener.accept().await else {
             tokio::task::yield_now().await;
             continue;
@@ -28,10 +28,10 @@ pub async fn listen(listener: TcpListener, state: Arc<Mutex<State>>, clock: Cloc
         let state = Arc::clone(&state);
         tokio::spawn(async move {
             let service = service_fn(|request| {
-                let answer = answer(&request, &state, clock);
-                async move { Ok::<_, Infallible>(answer) }
+                let response = respond(&request, &state, clock);
+                async move { Ok::<_, Infallible>(response) }
             });
-            // Likewise.
+            // As above.
             let _ = http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
@@ -39,48 +39,49 @@ pub async fn listen(listener: TcpListener, state: Arc<Mutex<State>>, clock: Cloc
     }
 }
 
-fn answer(
+/// Returns the response to a request.
+fn respond(
     request: &Request<Incoming>,
-    state: &Mutex<State>,
+    state: &Mutex<ServeState>,
     clock: Clock,
 ) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
+        return plain_text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
     }
     let state = state.lock();
     match request.uri().path() {
-        "/metrics" => with(
+        "/metrics" => response(
             StatusCode::OK,
             "text/plain; version=0.0.4; charset=utf-8",
-            state.text(clock.now()),
+            state.metrics(clock.now()),
         ),
-        "/healthz" => plain(StatusCode::OK, "ok\n"),
+        "/healthz" => plain_text(StatusCode::OK, "ok\n"),
         "/readyz" if state.rounds > 0 && state.failed_rounds == 0 => {
-            plain(StatusCode::OK, "ready\n")
+            plain_text(StatusCode::OK, "ready\n")
         }
-        "/readyz" => plain(
+        "/readyz" => plain_text(
             StatusCode::SERVICE_UNAVAILABLE,
             "the last round failed, or none has ended\n",
         ),
         "/" => match state.status() {
-            Some(status) => with(StatusCode::OK, "text/html; charset=utf-8", page(&status)),
-            None => plain(
+            Some(status) => response(StatusCode::OK, "text/html; charset=utf-8", page(&status)),
+            None => plain_text(
                 StatusCode::SERVICE_UNAVAILABLE,
-                "the destination was not seen yet\n",
+                "the status of the destination is not loaded yet\n",
             ),
         },
-        _ => plain(StatusCode::NOT_FOUND, "/, /metrics, /healthz, /readyz\n"),
+        _ => plain_text(StatusCode::NOT_FOUND, "/, /metrics, /healthz, /readyz\n"),
     }
 }
 
-fn plain(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
-    with(status, "text/plain; charset=utf-8", text.to_owned())
+fn plain_text(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
+    response(status, "text/plain; charset=utf-8", text.to_owned())
 }
 
-fn with(status: StatusCode, kind: &'static str, text: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(text)));
+fn response(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
-    let kind = http::HeaderValue::from_static(kind);
-    response.headers_mut().insert("content-type", kind);
+    let content_type = http::HeaderValue::from_static(content_type);
+    response.headers_mut().insert("content-type", content_type);
     response
 }

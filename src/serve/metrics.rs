@@ -1,149 +1,23 @@
-//! What a serving process knows, and its metrics in the text format of Prometheus.
+//! Formats the metrics of a serving process in the text format of Prometheus
+//! ([exposition formats](https://prometheus.io/docs/instrumenting/exposition_formats/), version 0.0.4).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
-use crate::cycle::Cycle;
-use crate::run::{RunReport, TableOutcome};
-use crate::serve::Schedule;
-use crate::status::{DayStatus, Incident, Status, TableStatus};
+use crate::serve::state::{ServeState, TableCounts};
 
-/// Failures kept for the page.
-const MAX_INCIDENTS: usize = 20;
-
-/// Since the process began.
-#[derive(Debug, Default, Clone, Copy, PartialEq)]
-struct Counts {
-    cycles: u64,
-    rows: u64,
-    bytes: u64,
-    files: u64,
-    rejects: u64,
-    failures: u64,
-    seconds: f64,
-}
-
-/// All that is known.
-#[derive(Debug)]
-pub struct State {
-    schedule: Schedule,
-    counts: BTreeMap<String, Counts>,
-    incidents: Vec<Incident>,
-    observed: Option<Status>,
-    /// The tables that this process runs: others are not its to wait for.
-    pub served: BTreeSet<String>,
-    pub rounds: u64,
-    /// Rounds that failed in a row.
-    pub failed_rounds: u32,
-    pub retries: u64,
-    pub is_running: bool,
-    pub next: Option<DateTime<Utc>>,
-    pub notifications_failed: u64,
-}
-
-impl State {
-    pub fn new(schedule: Schedule) -> Self {
-        Self {
-            schedule,
-            counts: BTreeMap::new(),
-            incidents: Vec::new(),
-            observed: None,
-            served: BTreeSet::new(),
-            rounds: 0,
-            failed_rounds: 0,
-            retries: 0,
-            is_running: false,
-            next: None,
-            notifications_failed: 0,
-        }
-    }
-
-    /// Adds what a run did.
-    pub fn ran(&mut self, report: &RunReport) {
-        for table in &report.tables {
-            let counts = self.counts.entry(table.table.clone()).or_default();
-            counts.seconds += table.seconds;
-            match &table.outcome {
-                TableOutcome::Published {
-                    rows,
-                    files,
-                    bytes,
-                    rejects,
-                    ..
-                } => {
-                    counts.cycles += 1;
-                    counts.rows += rows;
-                    counts.files += files;
-                    counts.bytes += bytes;
-                    counts.rejects += rejects.iter().map(|rejects| rejects.rows).sum::<u64>();
-                }
-                TableOutcome::Failed(failure) => {
-                    counts.failures += 1;
-                    self.incidents.insert(
-                        0,
-                        Incident {
-                            at: report.finished_at,
-                            table: table.table.clone(),
-                            cycle: table.cycle,
-                            text: failure.error.clone(),
-                        },
-                    );
-                }
-                TableOutcome::AlreadyPublished { .. } | TableOutcome::Superseded { .. } => {}
-            }
-        }
-        self.incidents.truncate(MAX_INCIDENTS);
-    }
-
-    /// A round that did not come to a run.
-    pub fn failed(&mut self, at: DateTime<Utc>, text: String) {
-        let incident = Incident {
-            at,
-            table: "all tables".to_owned(),
-            cycle: None,
-            text,
-        };
-        self.incidents.insert(0, incident);
-        self.incidents.truncate(MAX_INCIDENTS);
-    }
-
-    pub fn observe(&mut self, status: Status) {
-        self.observed = Some(status);
-    }
-
-    /// For the page: what is published, and what went wrong here.
-    pub fn status(&self) -> Option<Status> {
-        let mut status = self.observed.clone()?;
-        let mut incidents = self.incidents.clone();
-        incidents.append(&mut status.incidents);
-        incidents.sort_by_key(|incident| std::cmp::Reverse(incident.at));
-        status.incidents = incidents;
-        Some(status)
-    }
-
-    /// For each table the oldest cycle that is expected and not there, and since when.
-    pub fn overdue(&self, now: DateTime<Utc>) -> Vec<(String, Cycle, TimeDelta)> {
-        let tables = self.observed.iter().flat_map(|observed| &observed.tables);
-        let served = tables.filter(|table| self.served.contains(table.table.as_str()));
-        let overdue = served.filter_map(|table| {
-            let cycle = oldest_missing(table)?;
-            let late = now - self.schedule.due(cycle);
-            (late > TimeDelta::zero()).then(|| (table.table.to_string(), cycle, late))
-        });
-        overdue.collect()
-    }
-
-    /// The text that Prometheus scrapes.
-    pub fn text(&self, now: DateTime<Utc>) -> String {
+impl ServeState {
+    /// Returns the metrics in Prometheus's text format, version 0.0.4.
+    pub fn metrics(&self, now: DateTime<Utc>) -> String {
         let mut text = String::new();
         let version = env!("CARGO_PKG_VERSION");
         family(
             &mut text,
             "build_info",
             "gauge",
-            "The program.",
+            "The version of the program.",
             [(format!("version=\"{version}\""), 1.0)],
         );
         self.counters(&mut text);
@@ -151,8 +25,9 @@ impl State {
         text
     }
 
+    /// Appends what this process has counted since its start.
     fn counters(&self, text: &mut String) {
-        type Figure = (&'static str, &'static str, fn(&Counts) -> f64);
+        type Figure = (&'static str, &'static str, fn(&TableCounts) -> f64);
         let figures: [Figure; 7] = [
             (
                 "cycles_published_total",
@@ -160,7 +35,7 @@ impl State {
                 |c| c.cycles as f64,
             ),
             ("rows_total", "Rows published.", |c| c.rows as f64),
-            ("bytes_total", "Bytes published, as stored.", |c| {
+            ("bytes_total", "Compressed bytes published.", |c| {
                 c.bytes as f64
             }),
             ("files_total", "Files published.", |c| c.files as f64),
@@ -169,9 +44,11 @@ impl State {
                 "Malformed source lines set aside.",
                 |c| c.rejects as f64,
             ),
-            ("failures_total", "Attempts at a cycle that failed.", |c| {
-                c.failures as f64
-            }),
+            (
+                "failures_total",
+                "Failed attempts to export a cycle.",
+                |c| c.failures as f64,
+            ),
             ("seconds_total", "Time spent on cycles.", |c| c.seconds),
         ];
         for (name, help, figure) in figures {
@@ -186,39 +63,40 @@ impl State {
             text,
             "rounds_total",
             "counter",
-            "Times that due cycles were looked for.",
+            "Rounds, each of which exports the cycles that are due.",
             [(none(), self.rounds as f64)],
         );
         family(
             text,
             "retries_total",
             "counter",
-            "Rounds that repeated a failed one.",
+            "Rounds scheduled as a retry of a failed one.",
             [(none(), self.retries as f64)],
         );
         family(
             text,
             "notification_failures_total",
             "counter",
-            "Events that nobody took.",
+            "Events that the receiver did not accept.",
             [(none(), self.notifications_failed as f64)],
         );
     }
 
+    /// Appends what holds now, here and at the destination.
     fn gauges(&self, text: &mut String, now: DateTime<Utc>) {
         let none = String::new;
         family(
             text,
             "running",
             "gauge",
-            "Whether a run is under way.",
+            "1 while a round runs, otherwise 0.",
             [(none(), f64::from(u8::from(self.is_running)))],
         );
         family(
             text,
             "next_run_timestamp_seconds",
             "gauge",
-            "When due cycles are looked for next.",
+            "Time of the next round.",
             self.next.map(|next| (none(), next.timestamp() as f64)),
         );
         let Some(observed) = &self.observed else {
@@ -256,14 +134,14 @@ impl State {
             text,
             "cycle_duration_seconds",
             "gauge",
-            "From the start of the newest cycle to its commit.",
+            "Time from the start of the newest cycle to its commit.",
             newest(|day| day.seconds),
         );
         family(
             text,
             "last_success_timestamp_seconds",
             "gauge",
-            "When the newest cycle was committed.",
+            "Time of the commit of the newest cycle.",
             newest(|day| day.committed_at.timestamp() as f64),
         );
         let late: BTreeMap<String, f64> = self
@@ -279,7 +157,7 @@ impl State {
             text,
             "overdue_seconds",
             "gauge",
-            "Since when the oldest missing cycle is expected.",
+            "Time since the oldest missing cycle was expected; 0 if none is.",
             late,
         );
         let missing = tables
@@ -295,24 +173,12 @@ impl State {
     }
 }
 
-/// A day may have closed since the table was looked at.
-fn oldest_missing(table: &TableStatus) -> Option<Cycle> {
-    let missing = table.days.iter().find(|day| {
-        matches!(
-            day,
-            DayStatus::Missing { .. } | DayStatus::Unfinished { .. }
-        )
-    });
-    match missing {
-        Some(day) => Some(day.cycle()),
-        None => table.newest.and_then(Cycle::next),
-    }
-}
-
+/// Formats the label of a table. Names of tables need no escapes.
 fn labelled(table: &str) -> String {
     format!("table=\"{table}\"")
 }
 
+/// Appends a metric: its help, its type and a sample per pair of labels and value.
 fn family(
     text: &mut String,
     name: &str,

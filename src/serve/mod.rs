@@ -1,17 +1,19 @@
-//! Runs that come by themselves: due cycles daily, what was missed caught up, failures tried again.
+//! Scheduled runs: cycles are exported when they are due, missed ones are caught up, failed ones retried.
 //!
 //! ```text
-//! schedule (pure) ─when→ round: open, run, look at the status ─→ metrics, page (http) and events (notify)
-//!        ↑ backoff after a failure                              stop: staged files given up, commits finished
+//! schedule (pure) ─next→ round: open, run, load the status ─→ ServeState ─→ metrics, page (http)
+//!        ↑ backoff after a failure                        └→ events (notify)
 //! ```
-//! Several may serve one destination: each commit has one winner, and the others find the cycle published.
+//! A stop discards staged files and finishes commits. Several processes may serve one destination: each
+//! commit has one winner, and the others find the cycle published.
 
 mod http;
 mod metrics;
 mod notify;
 mod schedule;
+mod state;
 
 pub use http::listen;
-pub use metrics::State;
 pub use notify::{Event, EventKind, Notifier};
 pub use schedule::{Schedule, backoff};
+pub use state::ServeState;

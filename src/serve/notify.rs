@@ -1,4 +1,4 @@
-//! Events for others: CloudEvents 1.0, structured mode, posted as JSON.
+//! Notifies a receiver of events: CloudEvents 1.0, structured mode, posted as JSON.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use tracing::warn;
 use crate::cycle::Cycle;
 use crate::error::{Error, Result};
 
-/// Waits before another attempt.
-const WAITS: [Duration; 5] = [
+/// The waits before each retry of a post.
+const RETRY_WAITS: [Duration; 5] = [
     Duration::from_millis(500),
     Duration::from_secs(2),
     Duration::from_secs(8),
@@ -22,11 +22,14 @@ const WAITS: [Duration; 5] = [
     Duration::from_secs(60),
 ];
 
-/// What happened.
+/// The kinds of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKind {
+    /// A cycle is published.
     Published,
+    /// A cycle, or a whole round, failed.
     Failed,
+    /// A cycle is overdue.
     Late,
 }
 
@@ -40,22 +43,27 @@ impl EventKind {
     }
 }
 
-/// One event.
+/// An event, before it has the form of CloudEvents.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
+    /// The kind of the event, its `type`.
     pub kind: EventKind,
-    /// The same for the same happening: receivers drop what they have seen.
+    /// The identifier, equal for repeated posts of the same event: receivers drop duplicates.
     pub id: String,
-    /// The destination.
+    /// The URL of the destination.
     pub source: String,
+    /// The table, or an empty text for an event of all tables.
     pub table: String,
+    /// The cycle, if the event is about one.
     pub cycle: Option<Cycle>,
+    /// The time of the event.
     pub at: DateTime<Utc>,
+    /// The payload.
     pub data: Value,
 }
 
 impl Event {
-    /// The text that is posted.
+    /// Returns the event in the form of CloudEvents.
     pub fn json(&self) -> Value {
         let cycle = self.cycle.map(|cycle| format!("/{cycle}"));
         json!({
@@ -71,16 +79,20 @@ impl Event {
     }
 }
 
-/// Posts events to one address.
+/// Posts events to one URL.
 #[derive(Debug, Clone)]
 pub struct Notifier {
     url: String,
-    /// The address without what may be a secret, for messages.
+    /// The scheme and host of the URL, for messages: the rest may be a secret.
     shown: String,
     client: HttpClient,
 }
 
 impl Notifier {
+    /// Creates a notifier of the receiver at a URL.
+    ///
+    /// # Errors
+    /// [`Error::invalid`] if the text is not an HTTP URL.
     pub fn new(text: &str) -> Result<Self> {
         let wrong = || {
             Error::invalid("--notify is not an http:// or https:// address")
@@ -105,22 +117,27 @@ impl Notifier {
         })
     }
 
-    /// Posts an event, again and again if it has to; tells whether somebody took it.
+    /// Posts an event, with retries. Returns true if the receiver accepted it.
     pub async fn send(&self, event: &Event) -> bool {
         let text = Bytes::from(event.json().to_string());
-        let mut waits = WAITS.iter();
+        let mut waits = RETRY_WAITS.iter();
         loop {
             let why = match self.post(text.clone()).await {
                 Ok(status) if status.is_success() => return true,
                 Ok(status) if is_final(status) => {
-                    warn!(to = self.shown, id = event.id, %status, "an event was refused");
+                    warn!(to = self.shown, id = event.id, %status, "the receiver refused an event");
                     return false;
                 }
                 Ok(status) => status.to_string(),
                 Err(why) => why,
             };
             let Some(wait) = waits.next() else {
-                warn!(to = self.shown, id = event.id, why, "nobody took an event");
+                warn!(
+                    to = self.shown,
+                    id = event.id,
+                    why,
+                    "the receiver did not accept an event"
+                );
                 return false;
             };
             tokio::time::sleep(*wait).await;
@@ -138,15 +155,15 @@ impl Notifier {
             .header("user-agent", concat!("dayport/", env!("CARGO_PKG_VERSION")))
             .body(HttpRequestBody::from(text))
             .map_err(|error| error.to_string())?;
-        let answer = self.client.execute(request).await;
+        let response = self.client.execute(request).await;
         // The cause names the whole address, which may hold a secret.
-        answer
-            .map(|answer| answer.status())
+        response
+            .map(|response| response.status())
             .map_err(|error| format!("{:?}", error.kind()))
     }
 }
 
-/// Whether another attempt would be answered alike.
+/// Returns true if a retry would get the same response.
 fn is_final(status: StatusCode) -> bool {
     status.is_client_error()
         && !matches!(
@@ -160,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_has_what_cloudevents_ask_for() {
+    fn an_event_has_what_cloudevents_requires() {
         let event = Event {
             kind: EventKind::Published,
             id: "run/views/2026-01-15".into(),

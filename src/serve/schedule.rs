@@ -1,4 +1,4 @@
-//! When to run. Pure.
+//! Computes the times of runs. Pure.
 
 use std::time::Duration;
 
@@ -6,20 +6,20 @@ use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
 
 use crate::cycle::Cycle;
 
-/// No wait after a failure is longer.
-const LONGEST: Duration = Duration::from_secs(3600);
+/// The maximum wait after a failure.
+const MAX_BACKOFF: Duration = Duration::from_secs(3600);
 
 /// The times of runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Schedule {
     /// Every day at this time, UTC.
     Daily(NaiveTime),
-    /// So often, counted from midnight UTC, so that a restart keeps the times.
+    /// At this interval, counted from midnight UTC, so that a restart keeps the times.
     Every(Duration),
 }
 
 impl Schedule {
-    /// The first time after `now`.
+    /// Returns the first time after `now`.
     pub fn next(self, now: DateTime<Utc>) -> DateTime<Utc> {
         match self {
             Schedule::Daily(at) => {
@@ -31,28 +31,29 @@ impl Schedule {
             }
             Schedule::Every(every) => {
                 let midnight = now.date_naive().and_time(NaiveTime::MIN).and_utc();
-                let every = TimeDelta::from_std(every).unwrap_or(TimeDelta::MAX);
-                let every = every.num_milliseconds().max(1);
-                let passed = (now - midnight).num_milliseconds() / every;
-                let next = (passed + 1).saturating_mul(every);
-                let next = TimeDelta::try_milliseconds(next)
-                    .and_then(|next| midnight.checked_add_signed(next));
+                let interval = TimeDelta::from_std(every).unwrap_or(TimeDelta::MAX);
+                let millis = interval.num_milliseconds().max(1);
+                let passed = (now - midnight).num_milliseconds() / millis;
+                let offset = (passed + 1).saturating_mul(millis);
+                let next = TimeDelta::try_milliseconds(offset)
+                    .and_then(|offset| midnight.checked_add_signed(offset));
                 next.unwrap_or(now)
             }
         }
     }
 
-    /// When a cycle is expected: at the first time after it has closed.
+    /// Returns the time at which a cycle is expected: the first one after it has closed.
     pub fn due(self, cycle: Cycle) -> DateTime<Utc> {
         let before = cycle.end() - TimeDelta::milliseconds(1);
         self.next(before)
     }
 }
 
-/// How long to wait after so many failed rounds in a row: `first`, and then twice as long each time.
+/// Returns the wait after a number of consecutive failures: `first`, doubled for each further one, up
+/// to an hour.
 pub fn backoff(first: Duration, failures: u32) -> Duration {
     let doubled = first.saturating_mul(1 << failures.saturating_sub(1).min(16));
-    doubled.min(LONGEST)
+    doubled.min(MAX_BACKOFF)
 }
 
 #[cfg(test)]
@@ -64,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_of_the_day_comes_once_a_day() {
+    fn a_daily_schedule_has_one_time_a_day() {
         let daily = Schedule::Daily("03:00:00".parse().unwrap());
         assert_eq!(
             daily.next(at("2026-01-15T02:59:59Z")),
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn every_so_often_is_counted_from_midnight() {
+    fn an_interval_is_counted_from_midnight() {
         let every = Schedule::Every(Duration::from_secs(6 * 3600));
         assert_eq!(
             every.next(at("2026-01-15T05:00:00Z")),
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_tried_again_ever_more_patiently() {
+    fn each_retry_waits_twice_as_long_up_to_an_hour() {
         let waits: Vec<u64> = [1, 2, 3, 7, 60]
             .map(|failures| backoff(Duration::from_secs(60), failures).as_secs())
             .to_vec();

@@ -170,9 +170,13 @@ const CIRCLES: [(&[&str], &str); 1] = [(
 )];
 
 /// Files besides `env.rs` that name `SystemTime` or `Instant`, with the reason.
-const CLOCKS: [(&str, &str); 6] = [
+const CLOCKS: [(&str, &str); 7] = [
     (
-        "cli/serve.rs",
+        "cli/serve/rounds.rs",
+        "the wait for the next round, by tokio's clock, which tests pause",
+    ),
+    (
+        "cli/serve/mod.rs",
         "the deadline of a shutdown, by tokio's clock, which tests pause",
     ),
     (

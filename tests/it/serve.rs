@@ -175,9 +175,9 @@ fn due_cycles_are_published_and_notified(destination: TestDestination) {
     sandbox.run(&["--date", "2026-01-14"]).succeeded();
     let receiver = Receiver::start();
     let mut serving = Serving::start(&sandbox, &["--at", "03:00", "--notify", &receiver.url]);
-    let resting = serving.wait_for("resting");
-    assert_eq!(resting["all_well"], true);
-    assert_eq!(resting["next"], "2026-01-18T03:00:00Z");
+    let waiting = serving.wait_for("waiting for the next round");
+    assert_eq!(waiting["succeeded"], true);
+    assert_eq!(waiting["next"], "2026-01-18T03:00:00Z");
     let mut subjects: Vec<String> = (0..3)
         .map(|_| {
             let event = receiver.next();
@@ -251,9 +251,12 @@ fn failures_are_notified_once_and_retried(destination: TestDestination) {
         "2h",
     ];
     let mut serving = Serving::start(&sandbox, &[&args[..], &["views"]].concat());
-    assert_eq!(serving.wait_for("resting")["all_well"], false);
+    assert_eq!(
+        serving.wait_for("waiting for the next round")["succeeded"],
+        false
+    );
     assert_eq!(serving.get("/readyz").0, "HTTP/1.1 503 Service Unavailable");
-    serving.wait_for("resting");
+    serving.wait_for("waiting for the next round");
     let kinds = [receiver.next(), receiver.next()].map(|event| event["type"].clone());
     assert_eq!(kinds, ["dayport.cycle.failed", "dayport.cycle.late"]);
     assert_eq!(
@@ -264,7 +267,7 @@ fn failures_are_notified_once_and_retried(destination: TestDestination) {
     assert!(page.contains("malformed"), "{page}");
 
     set_views(&sandbox, 16, &[view(16, 16)]);
-    while serving.wait_for("resting")["all_well"] != true {}
+    while serving.wait_for("waiting for the next round")["succeeded"] != true {}
     let event = receiver.next();
     assert_eq!(event["type"], "dayport.cycle.published");
     assert_eq!(event["subject"], "views/2026-01-16");
@@ -298,7 +301,7 @@ fn two_servers_publish_each_cycle_once() {
     sandbox.run(&["--date", "2026-01-13"]).succeeded();
     let mut both = [(); 2].map(|()| Serving::start(&sandbox, &[]));
     for serving in &mut both {
-        while serving.wait_for("resting")["all_well"] != true {}
+        while serving.wait_for("waiting for the next round")["succeeded"] != true {}
     }
     let count = |name: &str| -> f64 {
         let each = both.iter().filter_map(|serving| serving.metric(name));

@@ -1,0 +1,277 @@
+//! Runs the rounds of `serve`: export what is due, observe the destination, notify, wait.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use parking_lot::Mutex;
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::cli::job::{Access, Job};
+use crate::cli::shared::{JobArguments, SelectionArguments};
+use crate::cycle::Cycle;
+use crate::env::Clock;
+use crate::error::{Error, Result};
+use crate::run::{NoProgress, RunReport, TableOutcome, TableReport, run as run_tables};
+use crate::serve::{Event, EventKind, Notifier, Schedule, ServeState, backoff};
+use crate::status::Status;
+use crate::store::Destination;
+
+/// The number of days that the metrics and the page cover.
+const DAYS: u32 = 60;
+
+/// The maximum sleep: a machine may be suspended, so the clock is read this often.
+const TICK: Duration = Duration::from_secs(60);
+
+/// Opens the job of a round.
+pub(super) async fn open_job(arguments: &JobArguments, max_cycles: Option<usize>) -> Result<Job> {
+    let selection = SelectionArguments {
+        date: None,
+        since: None,
+        through: None,
+        rerun: false,
+        max_cycles,
+    };
+    Job::open(arguments, &selection, Access::ReadWrite).await
+}
+
+/// Posts events until the channel closes.
+pub(super) async fn post_events(
+    notifier: Option<Notifier>,
+    mut queue: mpsc::UnboundedReceiver<Event>,
+    state: Arc<Mutex<ServeState>>,
+) {
+    while let Some(event) = queue.recv().await {
+        if let Some(notifier) = &notifier
+            && !notifier.send(&event).await
+        {
+            state.lock().notifications_failed += 1;
+        }
+    }
+}
+
+/// The rounds of a serving process.
+pub(super) struct Rounds {
+    pub(super) job: JobArguments,
+    /// The maximum number of cycles per table in one round.
+    pub(super) max_cycles: Option<usize>,
+    /// The wait after a first failure.
+    pub(super) first_backoff: Duration,
+    pub(super) clock: Clock,
+    pub(super) schedule: Schedule,
+    /// The time after which an unpublished cycle is late.
+    pub(super) late_after: TimeDelta,
+    pub(super) state: Arc<Mutex<ServeState>>,
+    pub(super) stop: CancellationToken,
+    pub(super) events: mpsc::UnboundedSender<Event>,
+    /// The ids of events that were sent: each failure and delay is sent once.
+    pub(super) notified: Mutex<BTreeSet<String>>,
+}
+
+impl Rounds {
+    /// Runs one round after another until the stop.
+    pub(super) async fn run(self) {
+        loop {
+            self.state.lock().is_running = true;
+            let succeeded = self.round().await;
+            let next = self.schedule_next(succeeded);
+            if self.stop.is_cancelled() {
+                return;
+            }
+            info!(next = %next.format("%Y-%m-%dT%H:%M:%SZ"), succeeded, "waiting for the next round");
+            self.wait_until(next).await;
+            if self.stop.is_cancelled() {
+                return;
+            }
+        }
+    }
+
+    /// Records the end of a round, and returns the time of the next one.
+    fn schedule_next(&self, succeeded: bool) -> DateTime<Utc> {
+        let now = self.clock.now();
+        let mut state = self.state.lock();
+        state.is_running = false;
+        state.rounds += 1;
+        state.failed_rounds = if succeeded {
+            0
+        } else {
+            state.failed_rounds + 1
+        };
+        let mut next = self.schedule.next(now);
+        if !succeeded {
+            let wait = backoff(self.first_backoff, state.failed_rounds);
+            let retry = TimeDelta::from_std(wait)
+                .ok()
+                .and_then(|wait| now.checked_add_signed(wait));
+            next = retry.map_or(next, |retry| retry.min(next));
+            state.retries += 1;
+        }
+        state.next = Some(next);
+        next
+    }
+
+    /// Waits until a time or the stop, and notifies of cycles that become late meanwhile.
+    async fn wait_until(&self, next: DateTime<Utc>) {
+        let wait = (next - self.clock.now()).to_std().unwrap_or_default();
+        let end = Instant::now() + wait;
+        loop {
+            self.notify_late();
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.clock.now() >= next {
+                return;
+            }
+            let sleep = tokio::time::sleep(left.min(TICK));
+            if self.stop.run_until_cancelled(sleep).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Runs one round. Returns true if nothing failed.
+    async fn round(&self) -> bool {
+        let job = match open_job(&self.job, self.max_cycles).await {
+            Ok(job) => job,
+            Err(error) => return self.failed(&error),
+        };
+        let (context, request) = job.into_run(Box::new(NoProgress), self.stop.clone());
+        let destination = context.destination.clone();
+        let tables = request
+            .definitions
+            .iter()
+            .map(|definition| definition.table.to_string());
+        self.state.lock().served = tables.collect();
+        let ran = run_tables(Arc::new(context), request).await;
+        let succeeded = match ran {
+            Ok(report) => self.record(&report),
+            Err(error) => self.failed(&error),
+        };
+        succeeded & self.observe(&destination).await
+    }
+
+    /// Loads the status of the destination. Returns true if that succeeded.
+    async fn observe(&self, destination: &Destination) -> bool {
+        match Status::load(destination, self.clock.now(), DAYS).await {
+            Ok(status) => {
+                self.state.lock().observe(status);
+                true
+            }
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    /// Records a failure that concerns all tables. Returns false.
+    fn failed(&self, error: &Error) -> bool {
+        error!(
+            error = error.chain(),
+            hint = error.hint(),
+            "the round failed"
+        );
+        self.state
+            .lock()
+            .add_failure(self.clock.now(), error.chain());
+        let id = format!("failed/{}", error.chain());
+        self.notify(
+            id,
+            EventKind::Failed,
+            "",
+            None,
+            json!({ "error": error.chain(), "hint": error.hint() }),
+        );
+        false
+    }
+
+    /// Records the outcomes of a run. Returns true if nothing failed.
+    fn record(&self, report: &RunReport) -> bool {
+        self.state.lock().add_run(report);
+        let mut succeeded = true;
+        for table in &report.tables {
+            succeeded &= self.notify_of(report, table);
+        }
+        succeeded
+    }
+
+    /// Notifies of the outcome of a table. Returns true if it did not fail.
+    fn notify_of(&self, report: &RunReport, table: &TableReport) -> bool {
+        let name = &table.table;
+        let cycle = table
+            .cycle
+            .map(|cycle| cycle.to_string())
+            .unwrap_or_default();
+        match &table.outcome {
+            TableOutcome::Published { .. } => {
+                self.notified
+                    .lock()
+                    .remove(&format!("failed/{name}/{cycle}"));
+                let id = format!("{}/{name}/{cycle}", report.run_id);
+                self.notify(id, EventKind::Published, name, table.cycle, json!(table));
+                true
+            }
+            TableOutcome::AlreadyPublished { .. } | TableOutcome::Superseded { .. } => true,
+            TableOutcome::Failed(failure) => {
+                warn!(
+                    table = name,
+                    cycle,
+                    run_id = report.run_id,
+                    error = failure.error,
+                    hint = failure.hint,
+                    "a cycle failed"
+                );
+                if !self.stop.is_cancelled() {
+                    let id = format!("failed/{name}/{cycle}");
+                    self.notify(id, EventKind::Failed, name, table.cycle, json!(table));
+                }
+                false
+            }
+        }
+    }
+
+    /// Notifies of cycles that are late.
+    fn notify_late(&self) {
+        let now = self.clock.now();
+        let overdue = self.state.lock().overdue(now);
+        for (table, cycle, late) in overdue
+            .into_iter()
+            .filter(|(_, _, late)| *late >= self.late_after)
+        {
+            let id = format!("late/{table}/{cycle}");
+            let data = json!({ "overdue_seconds": late.num_seconds() });
+            self.notify(id, EventKind::Late, &table, Some(cycle), data);
+        }
+    }
+
+    /// Sends an event, unless one of this id was sent before.
+    fn notify(
+        &self,
+        id: String,
+        kind: EventKind,
+        table: &str,
+        cycle: Option<Cycle>,
+        data: serde_json::Value,
+    ) {
+        if !self.notified.lock().insert(id.clone()) {
+            return;
+        }
+        if kind == EventKind::Late {
+            warn!(
+                table,
+                cycle = cycle.map(tracing::field::display),
+                "a cycle is late"
+            );
+        }
+        // The receiver lives as long as the rounds.
+        let _ = self.events.send(Event {
+            kind,
+            id,
+            source: self.job.to.clone(),
+            table: table.to_owned(),
+            cycle,
+            at: self.clock.now(),
+            data,
+        });
+    }
+}
