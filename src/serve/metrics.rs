@@ -199,3 +199,93 @@ fn family(
         let _ = writeln!(text, "dayport_{name}{labels} {value}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::NaiveTime;
+
+    use super::*;
+    use crate::cycle::{Cycle, SyncMode};
+    use crate::run::{RunReport, TableOutcome, TableReport};
+    use crate::serve::Schedule;
+    use crate::status::{DayStatus, PublishedDay, Status, TableStatus};
+
+    fn time(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    fn run_of_one_table(cycle: Cycle) -> RunReport {
+        RunReport {
+            run_id: "run".to_owned(),
+            destination: "out".to_owned(),
+            started_at: time("2026-01-16T03:00:00Z"),
+            finished_at: time("2026-01-16T03:01:00Z"),
+            tables: vec![TableReport {
+                table: "views".to_owned(),
+                sync_mode: Some(SyncMode::Incremental),
+                cycle: Some(cycle),
+                seconds: 1.5,
+                outcome: TableOutcome::Published {
+                    revision: 1,
+                    rows: 1595,
+                    files: 2,
+                    bytes: 1 << 20,
+                    manifest: String::new(),
+                    sources: Vec::new(),
+                    rejects: Vec::new(),
+                    replaced: Vec::new(),
+                    foreign: Vec::new(),
+                },
+            }],
+            scans: 1,
+            passes: 1,
+        }
+    }
+
+    fn status_of_one_table(cycle: Cycle) -> Status {
+        let day = PublishedDay {
+            cycle,
+            revision: 1,
+            rows: 1595,
+            bytes: 1 << 20,
+            files: 2,
+            rejects: 0,
+            seconds: 1.5,
+            committed_at: time("2026-01-16T03:00:30Z"),
+            outlier: None,
+        };
+        Status {
+            destination: "out".to_owned(),
+            at: time("2026-01-17T04:00:00Z"),
+            first: cycle,
+            last: cycle.next().unwrap(),
+            tables: vec![TableStatus {
+                table: "views".parse().unwrap(),
+                sync_mode: Some(SyncMode::Incremental),
+                description: String::new(),
+                newest: Some(cycle),
+                newest_at: None,
+                median_rows: None,
+                trend_percent: None,
+                missing: 1,
+                days: vec![DayStatus::Published(day)],
+            }],
+            incidents: Vec::new(),
+        }
+    }
+
+    /// Names, labels, types and values are a contract with dashboards and alerts.
+    #[test]
+    fn metrics_of_a_process() {
+        let cycle: Cycle = "2026-01-15".parse().unwrap();
+        let mut state = ServeState::new(Schedule::Daily(NaiveTime::MIN));
+        state.add_run(&run_of_one_table(cycle));
+        state.served.insert("views".to_owned());
+        state.observe(status_of_one_table(cycle));
+        state.rounds = 3;
+        state.next = Some(time("2026-01-18T00:00:00Z"));
+        let text = state.metrics(time("2026-01-17T04:00:00Z"));
+        let text = text.replace(env!("CARGO_PKG_VERSION"), "VERSION");
+        insta::assert_snapshot!(text);
+    }
+}
