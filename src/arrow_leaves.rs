@@ -11,7 +11,7 @@ use arrow::datatypes::{DataType, FieldRef, Fields};
 ///
 /// This is also the number of parts of the type that a query can project. A list of anything but
 /// structs is one leaf with its elements.
-pub fn leaf_count(data_type: &DataType) -> usize {
+pub(crate) fn leaf_count(data_type: &DataType) -> usize {
     match data_type {
         DataType::Struct(fields) => total_leaf_count(fields),
         DataType::List(item)
@@ -25,13 +25,13 @@ pub fn leaf_count(data_type: &DataType) -> usize {
 }
 
 /// Returns the number of leaves of all `fields` together.
-pub fn total_leaf_count(fields: &Fields) -> usize {
+pub(crate) fn total_leaf_count(fields: &Fields) -> usize {
     let counts = fields.iter().map(|field| leaf_count(field.data_type()));
     counts.sum()
 }
 
 /// Returns each field with the range of its leaf indexes, the first of which is `first_leaf`.
-pub fn leaf_ranges<'a>(
+pub(crate) fn leaf_ranges<'a>(
     fields: impl IntoIterator<Item = &'a FieldRef>,
     first_leaf: usize,
 ) -> impl Iterator<Item = (&'a FieldRef, Range<usize>)> {

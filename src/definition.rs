@@ -24,6 +24,7 @@ pub const WINDOW_END: &str = "window_end";
 /// both window parameters or none; with none the table is not partitioned.
 #[derive(Debug, Clone)]
 pub struct Definition {
+    /// The table, named like the file.
     pub table: TableName,
     /// The file, which complaints name.
     pub sql: Arc<SqlFile>,
@@ -31,6 +32,7 @@ pub struct Definition {
     pub description: String,
     /// The SHA-256 of the file's text, in hexadecimal.
     pub sha256: String,
+    /// The sync mode: cycles append to the table, or replace it.
     pub sync_mode: SyncMode,
     /// The format of `STORED AS`, if the file has that clause.
     pub format: Option<FileFormat>,

@@ -16,7 +16,7 @@ impl From<Error> for DataFusionError {
 /// Returns the error of ours that DataFusion carries, however deep, if it carries one.
 ///
 /// It is a copy without its sources: operators share one error between their outputs.
-pub fn own(error: &DataFusionError) -> Option<Error> {
+pub(crate) fn own(error: &DataFusionError) -> Option<Error> {
     match error.find_root() {
         DataFusionError::External(inner) => {
             let inner: &(dyn StdError + 'static) = inner.as_ref();
@@ -27,7 +27,7 @@ pub fn own(error: &DataFusionError) -> Option<Error> {
 }
 
 /// Converts the error of a plan that was made or ran. Errors of our own are returned unchanged.
-pub fn from_datafusion(error: DataFusionError) -> Error {
+pub(crate) fn from_datafusion(error: DataFusionError) -> Error {
     if let Some(ours) = own(&error) {
         return ours;
     }

@@ -14,7 +14,9 @@ pub const NOW: &str = "DAYPORT_NOW";
 /// The clock of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clock {
+    /// The clock of the machine.
     System,
+    /// A fixed time, for tests and for runs that are repeated.
     Fixed(DateTime<Utc>),
 }
 

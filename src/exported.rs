@@ -25,7 +25,7 @@ use crate::store::Destination;
 const STORE_URL: &str = "dayport-destination://published/";
 
 /// Returns a schema with every published table whose name is `selected`.
-pub async fn register(
+pub(crate) async fn register(
     context: &SessionContext,
     destination: &Destination,
     selected: impl Fn(&str) -> bool,
@@ -56,7 +56,7 @@ fn register_store(context: &SessionContext, destination: &Destination) -> Result
 }
 
 /// Returns one published file as a table: its columns, then those of its folders.
-pub fn file(
+pub(crate) fn file(
     context: &SessionContext,
     destination: &Destination,
     manifest: &Manifest,

@@ -9,13 +9,13 @@ use chrono::TimeDelta;
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
 
 /// Formats a number with separators of thousands: `1,234,567`.
-pub fn count(number: u64) -> impl fmt::Display {
+pub(crate) fn count(number: u64) -> impl fmt::Display {
     HumanCount(number)
 }
 
 /// Formats a number of things, whose noun is given in the singular: `1 table`, `2 tables`,
 /// `3 passes`.
-pub fn counted(number: u64, noun: &str) -> impl fmt::Display {
+pub(crate) fn counted(number: u64, noun: &str) -> impl fmt::Display {
     let ending = match number {
         1 => "",
         _ if noun.ends_with('s') => "es",
@@ -25,13 +25,13 @@ pub fn counted(number: u64, noun: &str) -> impl fmt::Display {
 }
 
 /// Formats a size in bytes with binary units: `1.50 KiB`.
-pub fn bytes(size: u64) -> impl fmt::Display {
+pub(crate) fn bytes(size: u64) -> impl fmt::Display {
     HumanBytes(size)
 }
 
 /// Formats the age of something in one unit, rounded: `3 days`, `5 hours`. An instant in the future
 /// is `0 seconds` old.
-pub fn age(age: TimeDelta) -> impl fmt::Display {
+pub(crate) fn age(age: TimeDelta) -> impl fmt::Display {
     HumanDuration(age.to_std().unwrap_or_default())
 }
 

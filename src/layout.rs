@@ -80,7 +80,9 @@ impl fmt::Display for TableName {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileFormat {
+    /// JSON lines, compressed with gzip.
     Json,
+    /// Parquet, compressed with Snappy.
     Parquet,
 }
 
@@ -216,9 +218,13 @@ fn percent_decode(text: &str) -> Option<String> {
 /// A shard, one data file of a partition: `data-<12 digits>.<ext>`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Shard {
+    /// The table.
     pub table: TableName,
+    /// The Hive partition; empty if the table is not partitioned.
     pub partition: Partition,
+    /// The number, from 0, which is part of the file name.
     pub number: u64,
+    /// The format, which sets the extension.
     pub format: FileFormat,
 }
 
@@ -297,8 +303,11 @@ pub fn manifests_folder() -> Path {
 /// The name of a manifest: a table, a cycle and a revision.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ManifestName {
+    /// The table.
     pub table: TableName,
+    /// The cycle.
     pub cycle: Cycle,
+    /// The revision of the cycle, 0 for the first publication.
     pub revision: u32,
 }
 

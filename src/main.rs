@@ -1,3 +1,5 @@
+//! The program `dayport`: passes the arguments to [`dayport::cli`].
+
 use std::process::ExitCode;
 
 #[tokio::main]

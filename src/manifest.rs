@@ -20,19 +20,27 @@ pub const VERSION: u32 = 1;
 /// The manifest of one revision of one table and cycle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
+    /// The version of the manifest's format.
     pub version: u32,
+    /// The table.
     pub table: TableName,
     /// The leading comment of the definition.
     pub description: String,
+    /// The sync mode: cycles append to the table, or replace it.
     pub sync_mode: SyncMode,
+    /// The cycle that is published.
     pub cycle: CycleRecord,
     /// 0 for the first publication of the cycle; a rerun adds 1.
     pub revision: u32,
+    /// The id of the run that published the cycle.
     pub run_id: String,
+    /// The time at which the run started.
     pub started_at: DateTime<Utc>,
+    /// The time of the commit.
     pub committed_at: DateTime<Utc>,
     /// The program that wrote it, with its version.
     pub writer: String,
+    /// The format of the files.
     pub format: FileFormat,
     /// The compression of the files: `gzip`, `snappy`, …
     pub compression: String,
@@ -43,12 +51,15 @@ pub struct Manifest {
     pub window_column: Option<String>,
     /// The columns inside the files.
     pub schema: ExportSchema,
+    /// The definition that the table was exported by.
     pub definition: DefinitionRecord,
+    /// The sources that were read, by name.
     pub sources: Vec<SourceRecord>,
     /// The sum over `files`.
     pub rows: u64,
     /// The sum over `files`.
     pub bytes: u64,
+    /// The files, by key.
     pub files: Vec<DataFile>,
     /// The files of rejects, one for each source that has malformed lines.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -100,8 +111,11 @@ impl Manifest {
 /// The window of a cycle, half-open: `[start, end)`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CycleRecord {
+    /// The UTC day.
     pub id: Cycle,
+    /// The start of the window, inclusive.
     pub start: DateTime<Utc>,
+    /// The end of the window, exclusive.
     pub end: DateTime<Utc>,
 }
 
@@ -130,12 +144,15 @@ pub struct DefinitionRecord {
 /// The record of what was read from one source.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SourceRecord {
+    /// The name of the source.
     pub name: String,
     /// The number of files in the file list snapshot.
     pub files: u64,
     /// The sum of their stored (compressed) sizes.
     pub bytes: u64,
+    /// The number of rows read.
     pub rows_read: u64,
+    /// The number of malformed lines that were set aside.
     pub rows_rejected: u64,
     /// The SHA-256 of the file list snapshot: one line `key TAB size TAB etag` per file, sorted by key.
     pub digest: String,
@@ -145,10 +162,13 @@ pub struct SourceRecord {
 /// `offset` and `reason`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RejectsFile {
+    /// The name of the source.
     pub source: String,
     /// The key, relative to the prefix of the destination.
     pub path: String,
+    /// The number of malformed lines in the file.
     pub rows: u64,
+    /// The compressed size of the file, in bytes.
     pub bytes: u64,
     /// The ETag from the store, without quotes; absent if the store has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -162,8 +182,11 @@ pub struct RejectsFile {
 pub struct DataFile {
     /// The key, relative to the prefix of the destination.
     pub path: String,
+    /// The Hive partition of the file.
     pub partition: Partition,
+    /// The number of rows.
     pub rows: u64,
+    /// The size of the file, in bytes.
     pub bytes: u64,
     /// The ETag from the store, without quotes; absent if the store has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -18,8 +18,8 @@ use datafusion::datasource::ViewTable;
 use datafusion::execution::context::SQLOptions;
 use datafusion::prelude::{DataFrame, SessionContext};
 
-pub use catalog::{CatalogEntry, EntryKind, QueryCatalog};
-pub use statements::{Statements, split};
+pub(crate) use catalog::{CatalogEntry, QueryCatalog};
+pub(crate) use statements::split;
 
 use crate::catalog::Sources;
 use crate::cycle::Cycle;
@@ -31,7 +31,7 @@ use crate::exported;
 use crate::store::Destination;
 
 /// The inputs of a query: everything that its tables can refer to.
-pub struct QueryContext<'a> {
+pub(crate) struct QueryContext<'a> {
     pub engine: &'a Engine,
     pub sources: &'a Sources,
     pub definitions: &'a [Definition],
@@ -47,7 +47,7 @@ pub struct QueryContext<'a> {
 /// # Errors
 /// The query does not compile, or would create or write something. A table that is not found comes
 /// with a hint that lists the tables.
-pub async fn open(context: &QueryContext<'_>, sql: &str) -> Result<DataFrame> {
+pub(crate) async fn open(context: &QueryContext<'_>, sql: &str) -> Result<DataFrame> {
     let session = context.engine.session();
     let is_mentioned = |name: &str| sql.contains(name);
     register_definitions(context, &session, is_mentioned).await?;

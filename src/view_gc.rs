@@ -22,7 +22,7 @@ use arrow::error::ArrowError;
 const UNUSED_SHARE: usize = 4;
 
 /// Copies strings and binary values out of buffers that hold much that the batch does not use.
-pub fn gc_views(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+pub(crate) fn gc_views(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let columns = batch.columns().iter().map(gc_array);
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(batch.schema(), columns.collect::<Result<_, _>>()?, &options)
@@ -30,7 +30,7 @@ pub fn gc_views(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
 
 /// Returns the schema with offset types in place of views: `Utf8` for `Utf8View`, `Binary` for
 /// `BinaryView`, also inside structs and lists.
-pub fn offset_strings(schema: &Schema) -> SchemaRef {
+pub(crate) fn offset_strings(schema: &Schema) -> SchemaRef {
     let fields = schema.fields().iter().map(offset_field);
     Arc::new(Schema::new(fields.collect::<Fields>()))
 }
@@ -47,7 +47,7 @@ fn offset_field(field: &FieldRef) -> FieldRef {
 }
 
 /// Casts a batch to the types of `schema`: from views to offset strings, or back.
-pub fn cast_to(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+pub(crate) fn cast_to(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let pairs = batch.columns().iter().zip(schema.fields());
     let columns = pairs.map(|(column, field)| cast(column, field.data_type()));
     RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, _>>()?)

@@ -18,7 +18,7 @@ use crate::store::{CONCURRENCY, Destination};
 
 /// The cycle, and the tables, that a wait is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WaitTarget {
+pub(crate) struct WaitTarget {
     pub cycle: Cycle,
     /// The tables; if empty, each poll takes every table that has any manifest.
     pub tables: BTreeSet<TableName>,
@@ -26,7 +26,7 @@ pub struct WaitTarget {
 
 /// The result of one poll.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Poll {
+pub(crate) enum Poll {
     /// All tables are published, by these manifests.
     Published(Vec<ManifestName>),
     /// These tables are not published.
@@ -37,7 +37,7 @@ pub enum Poll {
 
 /// The end of a wait.
 #[derive(Debug)]
-pub enum WaitOutcome {
+pub(crate) enum WaitOutcome {
     Published(Vec<ManifestName>),
     TimedOut {
         /// The result of the last poll that succeeded, if any did.
@@ -48,7 +48,7 @@ pub enum WaitOutcome {
 }
 
 /// The clock of a wait, which tests replace.
-pub trait Timer {
+pub(crate) trait Timer {
     /// Returns the time since the wait started.
     fn elapsed(&self) -> Duration;
     /// Sleeps for `duration`.
@@ -57,7 +57,7 @@ pub trait Timer {
 
 /// The timeouts and the interval of a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WaitPolicy {
+pub(crate) struct WaitPolicy {
     /// The timeout of the whole wait.
     pub timeout: Duration,
     /// The interval between two polls.
@@ -73,7 +73,7 @@ pub struct WaitPolicy {
 /// An error of a kind other than [`ErrorKind::Unavailable`] before any poll has succeeded: waiting
 /// cannot fix it. After a success the configuration is known to be right, and every error is
 /// retried.
-pub async fn wait(
+pub(crate) async fn wait(
     timer: &mut impl Timer,
     policy: WaitPolicy,
     mut poll: impl AsyncFnMut() -> Result<Poll>,
@@ -116,7 +116,7 @@ pub async fn wait(
 }
 
 /// Polls the destination once.
-pub async fn poll(destination: &Destination, target: &WaitTarget) -> Result<Poll> {
+pub(crate) async fn poll(destination: &Destination, target: &WaitTarget) -> Result<Poll> {
     let tables: BTreeSet<TableName> = if target.tables.is_empty() {
         let folders = destination.folders(&layout::manifests_folder()).await?;
         folders

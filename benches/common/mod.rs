@@ -11,7 +11,7 @@ use arrow::datatypes::Field;
 use fastrand::Rng;
 
 /// The number of rows of a batch, as the engine produces them.
-pub const ROWS: usize = 8192;
+pub(crate) const ROWS: usize = 8192;
 
 const WORDS: [&str; 24] = [
     "market",
@@ -42,7 +42,7 @@ const WORDS: [&str; 24] = [
 
 /// Returns batches that differ, but share a small set of articles, agents and cities, so that they
 /// compress about as well as real events.
-pub fn events(batches: usize) -> Vec<RecordBatch> {
+pub(crate) fn events(batches: usize) -> Vec<RecordBatch> {
     let mut random = Rng::with_seed(0x2026_0115);
     (0..batches).map(|_| batch(&mut random)).collect()
 }

@@ -12,12 +12,12 @@ use tempfile::TempDir;
 const EPOCH: NaiveDate = NaiveDate::from_ymd_opt(2020, 1, 1).expect("a date");
 
 /// Returns the id of the cycle of a day.
-pub fn date(day: u32) -> String {
+pub(crate) fn date(day: u32) -> String {
     (EPOCH + Days::new(day.into())).to_string()
 }
 
 /// The raw data, and the clock.
-pub struct Raw {
+pub(crate) struct Raw {
     folder: TempDir,
     /// The last closed day.
     last_day: u32,
@@ -26,7 +26,7 @@ pub struct Raw {
 }
 
 impl Raw {
-    pub fn new(first_day: u32) -> Self {
+    pub(crate) fn new(first_day: u32) -> Self {
         let folder = TempDir::new().expect("a folder");
         let sources = folder.path().join("sql/sources");
         std::fs::create_dir_all(&sources).expect("a folder");
@@ -60,41 +60,41 @@ impl Raw {
         raw
     }
 
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    pub fn sql(&self) -> PathBuf {
+    pub(crate) fn sql(&self) -> PathBuf {
         self.folder.path().join("sql")
     }
 
-    pub fn last_day(&self) -> u32 {
+    pub(crate) fn last_day(&self) -> u32 {
         self.last_day
     }
 
     /// Returns the clock: three in the morning after the last closed day.
-    pub fn now(&self) -> String {
+    pub(crate) fn now(&self) -> String {
         format!("{}T03:00:00Z", date(self.last_day + 1))
     }
 
-    pub fn next_day(&mut self) {
+    pub(crate) fn next_day(&mut self) {
         self.last_day += 1;
         self.write(self.last_day);
     }
 
     /// Changes the texts of the visits and clicks of a day.
-    pub fn change(&mut self, day: u32) {
+    pub(crate) fn change(&mut self, day: u32) {
         *self.versions.entry(day).or_default() += 1;
         self.write(day);
     }
 
     /// Returns the version with which the texts of a day begin.
-    pub fn version(&self, day: u32) -> u32 {
+    pub(crate) fn version(&self, day: u32) -> u32 {
         self.versions.get(&day).copied().unwrap_or_default()
     }
 
     /// Returns the expected ids of a cycle.
-    pub fn ids(&self, table: &str, day: u32) -> BTreeSet<u64> {
+    pub(crate) fn ids(&self, table: &str, day: u32) -> BTreeSet<u64> {
         match table {
             "names" => (0..10 * names_files(day)).collect(),
             _ => (0..6).map(|number| u64::from(day) * 100 + number).collect(),
@@ -102,7 +102,7 @@ impl Raw {
     }
 
     /// Returns the partition of a visit: some visits are late, and a change moves one of them.
-    pub fn partition(id: u64, version: u32) -> u64 {
+    pub(crate) fn partition(id: u64, version: u32) -> u64 {
         // Only visits are partitioned; names have small ids.
         let day = (id / 100).max(4);
         match id % 100 {

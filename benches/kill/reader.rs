@@ -14,12 +14,12 @@ const TABLES: [&str; 3] = ["visits", "clicks", "names"];
 
 /// The objects of the destination at one moment.
 #[derive(PartialEq)]
-pub struct Reader {
+pub(crate) struct Reader {
     objects: BTreeMap<String, Bytes>,
 }
 
 impl Reader {
-    pub fn new(objects: BTreeMap<String, Bytes>) -> Self {
+    pub(crate) fn new(objects: BTreeMap<String, Bytes>) -> Self {
         Self { objects }
     }
 
@@ -37,12 +37,12 @@ impl Reader {
     }
 
     /// Counts the log entries of all tables.
-    pub fn commits(&self) -> usize {
+    pub(crate) fn commits(&self) -> usize {
         TABLES.iter().map(|table| self.log(table).len()).sum()
     }
 
     /// Returns the ids of the uploads that the log names.
-    pub fn committed_uploads(&self) -> BTreeSet<String> {
+    pub(crate) fn committed_uploads(&self) -> BTreeSet<String> {
         let entries = TABLES.iter().flat_map(|table| self.log(table));
         entries
             .flat_map(|entry| entry["action"]["uploads"].as_array().cloned())
@@ -85,7 +85,7 @@ impl Reader {
 
     /// Returns the problems. Unless the export is `finished`, tables with pending work are left out, and
     /// cycles may be missing.
-    pub fn problems(&self, raw: &Raw, finished: bool) -> Vec<String> {
+    pub(crate) fn problems(&self, raw: &Raw, finished: bool) -> Vec<String> {
         let mut problems = Vec::new();
         let mut named = BTreeSet::new();
         for table in TABLES {

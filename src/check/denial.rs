@@ -8,7 +8,7 @@ const KMS_ACTIONS: [IamAction; 2] = [IamAction::GenerateDataKey, IamAction::Decr
 
 /// Returns the action that the caller may not perform, if `error` is such a refusal. It is
 /// `requested`, unless the error names an action on the KMS key.
-pub fn denied_action(error: &Error, requested: IamAction) -> Option<IamAction> {
+pub(super) fn denied_action(error: &Error, requested: IamAction) -> Option<IamAction> {
     let text = error.chain();
     let refusals = [
         "AccessDenied",

@@ -7,7 +7,7 @@ use object_store::path::Path;
 const MAX_DURATION: TimeDelta = TimeDelta::hours(1);
 
 /// Returns true if an object in the folder of checks belongs to a check that can no longer run.
-pub fn is_leftover(path: &Path, now: DateTime<Utc>) -> bool {
+pub(super) fn is_leftover(path: &Path, now: DateTime<Utc>) -> bool {
     let start = path.filename().and_then(start);
     start.is_some_and(|start| now - start > MAX_DURATION)
 }

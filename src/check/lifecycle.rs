@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 /// The response to `GetBucketLifecycleConfiguration`.
 #[derive(Debug, Default, Deserialize)]
-pub struct Lifecycle {
+pub(super) struct Lifecycle {
     #[serde(rename = "Rule", default)]
     rules: Vec<Rule>,
 }
@@ -88,13 +88,13 @@ impl Rule {
 
 impl Lifecycle {
     /// Parses the XML of the response.
-    pub fn parse(xml: &str) -> Result<Self, quick_xml::DeError> {
+    pub(super) fn parse(xml: &str) -> Result<Self, quick_xml::DeError> {
         quick_xml::de::from_str(xml)
     }
 
     /// Returns the days after which unfinished uploads below `prefix` are aborted, if any rule does
     /// so.
-    pub fn aborts_after(&self, prefix: &str) -> Option<u32> {
+    pub(super) fn aborts_after(&self, prefix: &str) -> Option<u32> {
         let rules = self.rules.iter().filter(|rule| {
             let whole = rule.whole_prefix();
             rule.is_enabled() && whole.is_some_and(|whole| prefix.starts_with(whole))
@@ -104,7 +104,7 @@ impl Lifecycle {
     }
 
     /// Returns the names of the rules that expire objects below `prefix`.
-    pub fn expiring(&self, prefix: &str) -> Vec<&str> {
+    pub(super) fn expiring(&self, prefix: &str) -> Vec<&str> {
         let rules = self.rules.iter().filter(|rule| {
             let of_rule = rule.prefix();
             let overlaps = prefix.starts_with(of_rule) || of_rule.starts_with(prefix);

@@ -8,7 +8,7 @@ use crate::policy::{Grant, IamAction};
 /// The subject of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum CheckArea {
+pub(crate) enum CheckArea {
     Definitions,
     Sources,
     Destination,
@@ -17,7 +17,7 @@ pub enum CheckArea {
 
 /// The result of checking one thing.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct CheckItem {
+pub(crate) struct CheckItem {
     pub area: CheckArea,
     pub name: String,
     #[serde(flatten)]
@@ -27,7 +27,7 @@ pub struct CheckItem {
 /// The outcome of checking one thing.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "verdict", rename_all = "snake_case")]
-pub enum Verdict {
+pub(crate) enum Verdict {
     #[serde(rename = "fine")]
     Passed { detail: String },
     /// Something that can make a run fail.
@@ -49,25 +49,25 @@ pub enum Verdict {
 
 /// The results of a check, in order.
 #[derive(Debug, Default, Serialize)]
-pub struct CheckList {
+pub(crate) struct CheckList {
     pub items: Vec<CheckItem>,
 }
 
 impl CheckList {
     /// Adds something that works.
-    pub fn passed(&mut self, area: CheckArea, name: &str, detail: impl Into<String>) {
+    pub(crate) fn passed(&mut self, area: CheckArea, name: &str, detail: impl Into<String>) {
         let detail = detail.into();
         self.push(area, name, Verdict::Passed { detail });
     }
 
     /// Adds something that the check could not find out.
-    pub fn unknown(&mut self, area: CheckArea, name: &str, detail: impl Into<String>) {
+    pub(crate) fn unknown(&mut self, area: CheckArea, name: &str, detail: impl Into<String>) {
         let detail = detail.into();
         self.push(area, name, Verdict::Unknown { detail });
     }
 
     /// Adds something that can make a run fail, with advice.
-    pub fn finding(
+    pub(crate) fn finding(
         &mut self,
         area: CheckArea,
         name: &str,
@@ -84,14 +84,14 @@ impl CheckList {
     }
 
     /// Adds an error as a finding with its hint; an error that holds several adds each of them.
-    pub fn error(&mut self, area: CheckArea, name: &str, error: &Error) {
+    pub(crate) fn error(&mut self, area: CheckArea, name: &str, error: &Error) {
         for error in error.each() {
             self.finding(area, name, error.chain(), error.hint());
         }
     }
 
     /// Adds a missing right on the destination as a finding, with the policy that grants it.
-    pub fn denied(&mut self, name: &str, action: IamAction, grant: &Grant) {
+    pub(crate) fn denied(&mut self, name: &str, action: IamAction, grant: &Grant) {
         let verdict = Verdict::Finding {
             detail: format!("{action} is not allowed"),
             hint: Some("`dayport policy` prints all that is needed".to_owned()),
@@ -110,7 +110,7 @@ impl CheckList {
     }
 
     /// Returns the number of findings.
-    pub fn findings(&self) -> usize {
+    pub(crate) fn findings(&self) -> usize {
         let verdicts = self.items.iter().map(|item| &item.verdict);
         verdicts
             .filter(|verdict| matches!(verdict, Verdict::Finding { .. }))
@@ -118,7 +118,7 @@ impl CheckList {
     }
 
     /// Returns the exit code of `dayport check`: [`ExitCode::Failed`] if there is any finding.
-    pub fn exit_code(&self) -> ExitCode {
+    pub(crate) fn exit_code(&self) -> ExitCode {
         match self.findings() {
             0 => ExitCode::Done,
             _ => ExitCode::Failed,

@@ -13,8 +13,8 @@ mod probe;
 mod settings;
 mod sources;
 
-pub use list::{CheckArea, CheckItem, CheckList, Verdict};
-pub use sources::check_sources;
+pub(crate) use list::{CheckArea, CheckItem, CheckList, Verdict};
+pub(crate) use sources::check_sources;
 
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
@@ -26,7 +26,7 @@ use crate::policy::Grant;
 use crate::store::{Destination, Location, S3Bucket, S3Prefix, StoreOptions};
 
 /// The destination to check, and the identity of this check.
-pub struct CheckTarget<'a> {
+pub(crate) struct CheckTarget<'a> {
     pub location: &'a Location,
     pub options: &'a StoreOptions,
     /// The id of this check, which names its objects.
@@ -43,7 +43,10 @@ pub struct CheckTarget<'a> {
 ///
 /// # Errors
 /// The destination cannot be opened. Everything else becomes an item of `list`.
-pub async fn check_destination(target: &CheckTarget<'_>, list: &mut CheckList) -> Result<()> {
+pub(crate) async fn check_destination(
+    target: &CheckTarget<'_>,
+    list: &mut CheckList,
+) -> Result<()> {
     let grant = grant(target);
     let bucket = S3Bucket::open(target.location, target.options).await?;
     let settings = bucket.as_ref().map(|bucket| SettingsProbe {

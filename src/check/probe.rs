@@ -27,7 +27,7 @@ const FIRST: &[u8] = b"dayport check";
 const SECOND: &[u8] = b"dayport check, a second time";
 
 /// Makes the calls of a run on a destination.
-pub struct DestinationProbe<'a> {
+pub(super) struct DestinationProbe<'a> {
     pub destination: &'a Destination,
     /// The bucket of the destination; `None` for a folder.
     pub bucket: Option<&'a S3Bucket>,
@@ -42,7 +42,7 @@ pub struct DestinationProbe<'a> {
 
 impl DestinationProbe<'_> {
     /// Makes all calls and deletes their objects again.
-    pub async fn check(&self, list: &mut CheckList) {
+    pub(super) async fn check(&self, list: &mut CheckList) {
         self.list(list).await;
         let can_delete = self.delete(list).await;
         let can_abort = self.abort(list).await;

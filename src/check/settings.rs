@@ -20,7 +20,7 @@ const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::minutes(5);
 const MIN_ABORT_DAYS: u32 = 2;
 
 /// Reads and judges the settings of a bucket.
-pub struct SettingsProbe<'a> {
+pub(super) struct SettingsProbe<'a> {
     pub bucket: &'a S3Bucket,
     pub grant: &'a Grant,
     /// The real time.
@@ -83,7 +83,7 @@ impl PublicAccessBlock {
 impl SettingsProbe<'_> {
     /// Checks that the bucket exists in this region, and that the clocks agree. Returns false if the
     /// bucket cannot be reached, so that nothing else can be checked.
-    pub async fn reach(&self, list: &mut CheckList) -> bool {
+    pub(super) async fn reach(&self, list: &mut CheckList) -> bool {
         let area = CheckArea::Destination;
         let answer = match self.bucket.head().await {
             Ok(answer) => answer,
@@ -127,7 +127,7 @@ impl SettingsProbe<'_> {
     }
 
     /// Checks public access, versioning and lifecycle rules.
-    pub async fn check(&self, list: &mut CheckList) {
+    pub(super) async fn check(&self, list: &mut CheckList) {
         self.public_access(list).await;
         self.versioning(list).await;
         self.lifecycle(list).await;

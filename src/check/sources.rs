@@ -15,7 +15,7 @@ const SAMPLE_ROWS: usize = 1000;
 const AREA: CheckArea = CheckArea::Sources;
 
 /// Reads a sample of each source; if its folders are partitioned by time, of the last closed cycle.
-pub async fn check_sources<'a>(
+pub(crate) async fn check_sources<'a>(
     engine: &Engine,
     names: impl Iterator<Item = &'a str>,
     cycle: Cycle,

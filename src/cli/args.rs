@@ -20,7 +20,7 @@ use crate::cli::wait::{self, WaitArguments};
 /// Exports tables, defined in SQL, to S3 or a folder: complete days, exactly once, with proof.
 #[derive(Debug, Parser)]
 #[command(name = "dayport", version, propagate_version = true)]
-pub struct Arguments {
+pub(super) struct Arguments {
     #[command(subcommand)]
     pub command: Command,
 
@@ -30,7 +30,7 @@ pub struct Arguments {
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// Export the cycles that are due
     #[command(after_help = run::EXAMPLES)]
     Run(RunArguments),

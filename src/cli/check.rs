@@ -26,7 +26,7 @@ use crate::store::Location;
 /// to pass. Ceph responds 500 to a request about an upload that it does not know.
 const MAX_RETRY_TIMEOUT: Duration = Duration::from_secs(5);
 
-pub const EXAMPLES: &str = "\
+pub(super) const EXAMPLES: &str = "\
 Takes the arguments of `run`. Compiles every definition, reads a sample of every source, and does to
 the destination what a run does: list, create if absent, read back, a multipart upload with withheld
 completion, abort, delete. Leaves nothing behind. Reports the settings of the bucket as far as it has
@@ -41,7 +41,7 @@ Exit codes: 0 a run can succeed, 1 there are findings, 2 the call is wrong, 75 i
 
 /// The arguments of `dayport check`.
 #[derive(Debug, Args)]
-pub struct CheckArguments {
+pub(super) struct CheckArguments {
     #[command(flatten)]
     pub job: JobArguments,
 
@@ -51,7 +51,7 @@ pub struct CheckArguments {
 }
 
 /// Runs the command.
-pub async fn check(arguments: CheckArguments) -> Result<ExitCode> {
+pub(super) async fn check(arguments: CheckArguments) -> Result<ExitCode> {
     let job = &arguments.job;
     let clock = Clock::from_environment()?;
     let location = Location::parse(&job.to)?;

@@ -11,7 +11,7 @@ use crate::cli::job::Job;
 use crate::cli::shared::JobArguments;
 use crate::error::{Error, ExitCode, Result};
 
-pub const EXAMPLES: &str = "\
+pub(super) const EXAMPLES: &str = "\
 A cluster is one scheduler and any number of executors, all of the same version of dayport. Each
 machine needs the rights of a run (`dayport policy`) and its own credentials, which are never sent to
 other machines. Connections are neither encrypted nor authenticated: keep the ports inside a trusted
@@ -27,14 +27,14 @@ Exit codes: 0 stopped, 1 failed, 2 the call is wrong, 75 the scheduler cannot be
 
 /// The arguments of `dayport cluster`.
 #[derive(Debug, Args)]
-pub struct ClusterArguments {
+pub(super) struct ClusterArguments {
     #[command(subcommand)]
     pub role: ClusterRole,
 }
 
 /// The role of a process in the cluster.
 #[derive(Debug, Subcommand)]
-pub enum ClusterRole {
+pub(super) enum ClusterRole {
     /// Distribute the tasks of runs to executors
     Scheduler(SchedulerArguments),
     /// Execute tasks
@@ -43,7 +43,7 @@ pub enum ClusterRole {
 
 /// The arguments of `dayport cluster scheduler`.
 #[derive(Debug, Args)]
-pub struct SchedulerArguments {
+pub(super) struct SchedulerArguments {
     /// The address to listen on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:50050")]
     pub listen: SocketAddr,
@@ -63,7 +63,7 @@ pub struct SchedulerArguments {
 
 /// The arguments of `dayport cluster executor`.
 #[derive(Debug, Args)]
-pub struct ExecutorArguments {
+pub(super) struct ExecutorArguments {
     /// The scheduler: df://host:port
     #[arg(long, env = "DAYPORT_CLUSTER", value_name = "URL")]
     pub scheduler: String,
@@ -113,7 +113,7 @@ pub struct ExecutorArguments {
 /// The arguments that make a run use a cluster.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "On a cluster")]
-pub struct ClusterRunArguments {
+pub(super) struct ClusterRunArguments {
     /// The scheduler of the cluster that executes the run: df://host:port
     #[arg(long, env = "DAYPORT_CLUSTER", value_name = "URL")]
     pub cluster: Option<String>,
@@ -142,7 +142,7 @@ pub struct ClusterRunArguments {
 /// Makes the cluster behind `address` execute the job. The calls that it still makes to the cluster
 /// afterwards come back as tasks, to wait for.
 #[cfg(feature = "cluster")]
-pub async fn distribute(
+pub(super) async fn distribute(
     mut job: Job,
     address: &str,
     distribution: &ClusterRunArguments,
@@ -167,7 +167,7 @@ pub async fn distribute(
 
 /// Runs the command.
 #[cfg(feature = "cluster")]
-pub async fn cluster(arguments: ClusterArguments) -> Result<ExitCode> {
+pub(super) async fn cluster(arguments: ClusterArguments) -> Result<ExitCode> {
     use tracing::info;
 
     use crate::cli::signal::stop_on_signal;
@@ -231,7 +231,7 @@ fn executor(arguments: ExecutorArguments) -> Result<crate::cluster::ExecutorSett
 
 /// Fails: this build has no clusters.
 #[cfg(not(feature = "cluster"))]
-pub async fn distribute(
+pub(super) async fn distribute(
     _: Job,
     _: &str,
     _: &ClusterRunArguments,
@@ -242,7 +242,7 @@ pub async fn distribute(
 
 /// Fails: this build has no clusters.
 #[cfg(not(feature = "cluster"))]
-pub async fn cluster(_: ClusterArguments) -> Result<ExitCode> {
+pub(super) async fn cluster(_: ClusterArguments) -> Result<ExitCode> {
     Err(built_without_clusters())
 }
 

@@ -23,12 +23,12 @@ const DEFAULT_JOBS: usize = 32;
 const MIN_FILE_SIZE: u64 = 1 << 10;
 
 /// Returns the location that relative `LOCATION`s of the sources start from, if one is given.
-pub fn source_root(arguments: &EngineArguments) -> Result<Option<Location>> {
+pub(super) fn source_root(arguments: &EngineArguments) -> Result<Option<Location>> {
     arguments.from.as_deref().map(Location::parse).transpose()
 }
 
 /// Parses the values of `--param`, by the names of the parameters.
-pub fn parameters(arguments: &EngineArguments) -> Result<BTreeMap<String, String>> {
+pub(super) fn parameters(arguments: &EngineArguments) -> Result<BTreeMap<String, String>> {
     let mut parameters = BTreeMap::new();
     for text in &arguments.parameters {
         let (name, value) = run::parameter(text)?;
@@ -43,7 +43,7 @@ pub fn parameters(arguments: &EngineArguments) -> Result<BTreeMap<String, String
 
 /// Returns the settings of an engine that reads; without `--memory-limit` it gets half of the
 /// machine's memory, within limits.
-pub fn engine(arguments: &EngineArguments) -> Result<EngineSettings> {
+pub(super) fn engine(arguments: &EngineArguments) -> Result<EngineSettings> {
     let memory = match &arguments.memory_limit {
         Some(text) => size("--memory-limit", text, MIN_LIMIT)?,
         None => MemoryBudget::default_limit(env::machine_memory()),
@@ -56,7 +56,7 @@ pub fn engine(arguments: &EngineArguments) -> Result<EngineSettings> {
 }
 
 /// Returns the settings of an engine that writes files.
-pub fn job_engine(arguments: &JobArguments) -> Result<EngineSettings> {
+pub(super) fn job_engine(arguments: &JobArguments) -> Result<EngineSettings> {
     Ok(EngineSettings {
         gzip_level: gzip_level(arguments)?,
         ..engine(&arguments.engine)?
@@ -65,7 +65,7 @@ pub fn job_engine(arguments: &JobArguments) -> Result<EngineSettings> {
 
 /// Returns the options of the store of the sources. They belong to the operator, so neither the role nor
 /// the encryption of the destination applies to them.
-pub fn source_store(arguments: &S3Arguments) -> StoreOptions {
+pub(super) fn source_store(arguments: &S3Arguments) -> StoreOptions {
     StoreOptions {
         retry_timeout: Duration::from_secs(arguments.retry_timeout),
         ..StoreOptions::default()
@@ -73,7 +73,7 @@ pub fn source_store(arguments: &S3Arguments) -> StoreOptions {
 }
 
 /// Returns the options of the store of the destination.
-pub fn destination_store(arguments: &S3Arguments) -> Result<StoreOptions> {
+pub(super) fn destination_store(arguments: &S3Arguments) -> Result<StoreOptions> {
     let encryption = match (arguments.sse, &arguments.sse_kms_key) {
         (None, None) => Encryption::Bucket,
         (Some(SseKind::Aes256), None) => Encryption::Aes256,
@@ -93,7 +93,7 @@ pub fn destination_store(arguments: &S3Arguments) -> Result<StoreOptions> {
 }
 
 /// Returns the cycles to export: those of the given dates, or those that are due.
-pub fn selection(arguments: &SelectionArguments) -> Result<CycleSelection> {
+pub(super) fn selection(arguments: &SelectionArguments) -> Result<CycleSelection> {
     let range = cycle_range(
         arguments.date.as_deref(),
         arguments.since.as_deref(),
@@ -107,7 +107,7 @@ pub fn selection(arguments: &SelectionArguments) -> Result<CycleSelection> {
 
 /// Returns the cycles from the first to the last one that `--date`, or `--since` and `--through`,
 /// select; `None` if none of these options is given.
-pub fn cycle_range(
+pub(super) fn cycle_range(
     date: Option<&str>,
     since: Option<&str>,
     through: Option<&str>,
@@ -131,7 +131,7 @@ pub fn cycle_range(
 }
 
 /// Parses the target size of files, in bytes; `None` stands for the default of the format.
-pub fn target_file_size(arguments: &JobArguments) -> Result<Option<u64>> {
+pub(super) fn target_file_size(arguments: &JobArguments) -> Result<Option<u64>> {
     let text = arguments.target_file_size.as_deref();
     text.map(|text| size("--target-file-size", text, MIN_FILE_SIZE))
         .transpose()
@@ -144,7 +144,7 @@ fn gzip_level(arguments: &JobArguments) -> Result<GzipLevel> {
 }
 
 /// Returns the maximum of tables exported concurrently.
-pub fn jobs(arguments: &JobArguments) -> Result<usize> {
+pub(super) fn jobs(arguments: &JobArguments) -> Result<usize> {
     match arguments.jobs {
         Some(0) => Err(Error::invalid("--jobs 0 would do nothing")),
         Some(jobs) => Ok(jobs),
@@ -156,7 +156,7 @@ pub fn jobs(arguments: &JobArguments) -> Result<usize> {
 ///
 /// # Errors
 /// `text` is not a size, or is less than `min` bytes. `option` names the argument in the message.
-pub fn size(option: &str, text: &str, min: u64) -> Result<u64> {
+pub(super) fn size(option: &str, text: &str, min: u64) -> Result<u64> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit: Option<u64> = match &text[digits.len()..] {
         "" | "B" => Some(1),
@@ -182,12 +182,12 @@ pub fn size(option: &str, text: &str, min: u64) -> Result<u64> {
 }
 
 /// Parses names of tables.
-pub fn tables(names: &[String]) -> Result<Vec<TableName>> {
+pub(super) fn tables(names: &[String]) -> Result<Vec<TableName>> {
     names.iter().map(|name| name.parse()).collect()
 }
 
 /// Parses the day that is given to `option`.
-pub fn day(option: &str, text: &str) -> Result<Cycle> {
+pub(super) fn day(option: &str, text: &str) -> Result<Cycle> {
     text.parse().map_err(|error: Error| error.context(option))
 }
 

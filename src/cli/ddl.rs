@@ -17,7 +17,7 @@ use crate::error::{Error, ExitCode, Result};
 use crate::layout::{self, FileFormat, TableName};
 use crate::store::{Destination, Location};
 
-pub const EXAMPLES: &str = "\
+pub(super) const EXAMPLES: &str = "\
 The columns come from the manifests, and for tables that are not published yet from their definitions
 in --sql; no source is read. Writes nothing.
 
@@ -29,7 +29,7 @@ Examples:
 
 /// The arguments of `dayport ddl`.
 #[derive(Debug, Args)]
-pub struct DdlArguments {
+pub(super) struct DdlArguments {
     /// The tables to declare [default: all that are published or defined]
     #[arg(value_name = "TABLE")]
     pub tables: Vec<String>,
@@ -60,7 +60,7 @@ pub struct DdlArguments {
 
 /// The values of `--dialect`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum DialectKind {
+pub(super) enum DialectKind {
     Athena,
     Bigquery,
     Duckdb,
@@ -69,7 +69,7 @@ pub enum DialectKind {
 }
 
 /// Runs the command.
-pub async fn ddl(arguments: DdlArguments) -> Result<ExitCode> {
+pub(super) async fn ddl(arguments: DdlArguments) -> Result<ExitCode> {
     let location = Location::parse(&arguments.to)?;
     let dialect = dialect(arguments.dialect);
     // Fails before anything is read if the dialect cannot read this location.

@@ -16,7 +16,7 @@ use crate::store::{Destination, Location};
 
 /// The access to the destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
+pub(super) enum Access {
     /// A missing local folder is created.
     ReadWrite,
     /// Nothing is created.
@@ -24,7 +24,7 @@ pub enum Access {
 }
 
 /// A run that is ready to start, or to be planned.
-pub struct Job {
+pub(super) struct Job {
     pub engine: Engine,
     pub destination: Destination,
     pub clock: Clock,
@@ -36,7 +36,7 @@ impl Job {
     ///
     /// # Errors
     /// All complaints together, so that one call shows everything that is wrong.
-    pub async fn open(
+    pub(super) async fn open(
         arguments: &JobArguments,
         selection: &SelectionArguments,
         access: Access,
@@ -108,7 +108,7 @@ impl Job {
     }
 
     /// Turns the job into a run with an id of its own.
-    pub fn into_run(
+    pub(super) fn into_run(
         self,
         listener: Box<dyn ProgressListener>,
         stop: CancellationToken,
@@ -127,12 +127,12 @@ impl Job {
 }
 
 /// Loads the declarations of sources from the folder of the definitions.
-pub fn load_sources(arguments: &EngineArguments) -> Result<Sources> {
+pub(super) fn load_sources(arguments: &EngineArguments) -> Result<Sources> {
     Sources::load(&arguments.sql.join("sources"))
 }
 
 /// Loads the definitions of the tables to export.
-pub fn selected_definitions(arguments: &JobArguments) -> Result<Vec<Definition>> {
+pub(super) fn selected_definitions(arguments: &JobArguments) -> Result<Vec<Definition>> {
     pick(definition::load(&arguments.engine.sql)?, &arguments.tables)
 }
 
@@ -140,7 +140,7 @@ pub fn selected_definitions(arguments: &JobArguments) -> Result<Vec<Definition>>
 ///
 /// Without `--from`, a caller who has a destination may have neither: receivers of an export do
 /// not. What is published is then enough, and both come back empty.
-pub fn load_or_none(
+pub(super) fn load_or_none(
     arguments: &EngineArguments,
     source_root: Option<&Location>,
     has_destination: bool,
@@ -157,13 +157,13 @@ pub fn load_or_none(
 }
 
 /// Parses the maximum of malformed lines per source.
-pub fn max_rejects(arguments: &JobArguments) -> Result<MaxRejects> {
+pub(super) fn max_rejects(arguments: &JobArguments) -> Result<MaxRejects> {
     let parsed = arguments.max_rejects.parse();
     parsed.map_err(|error: Error| error.context("--max-rejects"))
 }
 
 /// Returns a unique id for a run or check that starts now. Ids sort by the start.
-pub fn run_id(now: DateTime<Utc>) -> String {
+pub(super) fn run_id(now: DateTime<Utc>) -> String {
     format!("{}-{}", now.format("%Y%m%dT%H%M%SZ"), env::random_suffix())
 }
 

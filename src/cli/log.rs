@@ -18,7 +18,7 @@ use crate::env;
 
 /// The arguments of the log, which every command takes.
 #[derive(Debug, Args)]
-pub struct LogArguments {
+pub(super) struct LogArguments {
     /// Log each milestone of each table; give it twice for more detail
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Logs")]
     pub verbose: u8,
@@ -37,13 +37,13 @@ pub struct LogArguments {
 
 /// The values of `--log-format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
+pub(super) enum LogFormat {
     Text,
     Json,
 }
 
 /// Starts logging. `default` is the level without `-v`.
-pub fn start(arguments: &LogArguments, default: Level) {
+pub(super) fn start(arguments: &LogArguments, default: Level) {
     let level = match arguments.verbose {
         0 => default,
         1 => default.max(Level::INFO),

@@ -10,13 +10,13 @@ use clap_mangen::Man;
 use crate::cli::print;
 use crate::error::{Error, ExitCode, Result};
 
-pub const COMPLETIONS_EXAMPLES: &str = "\
+pub(super) const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
   dayport completions bash > /etc/bash_completion.d/dayport
   dayport completions zsh > ~/.zfunc/_dayport
   dayport completions fish > ~/.config/fish/completions/dayport.fish";
 
-pub const MAN_EXAMPLES: &str = "\
+pub(super) const MAN_EXAMPLES: &str = "\
 Examples:
   dayport man | man -l -
       the manual page of dayport
@@ -25,21 +25,21 @@ Examples:
 
 /// The arguments of `dayport completions`.
 #[derive(Debug, Args)]
-pub struct CompletionsArguments {
+pub(super) struct CompletionsArguments {
     #[arg(value_name = "SHELL")]
     pub shell: Shell,
 }
 
 /// The arguments of `dayport man`.
 #[derive(Debug, Args)]
-pub struct ManArguments {
+pub(super) struct ManArguments {
     /// Write a page for each command into this folder
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
 }
 
 /// Prints the completion script of a shell for `command`.
-pub fn completions(arguments: &CompletionsArguments, mut command: Command) -> ExitCode {
+pub(super) fn completions(arguments: &CompletionsArguments, mut command: Command) -> ExitCode {
     let mut text = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, "dayport", &mut text);
     print::text(&String::from_utf8_lossy(&text));
@@ -47,7 +47,7 @@ pub fn completions(arguments: &CompletionsArguments, mut command: Command) -> Ex
 }
 
 /// Prints the manual page of `command`, or writes the pages of all its subcommands.
-pub fn man(arguments: &ManArguments, command: Command) -> Result<ExitCode> {
+pub(super) fn man(arguments: &ManArguments, command: Command) -> Result<ExitCode> {
     let Some(folder) = &arguments.dir else {
         let page = page(command)?;
         print::text(&String::from_utf8_lossy(&page));

@@ -12,7 +12,7 @@ use crate::error::{ExitCode, Result};
 use crate::human;
 use crate::run::{NoProgress, PlannedStep, PlannedTable, RunPlan, plan as plan_tables};
 
-pub const EXAMPLES: &str = "\
+pub(super) const EXAMPLES: &str = "\
 Takes the arguments of `run`, decides as `run` does, lists the sources, and writes nothing. Source
 rows are shown for Parquet only, whose footers count them. Expected rows are those of the newest
 publication of the table, in proportion to the bytes of the sources.
@@ -27,7 +27,7 @@ Exit codes: 0 a run can start, 1 a table would fail, 2 the call or a definition 
 
 /// The arguments of `dayport plan`.
 #[derive(Debug, Args)]
-pub struct PlanArguments {
+pub(super) struct PlanArguments {
     #[command(flatten)]
     pub selection: SelectionArguments,
 
@@ -40,7 +40,7 @@ pub struct PlanArguments {
 }
 
 /// Runs the command.
-pub async fn plan(arguments: PlanArguments) -> Result<ExitCode> {
+pub(super) async fn plan(arguments: PlanArguments) -> Result<ExitCode> {
     let job = Job::open(&arguments.job, &arguments.selection, Access::ReadOnly).await?;
     let (context, request) = job.into_run(Box::new(NoProgress), CancellationToken::new());
     let plan = plan_tables(&context, &request).await?;

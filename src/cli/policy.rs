@@ -7,7 +7,7 @@ use crate::error::{Error, ExitCode, Result};
 use crate::policy::{Grant, PolicyDocument, PolicyFormat, render as render_policies};
 use crate::store::{Location, S3Prefix};
 
-pub const EXAMPLES: &str = "\
+pub(super) const EXAMPLES: &str = "\
 For the bucket's owner. Grants what `run` does below the prefix, and no more: listing, reading and
 writing data, manifests and the log; deleting data that a rerun replaces, but neither manifests nor
 log entries; over TLS only. The lifecycle rule aborts the unfinished uploads of runs that died.
@@ -27,7 +27,7 @@ Exit codes: 0 done, 2 the call is wrong.";
 
 /// The arguments of `dayport policy`.
 #[derive(Debug, Args)]
-pub struct PolicyArguments {
+pub(super) struct PolicyArguments {
     /// The destination: s3://bucket/prefix/
     #[arg(long, env = "DAYPORT_TO", value_name = "URL")]
     pub to: String,
@@ -60,7 +60,7 @@ pub struct PolicyArguments {
 
 /// The values of `--form`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FormKind {
+pub(super) enum FormKind {
     Json,
     Terraform,
     Cloudformation,
@@ -68,7 +68,7 @@ pub enum FormKind {
 
 /// The values of `--part`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PartKind {
+pub(super) enum PartKind {
     All,
     BucketPolicy,
     RoleTrustPolicy,
@@ -78,7 +78,7 @@ pub enum PartKind {
 }
 
 /// Runs the command.
-pub fn policy(arguments: &PolicyArguments) -> Result<ExitCode> {
+pub(super) fn policy(arguments: &PolicyArguments) -> Result<ExitCode> {
     let location = Location::parse(&arguments.to)?;
     let Some(S3Prefix { bucket, prefix }) = location.s3_prefix() else {
         return Err(Error::invalid("a folder has no policy").with_hint("give --to s3://…"));

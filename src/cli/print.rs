@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 
 /// Prints a report as pretty JSON, for scripts.
-pub fn json(value: &impl Serialize) -> Result<()> {
+pub(super) fn json(value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| Error::internal("cannot print the report").with_source(error))?;
     self::text(&(text + "\n"));
@@ -18,7 +18,7 @@ pub fn json(value: &impl Serialize) -> Result<()> {
 }
 
 /// Prints text to stdout. A reader that stops reading, such as `head`, is not an error.
-pub fn text(text: &str) {
+pub(super) fn text(text: &str) {
     let mut stdout = std::io::stdout().lock();
     let _ = stdout
         .write_all(text.as_bytes())
@@ -27,13 +27,13 @@ pub fn text(text: &str) {
 
 /// Writes a stream of rows to stdout, and knows when its reader has closed the pipe.
 #[derive(Debug, Clone, Default)]
-pub struct RowWriter {
+pub(super) struct RowWriter {
     is_closed: Arc<AtomicBool>,
 }
 
 impl RowWriter {
     /// Returns true once the reader has closed the pipe; further rows are discarded.
-    pub fn is_closed(&self) -> bool {
+    pub(super) fn is_closed(&self) -> bool {
         self.is_closed.load(Ordering::Relaxed)
     }
 
@@ -61,7 +61,7 @@ impl io::Write for RowWriter {
 
 /// Aligns lines of cells in columns; those columns for which `align_right` is true are aligned to
 /// the right.
-pub fn table<const N: usize>(lines: &[[String; N]], align_right: [bool; N]) -> String {
+pub(super) fn table<const N: usize>(lines: &[[String; N]], align_right: [bool; N]) -> String {
     let widths: [usize; N] = std::array::from_fn(|column| {
         let widths = lines.iter().map(|line| line[column].chars().count());
         widths.max().unwrap_or(0)

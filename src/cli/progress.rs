@@ -19,13 +19,13 @@ use crate::stage::StagingSession;
 static SCREEN: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 /// Writes to stderr while the bars are cleared, so that they leave no remains between the lines.
-pub fn suspend_bars<T>(write: impl FnOnce() -> T) -> T {
+pub(super) fn suspend_bars<T>(write: impl FnOnce() -> T) -> T {
     SCREEN.suspend(write)
 }
 
 /// Shows one bar for each table that is being exported.
 #[derive(Default)]
-pub struct ProgressBars {
+pub(super) struct ProgressBars {
     running: Mutex<HashMap<String, TableBar>>,
 }
 

@@ -16,7 +16,7 @@ use crate::error::{Error, ExitCode, Result};
 use crate::query::{QueryContext, split};
 use crate::store::{Destination, Location};
 
-pub const EXAMPLES: &str = "\
+pub(super) const EXAMPLES: &str = "\
 Tables: each source by its name; each definition as definition.<table>, and also by its name unless
 a source has that name, over the cycle of --date; with --to, each published table as
 exported.<table>. Without SQL on a terminal, a shell opens, with history and completion; \\? prints
@@ -32,7 +32,7 @@ Examples:
 
 /// The arguments of `dayport query`.
 #[derive(Debug, Args)]
-pub struct QueryArguments {
+pub(super) struct QueryArguments {
     /// SQL, or the name of a table [default: a shell on a terminal, otherwise SQL from stdin]
     #[arg(value_name = "SQL|TABLE")]
     pub query: Option<String>,
@@ -65,7 +65,7 @@ pub struct QueryArguments {
 }
 
 /// Runs the command.
-pub async fn query(arguments: QueryArguments) -> Result<ExitCode> {
+pub(super) async fn query(arguments: QueryArguments) -> Result<ExitCode> {
     let inputs = &arguments.engine;
     let cycle = match &arguments.date {
         Some(date) => config::day("--date", date)?,

@@ -21,7 +21,7 @@ use crate::run::{
 /// The timeout of the last calls to a cluster, after the run is over.
 const LAST_CALLS_TIMEOUT: Duration = Duration::from_secs(5);
 
-pub const EXAMPLES: &str = "\
+pub(super) const EXAMPLES: &str = "\
 Examples:
   dayport run --from fixtures/raw --to out --date 2026-01-15
       one day, to a local folder
@@ -34,7 +34,7 @@ Exit codes: 0 done, 1 a table failed, 2 the call or a definition is wrong, 75 tr
 
 /// The arguments of `dayport run`.
 #[derive(Debug, Args)]
-pub struct RunArguments {
+pub(super) struct RunArguments {
     #[command(flatten)]
     pub selection: SelectionArguments,
 
@@ -55,7 +55,7 @@ pub struct RunArguments {
 }
 
 /// Runs the command.
-pub async fn run(arguments: RunArguments) -> Result<ExitCode> {
+pub(super) async fn run(arguments: RunArguments) -> Result<ExitCode> {
     let listener: Box<dyn ProgressListener> = if arguments.quiet {
         Box::new(NoProgress)
     } else {

@@ -9,7 +9,7 @@ use crate::layout::FileFormat;
 
 /// The arguments that open an engine: sources, definitions, parameters and memory.
 #[derive(Debug, Args)]
-pub struct EngineArguments {
+pub(super) struct EngineArguments {
     /// The folder or s3://bucket/prefix/ that relative LOCATIONs of the sources start from
     #[arg(long, env = "DAYPORT_FROM", value_name = "PATH|URL")]
     pub from: Option<String>,
@@ -29,7 +29,7 @@ pub struct EngineArguments {
 
 /// The arguments of S3 clients: retries, encryption and an assumed role.
 #[derive(Debug, Args)]
-pub struct S3Arguments {
+pub(super) struct S3Arguments {
     /// How long requests to a store that does not answer are retried, in seconds
     #[arg(
         long,
@@ -63,7 +63,7 @@ pub struct S3Arguments {
 
 /// The values of `--sse`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum SseKind {
+pub(super) enum SseKind {
     /// SSE-S3
     Aes256,
     /// SSE-KMS
@@ -72,7 +72,7 @@ pub enum SseKind {
 
 /// The arguments of an export: its tables, sources and destination, its limits and file format.
 #[derive(Debug, Args)]
-pub struct JobArguments {
+pub(super) struct JobArguments {
     /// The tables to export [default: all definitions]
     #[arg(value_name = "TABLE")]
     pub tables: Vec<String>,
@@ -130,7 +130,7 @@ pub struct JobArguments {
 
 /// The arguments that select the cycles of a run.
 #[derive(Debug, Args)]
-pub struct SelectionArguments {
+pub(super) struct SelectionArguments {
     /// The one cycle to export, a UTC day
     #[arg(long, value_name = "DAY", conflicts_with_all = ["since", "through"])]
     pub date: Option<String>,
@@ -164,14 +164,14 @@ impl ValueEnum for FileFormat {
 
 /// The values of `--output` of commands that report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ReportFormat {
+pub(super) enum ReportFormat {
     Text,
     Json,
 }
 
 /// The values of `--output` of `dayport query`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum RowFormat {
+pub(super) enum RowFormat {
     Table,
     Json,
     Csv,

@@ -5,12 +5,12 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::progress::suspend_bars;
 
 /// The consequence of an interrupt for a run, as it is printed.
-pub const RUN_STOPS: &str = "staged files are discarded, a commit in progress is finished";
+pub(super) const RUN_STOPS: &str = "staged files are discarded, a commit in progress is finished";
 
 /// Returns a token that the first Ctrl-C or SIGTERM cancels.
 ///
 /// That signal also prints `consequence`; a second one ends the process, with exit code 130.
-pub fn stop_on_signal(consequence: &'static str) -> CancellationToken {
+pub(super) fn stop_on_signal(consequence: &'static str) -> CancellationToken {
     let stop = CancellationToken::new();
     let stopped = stop.clone();
     tokio::spawn(async move {

@@ -19,7 +19,7 @@ use crate::query::{QueryContext, open};
 
 /// The options of printing a statement's result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PrintOptions {
+pub(super) struct PrintOptions {
     pub format: RowFormat,
     /// The maximum number of rows.
     pub limit: Option<usize>,
@@ -28,7 +28,7 @@ pub struct PrintOptions {
 }
 
 /// Runs an SQL statement, or reads a table given by its name, and prints its rows.
-pub async fn run_statement(
+pub(super) async fn run_statement(
     context: &QueryContext<'_>,
     statement: &str,
     options: PrintOptions,

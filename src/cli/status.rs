@@ -14,7 +14,7 @@ use crate::human;
 use crate::status::{DayStatus, Status, TableStatus, page};
 use crate::store::{Destination, Location};
 
-pub const EXAMPLES: &str = "\
+pub(super) const EXAMPLES: &str = "\
 Reads manifests only: needs no definitions, writes nothing to the destination, and needs only the
 rights List and Get.
 
@@ -32,7 +32,7 @@ Exit codes: 0 shown, 2 the call is wrong, 75 try again.";
 
 /// The arguments of `dayport status`.
 #[derive(Debug, Args)]
-pub struct StatusArguments {
+pub(super) struct StatusArguments {
     /// The destination: a folder or s3://bucket/prefix/
     #[arg(long, env = "DAYPORT_TO", value_name = "PATH|URL")]
     pub to: String,
@@ -55,7 +55,7 @@ pub struct StatusArguments {
 }
 
 /// Runs the command.
-pub async fn status(arguments: StatusArguments) -> Result<ExitCode> {
+pub(super) async fn status(arguments: StatusArguments) -> Result<ExitCode> {
     let clock = Clock::from_environment()?;
     let location = Location::parse(&arguments.to)?;
     let s3 = config::destination_store(&arguments.s3)?;

@@ -22,7 +22,7 @@ use crate::trace::{
 /// The maximum length of a value in the text report, in characters.
 const MAX_VALUE_LENGTH: usize = 60;
 
-pub const EXAMPLES: &str = "\
+pub(super) const EXAMPLES: &str = "\
 Searches the source files that the cycle reads, runs each definition over the row that it finds
 there, and searches the published files for the event. Writes nothing. Without --to, only the sources
 are searched. A receiver, who has neither --from nor --sql, searches the export alone.
@@ -37,7 +37,7 @@ Exit codes: 0 found, 1 not found, 2 the call is wrong, 75 a store is unavailable
 
 /// The arguments of `dayport trace`.
 #[derive(Debug, Args)]
-pub struct TraceArguments {
+pub(super) struct TraceArguments {
     /// The event's id
     #[arg(value_name = "EVENT_ID")]
     pub event: String,
@@ -70,7 +70,7 @@ pub struct TraceArguments {
 }
 
 /// Runs the command.
-pub async fn trace(arguments: TraceArguments) -> Result<ExitCode> {
+pub(super) async fn trace(arguments: TraceArguments) -> Result<ExitCode> {
     let inputs = &arguments.engine;
     let cycle = config::day("--date", &arguments.date)?;
     let requested: BTreeSet<TableName> = config::tables(&arguments.tables)?.into_iter().collect();

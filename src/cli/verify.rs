@@ -20,7 +20,7 @@ use crate::verify::{
 /// few processors, and few enough for the memory of many.
 const DEFAULT_JOBS: std::ops::RangeInclusive<usize> = 4..=16;
 
-pub const EXAMPLES: &str = "\
+pub(super) const EXAMPLES: &str = "\
 Reads manifests and data only: needs no definitions, and only the rights List and Get.
 
 Findings: missing, extra, size, etag, sha256, rows, schema, partition, duplicate, sum, window,
@@ -41,7 +41,7 @@ Exit codes: 0 everything is as published, 1 there are findings, 2 the call is wr
 
 /// The arguments of `dayport verify`.
 #[derive(Debug, Args)]
-pub struct VerifyArguments {
+pub(super) struct VerifyArguments {
     /// The tables to verify [default: all that are published]
     #[arg(value_name = "TABLE")]
     pub tables: Vec<String>,
@@ -83,7 +83,7 @@ pub struct VerifyArguments {
 }
 
 /// Runs the command.
-pub async fn verify(arguments: VerifyArguments) -> Result<ExitCode> {
+pub(super) async fn verify(arguments: VerifyArguments) -> Result<ExitCode> {
     let scope = VerifyScope {
         tables: config::tables(&arguments.tables)?,
         cycles: cycles(&arguments)?,

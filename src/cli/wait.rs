@@ -22,7 +22,7 @@ const POLL_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration
 /// The interval at which the status line is redrawn.
 const REDRAW_INTERVAL: Duration = Duration::from_millis(200);
 
-pub const EXAMPLES: &str = "\
+pub(super) const EXAMPLES: &str = "\
 Polls immediately and then every --every; store failures are retried. When everything is published,
 prints the keys of the manifests, one per line. Needs no definitions, and only the rights List and
 Get.
@@ -41,7 +41,7 @@ Exit codes: 0 published, 2 the call is wrong, 75 timed out.";
 
 /// The arguments of `dayport wait`.
 #[derive(Debug, Args)]
-pub struct WaitArguments {
+pub(super) struct WaitArguments {
     /// The tables to wait for [default: all that were ever published]
     #[arg(value_name = "TABLE")]
     pub tables: Vec<String>,
@@ -71,7 +71,7 @@ pub struct WaitArguments {
 }
 
 /// Runs the command.
-pub async fn wait(arguments: WaitArguments) -> Result<ExitCode> {
+pub(super) async fn wait(arguments: WaitArguments) -> Result<ExitCode> {
     let target = WaitTarget {
         cycle: config::day("--date", &arguments.date)?,
         tables: config::tables(&arguments.tables)?.into_iter().collect(),

@@ -51,7 +51,7 @@ type GrpcClient = SchedulerGrpcClient<Channel>;
 
 /// A connection to the scheduler of a cluster.
 #[derive(Debug, Clone)]
-pub struct ClusterClient {
+pub(crate) struct ClusterClient {
     /// The address of the scheduler, for messages.
     address: String,
     grpc: GrpcClient,
@@ -63,7 +63,7 @@ pub struct ClusterClient {
 ///
 /// # Errors
 /// [`Error::invalid`] if it is anything else.
-pub fn parse_address(text: &str) -> Result<(String, u16)> {
+pub(crate) fn parse_address(text: &str) -> Result<(String, u16)> {
     let wrong = || no_address(text);
     let url = Url::parse(text).map_err(|error| wrong().with_source(error))?;
     let is_bare = url.username().is_empty() && matches!(url.path(), "" | "/");
@@ -82,7 +82,7 @@ fn no_address(text: &str) -> Error {
 
 /// The result of a job.
 #[derive(Debug)]
-pub struct JobResult {
+pub(crate) struct JobResult {
     /// The rows of the plan.
     pub batches: Vec<RecordBatch>,
     /// The counts of its scans and writers.
@@ -92,7 +92,7 @@ pub struct JobResult {
 impl ClusterClient {
     /// Connects to `df://host:port`. The returned tracker is empty when no client calls the scheduler
     /// any more: a job that is dropped is cancelled after its run is over.
-    pub async fn connect(address: &str) -> Result<(Self, TaskTracker)> {
+    pub(crate) async fn connect(address: &str) -> Result<(Self, TaskTracker)> {
         let (host, port) = parse_address(address)?;
         let endpoint = Endpoint::from_shared(format!("http://{host}:{port}"))
             .map_err(|error| no_address(address).with_source(error))?
@@ -118,7 +118,7 @@ impl ClusterClient {
     }
 
     /// Runs a plan to its end. The job is cancelled if the future is dropped.
-    pub async fn run(
+    pub(crate) async fn run(
         &self,
         plan: Arc<dyn ExecutionPlan>,
         config: &SessionConfig,

@@ -17,7 +17,7 @@ const NAMESPACE: &str = "dayport";
 
 /// One part of a scan: the files or rows that one partition of the operator reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ScanPart {
+pub(super) struct ScanPart {
     /// The index of the scan in the log.
     pub scan: usize,
     /// The index of the partition in the whole plan.
@@ -26,7 +26,7 @@ pub struct ScanPart {
 
 /// The counts of scans and writers, from the metrics of the tasks that ran them.
 #[derive(Debug, Default)]
-pub struct RemoteCounts {
+pub(crate) struct RemoteCounts {
     rows_read: BTreeMap<ScanPart, u64>,
     /// Malformed lines, by the index of the scan and the index of the file in its list.
     rejects: BTreeMap<(usize, usize), u64>,
@@ -39,13 +39,13 @@ pub struct RemoteCounts {
 impl ScanPart {
     /// Returns the counter of the rows of this part, for `partition` of the operator with these
     /// metrics.
-    pub fn rows_counter(self, metrics: &ExecutionPlanMetricsSet, partition: usize) -> Count {
+    pub(super) fn rows_counter(self, metrics: &ExecutionPlanMetricsSet, partition: usize) -> Count {
         let name = format!("{NAMESPACE} rows {} {}", self.scan, self.part);
         MetricBuilder::new(metrics).counter(name, partition)
     }
 
     /// Returns the counter of the malformed lines of a file, by its index in the scan's list.
-    pub fn rejects_counter(
+    pub(super) fn rejects_counter(
         self,
         file: usize,
         metrics: &ExecutionPlanMetricsSet,
@@ -58,7 +58,7 @@ impl ScanPart {
 
 /// Returns the counter of the rows that a writer puts into files, for `partition` of the operator with
 /// these metrics.
-pub fn rows_written_counter(
+pub(super) fn rows_written_counter(
     writer: u64,
     metrics: &ExecutionPlanMetricsSet,
     partition: usize,
@@ -69,7 +69,7 @@ pub fn rows_written_counter(
 
 impl RemoteCounts {
     /// Adds a metric of a task, if it is one of ours. A task that was retried may report twice.
-    pub fn add(&mut self, name: &str, value: u64) {
+    pub(crate) fn add(&mut self, name: &str, value: u64) {
         let words: Vec<&str> = name.split(' ').collect();
         let [NAMESPACE, kind, scan, index] = words.as_slice() else {
             return;
@@ -91,7 +91,7 @@ impl RemoteCounts {
 
     /// Checks that each of `writers` writers has reported how many rows it wrote, and that their sum
     /// is `rows`.
-    pub fn check_written(&self, writers: u64, rows: u64) -> Result<()> {
+    pub(crate) fn check_written(&self, writers: u64, rows: u64) -> Result<()> {
         let reported: u64 = self.rows_written.values().sum();
         if self.rows_written.len() as u64 == writers && reported == rows {
             return Ok(());
@@ -108,7 +108,7 @@ impl RemoteCounts {
     ///
     /// # Errors
     /// If a part is missing, or two tasks counted it differently: nothing that was read may be lost.
-    pub fn apply(&self, log: &ScanLog, parts: &[(usize, usize)]) -> Result<()> {
+    pub(crate) fn apply(&self, log: &ScanLog, parts: &[(usize, usize)]) -> Result<()> {
         if let Some(name) = &self.conflicting {
             return Err(Error::internal(format!(
                 "two tasks that did the same counted `{name}` differently"
@@ -145,7 +145,7 @@ impl RemoteCounts {
     }
 
     /// Returns the indexes of the files of a scan that have malformed lines.
-    pub fn files_with_rejects(&self, scan: usize) -> BTreeSet<usize> {
+    pub(crate) fn files_with_rejects(&self, scan: usize) -> BTreeSet<usize> {
         let rejects = self.rejects.range((scan, 0)..(scan + 1, 0));
         rejects
             .filter(|(_, lines)| **lines > 0)

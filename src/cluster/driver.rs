@@ -26,7 +26,7 @@ use crate::store::{Location, StoreOptions};
 
 /// Runs the plans of an engine on a cluster.
 #[derive(Debug, Clone)]
-pub struct ClusterRunner {
+pub(crate) struct ClusterRunner {
     /// The connection to the scheduler.
     pub client: ClusterClient,
     /// The destination, as the executors open it.

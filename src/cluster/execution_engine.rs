@@ -26,7 +26,7 @@ use crate::cluster::cancellation::TaskCancellation;
 
 /// Ballista's own engine, whose tasks can be cancelled.
 #[derive(Default)]
-pub struct CancellableEngine {
+pub(super) struct CancellableEngine {
     ballista: DefaultExecutionEngine,
 }
 

@@ -30,7 +30,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The settings of an executor.
 #[derive(Debug, Clone)]
-pub struct ExecutorSettings {
+pub(crate) struct ExecutorSettings {
     /// The host and the port of the scheduler.
     pub scheduler: (String, u16),
     /// The address to listen on.
@@ -54,7 +54,7 @@ pub struct ExecutorSettings {
 }
 
 /// Serves until SIGTERM, Ctrl-C or a stop by the scheduler, then finishes the tasks that it has.
-pub async fn run_executor(settings: ExecutorSettings) -> Result<()> {
+pub(crate) async fn run_executor(settings: ExecutorSettings) -> Result<()> {
     let (scheduler_host, scheduler_port) = settings.scheduler.clone();
     let stores = Arc::new(SourceStores::new(settings.s3));
     let spills = settings.work_dir.join("spills");

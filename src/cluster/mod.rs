@@ -35,7 +35,7 @@ mod stores;
 mod wire;
 mod write;
 
-pub use client::{ClusterClient, parse_address};
-pub use driver::ClusterRunner;
-pub use executor::{ExecutorSettings, run_executor};
-pub use scheduler::{SchedulerSettings, run_scheduler};
+pub(crate) use client::{ClusterClient, parse_address};
+pub(crate) use driver::ClusterRunner;
+pub(crate) use executor::{ExecutorSettings, run_executor};
+pub(crate) use scheduler::{SchedulerSettings, run_scheduler};

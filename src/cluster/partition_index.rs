@@ -16,7 +16,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use crate::error::Error;
 
 /// Returns a plan of `count` partitions, each of which holds its index.
-pub fn partition_indexes(count: usize) -> Result<Arc<dyn ExecutionPlan>> {
+pub(super) fn partition_indexes(count: usize) -> Result<Arc<dyn ExecutionPlan>> {
     let schema = Arc::new(Schema::new(vec![Field::new(
         "partition_index",
         DataType::UInt64,
@@ -36,7 +36,7 @@ pub fn partition_indexes(count: usize) -> Result<Arc<dyn ExecutionPlan>> {
 
 /// Returns the index that `partition` had before the plan was cut. `indexes` is a plan of
 /// [`partition_indexes`], or what a scheduler left of it.
-pub fn partition_index(indexes: &Arc<dyn ExecutionPlan>, partition: usize) -> Result<u64> {
+pub(super) fn partition_index(indexes: &Arc<dyn ExecutionPlan>, partition: usize) -> Result<u64> {
     let batches = rows_in_memory(indexes, partition)?;
     let column = batches.first().and_then(|batch| batch.columns().first());
     column
@@ -46,7 +46,10 @@ pub fn partition_index(indexes: &Arc<dyn ExecutionPlan>, partition: usize) -> Re
 }
 
 /// Returns the rows of a partition of a plan that holds its rows in memory, without running it.
-pub fn rows_in_memory(plan: &Arc<dyn ExecutionPlan>, partition: usize) -> Result<&[RecordBatch]> {
+pub(super) fn rows_in_memory(
+    plan: &Arc<dyn ExecutionPlan>,
+    partition: usize,
+) -> Result<&[RecordBatch]> {
     plan.downcast_ref::<DataSourceExec>()
         .and_then(|exec| exec.data_source().downcast_ref::<MemorySourceConfig>())
         .and_then(|source| source.partitions().get(partition))

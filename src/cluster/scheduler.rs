@@ -25,7 +25,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The settings of a scheduler.
 #[derive(Debug, Clone)]
-pub struct SchedulerSettings {
+pub(crate) struct SchedulerSettings {
     /// The address to listen on.
     pub listen: SocketAddr,
     /// The host name under which executors and drivers reach it.
@@ -39,7 +39,7 @@ pub struct SchedulerSettings {
 
 /// Serves until `stop` is cancelled, then waits for the running jobs. Calls `listening` with the
 /// address.
-pub async fn run_scheduler(
+pub(crate) async fn run_scheduler(
     settings: SchedulerSettings,
     stop: CancellationToken,
     listening: impl FnOnce(SocketAddr),

@@ -7,10 +7,10 @@ use ballista_core::extension::SessionConfigExt;
 use datafusion::prelude::SessionConfig;
 
 /// The maximum size of a message between the parts of a cluster, in bytes: a plan names all its files.
-pub const MAX_MESSAGE_BYTES: u32 = 256 << 20;
+pub(super) const MAX_MESSAGE_BYTES: u32 = 256 << 20;
 
 /// Returns `config` with the settings that Ballista requires of a session whose plans it runs.
-pub fn ballista_config(config: SessionConfig) -> SessionConfig {
+pub(super) fn ballista_config(config: SessionConfig) -> SessionConfig {
     config
         .upgrade_for_ballista()
         // Our writers are numbered before the run, so the number of tasks must not change in it.

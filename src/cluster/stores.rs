@@ -15,7 +15,7 @@ use crate::store::{self, Location, StoreOptions};
 
 /// The object stores of an executor, one client for each bucket.
 #[derive(Debug)]
-pub struct SourceStores {
+pub(super) struct SourceStores {
     s3: StoreOptions,
     /// The runtime that the clients run on.
     runtime: Handle,
@@ -25,7 +25,7 @@ pub struct SourceStores {
 impl SourceStores {
     /// Creates a registry without open stores; sources are read with `s3`. Must be called inside a
     /// runtime.
-    pub fn new(s3: StoreOptions) -> Self {
+    pub(super) fn new(s3: StoreOptions) -> Self {
         Self {
             s3,
             runtime: Handle::current(),

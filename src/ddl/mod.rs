@@ -24,14 +24,14 @@ mod type_names;
 #[cfg(test)]
 mod tests;
 
-pub use table::{DdlTable, TableFile, TableOrigin};
+pub(crate) use table::DdlTable;
 
 use crate::error::{Error, Result};
 use crate::store::Location;
 
 /// A family of engines that read the same statements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dialect {
+pub(crate) enum Dialect {
     /// Athena, with the Glue catalog.
     Athena,
     BigQuery,
@@ -64,7 +64,7 @@ impl Dialect {
 ///
 /// # Errors
 /// Fails if the engine cannot read the location.
-pub fn script(dialect: Dialect, location: &Location, tables: &[DdlTable]) -> Result<String> {
+pub(crate) fn script(dialect: Dialect, location: &Location, tables: &[DdlTable]) -> Result<String> {
     if dialect.needs_bucket() && location.is_folder() {
         return Err(Error::invalid(format!(
             "{} cannot read the folder `{location}`",

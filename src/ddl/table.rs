@@ -15,7 +15,7 @@ const YEARS_AHEAD: i64 = 10;
 
 /// A table of the export: its files and the types of its rows.
 #[derive(Debug, Clone, PartialEq)]
-pub struct DdlTable {
+pub(crate) struct DdlTable {
     pub name: TableName,
     pub description: String,
     pub sync_mode: SyncMode,
@@ -30,7 +30,7 @@ pub struct DdlTable {
 
 /// The origin of the facts about a table.
 #[derive(Debug, Clone, PartialEq)]
-pub enum TableOrigin {
+pub(crate) enum TableOrigin {
     /// The table is published.
     Manifests {
         first: Cycle,
@@ -48,7 +48,7 @@ pub enum TableOrigin {
 
 /// A published file.
 #[derive(Debug, Clone, PartialEq)]
-pub struct TableFile {
+pub(crate) struct TableFile {
     /// The path, relative to the prefix of the destination.
     pub path: String,
     pub partition: Partition,
@@ -56,7 +56,7 @@ pub struct TableFile {
 
 impl DdlTable {
     /// Makes a table of the newest manifests of all cycles, oldest cycle first; `None` without any.
-    pub fn published(manifests: &[Manifest]) -> Option<Self> {
+    pub(crate) fn published(manifests: &[Manifest]) -> Option<Self> {
         let (first, newest) = (manifests.first()?, manifests.last()?);
         let current = match newest.sync_mode {
             SyncMode::Incremental => manifests,
@@ -89,7 +89,7 @@ impl DdlTable {
     }
 
     /// Makes a table of a definition that no run has exported yet; `spec` specifies its files.
-    pub fn defined(definition: &Definition, spec: &StageSpec, first_due: Cycle) -> Self {
+    pub(crate) fn defined(definition: &Definition, spec: &StageSpec, first_due: Cycle) -> Self {
         Self {
             name: definition.table.clone(),
             description: definition.description.clone(),
@@ -102,7 +102,7 @@ impl DdlTable {
     }
 
     /// Returns the comment above the statements.
-    pub fn summary(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         let (name, mode, format) = (&self.name, self.sync_mode, self.format);
         let known = match &self.origin {
             TableOrigin::Manifests {
@@ -137,7 +137,7 @@ impl DdlTable {
     }
 
     /// Returns the files that the manifests name; none if the table is only defined.
-    pub fn files(&self) -> &[TableFile] {
+    pub(crate) fn files(&self) -> &[TableFile] {
         match &self.origin {
             TableOrigin::Manifests { files, .. } => files,
             TableOrigin::Definition { .. } => &[],
@@ -145,13 +145,13 @@ impl DdlTable {
     }
 
     /// Returns the columns inside the files, then the partition columns.
-    pub fn all_columns(&self) -> impl Iterator<Item = &ExportColumn> {
+    pub(crate) fn all_columns(&self) -> impl Iterator<Item = &ExportColumn> {
         let partitions = self.partition_by.columns().iter();
         self.schema.columns().iter().chain(partitions)
     }
 
     /// Returns the first cycle that the table has, or will have.
-    pub fn first_cycle(&self) -> Cycle {
+    pub(crate) fn first_cycle(&self) -> Cycle {
         match &self.origin {
             TableOrigin::Manifests { first, .. } => *first,
             TableOrigin::Definition { first_due } => *first_due,
@@ -159,7 +159,7 @@ impl DdlTable {
     }
 
     /// Returns the first and last year that a partition column may have, both included.
-    pub fn years(&self, column: &str) -> (i64, i64) {
+    pub(crate) fn years(&self, column: &str) -> (i64, i64) {
         let values = self.files().iter().filter_map(|file| {
             let mut values = file.partition.values().iter();
             let (_, text) = values.find(|(name, _)| name == column)?;

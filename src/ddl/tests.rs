@@ -1,5 +1,6 @@
 //! Each dialect over a partitioned table with every type, a snapshot, and what is not published yet.
 
+use super::table::{TableFile, TableOrigin};
 use super::*;
 use crate::cycle::SyncMode;
 use crate::layout::{FileFormat, Partition};

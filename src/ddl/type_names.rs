@@ -4,7 +4,7 @@ use crate::format::FileFormat;
 use crate::schema::{ColumnType, ExportColumn};
 
 /// The names of one dialect.
-pub struct TypeNames {
+pub(super) struct TypeNames {
     pub boolean: &'static str,
     pub int32: &'static str,
     pub int64: &'static str,
@@ -24,7 +24,7 @@ pub struct TypeNames {
 
 impl TypeNames {
     /// Returns the name of a type.
-    pub fn of(&self, kind: &ColumnType) -> String {
+    pub(super) fn of(&self, kind: &ColumnType) -> String {
         match kind {
             ColumnType::Boolean => self.boolean.to_owned(),
             ColumnType::Int32 => self.int32.to_owned(),
@@ -45,7 +45,7 @@ impl TypeNames {
     }
 
     /// Returns the names for columns inside files of a format, where binary values may be text.
-    pub fn inside(&self, format: FileFormat) -> TypeNames {
+    pub(super) fn inside(&self, format: FileFormat) -> TypeNames {
         let binary = match format.info().binary_is_hex {
             true => self.string,
             false => self.binary,

@@ -18,7 +18,7 @@ const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
 
 /// The outcome of a commit.
 #[derive(Debug)]
-pub enum Commit {
+pub(crate) enum Commit {
     /// The entry is in the log: from now on it will be published, by this run or by another.
     Won,
     /// Another run's entry has this sequence number; nothing of ours is or will be published.
@@ -32,7 +32,7 @@ pub enum Commit {
 ///
 /// "Already exists" does not mean that another run won: the client retries, and may find its own
 /// first put. So the entry is read back and compared, by its run id first.
-pub async fn commit(
+pub(crate) async fn commit(
     destination: &Destination,
     table: &TableName,
     entry: &LogEntry,

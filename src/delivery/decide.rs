@@ -6,7 +6,7 @@ use crate::layout::ManifestName;
 
 /// The decision about one cycle of one table.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Decision {
+pub(crate) enum Decision {
     Publish(Publication),
     /// The cycle is published; only a rerun replaces it.
     AlreadyPublished(ManifestName),
@@ -16,14 +16,14 @@ pub enum Decision {
 
 /// A publication that has to be made.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Publication {
+pub(crate) struct Publication {
     pub name: ManifestName,
     /// The manifest whose files this publication replaces.
     pub replaces: Option<ManifestName>,
 }
 
 /// Decides from the table's history what to do about `cycle`, without any call to the store.
-pub fn decide(history: &History, mode: SyncMode, cycle: Cycle, rerun: bool) -> Decision {
+pub(crate) fn decide(history: &History, mode: SyncMode, cycle: Cycle, rerun: bool) -> Decision {
     let earlier = history.newest_of(cycle);
     let newest = history.newest();
     if mode == SyncMode::Snapshot

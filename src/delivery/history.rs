@@ -15,7 +15,10 @@ use crate::store::{CONCURRENCY, Destination};
 ///
 /// # Errors
 /// Fails if it does not exist any more, or is not a manifest that this version can read.
-pub async fn read_manifest(destination: &Destination, name: &ManifestName) -> Result<Manifest> {
+pub(crate) async fn read_manifest(
+    destination: &Destination,
+    name: &ManifestName,
+) -> Result<Manifest> {
     let key = name.path();
     let gone = || Error::data(format!("the manifest `{key}` was listed but is gone"));
     let text = destination.get(&key).await?.ok_or_else(gone)?;
@@ -24,7 +27,7 @@ pub async fn read_manifest(destination: &Destination, name: &ManifestName) -> Re
 
 /// The published state of one table, derived from the names of its manifests alone.
 #[derive(Debug, Clone, PartialEq)]
-pub struct History {
+pub(crate) struct History {
     pub table: TableName,
     /// The sequence number of the next log entry.
     pub next_sequence: u64,
@@ -37,7 +40,7 @@ pub struct History {
 impl History {
     /// Loads the history by listing the table's manifests. `newest` is the newest entry of its log,
     /// with no work of it pending.
-    pub async fn load(
+    pub(crate) async fn load(
         destination: &Destination,
         table: &TableName,
         newest: Option<&LogEntry>,
@@ -75,13 +78,13 @@ impl History {
 
     /// Returns the history as it will be once a committed publication, `name`, is finished.
     #[must_use]
-    pub fn with_published(mut self, name: &ManifestName) -> Self {
+    pub(crate) fn with_published(mut self, name: &ManifestName) -> Self {
         self.revisions.insert(name.cycle, name.revision);
         self
     }
 
     /// Returns the cycles that are published and need no republishing.
-    pub fn published(&self) -> BTreeSet<Cycle> {
+    pub(crate) fn published(&self) -> BTreeSet<Cycle> {
         let cycles = self.revisions.keys().copied();
         cycles
             .filter(|cycle| !self.state.needs_republish.contains(cycle))
@@ -89,26 +92,26 @@ impl History {
     }
 
     /// Returns the name of the newest manifest of a cycle.
-    pub fn newest_of(&self, cycle: Cycle) -> Option<ManifestName> {
+    pub(crate) fn newest_of(&self, cycle: Cycle) -> Option<ManifestName> {
         let revision = *self.revisions.get(&cycle)?;
         Some(self.name(cycle, revision))
     }
 
     /// Returns the name of the newest manifest of the newest cycle.
-    pub fn newest(&self) -> Option<ManifestName> {
+    pub(crate) fn newest(&self) -> Option<ManifestName> {
         let (cycle, revision) = self.revisions.last_key_value()?;
         Some(self.name(*cycle, *revision))
     }
 
     /// Returns the name of the newest manifest of every cycle, oldest cycle first.
-    pub fn current(&self) -> impl Iterator<Item = ManifestName> + '_ {
+    pub(crate) fn current(&self) -> impl Iterator<Item = ManifestName> + '_ {
         self.revisions
             .iter()
             .map(|(cycle, revision)| self.name(*cycle, *revision))
     }
 
     /// Reads the newest manifest of every cycle, oldest cycle first.
-    pub async fn manifests(&self, destination: &Destination) -> Result<Vec<Manifest>> {
+    pub(crate) async fn manifests(&self, destination: &Destination) -> Result<Vec<Manifest>> {
         let names: Vec<ManifestName> = self.current().collect();
         let reads: Vec<_> = names
             .iter()
@@ -129,7 +132,7 @@ impl History {
     }
 
     #[cfg(test)]
-    pub fn for_tests(names: &[(&str, u32)], needs_republish: &[&str]) -> Self {
+    pub(crate) fn for_tests(names: &[(&str, u32)], needs_republish: &[&str]) -> Self {
         let table: TableName = "t".parse().unwrap();
         let state = TableState {
             needs_republish: needs_republish

@@ -17,7 +17,7 @@ const VERSION: u32 = 1;
 
 /// One commit of a table: an immutable entry of its log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LogEntry {
+pub(crate) struct LogEntry {
     version: u32,
     pub sequence: u64,
     /// The run that wrote the entry; identifies whose create-if-absent put won.
@@ -32,7 +32,7 @@ pub struct LogEntry {
 /// The action of a log entry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum LogAction {
+pub(crate) enum LogAction {
     /// Publishes a manifest as soon as its uploads are completed.
     Publish {
         /// The manifest without ETags, which are known once the uploads are completed.
@@ -51,7 +51,7 @@ pub enum LogAction {
 
 /// An upload whose completion is withheld until its entry is committed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PendingUpload {
+pub(crate) struct PendingUpload {
     /// The final key, relative to the prefix.
     pub path: String,
     pub bytes: u64,
@@ -63,7 +63,7 @@ pub struct PendingUpload {
 
 /// The state that each log entry carries on, so that no older entry has to be read.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct TableState {
+pub(crate) struct TableState {
     /// The greatest shard number that was retired in each partition; such numbers are never reused.
     #[serde(default)]
     pub retired: Vec<RetiredNumber>,
@@ -75,14 +75,14 @@ pub struct TableState {
 
 /// The greatest retired shard number of one partition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RetiredNumber {
+pub(crate) struct RetiredNumber {
     pub partition: Partition,
     pub number: u64,
 }
 
 impl TableState {
     /// Returns the retired numbers by partition.
-    pub fn retired(&self) -> BTreeMap<Partition, u64> {
+    pub(crate) fn retired(&self) -> BTreeMap<Partition, u64> {
         self.retired
             .iter()
             .map(|retired| (retired.partition.clone(), retired.number))
@@ -90,7 +90,7 @@ impl TableState {
     }
 
     /// Retires the names of these files. Keys that are no shards are ignored.
-    pub fn retire<'a>(&mut self, paths: impl IntoIterator<Item = &'a str>) {
+    pub(crate) fn retire<'a>(&mut self, paths: impl IntoIterator<Item = &'a str>) {
         let mut retired = self.retired();
         for path in paths {
             let key = layout::parse_recorded(path).ok();
@@ -108,7 +108,7 @@ impl TableState {
 
 impl LogEntry {
     /// Creates an entry of the current version.
-    pub fn new(
+    pub(crate) fn new(
         sequence: u64,
         run_id: &str,
         written_at: DateTime<Utc>,
@@ -126,7 +126,7 @@ impl LogEntry {
     }
 
     /// Returns the cycle that the entry publishes or voids.
-    pub fn cycle(&self) -> Cycle {
+    pub(crate) fn cycle(&self) -> Cycle {
         match &self.action {
             LogAction::Publish { manifest, .. } => manifest.cycle.id,
             LogAction::Void { cycle, .. } => *cycle,
@@ -134,7 +134,7 @@ impl LogEntry {
     }
 
     /// Serializes the entry as it is stored.
-    pub fn to_json(&self) -> Result<Vec<u8>> {
+    pub(crate) fn to_json(&self) -> Result<Vec<u8>> {
         serde_json::to_vec(self)
             .map_err(|error| Error::internal("cannot write a log entry").with_source(error))
     }
@@ -144,7 +144,7 @@ impl LogEntry {
 ///
 /// # Errors
 /// Fails if the object is not an entry of this version with this sequence number.
-pub async fn read(
+pub(super) async fn read(
     destination: &Destination,
     table: &TableName,
     sequence: u64,
@@ -168,7 +168,10 @@ pub async fn read(
 }
 
 /// Reads the newest entry. Returns `None` if the table has no log yet.
-pub async fn newest(destination: &Destination, table: &TableName) -> Result<Option<LogEntry>> {
+pub(crate) async fn newest(
+    destination: &Destination,
+    table: &TableName,
+) -> Result<Option<LogEntry>> {
     let objects = destination.list(&layout::log_folder(table)).await?;
     let sequences = objects
         .iter()

@@ -17,9 +17,9 @@ mod log;
 mod publish;
 mod recover;
 
-pub use commit::{Commit, commit};
-pub use decide::{Decision, Publication, decide};
-pub use history::{History, read_manifest};
-pub use log::{LogAction, LogEntry, PendingUpload, newest as newest_entry};
-pub use publish::{Publish, publish};
-pub use recover::{InspectedTable, PendingWork, inspect, recover};
+pub(crate) use commit::{Commit, commit};
+pub(crate) use decide::{Decision, Publication, decide};
+pub(crate) use history::{History, read_manifest};
+pub(crate) use log::{LogAction, LogEntry, PendingUpload, newest as newest_entry};
+pub(crate) use publish::{Publish, publish};
+pub(crate) use recover::{InspectedTable, PendingWork, inspect, recover};

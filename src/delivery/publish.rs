@@ -17,7 +17,7 @@ use crate::store::{CONCURRENCY, Completion, Created, Destination, expected_etag,
 
 /// The outcome of publishing an entry.
 #[derive(Debug)]
-pub enum Publish {
+pub(crate) enum Publish {
     /// The manifest is written; this is its final form, with the ETags.
     Published(Box<Manifest>),
     /// Some uploads cannot be completed any more and their files do not exist.
@@ -36,7 +36,7 @@ enum FinishedUpload {
 }
 
 /// Publishes an entry of the log. Idempotent: any number of runs may call it any number of times.
-pub async fn publish(destination: &Destination, entry: &LogEntry) -> Result<Publish> {
+pub(crate) async fn publish(destination: &Destination, entry: &LogEntry) -> Result<Publish> {
     let LogAction::Publish { manifest, uploads } = &entry.action else {
         return Err(Error::internal("only a publishing entry can be published"));
     };

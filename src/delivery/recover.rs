@@ -17,14 +17,14 @@ const MAX_ATTEMPTS: u32 = 3;
 
 /// The state of a table before recovery.
 #[derive(Debug, Clone, PartialEq)]
-pub struct InspectedTable {
+pub(crate) struct InspectedTable {
     pub history: History,
     pub pending: PendingWork,
 }
 
 /// The work that the newest log entry left pending.
 #[derive(Debug, Clone, PartialEq)]
-pub enum PendingWork {
+pub(crate) enum PendingWork {
     None,
     /// The entry is a void, but the run that wrote it may have died before it deleted these files.
     Deletes(Vec<String>),
@@ -33,7 +33,10 @@ pub enum PendingWork {
 }
 
 /// Inspects a table without writing anything.
-pub async fn inspect(destination: &Destination, table: &TableName) -> Result<InspectedTable> {
+pub(crate) async fn inspect(
+    destination: &Destination,
+    table: &TableName,
+) -> Result<InspectedTable> {
     let newest = log::newest(destination, table).await?;
     let history = History::load(destination, table, newest.as_ref()).await?;
     let pending = match newest {
@@ -59,7 +62,7 @@ pub async fn inspect(destination: &Destination, table: &TableName) -> Result<Ins
 ///
 /// # Errors
 /// Fails as unavailable if concurrent runs keep changing the table.
-pub async fn recover(
+pub(crate) async fn recover(
     destination: &Destination,
     table: &TableName,
     run_id: &str,

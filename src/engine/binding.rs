@@ -27,7 +27,7 @@ pub struct BoundDefinition {
 
 /// Binds a definition to a cycle, and checks everything that can be checked without reading a source.
 /// Errors name the definition's file and, where it is known, the line.
-pub async fn bind(
+pub(super) async fn bind(
     state: &SessionState,
     definition: &Definition,
     cycle: Cycle,
@@ -68,7 +68,7 @@ pub async fn bind(
 }
 
 /// Binds the query of a definition to a cycle.
-pub async fn bind_query(
+pub(super) async fn bind_query(
     state: &SessionState,
     definition: &Definition,
     cycle: Cycle,

@@ -12,7 +12,7 @@ use crate::definition::{Definition, WINDOW_END, WINDOW_START};
 use crate::error::{Error, Result};
 
 /// Finds the column that the query compares with `$window_start`.
-pub fn window_column(plan: &LogicalPlan) -> Result<Option<String>, DataFusionError> {
+pub(super) fn window_column(plan: &LogicalPlan) -> Result<Option<String>, DataFusionError> {
     let mut found = None;
     plan.apply_with_subqueries(|node| {
         node.apply_expressions(|expression| {
@@ -55,7 +55,7 @@ fn column_name(expression: &Expr) -> Option<String> {
 /// # Errors
 /// [`Error::invalid`] if a parameter is missing or not of its type, or if the window is compared with
 /// something that is not a timestamp.
-pub fn parameter_values(
+pub(super) fn parameter_values(
     definition: &Definition,
     plan: &LogicalPlan,
     cycle: Cycle,

@@ -23,7 +23,7 @@ use crate::view_gc::offset_strings;
 /// Rewrites a plan so that views become offset strings below the sort of the rows of a file, and views
 /// again above it. Sorts for window functions and joins stay: these require an order, which they would
 /// not recognize through a cast.
-pub fn sort_offset_strings(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+pub(super) fn sort_offset_strings(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     let rewritten = plan.transform_down(|node| {
         let Some(write) = node.downcast_ref::<StagedWriteExec>() else {
             return Ok(Transformed::no(node));

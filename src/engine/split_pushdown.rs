@@ -14,7 +14,7 @@ use crate::stage::StagedWriteExec;
 
 /// Rewrites a plan so that its scans emit the rows of a batch's majority partition separately from
 /// the rest, if the query only filters and projects the rows of the scan.
-pub fn push_down_split(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+pub(super) fn push_down_split(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     let rewritten = plan.transform_down(|node| {
         let Some(write) = node.downcast_ref::<StagedWriteExec>() else {
             return Ok(Transformed::no(node));

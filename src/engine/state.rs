@@ -27,7 +27,7 @@ pub struct EngineSettings {
 }
 
 /// Creates a session whose `COPY` plans into a staged write.
-pub fn new_state(settings: EngineSettings) -> Result<SessionState> {
+pub(super) fn new_state(settings: EngineSettings) -> Result<SessionState> {
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(FairSpillPool::new(settings.memory_limit)))
         .build_arc()

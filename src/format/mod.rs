@@ -8,19 +8,19 @@
 //! above: its options in `stage::format_binding`, how its files are read in `exported`, and how
 //! the engines of receivers read them in `ddl::format_clauses`.
 
-pub mod decoder;
-pub mod encoder;
+pub(crate) mod decoder;
+pub(crate) mod encoder;
 mod info;
-pub mod json;
-pub mod parquet;
+pub(crate) mod json;
+pub(crate) mod parquet;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use crate::layout::FileFormat;
-pub use decoder::{DecodeOutcome, FileDecoder};
-pub use encoder::{FileEncoder, FileEncoding};
-pub use info::FormatInfo;
+pub(crate) use crate::layout::FileFormat;
+pub(crate) use decoder::{DecodeOutcome, FileDecoder};
+pub(crate) use encoder::{FileEncoder, FileEncoding};
+pub(crate) use info::FormatInfo;
 
 impl FileFormat {
     /// Returns the facts about the format.

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// An IAM action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum IamAction {
+pub(crate) enum IamAction {
     ListBucket,
     GetObject,
     /// Also creates and completes multipart uploads, and uploads their parts.
@@ -22,7 +22,7 @@ pub enum IamAction {
 
 impl IamAction {
     /// Returns the name of the action in policies.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             IamAction::ListBucket => "s3:ListBucket",
             IamAction::GetObject => "s3:GetObject",

@@ -12,11 +12,11 @@ use crate::policy::{IamAction, Statement};
 /// The ARN of an IAM role, user or account: `arn:aws:iam::111122223333:role/export`; or of a Ceph user,
 /// whose tenant, often empty, takes the place of the account: `arn:aws:iam:::user/export`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Principal(String);
+pub(crate) struct Principal(String);
 
 impl Principal {
     /// Returns the ARN.
-    pub fn arn(&self) -> &str {
+    pub(crate) fn arn(&self) -> &str {
         &self.0
     }
 
@@ -88,7 +88,7 @@ fn is_name_byte(byte: u8) -> bool {
 
 /// The grant of rights on a prefix of a bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Grant {
+pub(crate) struct Grant {
     pub bucket: String,
     pub prefix: Path,
     /// The principal; absent if only the rights matter.
@@ -105,7 +105,7 @@ impl Grant {
     ///
     /// # Errors
     /// Fails with one complaint for each value that AWS would reject.
-    pub fn validate(&self) -> Result<()> {
+    pub(crate) fn validate(&self) -> Result<()> {
         let mut complaints = Vec::new();
         if let Some(key) = &self.kms_key {
             let parts: Vec<&str> = key.splitn(6, ':').collect();
@@ -135,7 +135,7 @@ impl Grant {
     }
 
     /// Returns the bucket policy that grants the rights to the principal itself.
-    pub fn bucket_policy(&self) -> Vec<Statement> {
+    pub(crate) fn bucket_policy(&self) -> Vec<Statement> {
         let mut statements = self.rights();
         for statement in &mut statements {
             statement.principal = self.principal_json();
@@ -146,7 +146,7 @@ impl Grant {
 
     /// Returns the statement that denies requests without TLS: the whole bucket policy if a role has
     /// the rights.
-    pub fn tls_only(&self) -> Statement {
+    pub(crate) fn tls_only(&self) -> Statement {
         Statement {
             sid: "DayportTlsOnly",
             effect: "Deny",
@@ -158,7 +158,7 @@ impl Grant {
     }
 
     /// Returns the policy of a role that the principal assumes.
-    pub fn role_policy(&self) -> Vec<Statement> {
+    pub(crate) fn role_policy(&self) -> Vec<Statement> {
         let mut statements = self.rights();
         statements.extend(self.kms_key.as_ref().map(|key| Statement {
             resources: vec![key.clone()],
@@ -168,7 +168,7 @@ impl Grant {
     }
 
     /// Returns the trust policy, which lets the principal assume that role.
-    pub fn trust_policy(&self) -> Vec<Statement> {
+    pub(crate) fn trust_policy(&self) -> Vec<Statement> {
         vec![self.trust_statement()]
     }
 
@@ -185,7 +185,7 @@ impl Grant {
     }
 
     /// Returns the statement that the owner of the KMS key adds to its policy.
-    pub fn key_policy(&self) -> Option<Statement> {
+    pub(crate) fn key_policy(&self) -> Option<Statement> {
         self.kms_key.as_ref().map(|_| Statement {
             principal: self.principal_json(),
             resources: vec!["*".to_owned()],
@@ -195,7 +195,7 @@ impl Grant {
 
     /// Returns the lifecycle configuration, in the form of the S3 API, that aborts the unfinished uploads
     /// of runs that died.
-    pub fn lifecycle(&self) -> Value {
+    pub(crate) fn lifecycle(&self) -> Value {
         json!({ "Rules": [{
             "ID": "dayport-abort-unfinished-uploads",
             "Status": "Enabled",
@@ -206,10 +206,10 @@ impl Grant {
 
     /// The age in days at which unfinished uploads are aborted. The uploads of a run that is committed but
     /// not finished are still needed, so the next run must start earlier.
-    pub const ABORT_AFTER_DAYS: u32 = 7;
+    pub(crate) const ABORT_AFTER_DAYS: u32 = 7;
 
     /// Returns the statement that grants an action.
-    pub fn statement_granting(&self, action: IamAction) -> Statement {
+    pub(crate) fn statement_granting(&self, action: IamAction) -> Statement {
         match action {
             IamAction::GenerateDataKey | IamAction::Decrypt => self.kms_statement(),
             IamAction::AssumeRole => self.trust_statement(),

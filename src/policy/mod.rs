@@ -10,7 +10,7 @@ mod grant;
 mod render;
 mod statement;
 
-pub use action::IamAction;
-pub use grant::{Grant, Principal};
-pub use render::{PolicyDocument, PolicyFormat, render};
-pub use statement::Statement;
+pub(crate) use action::IamAction;
+pub(crate) use grant::Grant;
+pub(crate) use render::{PolicyDocument, PolicyFormat, render};
+pub(crate) use statement::Statement;

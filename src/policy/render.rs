@@ -7,7 +7,7 @@ use crate::policy::statement::document;
 
 /// The format in which the policies are rendered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PolicyFormat {
+pub(crate) enum PolicyFormat {
     /// JSON for the AWS command line and the console.
     Json,
     Terraform,
@@ -16,7 +16,7 @@ pub enum PolicyFormat {
 
 /// A document of [`PolicyFormat::Json`], or all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PolicyDocument {
+pub(crate) enum PolicyDocument {
     All,
     BucketPolicy,
     RoleTrustPolicy,
@@ -29,7 +29,7 @@ pub enum PolicyDocument {
 ///
 /// With an external id the rights belong to a role of the bucket's owner, which the principal assumes;
 /// without one the bucket policy grants them to the principal itself.
-pub fn render(grant: &Grant, format: PolicyFormat, part: PolicyDocument) -> Option<String> {
+pub(crate) fn render(grant: &Grant, format: PolicyFormat, part: PolicyDocument) -> Option<String> {
     match format {
         PolicyFormat::Json => json_document(grant, part).map(|value| pretty(&value)),
         PolicyFormat::Terraform => Some(terraform(grant)),

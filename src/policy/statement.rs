@@ -8,7 +8,7 @@ use crate::policy::IamAction;
 /// A policy statement. Without a principal it is part of a role's own policy.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Statement {
+pub(crate) struct Statement {
     pub sid: &'static str,
     pub effect: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -23,7 +23,7 @@ pub struct Statement {
 
 impl Statement {
     /// Returns the statement without its principal as one line of JSON.
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let line = Statement {
             principal: None,
             ..self.clone()

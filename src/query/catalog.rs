@@ -15,13 +15,13 @@ use crate::store::{CONCURRENCY, Destination};
 
 /// The tables that can stand after `FROM`.
 #[derive(Debug, Clone, Default)]
-pub struct QueryCatalog {
+pub(crate) struct QueryCatalog {
     pub entries: Vec<CatalogEntry>,
 }
 
 /// A table that can be queried.
 #[derive(Debug, Clone)]
-pub struct CatalogEntry {
+pub(crate) struct CatalogEntry {
     pub kind: EntryKind,
     /// The name by which a query refers to it.
     pub name: String,
@@ -32,7 +32,7 @@ pub struct CatalogEntry {
 
 /// The origin of a table's rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EntryKind {
+pub(crate) enum EntryKind {
     Source,
     Definition,
     Exported,
@@ -51,7 +51,7 @@ impl fmt::Display for EntryKind {
 impl QueryCatalog {
     /// Lists sources, definitions and published tables. Reads the newest manifest of each published
     /// table, and no rows.
-    pub async fn load(context: &QueryContext<'_>) -> Result<Self> {
+    pub(crate) async fn load(context: &QueryContext<'_>) -> Result<Self> {
         let mut entries = sources(context).await?;
         entries.extend(definitions(context).await);
         if let Some(destination) = context.destination {
@@ -61,7 +61,7 @@ impl QueryCatalog {
     }
 
     /// Returns the tables of this name, which may be given without its schema.
-    pub fn find(&self, name: &str) -> Vec<&CatalogEntry> {
+    pub(crate) fn find(&self, name: &str) -> Vec<&CatalogEntry> {
         let is_named = |entry: &&CatalogEntry| {
             let bare = entry.name.split_once('.').map(|(_, bare)| bare);
             entry.name == name || bare == Some(name)

@@ -5,7 +5,7 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Toke
 
 /// The statements of a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Statements<'a> {
+pub(crate) struct Statements<'a> {
     /// The statements that end with a semicolon, without it.
     pub complete: Vec<&'a str>,
     /// The text after the last semicolon; empty if it is blank or a comment.
@@ -14,7 +14,7 @@ pub struct Statements<'a> {
 
 /// Splits text at semicolons, but not at those in quotes and comments. Text with a quote or a
 /// comment that does not end is incomplete as a whole.
-pub fn split(text: &str) -> Statements<'_> {
+pub(crate) fn split(text: &str) -> Statements<'_> {
     let tokens = Tokenizer::new(&GenericDialect {}, text).tokenize_with_location();
     let Ok(tokens) = tokens else {
         return Statements {

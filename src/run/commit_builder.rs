@@ -16,7 +16,7 @@ use crate::stage::StageSpec;
 use crate::staged::{StagedFile, UploadToken};
 
 /// Builds a log entry from what is known of a publication before its rows are staged.
-pub struct CommitBuilder<'a> {
+pub(super) struct CommitBuilder<'a> {
     pub(super) delivery: &'a Delivery<'a>,
     pub(super) history: &'a History,
     pub(super) publication: &'a Publication,
@@ -26,7 +26,7 @@ pub struct CommitBuilder<'a> {
 }
 
 /// A file of rejects that is uploaded and not yet visible.
-pub struct StagedRejects {
+pub(super) struct StagedRejects {
     pub record: RejectsFile,
     pub token: UploadToken,
 }
@@ -36,7 +36,7 @@ impl CommitBuilder<'_> {
     ///
     /// # Errors
     /// Fails if two staged files have the same name.
-    pub fn entry(&self, staged: Staged, rejects: Vec<StagedRejects>) -> Result<LogEntry> {
+    pub(super) fn entry(&self, staged: Staged, rejects: Vec<StagedRejects>) -> Result<LogEntry> {
         let paths: BTreeSet<String> = staged
             .files
             .iter()

@@ -17,10 +17,15 @@ use crate::store::Destination;
 
 /// The components of a run, as opposed to its settings, which are a [`RunRequest`].
 pub struct RunContext {
+    /// The engine that runs the queries.
     pub engine: Engine,
+    /// The destination of the export.
     pub destination: Destination,
+    /// The clock of the run.
     pub clock: Clock,
+    /// The id of the run, which every log entry and manifest of it records.
     pub run_id: String,
+    /// The listener of the run's progress.
     pub listener: Box<dyn ProgressListener>,
     /// Cancels staging. A commit that has started is carried through.
     pub stop: CancellationToken,

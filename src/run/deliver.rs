@@ -31,7 +31,7 @@ const MAX_ATTEMPTS: u32 = 3;
 /// Delivers one cycle of one table. Never fails: the report holds any error.
 ///
 /// `participant` is its membership of the scan barrier of the tables that are delivered concurrently.
-pub async fn deliver(
+pub(super) async fn deliver(
     context: &RunContext,
     request: &RunRequest,
     definition: &Definition,

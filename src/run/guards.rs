@@ -10,7 +10,11 @@ use crate::scan::planned::PlannedSource;
 ///
 /// # Errors
 /// Fails if a source has too many malformed lines, or if the publication shrinks too much.
-pub fn check(request: &RunRequest, staged: &Staged, replaced: Option<&Manifest>) -> Result<()> {
+pub(super) fn check(
+    request: &RunRequest,
+    staged: &Staged,
+    replaced: Option<&Manifest>,
+) -> Result<()> {
     check_rejects(request, staged)?;
     if let Some(replaced) = replaced {
         let rows = staged.files.iter().map(|file| file.rows).sum();
@@ -43,7 +47,7 @@ fn check_rejects(request: &RunRequest, staged: &Staged) -> Result<()> {
 }
 
 /// Predicts from the sizes of the sources which guards are likely to stop a replacement. Pure.
-pub fn predict(
+pub(super) fn predict(
     request: &RunRequest,
     sources: &[PlannedSource],
     replaced: Option<&Manifest>,

@@ -20,18 +20,25 @@ use crate::scan::planned::PlannedSource;
 /// The plan of a run: the steps that it would take now.
 #[derive(Debug, Serialize)]
 pub struct RunPlan {
+    /// The URL or path of the destination.
     pub destination: String,
+    /// The time at which the plan was made.
     pub planned_at: DateTime<Utc>,
+    /// The tables, each with the cycles that are due.
     pub tables: Vec<PlannedTable>,
 }
 
 /// The plan for one table and one cycle, or for a table of which no cycle is due.
 #[derive(Debug, Serialize)]
 pub struct PlannedTable {
+    /// The name of the table.
     pub table: String,
+    /// The sync mode: cycles append to the table, or replace it.
     pub sync_mode: SyncMode,
+    /// The cycle; absent if no cycle is due.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cycle: Option<Cycle>,
+    /// The step that a run would take.
     #[serde(flatten)]
     pub step: PlannedStep,
 }
@@ -40,9 +47,13 @@ pub struct PlannedTable {
 #[derive(Debug, Serialize)]
 #[serde(tag = "plan", rename_all = "snake_case")]
 pub enum PlannedStep {
+    /// The cycle would be exported and published.
     Publish {
+        /// The revision that would be published.
         revision: u32,
+        /// The format of the files.
         format: FileFormat,
+        /// The sources that would be read.
         sources: Vec<PlannedSource>,
         /// The publication whose files are removed as the new files appear.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,15 +68,21 @@ pub enum PlannedStep {
         #[serde(skip_serializing_if = "Option::is_none")]
         finishes: Option<String>,
     },
+    /// The cycle is published, and would be skipped.
     AlreadyPublished {
+        /// The published revision.
         revision: u32,
+        /// The id of the run that published it.
         run_id: String,
     },
     /// A snapshot of this later cycle is published.
     Superseded {
+        /// The later cycle.
         by: Cycle,
     },
+    /// No cycle of the table is due.
     UpToDate,
+    /// The run would fail with this error.
     Failed(TableFailure),
 }
 
@@ -74,7 +91,9 @@ pub enum PlannedStep {
 pub struct ReplacedPublication {
     /// The key of the manifest.
     pub manifest: String,
+    /// The number of rows.
     pub rows: u64,
+    /// The size of the files, in bytes.
     pub bytes: u64,
     /// The keys that the new files reuse, in order; the remaining ones are deleted.
     pub files: Vec<String>,
@@ -86,8 +105,11 @@ pub struct ReplacedPublication {
 pub struct ExpectedOutput {
     /// The cycle that the estimate is based on.
     pub like: Cycle,
+    /// The number of rows.
     pub rows: u64,
+    /// The size of the files, in bytes.
     pub bytes: u64,
+    /// The number of files.
     pub files: u64,
 }
 

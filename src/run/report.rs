@@ -11,10 +11,15 @@ use crate::manifest::{RejectsFile, SourceRecord};
 /// The report of a run.
 #[derive(Debug, Serialize)]
 pub struct RunReport {
+    /// The id of the run.
     pub run_id: String,
+    /// The URL or path of the destination.
     pub destination: String,
+    /// The time at which the run started.
     pub started_at: DateTime<Utc>,
+    /// The time at which the run ended.
     pub finished_at: DateTime<Utc>,
+    /// The outcome of each table and cycle.
     pub tables: Vec<TableReport>,
     /// The number of scans: times that a table read a source.
     pub scans: u64,
@@ -25,11 +30,15 @@ pub struct RunReport {
 /// The report of one table and one cycle.
 #[derive(Debug, Serialize)]
 pub struct TableReport {
+    /// The name of the table.
     pub table: String,
+    /// The sync mode: cycles append to the table, or replace it; absent if the table failed before it was known.
     pub sync_mode: Option<SyncMode>,
     /// The cycle; absent if the table failed before its cycles were known.
     pub cycle: Option<Cycle>,
+    /// The time spent on the cycle, in seconds.
     pub seconds: f64,
+    /// The outcome.
     #[serde(flatten)]
     pub outcome: TableOutcome,
 }
@@ -38,13 +47,19 @@ pub struct TableReport {
 #[derive(Debug, Serialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum TableOutcome {
+    /// The cycle is published by this run.
     Published {
+        /// The published revision, 0 for the first publication.
         revision: u32,
+        /// The number of rows.
         rows: u64,
+        /// The number of files.
         files: u64,
+        /// The size of the files, in bytes.
         bytes: u64,
         /// The key of the manifest.
         manifest: String,
+        /// The sources that were read, by name.
         sources: Vec<SourceRecord>,
         /// The files with the malformed lines that were set aside.
         #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -58,22 +73,29 @@ pub enum TableOutcome {
     },
     /// The cycle was published before, by the run with this id.
     AlreadyPublished {
+        /// The published revision.
         revision: u32,
+        /// The id of the run that published it.
         run_id: String,
     },
     /// A snapshot of this later cycle is published.
     Superseded {
+        /// The later cycle.
         by: Cycle,
     },
+    /// The table failed; nothing of the cycle is published.
     Failed(TableFailure),
 }
 
 /// The error that a table failed with.
 #[derive(Debug, Serialize)]
 pub struct TableFailure {
+    /// The chain of causes, in one line.
     pub error: String,
+    /// The advice to the operator, if there is any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// The kind of the error.
     #[serde(skip)]
     pub kind: ErrorKind,
 }
@@ -110,7 +132,7 @@ impl From<&Error> for TableFailure {
 
 /// Returns the exit code of a run or a plan: 0 if no table failed; 75 if every failure is transient;
 /// else 1.
-pub fn exit_code<'a>(failures: impl IntoIterator<Item = &'a TableFailure>) -> ExitCode {
+pub(super) fn exit_code<'a>(failures: impl IntoIterator<Item = &'a TableFailure>) -> ExitCode {
     let kinds: Vec<ErrorKind> = failures.into_iter().map(|failure| failure.kind).collect();
     if kinds.is_empty() {
         ExitCode::Done

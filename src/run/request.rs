@@ -20,7 +20,9 @@ pub enum CycleSelection {
 /// The settings of a run: which tables and cycles to deliver, and how.
 #[derive(Debug, Clone)]
 pub struct RunRequest {
+    /// The definitions of the tables to export.
     pub definitions: Vec<Definition>,
+    /// The cycles to export.
     pub selection: CycleSelection,
     /// True if cycles that are published are replaced.
     pub rerun: bool,

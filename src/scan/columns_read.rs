@@ -12,7 +12,7 @@ use crate::scan::table::SourceTable;
 /// The columns of a declared source that a query reads, and the leaves that it uses of those in the
 /// files.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ColumnsRead {
+pub(crate) struct ColumnsRead {
     /// Indexes among the columns of the files, then those of the folders.
     columns: BTreeSet<usize>,
     /// One flag for each leaf of the files' columns.
@@ -22,7 +22,7 @@ pub struct ColumnsRead {
 impl ColumnsRead {
     /// Finds the columns that a scan of an optimized plan reads; `None` if its table is not a
     /// declared source.
-    pub fn of(scan: &TableScan) -> Option<Self> {
+    pub(crate) fn of(scan: &TableScan) -> Option<Self> {
         let provider = source_as_provider(&scan.source).ok()?;
         let table = provider.downcast_ref::<SourceTable>()?;
         let columns = match &scan.projection {
@@ -37,7 +37,7 @@ impl ColumnsRead {
     }
 
     /// Adds the columns and leaves that another scan of the same source reads.
-    pub fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         self.columns.extend(&other.columns);
         for (leaf, is_used) in self.leaves.iter_mut().zip(&other.leaves) {
             *leaf |= is_used;

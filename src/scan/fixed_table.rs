@@ -19,7 +19,7 @@ use crate::scan::spec::SourceFormat;
 
 /// A table over a fixed list of files: a scan of it lists nothing and is not logged.
 #[derive(Debug)]
-pub struct FixedTable {
+pub(crate) struct FixedTable {
     files: Vec<SourceFile>,
     table_files: TableFiles,
 }
@@ -30,7 +30,7 @@ impl FixedTable {
     ///
     /// The columns are those of `file_schema`, then `partition_fields`. If a file's metadata has an
     /// ETag, reading it as JSON is conditional on that ETag.
-    pub fn new(
+    pub(crate) fn new(
         store: ObjectStoreUrl,
         files: Vec<(ObjectMeta, Vec<ScalarValue>)>,
         format: SourceFormat,

@@ -49,7 +49,7 @@ pub(crate) struct SourceFiles {
 /// The position of a row in its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-pub enum RowPosition {
+pub(crate) enum RowPosition {
     /// The number of a line, from 1, and the offset of its first byte in the decompressed file,
     /// from 0.
     Line { line: u64, offset: u64 },
@@ -59,7 +59,7 @@ pub enum RowPosition {
 
 /// A row with the value, or a malformed line that mentions it.
 #[derive(Debug, Clone)]
-pub struct FoundRow {
+pub(crate) struct FoundRow {
     /// The source's name.
     pub source: String,
     /// The file's URL.
@@ -314,7 +314,7 @@ impl FoundRow {
     ///
     /// # Errors
     /// The reason why the line is malformed.
-    pub fn row(&self, columns_read: Option<&ColumnsRead>) -> Result<RecordBatch, String> {
+    pub(crate) fn row(&self, columns_read: Option<&ColumnsRead>) -> Result<RecordBatch, String> {
         let schema = self.table.schema.table_schema();
         let in_files = self.table.schema.file_schema().fields().len();
         let is_read = |index: usize| columns_read.is_none_or(|read| read.contains(index));

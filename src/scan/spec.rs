@@ -9,7 +9,7 @@ use crate::listing::hive_time::TimeFolders;
 
 /// The format of a table's files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SourceFormat {
+pub(crate) enum SourceFormat {
     /// JSON lines: one object a line, compressed or not.
     Json(Compression),
     /// Parquet, with any compression.

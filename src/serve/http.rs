@@ -18,7 +18,7 @@ use crate::serve::state::ServeState;
 use crate::status::page;
 
 /// Serves connections until the future is dropped.
-pub async fn listen(listener: TcpListener, state: Arc<Mutex<ServeState>>, clock: Clock) {
+pub(crate) async fn listen(listener: TcpListener, state: Arc<Mutex<ServeState>>, clock: Clock) {
     loop {
         // The client sees that its connection failed.
         let Ok((stream, _)) = listener.accept().await else {

@@ -10,7 +10,7 @@ use crate::serve::state::{ServeState, TableCounts};
 
 impl ServeState {
     /// Returns the metrics in Prometheus's text format, version 0.0.4.
-    pub fn metrics(&self, now: DateTime<Utc>) -> String {
+    pub(crate) fn metrics(&self, now: DateTime<Utc>) -> String {
         let mut text = String::new();
         let version = env!("CARGO_PKG_VERSION");
         family(

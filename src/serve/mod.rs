@@ -13,7 +13,7 @@ mod notify;
 mod schedule;
 mod state;
 
-pub use http::listen;
-pub use notify::{Event, EventKind, Notifier};
-pub use schedule::{Schedule, backoff};
-pub use state::ServeState;
+pub(crate) use http::listen;
+pub(crate) use notify::{Event, EventKind, Notifier};
+pub(crate) use schedule::{Schedule, backoff};
+pub(crate) use state::ServeState;

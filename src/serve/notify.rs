@@ -24,7 +24,7 @@ const RETRY_WAITS: [Duration; 5] = [
 
 /// The kinds of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EventKind {
+pub(crate) enum EventKind {
     /// A cycle is published.
     Published,
     /// A cycle, or a whole round, failed.
@@ -45,7 +45,7 @@ impl EventKind {
 
 /// An event, before it has the form of CloudEvents.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Event {
+pub(crate) struct Event {
     /// The kind of the event, its `type`.
     pub kind: EventKind,
     /// The identifier, equal for repeated posts of the same event: receivers drop duplicates.
@@ -64,7 +64,7 @@ pub struct Event {
 
 impl Event {
     /// Returns the event in the form of CloudEvents.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let cycle = self.cycle.map(|cycle| format!("/{cycle}"));
         json!({
             "specversion": "1.0",
@@ -81,7 +81,7 @@ impl Event {
 
 /// Posts events to one URL.
 #[derive(Debug, Clone)]
-pub struct Notifier {
+pub(crate) struct Notifier {
     url: String,
     /// The scheme and host of the URL, for messages: the rest may be a secret.
     shown: String,
@@ -93,7 +93,7 @@ impl Notifier {
     ///
     /// # Errors
     /// [`Error::invalid`] if the text is not an HTTP URL.
-    pub fn new(text: &str) -> Result<Self> {
+    pub(crate) fn new(text: &str) -> Result<Self> {
         let wrong = || {
             Error::invalid("--notify is not an http:// or https:// address")
                 .with_hint("give the address that takes CloudEvents by POST")
@@ -118,7 +118,7 @@ impl Notifier {
     }
 
     /// Posts an event, with retries. Returns true if the receiver accepted it.
-    pub async fn send(&self, event: &Event) -> bool {
+    pub(crate) async fn send(&self, event: &Event) -> bool {
         let text = Bytes::from(event.json().to_string());
         let mut waits = RETRY_WAITS.iter();
         loop {

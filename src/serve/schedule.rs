@@ -11,7 +11,7 @@ const MAX_BACKOFF: Duration = Duration::from_secs(3600);
 
 /// The times of runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Schedule {
+pub(crate) enum Schedule {
     /// Every day at this time, UTC.
     Daily(NaiveTime),
     /// At this interval, counted from midnight UTC, so that a restart keeps the times.
@@ -20,7 +20,7 @@ pub enum Schedule {
 
 impl Schedule {
     /// Returns the first time after `now`.
-    pub fn next(self, now: DateTime<Utc>) -> DateTime<Utc> {
+    pub(crate) fn next(self, now: DateTime<Utc>) -> DateTime<Utc> {
         match self {
             Schedule::Daily(at) => {
                 let today = now.date_naive().and_time(at).and_utc();
@@ -43,7 +43,7 @@ impl Schedule {
     }
 
     /// Returns the time at which a cycle is expected: the first one after it has closed.
-    pub fn due(self, cycle: Cycle) -> DateTime<Utc> {
+    pub(crate) fn due(self, cycle: Cycle) -> DateTime<Utc> {
         let before = cycle.end() - TimeDelta::milliseconds(1);
         self.next(before)
     }
@@ -51,7 +51,7 @@ impl Schedule {
 
 /// Returns the wait after a number of consecutive failures: `first`, doubled for each further one, up
 /// to an hour.
-pub fn backoff(first: Duration, failures: u32) -> Duration {
+pub(crate) fn backoff(first: Duration, failures: u32) -> Duration {
     let doubled = first.saturating_mul(1 << failures.saturating_sub(1).min(16));
     doubled.min(MAX_BACKOFF)
 }

@@ -26,7 +26,7 @@ pub(super) struct TableCounts {
 
 /// The state that rounds update, and that metrics, health and the page show.
 #[derive(Debug)]
-pub struct ServeState {
+pub(crate) struct ServeState {
     schedule: Schedule,
     pub(super) counts: BTreeMap<String, TableCounts>,
     incidents: Vec<Incident>,
@@ -49,7 +49,7 @@ pub struct ServeState {
 
 impl ServeState {
     /// Creates the state of a process that has run nothing yet.
-    pub fn new(schedule: Schedule) -> Self {
+    pub(crate) fn new(schedule: Schedule) -> Self {
         Self {
             schedule,
             counts: BTreeMap::new(),
@@ -66,7 +66,7 @@ impl ServeState {
     }
 
     /// Adds the outcomes of a run.
-    pub fn add_run(&mut self, report: &RunReport) {
+    pub(crate) fn add_run(&mut self, report: &RunReport) {
         for table in &report.tables {
             let counts = self.counts.entry(table.table.clone()).or_default();
             counts.seconds += table.seconds;
@@ -103,7 +103,7 @@ impl ServeState {
     }
 
     /// Adds a failure of a round that concerns all tables.
-    pub fn add_failure(&mut self, at: DateTime<Utc>, text: String) {
+    pub(crate) fn add_failure(&mut self, at: DateTime<Utc>, text: String) {
         let incident = Incident {
             at,
             table: "all tables".to_owned(),
@@ -115,12 +115,12 @@ impl ServeState {
     }
 
     /// Replaces the observed status of the destination.
-    pub fn observe(&mut self, status: Status) {
+    pub(crate) fn observe(&mut self, status: Status) {
         self.observed = Some(status);
     }
 
     /// Returns the observed status with the incidents of this process, newest first.
-    pub fn status(&self) -> Option<Status> {
+    pub(crate) fn status(&self) -> Option<Status> {
         let mut status = self.observed.clone()?;
         let mut incidents = self.incidents.clone();
         incidents.append(&mut status.incidents);
@@ -131,7 +131,7 @@ impl ServeState {
 
     /// Returns the tables that are overdue, each with the oldest cycle that is expected and missing, and
     /// the time since it was expected.
-    pub fn overdue(&self, now: DateTime<Utc>) -> Vec<(String, Cycle, TimeDelta)> {
+    pub(crate) fn overdue(&self, now: DateTime<Utc>) -> Vec<(String, Cycle, TimeDelta)> {
         let tables = self.observed.iter().flat_map(|observed| &observed.tables);
         let served = tables.filter(|table| self.served.contains(table.table.as_str()));
         let overdue = served.filter_map(|table| {

@@ -15,7 +15,7 @@ use crate::staged::StagedFile;
 use crate::store::CONCURRENCY;
 
 /// Writes rows of one partition after the other: only one partition takes rows at a time.
-pub struct ClusteredWriter<'a> {
+pub(super) struct ClusteredWriter<'a> {
     schema: &'a CombinedSchema,
     settings: Arc<ShardSettings>,
     current: Option<(Partition, OpenPartition)>,
@@ -24,7 +24,7 @@ pub struct ClusteredWriter<'a> {
 
 impl<'a> ClusteredWriter<'a> {
     /// Creates a writer without files.
-    pub fn new(schema: &'a CombinedSchema, settings: Arc<ShardSettings>) -> Self {
+    pub(super) fn new(schema: &'a CombinedSchema, settings: Arc<ShardSettings>) -> Self {
         Self {
             schema,
             settings,
@@ -34,7 +34,7 @@ impl<'a> ClusteredWriter<'a> {
     }
 
     /// Writes a combined batch. Rows of a partition must not follow those of a later one.
-    pub async fn write(&mut self, combined: &RecordBatch) -> Result<()> {
+    pub(super) async fn write(&mut self, combined: &RecordBatch) -> Result<()> {
         for PartitionRows { partition, rows } in self.schema.split(combined)? {
             let mut open = match self.current.take() {
                 Some((same, open)) if same == partition => open,
@@ -56,7 +56,7 @@ impl<'a> ClusteredWriter<'a> {
     }
 
     /// Ends all files and returns them.
-    pub async fn finish(mut self) -> Result<Vec<StagedFile>> {
+    pub(super) async fn finish(mut self) -> Result<Vec<StagedFile>> {
         if let Some((_, last)) = self.current.take() {
             self.ending.finish(last);
         }
@@ -66,14 +66,14 @@ impl<'a> ClusteredWriter<'a> {
 
 /// Partitions that take no more rows, and the files of those that have ended.
 #[derive(Default)]
-pub struct EndingPartitions {
+pub(super) struct EndingPartitions {
     tasks: JoinSet<Result<Vec<StagedFile>>>,
     files: Vec<StagedFile>,
 }
 
 impl EndingPartitions {
     /// Spawns the end of a partition.
-    pub fn finish(&mut self, open: OpenPartition) {
+    pub(super) fn finish(&mut self, open: OpenPartition) {
         self.tasks.spawn(open.finish());
     }
 
@@ -88,7 +88,7 @@ impl EndingPartitions {
     }
 
     /// Waits for all partitions and returns their files.
-    pub async fn files(mut self) -> Result<Vec<StagedFile>> {
+    pub(super) async fn files(mut self) -> Result<Vec<StagedFile>> {
         self.join_until(0).await?;
         Ok(self.files)
     }

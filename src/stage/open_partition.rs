@@ -24,7 +24,7 @@ const SMALL_FILE_BYTES: u64 = 1 << 20;
 const QUEUED_BATCHES: usize = 2;
 
 /// The task that writes one partition, with the channel to it.
-pub struct OpenPartition {
+pub(super) struct OpenPartition {
     batches: mpsc::Sender<RecordBatch>,
     /// Small batches of late rows that are coalesced before they are sent.
     pending: Vec<RecordBatch>,
@@ -39,7 +39,7 @@ impl OpenPartition {
     ///
     /// # Errors
     /// [`Error::unavailable`] if the staging session is aborted.
-    pub fn open(
+    pub(super) fn open(
         settings: Arc<ShardSettings>,
         partition: Partition,
         even_if_empty: bool,
@@ -76,7 +76,7 @@ impl OpenPartition {
     }
 
     /// Sends a batch to the task, together with earlier ones that were too small.
-    pub async fn send(&mut self, batch: RecordBatch) -> Result<()> {
+    pub(super) async fn send(&mut self, batch: RecordBatch) -> Result<()> {
         if self.pending.is_empty() && batch.num_rows() >= self.min_rows {
             return self.send_now(batch).await;
         }
@@ -112,7 +112,7 @@ impl OpenPartition {
     }
 
     /// Returns the files of the partition, once every byte is in the store.
-    pub async fn finish(mut self) -> Result<Vec<StagedFile>> {
+    pub(super) async fn finish(mut self) -> Result<Vec<StagedFile>> {
         self.send_pending().await?;
         drop(self.batches);
         self.task.join().await.map_err(broke_off)?
@@ -120,6 +120,6 @@ impl OpenPartition {
 }
 
 /// The error of a task that panicked or was aborted.
-pub fn broke_off(error: tokio::task::JoinError) -> Error {
+pub(super) fn broke_off(error: tokio::task::JoinError) -> Error {
     Error::internal("the task that writes a file broke off").with_source(error)
 }

@@ -14,7 +14,7 @@ use crate::staged::StagedFile;
 const MAX_ROWS: usize = 8192;
 
 /// Writes the rows of one partition into shards of the target size.
-pub struct RollingFileWriter {
+pub(super) struct RollingFileWriter {
     settings: Arc<ShardSettings>,
     partition: Partition,
     memory: MemoryReservation,
@@ -24,7 +24,7 @@ pub struct RollingFileWriter {
 
 impl RollingFileWriter {
     /// Creates a writer without files. `memory` accounts for the file that is open.
-    pub fn new(
+    pub(super) fn new(
         settings: Arc<ShardSettings>,
         partition: Partition,
         memory: MemoryReservation,
@@ -39,7 +39,7 @@ impl RollingFileWriter {
     }
 
     /// Encodes a batch; a file that reaches its target size ends.
-    pub async fn write(&mut self, batch: RecordBatch) -> Result<()> {
+    pub(super) async fn write(&mut self, batch: RecordBatch) -> Result<()> {
         let mut rest = batch;
         while rest.num_rows() > 0 {
             let rows = rest.slice(0, rest.num_rows().min(MAX_ROWS));
@@ -60,7 +60,7 @@ impl RollingFileWriter {
 
     /// Returns all files, once every byte is in the store. Without rows there is no file, unless
     /// `even_if_empty`.
-    pub async fn finish(mut self, even_if_empty: bool) -> Result<Vec<StagedFile>> {
+    pub(super) async fn finish(mut self, even_if_empty: bool) -> Result<Vec<StagedFile>> {
         if self.open.is_none() && self.files.is_empty() && even_if_empty {
             self.open = Some(self.next_shard()?);
         }

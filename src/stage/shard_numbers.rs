@@ -58,7 +58,7 @@ impl WriterIndex {
 
 /// Allocates shard numbers, each once.
 #[derive(Debug)]
-pub struct ShardNumberAllocator {
+pub(super) struct ShardNumberAllocator {
     history: NumberingHistory,
     writer: WriterIndex,
     partitions: Mutex<HashMap<Partition, Arc<tokio::sync::Mutex<Option<PartitionNumbers>>>>>,
@@ -132,7 +132,7 @@ impl PartitionNumbers {
 
 impl ShardNumberAllocator {
     /// Creates an allocator for one of the writers of a table's files.
-    pub fn new(history: NumberingHistory, writer: WriterIndex) -> Self {
+    pub(super) fn new(history: NumberingHistory, writer: WriterIndex) -> Self {
         Self {
             history,
             writer,
@@ -143,12 +143,12 @@ impl ShardNumberAllocator {
 
     /// Returns the objects that listings found beside those to be replaced: files of other cycles,
     /// or foreign ones.
-    pub fn others(&self) -> BTreeSet<Path> {
+    pub(super) fn others(&self) -> BTreeSet<Path> {
         self.others.lock().clone()
     }
 
     /// Returns the next number; the first call for a partition lists its folder.
-    pub async fn next(
+    pub(super) async fn next(
         &self,
         destination: &Destination,
         table: &TableName,
@@ -175,7 +175,7 @@ impl ShardNumberAllocator {
     }
 
     /// Lists the shards in a partition; every other object there becomes one of the others.
-    pub async fn list_partition(
+    pub(super) async fn list_partition(
         &self,
         destination: &Destination,
         table: &TableName,

@@ -27,7 +27,7 @@ const MAX_BLOCKS: usize = 8;
 
 /// The memory pool that open files share with the query and its sorts.
 #[derive(Debug)]
-pub struct SharedPool {
+pub(super) struct SharedPool {
     pub pool: Arc<dyn MemoryPool>,
 }
 
@@ -41,7 +41,7 @@ impl SharedPool {
 
 /// The settings that all partitions of a table share.
 #[derive(Debug)]
-pub struct ShardSettings {
+pub(super) struct ShardSettings {
     pub session: Arc<StagingSession>,
     pub encoding: Arc<dyn FileEncoding>,
     pub schema: SchemaRef,
@@ -52,7 +52,7 @@ pub struct ShardSettings {
 }
 
 /// Writes rows into one file of a partition.
-pub struct ShardWriter {
+pub(super) struct ShardWriter {
     encoder: Box<dyn FileEncoder>,
     /// Blocks of the encoder that are being compressed, in order.
     blocks: VecDeque<JoinHandle<Result<GzipMember>>>,
@@ -64,7 +64,7 @@ pub struct ShardWriter {
 
 impl ShardWriter {
     /// Creates a writer of an empty file; its upload starts with the first part.
-    pub fn new(settings: Arc<ShardSettings>, partition: Partition) -> Result<Self> {
+    pub(super) fn new(settings: Arc<ShardSettings>, partition: Partition) -> Result<Self> {
         Ok(Self {
             encoder: settings.encoding.encoder(&settings.schema)?,
             blocks: VecDeque::new(),
@@ -82,7 +82,11 @@ impl ShardWriter {
 
     /// Encodes a batch, and uploads a part if one is complete. `memory` is resized to what the file
     /// holds.
-    pub async fn write(&mut self, batch: &RecordBatch, memory: &MemoryReservation) -> Result<()> {
+    pub(super) async fn write(
+        &mut self,
+        batch: &RecordBatch,
+        memory: &MemoryReservation,
+    ) -> Result<()> {
         self.encoder.write(batch)?;
         self.compress_ready_blocks().await?;
         self.widen_window(batch);
@@ -150,14 +154,14 @@ impl ShardWriter {
     }
 
     /// Returns true if the file has reached its target size.
-    pub fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         let size = self.sink.bytes + (self.encoder.ready() + self.encoder.pending()) as u64;
         let session = &self.sink.settings.session;
         size >= session.target_file_size(self.sink.format())
     }
 
     /// Ends the file: all of its bytes are in the store, and only its completion is withheld.
-    pub async fn finish(mut self) -> Result<StagedFile> {
+    pub(super) async fn finish(mut self) -> Result<StagedFile> {
         self.append_blocks(0).await?;
         let Self {
             mut encoder,

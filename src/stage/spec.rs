@@ -23,11 +23,13 @@ pub struct CopyContext {
 /// The specification of the files of a table.
 #[derive(Debug, Clone)]
 pub struct StageSpec {
+    /// The encoding of the files.
     pub encoding: Arc<dyn FileEncoding>,
     /// The options that `encoding` is made of.
     pub options: EncodingOptions,
     /// The columns inside the files.
     pub schema: ExportSchema,
+    /// The names of the partition columns, outermost first.
     pub partition_by: Vec<String>,
     /// The columns of `partition_by`, with the types that the query yields.
     pub partition_columns: ExportSchema,

@@ -27,7 +27,7 @@ use crate::view_gc::{cast_to, offset_strings};
 const SEQUENCE: &str = "__dayport_sequence";
 
 /// An external sort by partition that accepts rows while the query runs.
-pub struct SpillSort {
+pub(super) struct SpillSort {
     rows: mpsc::Sender<RecordBatch>,
     sorted: SendableRecordBatchStream,
     /// The given schema, and the sequence column.
@@ -40,7 +40,11 @@ pub struct SpillSort {
 impl SpillSort {
     /// Starts a sort of rows of the schema `combined`, whose partition columns start at column
     /// `first_key`.
-    pub fn new(combined: &SchemaRef, first_key: usize, context: &Arc<TaskContext>) -> Result<Self> {
+    pub(super) fn new(
+        combined: &SchemaRef,
+        first_key: usize,
+        context: &Arc<TaskContext>,
+    ) -> Result<Self> {
         let sequence = Arc::new(Field::new(SEQUENCE, DataType::UInt64, false));
         let fields: Fields = combined
             .fields()
@@ -62,7 +66,7 @@ impl SpillSort {
     }
 
     /// Adds rows of the given schema.
-    pub async fn write(&mut self, combined: &RecordBatch) -> Result<()> {
+    pub(super) async fn write(&mut self, combined: &RecordBatch) -> Result<()> {
         let rows = combined.num_rows() as u64;
         let sequence: ArrayRef = Arc::new(UInt64Array::from_iter_values(
             self.next_row..self.next_row + rows,
@@ -87,7 +91,7 @@ impl SpillSort {
 
     /// Ends the input and returns all rows, clustered by partition and in the order of the query.
     /// Batches have the given schema and one more column.
-    pub fn sorted(self) -> SendableRecordBatchStream {
+    pub(super) fn sorted(self) -> SendableRecordBatchStream {
         drop(self.rows);
         let schema = Arc::clone(&self.schema);
         let sorted = self.sorted.map(move |batch| Ok(cast_to(&batch?, &schema)?));

@@ -83,7 +83,7 @@ fn indexes(range: &Range<usize>) -> impl Iterator<Item = u32> {
 }
 
 /// Returns the rows at `indexes`, whose strings may keep the batch in memory.
-pub fn take_rows(batch: &RecordBatch, indexes: Vec<u32>) -> Result<RecordBatch> {
+pub(super) fn take_rows(batch: &RecordBatch, indexes: Vec<u32>) -> Result<RecordBatch> {
     take_record_batch(batch, &UInt32Array::from(indexes)).map_err(cannot_split)
 }
 
@@ -93,7 +93,7 @@ fn cannot_split(error: ArrowError) -> Error {
 
 /// Splits batches by the values of their partition columns.
 #[derive(Debug)]
-pub struct Splitter {
+pub(super) struct Splitter {
     columns: Vec<String>,
     converter: RowConverter,
 }
@@ -104,7 +104,7 @@ impl Splitter {
     /// # Errors
     /// [`Error::invalid`] if a column is missing, or if its type has no single spelling in a folder
     /// name.
-    pub fn new(columns: &[String], schema: &Schema) -> Result<Self> {
+    pub(super) fn new(columns: &[String], schema: &Schema) -> Result<Self> {
         let types = columns
             .iter()
             .map(|column| partition_type(column, schema))
@@ -124,7 +124,11 @@ impl Splitter {
     ///
     /// # Errors
     /// [`Error::data`] if a row has NULL in a partition column.
-    pub fn split(&self, batch: &RecordBatch, values: &[ArrayRef]) -> Result<Vec<PartitionRows>> {
+    pub(super) fn split(
+        &self,
+        batch: &RecordBatch,
+        values: &[ArrayRef],
+    ) -> Result<Vec<PartitionRows>> {
         if self.columns.is_empty() {
             return Ok(vec![PartitionRows {
                 partition: Partition::default(),
@@ -244,7 +248,7 @@ fn quote(row: &RecordBatch) -> String {
 }
 
 /// Returns the columns of `batch` called `names`, in that order.
-pub fn columns_named(batch: &RecordBatch, names: &[String]) -> Result<Vec<ArrayRef>> {
+pub(super) fn columns_named(batch: &RecordBatch, names: &[String]) -> Result<Vec<ArrayRef>> {
     let column = |name: &String| {
         batch.column_by_name(name).map(Arc::clone).ok_or_else(|| {
             Error::internal(format!("the rows of the query lack the column `{name}`"))

@@ -22,7 +22,7 @@ const TREND: usize = 7;
 
 /// The calendar and the key figures of one table.
 #[derive(Debug, Clone, Serialize)]
-pub struct TableStatus {
+pub(crate) struct TableStatus {
     pub table: TableName,
     /// `None` if every publication was rolled back.
     pub sync_mode: Option<SyncMode>,
@@ -46,7 +46,7 @@ pub struct TableStatus {
 /// The state of one day of one table.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
-pub enum DayStatus {
+pub(crate) enum DayStatus {
     /// Not due: the day is before the first publication, or a later snapshot has replaced its own.
     None { cycle: Cycle },
     /// Published, and complete.
@@ -59,7 +59,7 @@ pub enum DayStatus {
 
 /// The figures of a published day.
 #[derive(Debug, Clone, Serialize)]
-pub struct PublishedDay {
+pub(crate) struct PublishedDay {
     pub cycle: Cycle,
     /// The revision; greater than 0 if the day was replaced.
     pub revision: u32,
@@ -81,7 +81,7 @@ pub struct PublishedDay {
 
 impl DayStatus {
     /// Returns the cycle of the day.
-    pub fn cycle(&self) -> Cycle {
+    pub(crate) fn cycle(&self) -> Cycle {
         match self {
             DayStatus::None { cycle }
             | DayStatus::Missing { cycle }
@@ -93,7 +93,7 @@ impl DayStatus {
 
 impl TableStatus {
     /// Iterates over the published days, oldest first.
-    pub fn published(&self) -> impl DoubleEndedIterator<Item = &PublishedDay> {
+    pub(crate) fn published(&self) -> impl DoubleEndedIterator<Item = &PublishedDay> {
         self.days.iter().filter_map(|day| match day {
             DayStatus::Published(day) => Some(day),
             _ => None,
@@ -102,7 +102,7 @@ impl TableStatus {
 }
 
 /// Builds the calendar of one table from `first` to `last`.
-pub fn calendar(records: &TableRecords, first: Cycle, last: Cycle) -> TableStatus {
+pub(crate) fn calendar(records: &TableRecords, first: Cycle, last: Cycle) -> TableStatus {
     let newest = records.newest.as_ref();
     let sync_mode = newest.map(|manifest| manifest.sync_mode);
     let mut earlier: Vec<u64> = Vec::new();

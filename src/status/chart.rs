@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 /// One bar; a day without a value has none.
-pub struct Bar {
+pub(super) struct Bar {
     /// The value that the height shows.
     pub value: Option<f64>,
     /// The tooltip.
@@ -16,7 +16,7 @@ pub struct Bar {
 const HEIGHT: f64 = 44.0;
 
 /// Renders a chart of `bars`, scaled to the maximum value.
-pub fn bars(label: &str, max_label: &str, bars: &[Bar]) -> String {
+pub(super) fn bars(label: &str, max_label: &str, bars: &[Bar]) -> String {
     let max = bars.iter().filter_map(|bar| bar.value).fold(0.0, f64::max);
     let step = 300.0 / bars.len().max(1) as f64;
     let width = (step * 0.72).clamp(0.8, 14.0);

@@ -25,7 +25,7 @@ const MAX_INCIDENTS: usize = 20;
 const WIDE_CALENDAR: usize = 30;
 
 /// Renders the whole page.
-pub fn page(status: &Status) -> String {
+pub(crate) fn page(status: &Status) -> String {
     let mut body = String::new();
     let _ = write!(
         body,

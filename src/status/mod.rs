@@ -9,9 +9,9 @@ mod chart;
 mod html;
 mod records;
 
-pub use calendar::{DayStatus, PublishedDay, TableStatus, calendar};
-pub use html::page;
-pub use records::Incident;
+pub(crate) use calendar::{DayStatus, PublishedDay, TableStatus, calendar};
+pub(crate) use html::page;
+pub(crate) use records::Incident;
 
 use std::cmp::Reverse;
 
@@ -27,7 +27,7 @@ use crate::store::{CONCURRENCY, Destination};
 
 /// The state of a destination, as far as manifests and the log record it.
 #[derive(Debug, Clone, Serialize)]
-pub struct Status {
+pub(crate) struct Status {
     /// The URL or path of the destination.
     pub destination: String,
     /// The time at which the destination was read.
@@ -48,7 +48,11 @@ impl Status {
     ///
     /// # Errors
     /// If the store is unavailable, or a manifest cannot be read.
-    pub async fn load(destination: &Destination, at: DateTime<Utc>, days: u32) -> Result<Self> {
+    pub(crate) async fn load(
+        destination: &Destination,
+        at: DateTime<Utc>,
+        days: u32,
+    ) -> Result<Self> {
         let last = Cycle::last_closed(at)?;
         let first = last.days_before(days.max(1) - 1)?;
         let folders = destination.folders(&layout::manifests_folder()).await?;

@@ -15,7 +15,7 @@ use crate::store::{CONCURRENCY, Destination};
 /// Something that an operator should look at: an unfinished commit, a rolled back publication, a failed
 /// run, malformed lines.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Incident {
+pub(crate) struct Incident {
     /// The time of the commit or of the failure.
     pub at: DateTime<Utc>,
     pub table: String,
@@ -27,7 +27,7 @@ pub struct Incident {
 
 /// The records of one table in a destination, before they are judged.
 #[derive(Debug, Clone)]
-pub struct TableRecords {
+pub(crate) struct TableRecords {
     pub table: TableName,
     /// The newest revision of each cycle in the calendar, oldest first.
     pub manifests: Vec<Manifest>,
@@ -43,7 +43,7 @@ pub struct TableRecords {
 }
 
 /// Reads the records of one table, for a calendar from `first` to `last`.
-pub async fn read_table(
+pub(super) async fn read_table(
     destination: &Destination,
     table: TableName,
     first: Cycle,

@@ -27,19 +27,19 @@ impl BucketKind {
     const ALL: [BucketKind; 1] = [BucketKind::S3];
 
     /// Returns the kind with this URL scheme, or `None` if no kind has it.
-    pub fn from_scheme(scheme: &str) -> Option<Self> {
+    pub(super) fn from_scheme(scheme: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.scheme() == scheme)
     }
 
     /// Returns the URL scheme, as in `s3://bucket/`.
-    pub fn scheme(self) -> &'static str {
+    pub(super) fn scheme(self) -> &'static str {
         match self {
             BucketKind::S3 => "s3",
         }
     }
 
     /// Returns the URL scheme of Hadoop's file systems, which Spark reads with.
-    pub fn hadoop_scheme(self) -> &'static str {
+    pub(super) fn hadoop_scheme(self) -> &'static str {
         match self {
             BucketKind::S3 => "s3a",
         }

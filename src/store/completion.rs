@@ -18,6 +18,7 @@ use crate::store::{Destination, local};
 /// The outcome of completing an upload.
 #[derive(Debug)]
 pub enum Completion {
+    /// The upload is complete: the object exists.
     Completed,
     /// The upload does not exist any more: it was completed earlier, or aborted. Which of the two
     /// follows from the object.

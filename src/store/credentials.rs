@@ -36,7 +36,7 @@ const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The credentials of the chain, cached until shortly before they expire.
 #[derive(Debug)]
-pub struct ChainCredentials {
+pub(super) struct ChainCredentials {
     provider: SharedCredentialsProvider,
     /// The policy for transient failures.
     retry: RetryPolicy,
@@ -55,7 +55,7 @@ struct Cached {
 }
 
 impl ChainCredentials {
-    pub fn new(provider: SharedCredentialsProvider, retry: RetryPolicy) -> Self {
+    pub(super) fn new(provider: SharedCredentialsProvider, retry: RetryPolicy) -> Self {
         Self {
             provider,
             retry,

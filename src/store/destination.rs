@@ -30,6 +30,7 @@ pub struct Destination {
 /// The outcome of a create-if-absent put.
 #[derive(Debug)]
 pub enum Created {
+    /// The object was created.
     Yes,
     /// An object exists, or the store said so. Only reading it back shows whose it is.
     Contested,

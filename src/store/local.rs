@@ -14,12 +14,12 @@ use crate::store::Location;
 use crate::store::staging::{OpenedStore, Staging};
 
 /// Opens the whole file system, for reading.
-pub fn open_source() -> Arc<dyn ObjectStore> {
+pub(super) fn open_source() -> Arc<dyn ObjectStore> {
     Arc::new(LocalFileSystem::new())
 }
 
 /// Opens a folder as a destination. Creates it if it is missing.
-pub fn open_destination(location: &Location, root: &FilePath) -> Result<OpenedStore> {
+pub(super) fn open_destination(location: &Location, root: &FilePath) -> Result<OpenedStore> {
     std::fs::create_dir_all(root).map_err(|error| unusable(location, error))?;
     let store = LocalFileSystem::new_with_prefix(root)
         .map_err(|error| unusable(location, error))?
@@ -34,7 +34,7 @@ pub fn open_destination(location: &Location, root: &FilePath) -> Result<OpenedSt
 }
 
 /// Opens a missing folder, without creating it, as an empty destination.
-pub fn open_missing(location: &Location, root: &FilePath) -> Result<OpenedStore> {
+pub(super) fn open_missing(location: &Location, root: &FilePath) -> Result<OpenedStore> {
     let prefix = Path::from_absolute_path(root).map_err(|error| unusable(location, error))?;
     Ok(OpenedStore {
         prefix,
@@ -54,7 +54,7 @@ fn unusable(
 
 /// Removes the staging folders below `root` that were last modified before `before`. Best effort:
 /// leftovers are harmless.
-pub fn sweep_staging(root: &FilePath, before: SystemTime) {
+pub(super) fn sweep_staging(root: &FilePath, before: SystemTime) {
     let stagings = root.join(layout::stagings_folder().as_ref());
     for folder in std::fs::read_dir(stagings).into_iter().flatten().flatten() {
         let modified = folder.metadata().and_then(|metadata| metadata.modified());
@@ -65,7 +65,7 @@ pub fn sweep_staging(root: &FilePath, before: SystemTime) {
 }
 
 /// Removes the folder of one staging session below `root`. Best effort: leftovers are harmless.
-pub fn discard_staging(root: &FilePath, staging: &str) {
+pub(super) fn discard_staging(root: &FilePath, staging: &str) {
     let folder = layout::staging_folder(staging);
     let _ = std::fs::remove_dir_all(root.join(folder.as_ref()));
 }

@@ -19,7 +19,9 @@ pub struct Location {
 /// A prefix in a bucket of S3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct S3Prefix<'a> {
+    /// The name of the bucket.
     pub bucket: &'a str,
+    /// The prefix of all keys, without a trailing slash.
     pub prefix: &'a Path,
 }
 

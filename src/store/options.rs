@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct StoreOptions {
     /// The time for which a store call is retried.
     pub retry_timeout: Duration,
+    /// The options of S3 clients.
     pub s3: S3Options,
 }
 
@@ -40,7 +41,11 @@ pub enum Encryption {
     /// SSE-S3.
     Aes256,
     /// SSE-KMS with this key, or with the account's default key.
-    Kms { key: Option<String> },
+    /// With the given KMS key, or with the account's default key.
+    Kms {
+        /// The ARN or id of the key.
+        key: Option<String>,
+    },
 }
 
 impl Encryption {
@@ -63,6 +68,8 @@ impl Encryption {
 /// A role to assume, with the external id that its owner requires.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AssumedRole {
+    /// The ARN of the role.
     pub arn: String,
+    /// The external id that the role requires.
     pub external_id: Option<String>,
 }

@@ -17,7 +17,7 @@ pub(super) struct RetryPolicy {
 
 impl RetryPolicy {
     /// Creates the policy of a store whose calls are retried for `timeout`.
-    pub fn new(timeout: Duration) -> Self {
+    pub(super) fn new(timeout: Duration) -> Self {
         Self {
             timeout,
             initial_backoff: Duration::from_millis(100),

@@ -21,7 +21,7 @@ use crate::store::{AssumedRole, StoreOptions};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The endpoint of a bucket and the credentials for it.
-pub struct BucketAccess {
+pub(super) struct BucketAccess {
     pub region: String,
     /// The endpoint; absent for AWS itself.
     pub endpoint: Option<String>,
@@ -32,7 +32,7 @@ pub struct BucketAccess {
 ///
 /// # Errors
 /// Fails if no region is set for AWS, or if the credential chain is empty.
-pub async fn access(bucket: &str, options: &StoreOptions) -> Result<BucketAccess> {
+pub(super) async fn access(bucket: &str, options: &StoreOptions) -> Result<BucketAccess> {
     let https = aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
         .build_https();
@@ -78,7 +78,7 @@ pub async fn access(bucket: &str, options: &StoreOptions) -> Result<BucketAccess
 }
 
 /// Opens a client of `bucket` without any call to it.
-pub async fn open(bucket: &str, options: &StoreOptions) -> Result<AmazonS3> {
+pub(super) async fn open(bucket: &str, options: &StoreOptions) -> Result<AmazonS3> {
     let BucketAccess {
         region,
         endpoint,

@@ -28,6 +28,7 @@ const ESCAPED: AsciiSet = CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b
 /// A bucket of S3 whose settings can be requested.
 #[derive(Debug)]
 pub struct S3Bucket {
+    /// The name of the bucket.
     pub name: String,
     /// The region that is configured for this client.
     pub region: String,
@@ -40,8 +41,11 @@ pub struct S3Bucket {
 /// A response of a bucket, of any status.
 #[derive(Debug)]
 pub struct S3Response {
+    /// The status code.
     pub status: StatusCode,
+    /// The headers.
     pub headers: HeaderMap,
+    /// The body, as text.
     pub body: String,
 }
 

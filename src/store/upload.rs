@@ -18,6 +18,7 @@ use crate::store::CONCURRENCY;
 pub struct StartedUpload {
     /// The final key, relative to the prefix.
     pub path: Path,
+    /// The token that identifies the upload.
     pub token: UploadToken,
 }
 

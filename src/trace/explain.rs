@@ -25,7 +25,7 @@ use crate::trace::search::Scanned;
 type DataFusionResult<T> = std::result::Result<T, DataFusionError>;
 
 /// The result of a definition for one occurrence.
-pub struct Explained {
+pub(super) struct Explained {
     pub outcome: RowOutcome,
     pub conditions: Vec<Condition>,
     /// The rows that would be exported.
@@ -45,7 +45,7 @@ impl Explained {
     }
 
     /// Returns the row's values of the manifest's window column, by which its files record bounds.
-    pub fn window(&self, manifest: Option<&Manifest>) -> Vec<DateTime<Utc>> {
+    pub(super) fn window(&self, manifest: Option<&Manifest>) -> Vec<DateTime<Utc>> {
         let column = manifest.and_then(|manifest| manifest.window_column.as_deref());
         let columns = self
             .rows
@@ -69,7 +69,7 @@ impl Explained {
 
 /// Runs the definition's query over the row as if its source held nothing else. Also evaluates each
 /// condition that filters rows of the source, before any join or aggregation.
-pub async fn explain(
+pub(super) async fn explain(
     context: &SessionContext,
     scanned: &Scanned<'_>,
     found: &FoundRow,

@@ -15,13 +15,12 @@ mod search;
 
 use datafusion::prelude::SessionContext;
 
-pub use report::{
-    Condition, Evaluation, ExportState, MatchingFile, Occurrence, Operand, RowOutcome,
-    SearchedSource, TableTrace, TraceReport, Truth,
+pub(crate) use report::{
+    Evaluation, ExportState, Occurrence, RowOutcome, TableTrace, TraceReport, Truth,
 };
-pub use request::TraceRequest;
+pub(crate) use request::TraceRequest;
 
-pub use crate::scan::search::RowPosition;
+pub(crate) use crate::scan::search::RowPosition;
 
 use crate::error::Result;
 use crate::manifest::Manifest;
@@ -33,7 +32,7 @@ use search::{Scanned, Search};
 /// # Errors
 /// A definition does not compile, or a store does not answer. A source that cannot be read is not an
 /// error but part of the report: the published files may outlive it.
-pub async fn trace(request: &TraceRequest<'_>) -> Result<TraceReport> {
+pub(crate) async fn trace(request: &TraceRequest<'_>) -> Result<TraceReport> {
     let context = request.engine.session();
     let search = Search::run(request, &context).await?;
     let mut tables = Vec::new();

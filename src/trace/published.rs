@@ -24,7 +24,10 @@ use crate::trace::report::{ExportState, MatchingFile};
 use crate::trace::request::TraceRequest;
 
 /// ColumnsRead the newest manifest of the cycle, if the table has one.
-pub async fn manifest(request: &TraceRequest<'_>, table: &TableName) -> Result<Option<Manifest>> {
+pub(super) async fn manifest(
+    request: &TraceRequest<'_>,
+    table: &TableName,
+) -> Result<Option<Manifest>> {
     let Some(destination) = request.destination else {
         return Ok(None);
     };
@@ -37,7 +40,7 @@ pub async fn manifest(request: &TraceRequest<'_>, table: &TableName) -> Result<O
 
 /// Searches the files of the manifest for the event. `window` holds the event's values of the window
 /// column, as far as they are known; files outside of them are skipped.
-pub async fn search(
+pub(super) async fn search(
     request: &TraceRequest<'_>,
     context: &SessionContext,
     manifest: Option<&Manifest>,
@@ -111,7 +114,7 @@ async fn count(
 
 /// Finds the malformed lines that the published run recorded: returns the file of rejects by the
 /// index of the line in `found`.
-pub async fn rejects(
+pub(super) async fn rejects(
     request: &TraceRequest<'_>,
     manifest: Option<&Manifest>,
     found: &[FoundRow],

@@ -8,7 +8,7 @@ use crate::scan::search::{FoundRow, RowPosition};
 
 /// The trace of one event through one cycle.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct TraceReport {
+pub(crate) struct TraceReport {
     pub event: String,
     /// The column that holds the event's id.
     pub column: String,
@@ -22,7 +22,7 @@ pub struct TraceReport {
 
 impl TraceReport {
     /// Returns true if a source or the export holds the event.
-    pub fn is_found(&self) -> bool {
+    pub(crate) fn is_found(&self) -> bool {
         let mut tables = self.tables.iter();
         !self.occurrences.is_empty() || tables.any(|table| !table.files().is_empty())
     }
@@ -30,7 +30,7 @@ impl TraceReport {
 
 /// A source, as far as the cycle reads it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct SearchedSource {
+pub(crate) struct SearchedSource {
     pub source: String,
     /// The number of files searched.
     pub files: usize,
@@ -43,7 +43,7 @@ pub struct SearchedSource {
 
 /// A row of a source that holds the event.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Occurrence {
+pub(crate) struct Occurrence {
     pub source: String,
     /// The file's URL.
     pub file: String,
@@ -63,7 +63,7 @@ impl From<&FoundRow> for Occurrence {
 
 /// The trace of the event through one table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct TableTrace {
+pub(crate) struct TableTrace {
     pub table: TableName,
     /// The definition's result for each occurrence that it reads.
     #[serde(rename = "seen")]
@@ -76,7 +76,7 @@ pub struct TableTrace {
 
 impl TableTrace {
     /// Returns the published files that hold the event.
-    pub fn files(&self) -> &[MatchingFile] {
+    pub(crate) fn files(&self) -> &[MatchingFile] {
         match &self.published {
             ExportState::Searched { files, .. } => files,
             _ => &[],
@@ -86,7 +86,7 @@ impl TableTrace {
 
 /// The result of a definition for one occurrence.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Evaluation {
+pub(crate) struct Evaluation {
     /// The occurrence's index in [`TraceReport::occurrences`].
     pub occurrence: usize,
     #[serde(flatten)]
@@ -97,7 +97,7 @@ pub struct Evaluation {
 /// The outcome of a definition's query over one row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
-pub enum RowOutcome {
+pub(crate) enum RowOutcome {
     /// The query over this row alone returns rows.
     Kept,
     /// The query over this row alone returns no rows.
@@ -113,7 +113,7 @@ pub enum RowOutcome {
 
 /// One of the conditions that a `WHERE` joins by `AND`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Condition {
+pub(crate) struct Condition {
     /// The condition in SQL.
     pub condition: String,
     pub holds: Truth,
@@ -123,7 +123,7 @@ pub struct Condition {
 
 /// A part of a condition, with its value for the row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Operand {
+pub(crate) struct Operand {
     /// The expression in SQL.
     pub expression: String,
     /// The value as text.
@@ -133,7 +133,7 @@ pub struct Operand {
 /// The value of a condition for the row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Truth {
+pub(crate) enum Truth {
     True,
     False,
     /// NULL, which drops the row as false does.
@@ -145,7 +145,7 @@ pub enum Truth {
 /// The state of the event in the published files of the cycle.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
-pub enum ExportState {
+pub(crate) enum ExportState {
     /// No destination was given.
     #[serde(rename = "not_asked")]
     NoDestination,
@@ -164,7 +164,7 @@ pub enum ExportState {
 
 /// A published file that holds the event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct MatchingFile {
+pub(crate) struct MatchingFile {
     /// The key of the file, relative to the prefix of the destination.
     pub path: String,
     /// The number of its rows that have the event's id.

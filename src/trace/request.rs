@@ -9,7 +9,7 @@ use crate::layout::TableName;
 use crate::store::Destination;
 
 /// The event to trace, and where to search for it.
-pub struct TraceRequest<'a> {
+pub(crate) struct TraceRequest<'a> {
     pub engine: &'a Engine,
     /// The definitions that may export the event; empty for a receiver, who has none.
     pub definitions: &'a [&'a Definition],

@@ -19,7 +19,7 @@ use crate::trace::report::SearchedSource;
 use crate::trace::request::TraceRequest;
 
 /// A definition, with the files and columns that it reads in the cycle.
-pub struct Scanned<'a> {
+pub(super) struct Scanned<'a> {
     pub definition: &'a Definition,
     /// The query's plan before optimization.
     pub plan: LogicalPlan,
@@ -37,14 +37,14 @@ pub struct Scanned<'a> {
 
 impl Scanned<'_> {
     /// Returns true if the definition reads the file of this occurrence.
-    pub fn reads(&self, found: &FoundRow) -> bool {
+    pub(super) fn reads(&self, found: &FoundRow) -> bool {
         let file = (found.source.clone(), found.file.clone());
         self.files.contains(&file)
     }
 }
 
 /// The result of searching the sources.
-pub struct Search<'a> {
+pub(super) struct Search<'a> {
     pub definitions: Vec<Scanned<'a>>,
     pub searched: Vec<SearchedSource>,
     pub found: Vec<FoundRow>,
@@ -52,7 +52,7 @@ pub struct Search<'a> {
 
 impl<'a> Search<'a> {
     /// Lists and searches the sources that the definitions read.
-    pub async fn run(request: &TraceRequest<'a>, context: &SessionContext) -> Result<Self> {
+    pub(super) async fn run(request: &TraceRequest<'a>, context: &SessionContext) -> Result<Self> {
         let mut sources = SearchableSources::default();
         let mut definitions = Vec::new();
         for definition in request.definitions {

@@ -34,7 +34,7 @@ struct Observed {
 
 /// Compares the metadata that the store returns with the record of a file; quick mode compares
 /// nothing else.
-pub fn metadata(recorded: &RecordedFile, state: &ObjectState) -> Option<Finding> {
+pub(super) fn metadata(recorded: &RecordedFile, state: &ObjectState) -> Option<Finding> {
     let ObjectState::Present { bytes, etag } = state else {
         return None;
     };
@@ -53,7 +53,7 @@ pub fn metadata(recorded: &RecordedFile, state: &ObjectState) -> Option<Finding>
 ///
 /// # Errors
 /// Fails if the store or this machine does.
-pub async fn file(
+pub(super) async fn file(
     destination: &Destination,
     recorded: &RecordedFile,
     state: &ObjectState,

@@ -24,7 +24,7 @@ const MAX_ATTEMPTS: usize = 5;
 /// # Errors
 /// Fails if the store cannot be read, or if a table of the scope does not exist. A deviation of the
 /// export is not an error but a [`Finding`].
-pub async fn verify(
+pub(crate) async fn verify(
     destination: &Destination,
     scope: &VerifyScope,
     progress: &dyn VerifyProgress,

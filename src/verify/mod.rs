@@ -18,7 +18,7 @@ mod report;
 mod scope;
 mod stray;
 
-pub use destination::verify;
-pub use progress::{NoProgress, VerifyProgress};
-pub use report::{Finding, FindingKind, VerifyReport};
-pub use scope::{VerifyCycles, VerifyDepth, VerifyScope};
+pub(crate) use destination::verify;
+pub(crate) use progress::{NoProgress, VerifyProgress};
+pub(crate) use report::VerifyReport;
+pub(crate) use scope::{VerifyCycles, VerifyDepth, VerifyScope};

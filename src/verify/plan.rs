@@ -15,11 +15,11 @@ use crate::verify::report::{Finding, FindingKind};
 use crate::verify::scope::VerifyCycles;
 
 /// Objects by their keys, relative to the prefix.
-pub type Listing = BTreeMap<String, ObjectState>;
+pub(super) type Listing = BTreeMap<String, ObjectState>;
 
 /// The state of one object, by its store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ObjectState {
+pub(super) enum ObjectState {
     Present {
         bytes: u64,
         /// The ETag as the store spells it, which may be in quotes.
@@ -31,7 +31,7 @@ pub enum ObjectState {
 
 /// The record of one file in a manifest.
 #[derive(Debug, Clone, PartialEq)]
-pub struct RecordedFile {
+pub(super) struct RecordedFile {
     pub table: String,
     pub cycle: Cycle,
     pub path: String,
@@ -44,7 +44,7 @@ pub struct RecordedFile {
 
 /// The content of a file.
 #[derive(Debug, Clone, PartialEq)]
-pub enum FileContent {
+pub(super) enum FileContent {
     Rows {
         format: FileFormat,
         schema: Arc<ExportSchema>,
@@ -55,7 +55,7 @@ pub enum FileContent {
 
 impl RecordedFile {
     /// Makes a finding about this file.
-    pub fn finding(&self, kind: FindingKind, detail: impl Into<String>) -> Finding {
+    pub(super) fn finding(&self, kind: FindingKind, detail: impl Into<String>) -> Finding {
         Finding {
             table: self.table.clone(),
             cycle: Some(self.cycle),
@@ -67,21 +67,21 @@ impl RecordedFile {
 
     /// Describes the difference if `actual` is another ETag than the recorded one; `None` also without
     /// an ETag.
-    pub fn etag_difference(&self, actual: Option<&str>) -> Option<String> {
+    pub(super) fn etag_difference(&self, actual: Option<&str>) -> Option<String> {
         let recorded = self.etag.as_deref()?;
         let actual = actual?.trim_matches('"');
         (recorded != actual).then(|| format!("ETag {actual}, recorded as {recorded}"))
     }
 
     /// Describes the difference if `actual` is another size than the recorded one.
-    pub fn size_difference(&self, actual: u64) -> Option<String> {
+    pub(super) fn size_difference(&self, actual: u64) -> Option<String> {
         (self.bytes != actual).then(|| format!("{actual} bytes, recorded as {}", self.bytes))
     }
 }
 
 /// The remaining work for one table.
 #[derive(Debug, Default, PartialEq)]
-pub struct VerifyPlan {
+pub(super) struct VerifyPlan {
     pub findings: Vec<Finding>,
     /// The existing files, with their state.
     pub files: Vec<(RecordedFile, ObjectState)>,
@@ -91,7 +91,7 @@ pub struct VerifyPlan {
 
 /// Returns the paths of the malformed lines that manifests in the scope name; no listing of the table
 /// has them.
-pub fn rejects<'a>(
+pub(super) fn rejects<'a>(
     published: &'a PublishedTable,
     cycles: &'a VerifyCycles,
 ) -> impl Iterator<Item = &'a str> {
@@ -100,7 +100,11 @@ pub fn rejects<'a>(
 }
 
 /// Compares the manifests of a table with the listing.
-pub fn plan(published: &PublishedTable, cycles: &VerifyCycles, listing: &Listing) -> VerifyPlan {
+pub(super) fn plan(
+    published: &PublishedTable,
+    cycles: &VerifyCycles,
+    listing: &Listing,
+) -> VerifyPlan {
     let mut plan = VerifyPlan::default();
     for record in &published.current {
         if let RecordedManifest::Broken { name, reason } = record

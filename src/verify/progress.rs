@@ -1,7 +1,7 @@
 //! The progress of a verification.
 
 /// A listener to the progress of reading.
-pub trait VerifyProgress: Send + Sync {
+pub(crate) trait VerifyProgress: Send + Sync {
     /// Adds `bytes` to those that will be read.
     fn planned(&self, bytes: u64);
 
@@ -10,7 +10,7 @@ pub trait VerifyProgress: Send + Sync {
 }
 
 /// A listener that ignores everything.
-pub struct NoProgress;
+pub(crate) struct NoProgress;
 
 impl VerifyProgress for NoProgress {
     fn planned(&self, _: u64) {}

@@ -14,7 +14,7 @@ use crate::store::{CONCURRENCY, Destination};
 
 /// The newest revision of one cycle.
 #[derive(Debug, Clone)]
-pub enum RecordedManifest {
+pub(super) enum RecordedManifest {
     Read(Box<Manifest>),
     /// The manifest exists, but cannot be used.
     Broken {
@@ -34,7 +34,7 @@ impl RecordedManifest {
 
 /// A commit whose manifest does not exist yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnfinishedCommit {
+pub(super) struct UnfinishedCommit {
     pub cycle: Cycle,
     /// The key of the log entry.
     pub key: String,
@@ -45,7 +45,7 @@ pub struct UnfinishedCommit {
 
 /// The published state of one table, by its manifests and its log.
 #[derive(Debug, Clone)]
-pub struct PublishedTable {
+pub(super) struct PublishedTable {
     pub table: TableName,
     /// The manifests that make up the table now, oldest cycle first.
     pub current: Vec<RecordedManifest>,
@@ -55,7 +55,7 @@ pub struct PublishedTable {
 }
 
 /// Reads the published state of a table.
-pub async fn read(destination: &Destination, table: &TableName) -> Result<PublishedTable> {
+pub(super) async fn read(destination: &Destination, table: &TableName) -> Result<PublishedTable> {
     // The log is read first: a commit that is finished in between shows up among the manifests.
     let entry = match newest_entry(destination, table).await {
         Ok(entry) => entry,
@@ -103,7 +103,10 @@ pub async fn read(destination: &Destination, table: &TableName) -> Result<Publis
 }
 
 /// Returns true if the manifests are still those from which `published` was read.
-pub async fn is_unchanged(destination: &Destination, published: &PublishedTable) -> Result<bool> {
+pub(super) async fn is_unchanged(
+    destination: &Destination,
+    published: &PublishedTable,
+) -> Result<bool> {
     let history = History::load(destination, &published.table, None).await?;
     Ok(history.current().eq(published.names.iter().cloned()))
 }
@@ -148,7 +151,7 @@ fn current(mut records: Vec<RecordedManifest>) -> Vec<RecordedManifest> {
 }
 
 /// Returns true if the store refused these credentials, rather than failed.
-pub fn is_forbidden(error: &Error) -> bool {
+pub(super) fn is_forbidden(error: &Error) -> bool {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
         let by_store = matches!(

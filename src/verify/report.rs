@@ -10,7 +10,7 @@ use crate::error::ExitCode;
 /// The kind of a finding. The names are published: scripts branch on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum FindingKind {
+pub(crate) enum FindingKind {
     /// A manifest cannot be read, or does not belong under its name.
     Manifest,
     /// The newest commit has no manifest yet; the operator's next run finishes it.
@@ -65,7 +65,7 @@ impl fmt::Display for FindingKind {
 
 /// One deviation from what is published, ordered by table, cycle and object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// The table, or the folder below `data/` of an object that belongs to no table.
     pub table: String,
     /// The cycle; absent if no manifest names the object.
@@ -78,7 +78,7 @@ pub struct Finding {
 
 /// The outcome of a verification.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct VerifyReport {
+pub(crate) struct VerifyReport {
     pub destination: String,
     /// True if only metadata was checked, and no file was opened.
     pub quick: bool,
@@ -97,7 +97,7 @@ pub struct VerifyReport {
 
 impl VerifyReport {
     /// Returns 0 if everything is as published, otherwise 1.
-    pub fn exit_code(&self) -> ExitCode {
+    pub(crate) fn exit_code(&self) -> ExitCode {
         if self.findings.is_empty() {
             ExitCode::Done
         } else {
@@ -116,7 +116,7 @@ pub(super) struct VerifyTotals {
 }
 
 impl VerifyTotals {
-    pub fn add(&mut self, other: VerifyTotals) {
+    pub(super) fn add(&mut self, other: VerifyTotals) {
         self.cycles += other.cycles;
         self.files += other.files;
         self.rows += other.rows;

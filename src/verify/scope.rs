@@ -5,7 +5,7 @@ use crate::layout::TableName;
 
 /// The scope of a verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VerifyScope {
+pub(crate) struct VerifyScope {
     /// The tables; empty for all of them, and then also for objects that belong to no table.
     pub tables: Vec<TableName>,
     pub cycles: VerifyCycles,
@@ -16,7 +16,7 @@ pub struct VerifyScope {
 
 /// The cycles to verify.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum VerifyCycles {
+pub(crate) enum VerifyCycles {
     All,
     /// A range of cycles, both ends included. Extra objects are searched only in the folders of the
     /// files of these cycles.
@@ -28,7 +28,7 @@ pub enum VerifyCycles {
 
 impl VerifyCycles {
     /// Returns true if the cycle is verified.
-    pub fn contains(&self, cycle: Cycle) -> bool {
+    pub(crate) fn contains(&self, cycle: Cycle) -> bool {
         match self {
             VerifyCycles::All => true,
             VerifyCycles::Range { first, last } => (*first..=*last).contains(&cycle),
@@ -38,7 +38,7 @@ impl VerifyCycles {
 
 /// The depth of a verification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum VerifyDepth {
+pub(crate) enum VerifyDepth {
     /// Names, sizes and ETags.
     Quick,
     /// Every byte of every file.

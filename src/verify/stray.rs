@@ -6,7 +6,7 @@ use crate::store::Destination;
 use crate::verify::report::{Finding, FindingKind};
 
 /// The content of `data/`.
-pub struct DataFolder {
+pub(super) struct DataFolder {
     /// The tables of its folders.
     pub tables: Vec<TableName>,
     /// The objects in no folder of a table.
@@ -14,7 +14,7 @@ pub struct DataFolder {
 }
 
 /// Lists the first level of `data/`, and the objects in folders that no table can have.
-pub async fn list(destination: &Destination) -> Result<DataFolder> {
+pub(super) async fn list(destination: &Destination) -> Result<DataFolder> {
     let data = layout::data_folder();
     let listing = destination
         .object_store()

@@ -21,7 +21,7 @@ use crate::env::Clock;
 use crate::error::{Error, ExitCode, Result};
 use crate::serve::{Notifier, Schedule, ServeState, listen};
 
-pub const EXAMPLES: &str = "\
+pub(super) const EXAMPLES: &str = "\
 Exports the cycles that are due, as `run` does: first at the start, then at each scheduled time.
 Missed cycles are caught up. A failed cycle is retried after 1, 2, 4 … 60 minutes. Several processes
 may serve one destination, because each commit has one winner. Give the second one a later --at: it
@@ -42,7 +42,7 @@ Exit codes: 0 stopped, 2 the call or a definition is wrong, 75 stopped before al
 
 /// The arguments of `serve`.
 #[derive(Debug, Args)]
-pub struct ServeArguments {
+pub(super) struct ServeArguments {
     #[command(flatten)]
     pub job: JobArguments,
 
@@ -98,7 +98,7 @@ pub struct ServeArguments {
 ///
 /// # Errors
 /// [`Error::invalid`] if an argument or a definition is wrong.
-pub async fn serve(arguments: ServeArguments) -> Result<ExitCode> {
+pub(super) async fn serve(arguments: ServeArguments) -> Result<ExitCode> {
     let clock = Clock::from_environment()?;
     let schedule = schedule(&arguments)?;
     let notifier = arguments.notify.as_deref().map(Notifier::new).transpose()?;

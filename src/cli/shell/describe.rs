@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::query::{CatalogEntry, QueryCatalog};
 
 /// Lists every table with the first line of its comment.
-pub fn list(catalog: &QueryCatalog) -> String {
+pub(super) fn list(catalog: &QueryCatalog) -> String {
     let widths = catalog.entries.iter().map(|entry| entry.name.len());
     let width = widths.max().unwrap_or(0);
     let mut text = String::new();
@@ -19,7 +19,7 @@ pub fn list(catalog: &QueryCatalog) -> String {
 }
 
 /// Describes the columns of the tables of this name; `None` if there is none.
-pub fn table(catalog: &QueryCatalog, name: &str) -> Option<String> {
+pub(super) fn table(catalog: &QueryCatalog, name: &str) -> Option<String> {
     let texts: Vec<String> = catalog.find(name).into_iter().map(columns).collect();
     (!texts.is_empty()).then(|| texts.join("\n"))
 }

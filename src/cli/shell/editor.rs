@@ -75,14 +75,14 @@ const KEYWORDS: &[&str] = &[
 ];
 
 /// Reads statements and commands from the terminal.
-pub struct Editor {
+pub(super) struct Editor {
     editor: rustyline::Editor<CompletionHelper, FileHistory>,
     history: Option<PathBuf>,
 }
 
 impl Editor {
     /// Opens the terminal. The history is kept in the user's state folder if that can be created.
-    pub fn open(catalog: &QueryCatalog) -> Result<Self> {
+    pub(super) fn open(catalog: &QueryCatalog) -> Result<Self> {
         let config = Config::builder()
             .completion_type(CompletionType::List)
             .auto_add_history(true)
@@ -101,7 +101,7 @@ impl Editor {
     }
 
     /// Reads the next statement or command, with all of its lines.
-    pub fn read(&mut self) -> Result<String, ReadlineError> {
+    pub(super) fn read(&mut self) -> Result<String, ReadlineError> {
         let text = self.editor.readline(PROMPT);
         if let (Some(path), Ok(_)) = (&self.history, &text) {
             let _ = self.editor.append_history(path);

@@ -38,7 +38,7 @@ enum ShellCommand<'a> {
 ///
 /// # Errors
 /// The terminal cannot be read, or the tables cannot be listed.
-pub async fn shell(context: &QueryContext<'_>, options: PrintOptions) -> Result<()> {
+pub(super) async fn shell(context: &QueryContext<'_>, options: PrintOptions) -> Result<()> {
     let mut editor = Editor::open(&QueryCatalog::load(context).await?)?;
     // The first poll installs a handler, so that Ctrl-C no longer ends the process.
     let _ = futures::poll!(pin!(tokio::signal::ctrl_c()));

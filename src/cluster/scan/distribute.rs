@@ -18,7 +18,7 @@ use crate::scan::scan_log::ScanLog;
 
 /// Replaces the scans of a plan by scans that tasks on other machines can run. `log` has recorded all
 /// of them.
-pub fn distribute_scans(
+pub(crate) fn distribute_scans(
     plan: Arc<dyn ExecutionPlan>,
     log: &ScanLog,
 ) -> Result<Arc<dyn ExecutionPlan>> {
@@ -40,7 +40,7 @@ pub fn distribute_scans(
 ///
 /// # Errors
 /// If a count is missing: nothing that was read may be lost.
-pub async fn apply_counts(
+pub(crate) async fn apply_counts(
     plan: &Arc<dyn ExecutionPlan>,
     log: &ScanLog,
     counts: &RemoteCounts,

@@ -24,7 +24,7 @@ const OWN_COLUMNS: usize = 6;
 
 /// A file of a scan that is read on another machine.
 #[derive(Debug, Clone)]
-pub struct RemoteFile {
+pub(super) struct RemoteFile {
     /// The index of the part of the scan that reads it.
     pub part: u64,
     /// The index of the file in the scan's list.
@@ -56,7 +56,7 @@ fn schema(folders: &[FieldRef]) -> Arc<Schema> {
 
 /// Returns a plan with one partition for each part of a scan, which holds the files of the part.
 /// `folders` are the partition columns of the files.
-pub fn encode_files(
+pub(super) fn encode_files(
     parts: &[Vec<RemoteFile>],
     folders: &[FieldRef],
 ) -> Result<Arc<dyn ExecutionPlan>> {
@@ -99,7 +99,10 @@ pub fn encode_files(
 }
 
 /// Returns the files of one partition of a plan of [`encode_files`].
-pub fn decode_files(lists: &Arc<dyn ExecutionPlan>, partition: usize) -> Result<Vec<RemoteFile>> {
+pub(super) fn decode_files(
+    lists: &Arc<dyn ExecutionPlan>,
+    partition: usize,
+) -> Result<Vec<RemoteFile>> {
     let batches = rows_in_memory(lists, partition)?.iter();
     let rows = batches.flat_map(|batch| (0..batch.num_rows()).map(move |row| (batch, row)));
     rows.map(|(batch, row)| decode_file(batch, row)).collect()

@@ -39,7 +39,7 @@ use crate::scan::record::Scan;
 
 /// The serializable part of a [`RemoteJsonExec`]: all but its schema, its filters and its files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RemoteJsonTask {
+pub(crate) struct RemoteJsonTask {
     source: String,
     /// The index of the scan in the log.
     scan: usize,
@@ -56,7 +56,7 @@ pub struct RemoteJsonTask {
 
 /// Reads the files that its input lists.
 #[derive(Debug)]
-pub struct RemoteJsonExec {
+pub(crate) struct RemoteJsonExec {
     task: RemoteJsonTask,
     settings: ReadSettings,
     columns: ScanColumns,
@@ -68,7 +68,7 @@ pub struct RemoteJsonExec {
 
 impl RemoteJsonExec {
     /// Creates the remote form of a scan, which has the index `scan` in the log.
-    pub fn over(exec: &JsonLinesExec, scan: usize) -> Result<Self> {
+    pub(crate) fn over(exec: &JsonLinesExec, scan: usize) -> Result<Self> {
         let settings = exec.settings();
         let indexes: HashMap<&str, usize> = exec
             .scan()
@@ -113,7 +113,7 @@ impl RemoteJsonExec {
     }
 
     /// Creates an operator that reads the files of `lists`, one partition for each part of the scan.
-    pub fn new(
+    pub(crate) fn new(
         task: RemoteJsonTask,
         schema: TableSchema,
         conditions: Vec<Arc<dyn PhysicalExpr>>,
@@ -146,17 +146,17 @@ impl RemoteJsonExec {
     }
 
     /// Returns the serializable part of the operator.
-    pub fn task(&self) -> &RemoteJsonTask {
+    pub(crate) fn task(&self) -> &RemoteJsonTask {
         &self.task
     }
 
     /// Returns the columns of the files and of their folders.
-    pub fn table_schema(&self) -> &TableSchema {
+    pub(crate) fn table_schema(&self) -> &TableSchema {
         &self.settings.schema
     }
 
     /// Returns the conditions that rows must satisfy, over the columns of [`RemoteJsonTask::output`].
-    pub fn conditions(&self) -> &[Arc<dyn PhysicalExpr>] {
+    pub(crate) fn conditions(&self) -> &[Arc<dyn PhysicalExpr>] {
         self.filter.conditions()
     }
 
@@ -178,7 +178,7 @@ impl RemoteJsonExec {
 
 impl RemoteJsonTask {
     /// Returns the columns that the scan emits.
-    pub fn output(&self, schema: &TableSchema) -> Result<SchemaRef> {
+    pub(crate) fn output(&self, schema: &TableSchema) -> Result<SchemaRef> {
         project_schema(schema.table_schema(), Some(&self.projection))
     }
 }

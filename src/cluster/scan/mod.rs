@@ -16,6 +16,6 @@ mod row_count;
 #[cfg(test)]
 mod tests;
 
-pub use distribute::{apply_counts, distribute_scans};
-pub use json::{RemoteJsonExec, RemoteJsonTask};
-pub use row_count::RowCountExec;
+pub(super) use distribute::{apply_counts, distribute_scans};
+pub(super) use json::{RemoteJsonExec, RemoteJsonTask};
+pub(super) use row_count::RowCountExec;

@@ -26,7 +26,7 @@ use crate::scan::scan_log::ScanLog;
 ///
 /// # Errors
 /// [`Error::data`] if the files do not have as many malformed lines as the tasks counted.
-pub async fn collect_rejects(
+pub(super) async fn collect_rejects(
     plan: &Arc<dyn ExecutionPlan>,
     log: &ScanLog,
     counts: &RemoteCounts,

@@ -19,7 +19,7 @@ use crate::cluster::partition_index::{partition_index, partition_indexes};
 
 /// Forwards the rows of its input, and reports how many rows each part of the scan has.
 #[derive(Debug)]
-pub struct RowCountExec {
+pub(crate) struct RowCountExec {
     input: Arc<dyn ExecutionPlan>,
     partition_indexes: Arc<dyn ExecutionPlan>,
     /// The index of the scan in the log.
@@ -29,13 +29,13 @@ pub struct RowCountExec {
 
 impl RowCountExec {
     /// Creates an operator over the whole of a scan, before a scheduler cuts it.
-    pub fn over(input: Arc<dyn ExecutionPlan>, scan: usize) -> Result<Self> {
+    pub(crate) fn over(input: Arc<dyn ExecutionPlan>, scan: usize) -> Result<Self> {
         let parts = input.properties().output_partitioning().partition_count();
         Ok(Self::new(input, partition_indexes(parts)?, scan))
     }
 
     /// Creates an operator over some partitions of a scan, with their indexes in the whole scan.
-    pub fn new(
+    pub(crate) fn new(
         input: Arc<dyn ExecutionPlan>,
         partition_indexes: Arc<dyn ExecutionPlan>,
         scan: usize,
@@ -49,7 +49,7 @@ impl RowCountExec {
     }
 
     /// Returns the index of the scan in the log.
-    pub fn scan(&self) -> usize {
+    pub(crate) fn scan(&self) -> usize {
         self.scan
     }
 

@@ -24,7 +24,7 @@ const MAGIC: &[u8] = b"dayport1";
 
 /// Ballista's codec, extended by our operators.
 #[derive(Debug, Default)]
-pub struct PlanCodec {
+pub(crate) struct PlanCodec {
     ballista: BallistaPhysicalExtensionCodec,
 }
 

@@ -23,7 +23,7 @@ struct WireError {
 ///
 /// The scheduler retries a task that failed with an I/O error, so errors that may pass by themselves
 /// become one.
-pub fn encode_for_wire(error: DataFusionError) -> DataFusionError {
+pub(crate) fn encode_for_wire(error: DataFusionError) -> DataFusionError {
     if error.to_string().contains(DELIMITERS.0) {
         return error;
     }
@@ -44,7 +44,7 @@ pub fn encode_for_wire(error: DataFusionError) -> DataFusionError {
 }
 
 /// Decodes the error that [`encode_for_wire`] put into the text of another process, if there is one.
-pub fn decode_from_wire(text: &str) -> Option<Error> {
+pub(crate) fn decode_from_wire(text: &str) -> Option<Error> {
     let (_, rest) = text.split_once(DELIMITERS.0)?;
     let (encoded, _) = rest.split_once(DELIMITERS.1)?;
     let json = percent_decode_str(encoded).decode_utf8().ok()?;

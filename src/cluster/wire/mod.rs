@@ -1,4 +1,4 @@
 //! Operators and errors as bytes that travel between the machines of a cluster.
 
-pub mod codec;
-pub mod error;
+pub(super) mod codec;
+pub(super) mod error;

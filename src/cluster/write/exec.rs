@@ -30,7 +30,7 @@ use crate::stage::{PartitionedWriter, StagedWriteExec};
 /// Yields the rows of staged files, and one more row if it forwards rows. Its plan is complete, so it
 /// requires no distribution and no order.
 #[derive(Debug)]
-pub struct RemoteStagedWriteExec {
+pub(crate) struct RemoteStagedWriteExec {
     input: Arc<dyn ExecutionPlan>,
     partition_indexes: Arc<dyn ExecutionPlan>,
     task: RemoteWriteTask,
@@ -41,7 +41,7 @@ pub struct RemoteStagedWriteExec {
 impl RemoteStagedWriteExec {
     /// Creates the remote form of an operator. If there are several writers, they forward partitions
     /// with few rows to a last one that gathers them, unless the query requests an order.
-    pub fn over(exec: &StagedWriteExec, config: RemoteStagingConfig) -> Result<Self> {
+    pub(crate) fn over(exec: &StagedWriteExec, config: RemoteStagingConfig) -> Result<Self> {
         let input = Arc::clone(exec.input());
         let partitions = input.properties().output_partitioning().partition_count();
         let is_gathered = partitions > 1 && !exec.is_ordered();
@@ -50,7 +50,7 @@ impl RemoteStagedWriteExec {
     }
 
     /// Creates an operator over some partitions of the input, with their indexes in the whole plan.
-    pub fn new(
+    pub(crate) fn new(
         task: RemoteWriteTask,
         input: Arc<dyn ExecutionPlan>,
         partition_indexes: Arc<dyn ExecutionPlan>,
@@ -73,7 +73,7 @@ impl RemoteStagedWriteExec {
     }
 
     /// Returns the serializable part of the operator.
-    pub fn task(&self) -> &RemoteWriteTask {
+    pub(crate) fn task(&self) -> &RemoteWriteTask {
         &self.task
     }
 

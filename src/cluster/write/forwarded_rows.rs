@@ -18,7 +18,7 @@ use crate::staged::StagedFile;
 
 /// Returns the columns of a staged file, and one that is set in rows that forward rows: an Arrow IPC
 /// stream. The other columns of such a row mean nothing.
-pub fn forwarded_schema() -> SchemaRef {
+pub(super) fn forwarded_schema() -> SchemaRef {
     let forwarded = Arc::new(Field::new("forwarded", DataType::Binary, true));
     let staged = staged_schema();
     let fields = staged.fields().iter().cloned().chain([forwarded]);
@@ -26,7 +26,7 @@ pub fn forwarded_schema() -> SchemaRef {
 }
 
 /// Encodes staged files, one row each, and the forwarded rows as one more row.
-pub fn encode_rows(files: &[StagedFile], forwarded: &[RecordBatch]) -> Result<RecordBatch> {
+pub(super) fn encode_rows(files: &[StagedFile], forwarded: &[RecordBatch]) -> Result<RecordBatch> {
     let failed = |error| Error::internal("cannot forward rows").with_source(error);
     let staged = staged_rows(files)?;
     let mut columns = staged.columns().to_vec();
@@ -72,7 +72,7 @@ fn forwarded_row(stream: &[u8]) -> Result<RecordBatch, ArrowError> {
 ///
 /// # Errors
 /// [`Error::internal`] if the batch has another schema.
-pub fn decode_rows(batch: &RecordBatch) -> Result<(Vec<StagedFile>, Vec<RecordBatch>)> {
+pub(super) fn decode_rows(batch: &RecordBatch) -> Result<(Vec<StagedFile>, Vec<RecordBatch>)> {
     let foreign = || Error::internal("these rows are not staged files");
     let failed = |error| foreign().with_source(error);
     let file_columns: Vec<usize> = (0..staged_schema().fields().len()).collect();
@@ -99,7 +99,7 @@ pub fn decode_rows(batch: &RecordBatch) -> Result<(Vec<StagedFile>, Vec<RecordBa
 ///
 /// # Errors
 /// [`Error::internal`] if there are forwarded rows: nobody would write them.
-pub fn remote_files(batch: &RecordBatch) -> Result<Vec<StagedFile>> {
+pub(crate) fn remote_files(batch: &RecordBatch) -> Result<Vec<StagedFile>> {
     let (files, forwarded) = decode_rows(batch)?;
     if !forwarded.is_empty() {
         return Err(Error::internal("rows were forwarded to no writer"));

@@ -8,7 +8,7 @@ use crate::stage::{PartitionRows, PartitionedWriter};
 use crate::staged::StagedFile;
 
 /// A writer that may forward the rows of small partitions to another writer.
-pub struct ForwardingWriter {
+pub(super) struct ForwardingWriter {
     writer: PartitionedWriter,
     /// The rows of partitions without a file; `None` if every row is written here.
     small: Option<SmallPartitionBuffer>,
@@ -17,7 +17,7 @@ pub struct ForwardingWriter {
 }
 
 /// The result of a writer.
-pub struct Written {
+pub(super) struct Written {
     pub files: Vec<StagedFile>,
     /// The rows of small partitions, with their partition columns.
     pub forwarded: Vec<RecordBatch>,
@@ -26,7 +26,7 @@ pub struct Written {
 impl ForwardingWriter {
     /// Creates a writer that forwards the rows of partitions that have few, compared with the size of
     /// a file.
-    pub fn new(writer: PartitionedWriter, target_file_size: u64) -> Self {
+    pub(super) fn new(writer: PartitionedWriter, target_file_size: u64) -> Self {
         Self {
             writer,
             small: Some(SmallPartitionBuffer::new(target_file_size)),
@@ -35,7 +35,7 @@ impl ForwardingWriter {
     }
 
     /// Creates a writer that forwards nothing.
-    pub fn without_forwarding(writer: PartitionedWriter) -> Self {
+    pub(super) fn without_forwarding(writer: PartitionedWriter) -> Self {
         Self {
             writer,
             small: None,
@@ -44,7 +44,7 @@ impl ForwardingWriter {
     }
 
     /// Takes a batch of the query.
-    pub async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+    pub(super) async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         if batch.num_rows() == 0 {
             return Ok(());
         }
@@ -75,7 +75,7 @@ impl ForwardingWriter {
     /// # Errors
     /// [`Error::internal`] if the files and the forwarded batches do not have as many rows as were
     /// taken.
-    pub async fn finish(self) -> Result<Written> {
+    pub(super) async fn finish(self) -> Result<Written> {
         let files = self.writer.finish().await?;
         let forwarded = self
             .small

@@ -25,7 +25,7 @@ use crate::staged::StagedFile;
 
 /// Writes the rows that the writers of a plan forward, and yields the rows of all staged files.
 #[derive(Debug)]
-pub struct GatherExec {
+pub(crate) struct GatherExec {
     input: Arc<dyn ExecutionPlan>,
     /// The settings of the writers.
     task: RemoteWriteTask,
@@ -35,7 +35,7 @@ pub struct GatherExec {
 
 impl GatherExec {
     /// Creates an operator over `input`, whose one partition has the rows of all writers.
-    pub fn new(input: Arc<dyn ExecutionPlan>, task: RemoteWriteTask) -> Self {
+    pub(crate) fn new(input: Arc<dyn ExecutionPlan>, task: RemoteWriteTask) -> Self {
         let properties = PlanProperties::new(
             EquivalenceProperties::new(forwarded_schema()),
             Partitioning::UnknownPartitioning(1),
@@ -51,7 +51,7 @@ impl GatherExec {
     }
 
     /// Returns the settings of the writers.
-    pub fn task(&self) -> &RemoteWriteTask {
+    pub(crate) fn task(&self) -> &RemoteWriteTask {
         &self.task
     }
 

@@ -17,8 +17,8 @@ mod small_partitions;
 mod staging_config;
 mod task;
 
-pub use exec::RemoteStagedWriteExec;
-pub use forwarded_rows::remote_files;
-pub use gather::GatherExec;
-pub use staging_config::{Destinations, RemoteStagingConfig};
-pub use task::RemoteWriteTask;
+pub(super) use exec::RemoteStagedWriteExec;
+pub(super) use forwarded_rows::remote_files;
+pub(super) use gather::GatherExec;
+pub(super) use staging_config::{Destinations, RemoteStagingConfig};
+pub(super) use task::RemoteWriteTask;

@@ -9,7 +9,7 @@ use crate::stage::StagingSession;
 use crate::staged::StagedFile;
 
 /// A writer that has started: its uploads are aborted unless it comes to its end.
-pub struct RemoteWriter {
+pub(crate) struct RemoteWriter {
     index: u64,
     session: Arc<StagingSession>,
     guard: AbortGuard,
@@ -17,7 +17,7 @@ pub struct RemoteWriter {
 
 impl RemoteWriter {
     /// Starts the writer that uploads with `session`.
-    pub fn new(session: StagingSession) -> Self {
+    pub(crate) fn new(session: StagingSession) -> Self {
         let session = Arc::new(session);
         Self {
             index: session.config().writer.index,
@@ -29,13 +29,18 @@ impl RemoteWriter {
     }
 
     /// Returns the session that the writer uploads with.
-    pub fn session(&self) -> &Arc<StagingSession> {
+    pub(crate) fn session(&self) -> &Arc<StagingSession> {
         &self.session
     }
 
     /// Ends the writer: `files` are staged. Reports their rows, for `partition` of the operator with
     /// these metrics.
-    pub fn finish(self, files: &[StagedFile], metrics: &ExecutionPlanMetricsSet, partition: usize) {
+    pub(crate) fn finish(
+        self,
+        files: &[StagedFile],
+        metrics: &ExecutionPlanMetricsSet,
+        partition: usize,
+    ) {
         let rows: u64 = files.iter().map(|file| file.rows).sum();
         let count = rows_written_counter(self.index, metrics, partition);
         count.add(usize::try_from(rows).unwrap_or(usize::MAX));

@@ -16,7 +16,7 @@ const SMALL_SHARE: u64 = 32;
 
 /// A buffer of rows whose partitions are small so far.
 #[derive(Debug)]
-pub struct SmallPartitionBuffer {
+pub(super) struct SmallPartitionBuffer {
     partitions: HashMap<Partition, BufferedRows>,
     /// The maximum size of a small partition, in bytes.
     max_partition_bytes: usize,
@@ -31,7 +31,7 @@ struct BufferedRows {
 
 impl SmallPartitionBuffer {
     /// Creates an empty buffer for files of `target_file_size` bytes.
-    pub fn new(target_file_size: u64) -> Self {
+    pub(super) fn new(target_file_size: u64) -> Self {
         Self {
             partitions: HashMap::new(),
             max_partition_bytes: usize::try_from(target_file_size / SMALL_SHARE)
@@ -42,7 +42,7 @@ impl SmallPartitionBuffer {
 
     /// Adds rows of a partition. Returns a partition that is not small any more, with all its rows; if
     /// the buffer is full, it is the largest one.
-    pub fn add(
+    pub(super) fn add(
         &mut self,
         partition: Partition,
         rows: RecordBatch,
@@ -67,7 +67,7 @@ impl SmallPartitionBuffer {
     }
 
     /// Returns the rows of all partitions that are still small.
-    pub fn finish(self) -> Vec<RecordBatch> {
+    pub(super) fn finish(self) -> Vec<RecordBatch> {
         let partitions = self.partitions.into_values();
         partitions.flat_map(|buffered| buffered.batches).collect()
     }

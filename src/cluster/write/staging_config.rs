@@ -14,7 +14,7 @@ use crate::store::{Destination, Location, StoreOptions};
 /// The destination and the names of the files that writers on other machines stage. It has no
 /// credentials: each machine has its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RemoteStagingConfig {
+pub(crate) struct RemoteStagingConfig {
     /// The URL of the destination.
     to: String,
     s3: StoreOptions,
@@ -27,7 +27,7 @@ pub struct RemoteStagingConfig {
 
 /// The destinations that an executor has opened: an extension of the sessions of its tasks.
 #[derive(Debug, Default)]
-pub struct Destinations {
+pub(crate) struct Destinations {
     open: Mutex<HashMap<String, Destination>>,
 }
 
@@ -48,7 +48,7 @@ impl Destinations {
 impl RemoteStagingConfig {
     /// Returns the settings with which writers on other machines stage files for `session`, in the
     /// destination behind `to`.
-    pub fn of(session: &StagingSession, to: &Location, s3: &StoreOptions) -> Self {
+    pub(crate) fn of(session: &StagingSession, to: &Location, s3: &StoreOptions) -> Self {
         let config = session.config();
         let numbering = config.numbering.without_reuse();
         Self {
@@ -63,7 +63,7 @@ impl RemoteStagingConfig {
 
     /// Opens the session of one writer. Its files are its own until their rows reach the driver: until
     /// then the writer aborts them if anything fails.
-    pub async fn open_session(
+    pub(crate) async fn open_session(
         &self,
         writer: WriterIndex,
         destinations: &Destinations,

@@ -15,7 +15,7 @@ use crate::stage::{EncodingOptions, StageSpec, WriterIndex};
 
 /// The settings of all writers of a plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RemoteWriteTask {
+pub(crate) struct RemoteWriteTask {
     spec: StageSpecProto,
     config: RemoteStagingConfig,
     /// The number of writers of the whole plan, the gathering one included.
@@ -26,7 +26,7 @@ pub struct RemoteWriteTask {
 impl RemoteWriteTask {
     /// Creates the settings of a plan whose rows are written by `partitions` writers. If `is_gathered`,
     /// one more writer gathers the rows that they forward.
-    pub fn new(
+    pub(crate) fn new(
         spec: &StageSpec,
         config: RemoteStagingConfig,
         partitions: usize,
@@ -41,17 +41,17 @@ impl RemoteWriteTask {
     }
 
     /// Returns the number of writers of the whole plan, the gathering one included.
-    pub fn writers(&self) -> u64 {
+    pub(crate) fn writers(&self) -> u64 {
         self.writers
     }
 
     /// Returns true if a last writer gathers the rows that the others forward.
-    pub fn is_gathered(&self) -> bool {
+    pub(crate) fn is_gathered(&self) -> bool {
         self.is_gathered
     }
 
     /// Returns the settings of the files, in a session whose defaults are those of `context`.
-    pub fn spec(&self, context: &TaskContext) -> Result<StageSpec> {
+    pub(crate) fn spec(&self, context: &TaskContext) -> Result<StageSpec> {
         let options = context.session_config().options();
         let defaults = TableOptions::default_from_session_config(options);
         let mut spec = self.spec.clone().into_spec(defaults)?;
@@ -61,7 +61,7 @@ impl RemoteWriteTask {
     }
 
     /// Starts the writer with `index` among all writers of the plan.
-    pub async fn start(&self, index: u64, context: &TaskContext) -> Result<RemoteWriter> {
+    pub(crate) async fn start(&self, index: u64, context: &TaskContext) -> Result<RemoteWriter> {
         let count = self.writers;
         if index >= count {
             return Err(Error::internal(format!("writer {index} of {count} writers")).into());
@@ -74,7 +74,7 @@ impl RemoteWriteTask {
     }
 
     /// Starts the writer that gathers the rows that the others forward.
-    pub async fn start_gathering(&self, context: &TaskContext) -> Result<RemoteWriter> {
+    pub(crate) async fn start_gathering(&self, context: &TaskContext) -> Result<RemoteWriter> {
         self.start(self.writers - 1, context).await
     }
 }

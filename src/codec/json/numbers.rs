@@ -10,7 +10,7 @@ const REGISTER: u64 = 100_000_000;
 
 /// Writes an integer.
 #[inline(always)]
-pub fn integer(value: i64, text: &mut OutputText) {
+pub(super) fn integer(value: i64, text: &mut OutputText) {
     let magnitude = value.unsigned_abs();
     if magnitude >= REGISTER {
         let mut buffer = itoa::Buffer::new();
@@ -42,7 +42,7 @@ fn eight_digits(number: u64) -> ([u8; 8], usize) {
 }
 
 /// Writes a float; NaN and the infinities, which are no JSON numbers, as null.
-pub fn float(value: f64, text: &mut OutputText) {
+pub(super) fn float(value: f64, text: &mut OutputText) {
     if value.is_finite() {
         text.push_with(FLOAT_SIZE, |room| lexical_core::write(value, room).len());
     } else {
@@ -51,7 +51,7 @@ pub fn float(value: f64, text: &mut OutputText) {
 }
 
 /// Writes two digits for each byte, and a closing quote.
-pub fn hexadecimal(bytes: &[u8], text: &mut OutputText) {
+pub(super) fn hexadecimal(bytes: &[u8], text: &mut OutputText) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for byte in bytes {
         let [high, low] = [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]);

@@ -68,7 +68,7 @@ fn escape(byte: u8, text: &mut OutputText) {
 }
 
 /// Writes a whole string with both quotes.
-pub fn quoted(string: &str, text: &mut OutputText) {
+pub(super) fn quoted(string: &str, text: &mut OutputText) {
     text.push_byte(b'"');
     escaped(string.as_bytes(), text);
     text.push_byte(b'"');
@@ -92,7 +92,7 @@ fn escaped(bytes: &[u8], text: &mut OutputText) {
 ///
 /// Most need no escape, so that the search for a byte to escape covers many strings at once; its
 /// result is kept.
-pub struct ContiguousStrings<'a, O> {
+pub(super) struct ContiguousStrings<'a, O> {
     offsets: &'a [O],
     bytes: &'a [u8],
     /// A range of bytes without any to escape.
@@ -101,7 +101,7 @@ pub struct ContiguousStrings<'a, O> {
 
 impl<'a, O: OffsetSizeTrait> ContiguousStrings<'a, O> {
     /// Borrows the strings of `array`.
-    pub fn new(array: &'a GenericStringArray<O>) -> Self {
+    pub(super) fn new(array: &'a GenericStringArray<O>) -> Self {
         Self {
             offsets: array.value_offsets(),
             bytes: array.value_data(),
@@ -111,7 +111,7 @@ impl<'a, O: OffsetSizeTrait> ContiguousStrings<'a, O> {
 
     /// Writes the string of a row and its closing quote.
     #[inline(always)]
-    pub fn write(&mut self, row: usize, text: &mut OutputText) {
+    pub(super) fn write(&mut self, row: usize, text: &mut OutputText) {
         let (start, end) = (
             self.offsets[row].as_usize(),
             self.offsets[row + 1].as_usize(),
@@ -144,14 +144,14 @@ impl<'a, O: OffsetSizeTrait> ContiguousStrings<'a, O> {
 }
 
 /// Writes a column of string views.
-pub struct StringViews<'a> {
+pub(super) struct StringViews<'a> {
     views: &'a [u128],
     buffers: &'a [Buffer],
 }
 
 impl<'a> StringViews<'a> {
     /// Borrows the strings of `array`.
-    pub fn new(array: &'a StringViewArray) -> Self {
+    pub(super) fn new(array: &'a StringViewArray) -> Self {
         Self {
             views: array.views(),
             buffers: array.data_buffers(),
@@ -160,7 +160,7 @@ impl<'a> StringViews<'a> {
 
     /// Writes the string of a row and its closing quote.
     #[inline(always)]
-    pub fn write(&self, row: usize, text: &mut OutputText) {
+    pub(super) fn write(&self, row: usize, text: &mut OutputText) {
         let view = self.views[row];
         let len = view as u32 as usize;
         if len <= MAX_INLINE {

@@ -14,7 +14,7 @@ const MICROS_A_DAY: i64 = SECONDS_A_DAY * MICROS_A_SECOND;
 const FOUR_DIGIT_DAYS: std::ops::RangeInclusive<i64> = -719_528..=2_932_896;
 
 /// Writes a column of days or instants, all in years of four digits.
-pub struct TimeColumn<'a, T: ArrowPrimitiveType> {
+pub(super) struct TimeColumn<'a, T: ArrowPrimitiveType> {
     values: &'a [T::Native],
     /// The day of `date`: neighbours usually share it.
     day: i64,
@@ -68,12 +68,12 @@ where
 
 impl<'a> TimeColumn<'a, Date32Type> {
     /// Borrows the days of `array`; `None` if a year does not have four digits.
-    pub fn days(array: &'a PrimitiveArray<Date32Type>) -> Option<Self> {
+    pub(super) fn days(array: &'a PrimitiveArray<Date32Type>) -> Option<Self> {
         Self::new(array, 1)
     }
 
     /// Writes the day of a row and a closing quote.
-    pub fn write_day(&mut self, row: usize, text: &mut OutputText) {
+    pub(super) fn write_day(&mut self, row: usize, text: &mut OutputText) {
         self.set_day(i64::from(self.values[row]));
         let date = self.date;
         text.push_slice(&date);
@@ -83,13 +83,13 @@ impl<'a> TimeColumn<'a, Date32Type> {
 
 impl<'a> TimeColumn<'a, TimestampMicrosecondType> {
     /// Borrows the instants of `array`; `None` if a year does not have four digits.
-    pub fn instants(array: &'a PrimitiveArray<TimestampMicrosecondType>) -> Option<Self> {
+    pub(super) fn instants(array: &'a PrimitiveArray<TimestampMicrosecondType>) -> Option<Self> {
         Self::new(array, MICROS_A_DAY)
     }
 
     /// Writes the instant of a row and a closing quote; a fraction has three or six digits.
     #[inline(always)]
-    pub fn write_instant(&mut self, row: usize, text: &mut OutputText) {
+    pub(super) fn write_instant(&mut self, row: usize, text: &mut OutputText) {
         let value = self.values[row];
         self.set_day(value.div_euclid(MICROS_A_DAY));
         let of_day = value.rem_euclid(MICROS_A_DAY) as u64;

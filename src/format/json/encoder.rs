@@ -34,7 +34,7 @@ const OPENING_MEMORY: usize = 128 << 10;
 
 /// The options of JSON files. Files of one pool share its compressors.
 #[derive(Debug, Clone)]
-pub struct JsonEncoding(pub GzipPool);
+pub(crate) struct JsonEncoding(pub GzipPool);
 
 impl FileEncoding for JsonEncoding {
     fn format(&self) -> FileFormat {

@@ -3,7 +3,7 @@
 
 mod decoder;
 mod encoder;
-pub mod options;
+pub(crate) mod options;
 mod row_check;
 
 use serde::Serialize;
@@ -12,7 +12,7 @@ use crate::codec::deflate::{GzipLevel, GzipPool};
 use crate::error::{Error, Result};
 use crate::format::{FileDecoder, FormatInfo};
 
-pub use encoder::JsonEncoding;
+pub(crate) use encoder::JsonEncoding;
 
 /// The facts about JSON.
 pub(super) const INFO: FormatInfo = FormatInfo {
@@ -24,7 +24,7 @@ pub(super) const INFO: FormatInfo = FormatInfo {
 };
 
 /// Encodes `rows` as a whole gzip file of JSON lines.
-pub fn encode_lines<T: Serialize>(rows: &[T]) -> Result<Vec<u8>> {
+pub(crate) fn encode_lines<T: Serialize>(rows: &[T]) -> Result<Vec<u8>> {
     let mut text = Vec::new();
     for row in rows {
         serde_json::to_writer(&mut text, row)
@@ -36,6 +36,6 @@ pub fn encode_lines<T: Serialize>(rows: &[T]) -> Result<Vec<u8>> {
 }
 
 /// Opens a decoder of JSON lines without a schema: any object is a row.
-pub fn line_decoder() -> Box<dyn FileDecoder> {
+pub(crate) fn line_decoder() -> Box<dyn FileDecoder> {
     Box::new(decoder::JsonDecoder::new(None))
 }

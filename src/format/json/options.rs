@@ -12,7 +12,10 @@ const LEVEL: &str = "format.compression_level";
 ///
 /// # Errors
 /// Fails on an unknown option or value.
-pub fn parse(options: &mut BTreeMap<String, String>, gzip: &GzipPool) -> Result<JsonEncoding> {
+pub(crate) fn parse(
+    options: &mut BTreeMap<String, String>,
+    gzip: &GzipPool,
+) -> Result<JsonEncoding> {
     let mut pool = gzip.clone();
     for (key, value) in &*options {
         match key.as_str() {

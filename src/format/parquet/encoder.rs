@@ -13,17 +13,17 @@ use crate::format::{FileEncoder, FileEncoding, FileFormat};
 
 /// The target size of a row group, in bytes; it ends here or at [`ROW_GROUP_ROWS`]. In event tables a
 /// dictionary page of 1 MiB is full before a larger row group, whose rest would have no dictionary.
-pub const ROW_GROUP_BYTES: usize = 32 << 20;
+pub(crate) const ROW_GROUP_BYTES: usize = 32 << 20;
 
 /// The maximum number of rows in a row group.
-pub const ROW_GROUP_ROWS: usize = 1 << 20;
+pub(crate) const ROW_GROUP_ROWS: usize = 1 << 20;
 
 /// The minimum size of a row group that is worth ending to free memory, in bytes.
 const MIN_ROW_GROUP: usize = 1 << 20;
 
 /// The options of Parquet files.
 #[derive(Debug, Clone)]
-pub struct ParquetEncoding {
+pub(crate) struct ParquetEncoding {
     pub properties: WriterProperties,
     /// True if columns whose values hardly ever repeat get no dictionary, whatever `properties` says.
     pub choose_dictionaries: bool,

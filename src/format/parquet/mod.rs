@@ -5,7 +5,7 @@ mod encoder;
 
 use crate::format::FormatInfo;
 
-pub use encoder::{ParquetEncoding, ROW_GROUP_BYTES, ROW_GROUP_ROWS};
+pub(crate) use encoder::{ParquetEncoding, ROW_GROUP_BYTES, ROW_GROUP_ROWS};
 
 /// The facts about Parquet.
 pub(super) const INFO: FormatInfo = FormatInfo {

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 /// The kind of a call to a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verb {
+pub(crate) enum Verb {
     Put,
     Get,
     List,
@@ -37,7 +37,7 @@ pub enum Verb {
 
 /// A call to a store.
 #[derive(Clone, Debug)]
-pub struct Call {
+pub(crate) struct Call {
     /// The number of the call, from 1.
     pub number: usize,
     pub verb: Verb,
@@ -47,12 +47,12 @@ pub struct Call {
 
 impl Call {
     /// Returns true for the put of a log entry, which is the commit point.
-    pub fn is_commit(&self) -> bool {
+    pub(crate) fn is_commit(&self) -> bool {
         self.verb == Verb::Put && self.key.contains("_dayport/log/")
     }
 
     /// Returns true for the call that makes a staged file visible.
-    pub fn is_completion(&self) -> bool {
+    pub(crate) fn is_completion(&self) -> bool {
         matches!(self.verb, Verb::Complete | Verb::Rename) && self.key.contains("data/")
     }
 }
@@ -65,7 +65,7 @@ impl fmt::Display for Call {
 
 /// The moment of a fault relative to its call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FaultTiming {
+pub(crate) enum FaultTiming {
     /// The call never reaches the store.
     Before,
     /// The call is applied, and its response is lost.
@@ -74,7 +74,7 @@ pub enum FaultTiming {
 
 /// The effect of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FaultKind {
+pub(crate) enum FaultKind {
     /// The call fails; the next one does not.
     Failure,
     /// The call and all later ones fail; the program continues without a store.
@@ -94,7 +94,7 @@ struct FaultPlan {
 }
 
 /// Records the calls to the stores that it wraps, and injects at most one fault.
-pub struct FaultInjector {
+pub(crate) struct FaultInjector {
     plan: Option<FaultPlan>,
     log: Mutex<CallLog>,
     reached: watch::Sender<bool>,
@@ -115,17 +115,17 @@ enum Decision {
 
 impl FaultInjector {
     /// Creates an injector that only records calls.
-    pub fn counting() -> Arc<Self> {
+    pub(crate) fn counting() -> Arc<Self> {
         Self::new(None)
     }
 
     /// Creates an injector for the call with this number, counted from 1.
-    pub fn at(number: usize, timing: FaultTiming, kind: FaultKind) -> Arc<Self> {
+    pub(crate) fn at(number: usize, timing: FaultTiming, kind: FaultKind) -> Arc<Self> {
         Self::when(move |call| call.number == number, timing, kind)
     }
 
     /// Creates an injector for the first call that matches.
-    pub fn when(
+    pub(crate) fn when(
         trigger: impl Fn(&Call) -> bool + Send + Sync + 'static,
         timing: FaultTiming,
         kind: FaultKind,
@@ -146,17 +146,17 @@ impl FaultInjector {
         })
     }
 
-    pub fn calls(&self) -> Vec<Call> {
+    pub(crate) fn calls(&self) -> Vec<Call> {
         self.log.lock().unwrap().calls.clone()
     }
 
     /// Returns the call with the injected fault, if it was reached.
-    pub fn injected(&self) -> Option<Call> {
+    pub(crate) fn injected(&self) -> Option<Call> {
         self.log.lock().unwrap().injected.clone()
     }
 
     /// Waits until the fault is injected (with [`FaultTiming::After`]: until the call is applied).
-    pub async fn reached(&self) {
+    pub(crate) async fn reached(&self) {
         let mut reached = self.reached.subscribe();
         reached
             .wait_for(|reached| *reached)
@@ -165,7 +165,7 @@ impl FaultInjector {
     }
 
     /// Waits until [`FaultKind::Death`] is injected; never returns for other kinds.
-    pub async fn died(&self) {
+    pub(crate) async fn died(&self) {
         match &self.plan {
             Some(plan) if plan.kind == FaultKind::Death => self.reached().await,
             _ => std::future::pending().await,
@@ -173,7 +173,7 @@ impl FaultInjector {
     }
 
     /// Ends a [`FaultKind::Pause`].
-    pub fn resume(&self) {
+    pub(crate) fn resume(&self) {
         self.resumed.send_replace(true);
     }
 
@@ -254,13 +254,13 @@ fn outage() -> Error {
 }
 
 /// A store whose calls go through a [`FaultInjector`].
-pub struct FaultyStore<S: ?Sized> {
+pub(crate) struct FaultyStore<S: ?Sized> {
     inner: Arc<S>,
     injector: Arc<FaultInjector>,
 }
 
 impl<S: ?Sized> FaultyStore<S> {
-    pub fn new(inner: Arc<S>, injector: &Arc<FaultInjector>) -> Self {
+    pub(crate) fn new(inner: Arc<S>, injector: &Arc<FaultInjector>) -> Self {
         Self {
             inner,
             injector: Arc::clone(injector),

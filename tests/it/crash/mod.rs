@@ -10,13 +10,13 @@
 //!
 //! The points alternate between the two formats, in a folder in the opposite order of S3.
 
-pub mod faulty_store;
+pub(crate) mod faulty_store;
 mod replacement;
 mod rollback;
 mod scenarios;
-pub mod storage;
-pub mod truth;
-pub mod world;
+pub(crate) mod storage;
+pub(crate) mod truth;
+pub(crate) mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,7 +65,7 @@ pub(crate) use for_each_storage;
 
 /// A step of a scenario: raw files, and a run that exports them.
 #[derive(Clone)]
-pub struct Step {
+pub(crate) struct Step {
     /// The rows of each raw file of the table.
     pub files: Vec<Vec<Row>>,
     pub request: TestRun,
@@ -74,7 +74,7 @@ pub struct Step {
 
 /// The ending of a run that prepares a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub(crate) enum Ending {
     Succeeds,
     /// The run dies after its commit, when this number of its files is visible.
     Dies {
@@ -87,7 +87,7 @@ pub enum Ending {
 }
 
 impl Step {
-    pub fn new(files: Vec<Vec<Row>>, request: TestRun) -> Self {
+    pub(crate) fn new(files: Vec<Vec<Row>>, request: TestRun) -> Self {
         Self {
             files,
             request,
@@ -95,13 +95,13 @@ impl Step {
         }
     }
 
-    pub fn ending(self, ending: Ending) -> Self {
+    pub(crate) fn ending(self, ending: Ending) -> Self {
         Self { ending, ..self }
     }
 }
 
 /// A scenario: preparing steps, and the step with the fault.
-pub struct Scenario {
+pub(crate) struct Scenario {
     pub name: &'static str,
     pub prepare: Vec<Step>,
     pub act: Step,
@@ -109,7 +109,7 @@ pub struct Scenario {
 
 /// A model of the destination: what has to be published after each step.
 #[derive(Clone, Default)]
-pub struct Model {
+pub(crate) struct Model {
     pub truth: Truth,
     files: BTreeMap<Table, Vec<Vec<Row>>>,
     /// Cycles that have lost published files.
@@ -117,12 +117,12 @@ pub struct Model {
 }
 
 impl Model {
-    pub fn set(&mut self, table: Table, files: &[Vec<Row>]) {
+    pub(crate) fn set(&mut self, table: Table, files: &[Vec<Row>]) {
         self.files.insert(table, files.to_vec());
     }
 
     /// Applies a run that has succeeded, or at least committed.
-    pub fn publish(&mut self, request: &TestRun) {
+    pub(crate) fn publish(&mut self, request: &TestRun) {
         for cycle in &request.cycles {
             let published = self.truth.tables.entry(request.table).or_default();
             let is_published = published.contains_key(*cycle) && !self.damaged.contains(cycle);
@@ -141,7 +141,7 @@ impl Model {
     }
 
     /// Applies a preparing step.
-    pub fn apply(&mut self, step: &Step) {
+    pub(crate) fn apply(&mut self, step: &Step) {
         self.set(step.request.table, &step.files);
         match step.ending {
             Ending::Succeeds | Ending::Dies { .. } => self.publish(&step.request),
@@ -161,7 +161,7 @@ impl Model {
 }
 
 /// Runs a preparing step.
-pub async fn run_step(world: &World, storage: &Storage, step: &Step) {
+pub(crate) async fn run_step(world: &World, storage: &Storage, step: &Step) {
     world.set(step.request.table, &step.files);
     match step.ending {
         Ending::Succeeds => {
@@ -267,7 +267,7 @@ fn points(calls: &[Call], is_folder: bool) -> Vec<Point> {
 }
 
 /// Injects a fault at every crash point of the scenario's last run.
-pub async fn enumerate(scenario: Scenario, factory: StorageFactory) {
+pub(crate) async fn enumerate(scenario: Scenario, factory: StorageFactory) {
     let world = World::new().await;
     let is_folder = matches!(factory, StorageFactory::Folders);
     let formats = match is_folder {
@@ -301,7 +301,7 @@ pub async fn enumerate(scenario: Scenario, factory: StorageFactory) {
 
 /// Lets every call of the scenario's last run fail, one at a time: without a commit, all staged files
 /// are removed.
-pub async fn fail_each(scenario: Scenario, factory: &StorageFactory) {
+pub(crate) async fn fail_each(scenario: Scenario, factory: &StorageFactory) {
     let world = World::new().await;
     let setup = Setup::prepare(&world, factory.create(), &scenario, FileFormat::Json).await;
     let calls = setup.calls().await;

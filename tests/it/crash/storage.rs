@@ -16,10 +16,10 @@ use super::faulty_store::{FaultInjector, FaultyStore};
 use crate::s3::{self, TestS3};
 
 /// The bucket of storages on S3.
-pub const BUCKET: &str = "exports";
+pub(crate) const BUCKET: &str = "exports";
 
 /// The storage behind a destination: a prefix of a bucket, or a folder.
-pub enum Storage {
+pub(crate) enum Storage {
     S3 {
         server: Arc<TestS3>,
         client: Arc<AmazonS3>,
@@ -29,7 +29,7 @@ pub enum Storage {
 }
 
 /// The state of a storage at one moment.
-pub enum StorageSnapshot {
+pub(crate) enum StorageSnapshot {
     S3 {
         server: Arc<TestS3>,
         client: Arc<AmazonS3>,
@@ -40,7 +40,7 @@ pub enum StorageSnapshot {
 }
 
 /// A factory of empty storages of one kind.
-pub enum StorageFactory {
+pub(crate) enum StorageFactory {
     S3 {
         server: Arc<TestS3>,
         client: Arc<AmazonS3>,
@@ -50,7 +50,7 @@ pub enum StorageFactory {
 }
 
 impl StorageFactory {
-    pub fn s3() -> Self {
+    pub(crate) fn s3() -> Self {
         let server = Arc::new(TestS3::start());
         server.create_bucket(BUCKET);
         let client = Arc::new(server.store(BUCKET));
@@ -61,12 +61,12 @@ impl StorageFactory {
         }
     }
 
-    pub fn folders() -> Self {
+    pub(crate) fn folders() -> Self {
         StorageFactory::Folders
     }
 
     /// Returns the server, to inject faults into.
-    pub fn server(&self) -> &TestS3 {
+    pub(crate) fn server(&self) -> &TestS3 {
         match self {
             StorageFactory::S3 { server, .. } => server,
             StorageFactory::Folders => panic!("a folder has no server"),
@@ -74,7 +74,7 @@ impl StorageFactory {
     }
 
     /// Creates an empty storage.
-    pub fn create(&self) -> Storage {
+    pub(crate) fn create(&self) -> Storage {
         match self {
             StorageFactory::S3 {
                 server,
@@ -101,7 +101,7 @@ impl fmt::Display for StorageFactory {
 
 impl Storage {
     /// Turns the storage into a snapshot of its state.
-    pub fn save(self) -> StorageSnapshot {
+    pub(crate) fn save(self) -> StorageSnapshot {
         match self {
             Storage::S3 {
                 server,
@@ -118,12 +118,12 @@ impl Storage {
     }
 
     /// Returns dayport's destination on this storage, without faults.
-    pub fn destination(&self) -> Destination {
+    pub(crate) fn destination(&self) -> Destination {
         self.with_faults(&FaultInjector::counting())
     }
 
     /// Returns dayport's destination on this storage, with faults.
-    pub fn with_faults(&self, injector: &Arc<FaultInjector>) -> Destination {
+    pub(crate) fn with_faults(&self, injector: &Arc<FaultInjector>) -> Destination {
         match self {
             Storage::S3 { client, prefix, .. } => {
                 let store = Arc::new(FaultyStore::new(Arc::clone(client), injector));
@@ -139,7 +139,7 @@ impl Storage {
     }
 
     /// Returns all objects by key, read without dayport.
-    pub fn objects(&self) -> BTreeMap<String, Object> {
+    pub(crate) fn objects(&self) -> BTreeMap<String, Object> {
         match self {
             Storage::S3 { server, prefix, .. } => {
                 let keys = server.keys(BUCKET).into_iter();
@@ -161,7 +161,7 @@ impl Storage {
     }
 
     /// Returns key and id of the unfinished uploads; none in a folder, where staged files are files.
-    pub fn uploads(&self) -> Vec<(String, String)> {
+    pub(crate) fn uploads(&self) -> Vec<(String, String)> {
         match self {
             Storage::S3 { server, prefix, .. } => {
                 let uploads = server.uploads(BUCKET).into_iter();
@@ -175,7 +175,7 @@ impl Storage {
     }
 
     /// Removes all staged files and unfinished uploads, as a lifecycle rule does.
-    pub fn sweep(&self) {
+    pub(crate) fn sweep(&self) {
         match self {
             Storage::S3 { server, .. } => server.abort_uploads(BUCKET),
             Storage::Folder(folder) => {
@@ -185,7 +185,7 @@ impl Storage {
     }
 
     /// Puts a foreign object.
-    pub fn put(&self, key: &str, bytes: &[u8]) {
+    pub(crate) fn put(&self, key: &str, bytes: &[u8]) {
         match self {
             Storage::S3 { server, prefix, .. } => {
                 server.put(BUCKET, &format!("{prefix}/{key}"), bytes.to_vec());
@@ -201,7 +201,7 @@ impl Storage {
 
 impl StorageSnapshot {
     /// Restores the storage. The bucket is shared: everything written since is gone.
-    pub fn restore(&self) -> Storage {
+    pub(crate) fn restore(&self) -> Storage {
         match self {
             StorageSnapshot::S3 {
                 server,
@@ -241,7 +241,7 @@ fn link(from: &FilePath, to: &FilePath) {
 
 /// An object of a storage.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Object {
+pub(crate) struct Object {
     pub bytes: Vec<u8>,
     /// The ETag, without quotes.
     pub etag: String,

@@ -21,7 +21,7 @@ type ExportedRow = (i64, String, Option<i64>);
 
 /// The expected contents of a storage.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Truth {
+pub(crate) struct Truth {
     /// The rows of each table by cycle; for a snapshot, only the last cycle counts.
     pub tables: BTreeMap<Table, BTreeMap<String, Vec<Row>>>,
     /// The foreign keys under `data/`.
@@ -29,7 +29,7 @@ pub struct Truth {
 }
 
 impl Truth {
-    pub fn publish(&mut self, table: Table, cycle: &str, rows: Vec<Row>) {
+    pub(crate) fn publish(&mut self, table: Table, cycle: &str, rows: Vec<Row>) {
         let cycles = self.tables.entry(table).or_default();
         cycles.insert(cycle.to_owned(), rows);
     }
@@ -37,7 +37,7 @@ impl Truth {
 
 /// All objects and unfinished uploads of a storage at one moment.
 #[derive(Clone, PartialEq)]
-pub struct StorageContents {
+pub(crate) struct StorageContents {
     objects: BTreeMap<String, Object>,
     uploads: Vec<(String, String)>,
 }
@@ -49,7 +49,7 @@ struct Current<'a> {
 }
 
 impl StorageContents {
-    pub fn of(storage: &Storage) -> Self {
+    pub(crate) fn of(storage: &Storage) -> Self {
         Self {
             objects: storage.objects(),
             uploads: storage.uploads(),
@@ -64,7 +64,7 @@ impl StorageContents {
     }
 
     /// Returns the objects that readers see: all but the internal ones.
-    pub fn published(&self) -> BTreeMap<&str, &Object> {
+    pub(crate) fn published(&self) -> BTreeMap<&str, &Object> {
         let objects = self.below("");
         objects
             .filter(|(key, _)| !key.starts_with("_dayport/"))
@@ -72,7 +72,7 @@ impl StorageContents {
     }
 
     /// Returns the keys that were added since `before`, for messages.
-    pub fn added_since(&self, before: &Self) -> Vec<&str> {
+    pub(crate) fn added_since(&self, before: &Self) -> Vec<&str> {
         let objects = self
             .objects
             .keys()
@@ -86,14 +86,14 @@ impl StorageContents {
     }
 
     /// Returns the keys of all staged files and unfinished uploads.
-    pub fn staged(&self) -> Vec<&str> {
+    pub(crate) fn staged(&self) -> Vec<&str> {
         let files = self.below("_dayport/staging/").map(|(key, _)| key);
         let uploads = self.uploads.iter().map(|(key, _)| key.as_str());
         files.chain(uploads).collect()
     }
 
     /// Returns the log of a table, oldest entry first.
-    pub fn log(&self, table: Table) -> Vec<Value> {
+    pub(crate) fn log(&self, table: Table) -> Vec<Value> {
         let folder = format!("_dayport/log/{}/", table.name());
         let entries = self.below(&folder);
         entries
@@ -102,25 +102,25 @@ impl StorageContents {
     }
 
     /// Returns the bytes of an object.
-    pub fn bytes(&self, key: &str) -> Option<&[u8]> {
+    pub(crate) fn bytes(&self, key: &str) -> Option<&[u8]> {
         self.objects.get(key).map(|object| object.bytes.as_slice())
     }
 
     /// Returns true if the run has committed a publication.
-    pub fn has_commit_of(&self, table: Table, run_id: &str) -> bool {
+    pub(crate) fn has_commit_of(&self, table: Table, run_id: &str) -> bool {
         let log = self.log(table);
         log.iter()
             .any(|entry| entry["run_id"] == run_id && entry["action"]["kind"] == "publish")
     }
 
     /// Returns true if an entry of the log voids the one before it.
-    pub fn has_void(&self, table: Table) -> bool {
+    pub(crate) fn has_void(&self, table: Table) -> bool {
         let log = self.log(table);
         log.iter().any(|entry| entry["action"]["kind"] == "void")
     }
 
     /// Returns true if the newest entry of the log is not finished.
-    pub fn has_pending_work(&self, table: Table) -> bool {
+    pub(crate) fn has_pending_work(&self, table: Table) -> bool {
         let log = self.log(table);
         let Some(newest) = log.last() else {
             return false;
@@ -167,7 +167,7 @@ impl StorageContents {
     }
 
     /// Returns the problems of a storage while no run is in progress; none if it is as expected.
-    pub fn problems(&self, truth: &Truth) -> Vec<String> {
+    pub(crate) fn problems(&self, truth: &Truth) -> Vec<String> {
         let mut problems = Vec::new();
         let mut named: BTreeSet<String> = truth.foreign.clone();
         for (table, cycles) in &truth.tables {
@@ -189,7 +189,7 @@ impl StorageContents {
 
     /// Returns the problems for readers after an interrupted run: tables without pending work must be
     /// published completely.
-    pub fn problems_for_readers(&self, truth: &Truth) -> Vec<String> {
+    pub(crate) fn problems_for_readers(&self, truth: &Truth) -> Vec<String> {
         let mut problems = Vec::new();
         for (table, cycles) in &truth.tables {
             if !self.has_pending_work(*table) {
@@ -328,7 +328,7 @@ impl StorageContents {
 
 /// Asserts that a storage has exactly the expected contents.
 #[track_caller]
-pub fn assert_whole(storage: &Storage, truth: &Truth) {
+pub(crate) fn assert_whole(storage: &Storage, truth: &Truth) {
     let problems = StorageContents::of(storage).problems(truth);
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }

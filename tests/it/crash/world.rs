@@ -23,9 +23,9 @@ use super::faulty_store::{FaultInjector, FaultKind, FaultTiming};
 use super::storage::{BUCKET, Storage};
 
 /// The closed cycle that most tests publish, and its neighbours.
-pub const DAY_BEFORE: &str = "2020-01-14";
-pub const DAY: &str = "2020-01-15";
-pub const DAY_AFTER: &str = "2020-01-16";
+pub(crate) const DAY_BEFORE: &str = "2020-01-14";
+pub(crate) const DAY: &str = "2020-01-15";
+pub(crate) const DAY_AFTER: &str = "2020-01-16";
 
 /// The clock: [`DAY_AFTER`] is the last closed day. It is years ago, so that files which a test has just
 /// staged are never older than the clock and removed as leftovers.
@@ -33,7 +33,7 @@ const NOW: &str = "2020-01-17T03:00:00Z";
 
 /// A row of the incremental table `visits` or, without days, of the snapshot `names`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Row {
+pub(crate) struct Row {
     pub id: i64,
     pub text: String,
     /// The day of receipt, which is its cycle.
@@ -43,7 +43,7 @@ pub struct Row {
 }
 
 /// Returns a visit that was received at noon of a day.
-pub fn visit(id: i64, text: &str, received: &'static str, day: i64) -> Row {
+pub(crate) fn visit(id: i64, text: &str, received: &'static str, day: i64) -> Row {
     Row {
         id,
         text: text.to_owned(),
@@ -53,18 +53,18 @@ pub fn visit(id: i64, text: &str, received: &'static str, day: i64) -> Row {
 }
 
 /// Returns a row of the snapshot.
-pub fn name(id: i64, text: &str) -> Row {
+pub(crate) fn name(id: i64, text: &str) -> Row {
     visit(id, text, "", 0)
 }
 
 /// Returns a row that stands for a malformed line.
-pub fn malformed() -> Row {
+pub(crate) fn malformed() -> Row {
     visit(-1, "", "", 0)
 }
 
 /// The tables of a world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Table {
+pub(crate) enum Table {
     /// An incremental table, partitioned by `day`.
     Visits,
     /// A snapshot. Each source file becomes one shard.
@@ -72,7 +72,7 @@ pub enum Table {
 }
 
 impl Table {
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Table::Visits => "visits",
             Table::Names => "names",
@@ -101,7 +101,7 @@ impl Table {
 
 /// The arguments of a run.
 #[derive(Clone, Debug)]
-pub struct TestRun {
+pub(crate) struct TestRun {
     pub table: Table,
     /// The cycles to publish; if empty, those that are due.
     pub cycles: Vec<&'static str>,
@@ -110,7 +110,7 @@ pub struct TestRun {
 }
 
 impl TestRun {
-    pub fn new(table: Table, cycle: &'static str) -> Self {
+    pub(crate) fn new(table: Table, cycle: &'static str) -> Self {
         Self {
             table,
             cycles: vec![cycle],
@@ -119,7 +119,7 @@ impl TestRun {
         }
     }
 
-    pub fn again(self) -> Self {
+    pub(crate) fn again(self) -> Self {
         Self {
             rerun: true,
             ..self
@@ -127,21 +127,21 @@ impl TestRun {
     }
 
     /// Requests the due cycles.
-    pub fn due(table: Table) -> Self {
+    pub(crate) fn due(table: Table) -> Self {
         Self {
             cycles: Vec::new(),
             ..Self::new(table, DAY)
         }
     }
 
-    pub fn plain(self) -> Self {
+    pub(crate) fn plain(self) -> Self {
         Self {
             rerun: false,
             ..self
         }
     }
 
-    pub fn format(self, format: FileFormat) -> Self {
+    pub(crate) fn format(self, format: FileFormat) -> Self {
         Self { format, ..self }
     }
 
@@ -166,24 +166,24 @@ impl TestRun {
 }
 
 /// Requests a cycle of `visits`.
-pub fn visits(cycle: &'static str) -> TestRun {
+pub(crate) fn visits(cycle: &'static str) -> TestRun {
     TestRun::new(Table::Visits, cycle)
 }
 
 /// Requests a cycle of `names`.
-pub fn names(cycle: &'static str) -> TestRun {
+pub(crate) fn names(cycle: &'static str) -> TestRun {
     TestRun::new(Table::Names, cycle)
 }
 
 /// A world: raw files in a folder, and an engine that reads them.
-pub struct World {
+pub(crate) struct World {
     folder: TempDir,
     engine: Engine,
     runs: AtomicUsize,
 }
 
 impl World {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let sql = folder.path().join("sql");
         let sources = sql.join("sources");
@@ -221,7 +221,7 @@ impl World {
     }
 
     /// Replaces the raw files of a table by these files of rows.
-    pub fn set(&self, table: Table, files: &[Vec<Row>]) {
+    pub(crate) fn set(&self, table: Table, files: &[Vec<Row>]) {
         let folder = self.folder.path().join(table.name());
         std::fs::remove_dir_all(&folder).unwrap();
         std::fs::create_dir(&folder).unwrap();
@@ -242,7 +242,7 @@ impl World {
     }
 
     /// Creates a context with a new run id.
-    pub fn context(&self, destination: Destination) -> Arc<RunContext> {
+    pub(crate) fn context(&self, destination: Destination) -> Arc<RunContext> {
         let number = self.runs.fetch_add(1, Ordering::Relaxed) + 1;
         Arc::new(RunContext {
             engine: self.engine.clone(),
@@ -255,7 +255,7 @@ impl World {
     }
 
     /// Runs to a destination, which may have faults. An error counts as a failure of every table.
-    pub async fn run(&self, destination: Destination, request: &TestRun) -> FinishedRun {
+    pub(crate) async fn run(&self, destination: Destination, request: &TestRun) -> FinishedRun {
         let context = self.context(destination);
         FinishedRun::of(
             &context,
@@ -264,7 +264,7 @@ impl World {
     }
 
     /// Starts a run in the background; if it never ends, it is dropped with the runtime.
-    pub fn start(&self, destination: Destination, request: &TestRun) -> Running {
+    pub(crate) fn start(&self, destination: Destination, request: &TestRun) -> Running {
         let context = self.context(destination);
         let request = request.to_request();
         let run_id = context.run_id.clone();
@@ -275,7 +275,7 @@ impl World {
     }
 
     /// Returns the command of the same run as a child process.
-    pub fn program(&self, storage: &Storage, request: &TestRun) -> Command {
+    pub(crate) fn program(&self, storage: &Storage, request: &TestRun) -> Command {
         let Storage::S3 { server, prefix, .. } = storage else {
             panic!("a child process needs a server");
         };
@@ -299,14 +299,14 @@ impl World {
     }
 
     /// Runs, and asserts success.
-    pub async fn succeed(&self, storage: &Storage, request: &TestRun) -> FinishedRun {
+    pub(crate) async fn succeed(&self, storage: &Storage, request: &TestRun) -> FinishedRun {
         let finished = self.run(storage.destination(), request).await;
         assert_eq!(finished.failures(), Vec::<String>::new(), "{request:?}");
         finished
     }
 
     /// Runs with a fault, until the run ends or dies, and returns the run id.
-    pub async fn inject(
+    pub(crate) async fn inject(
         &self,
         storage: &Storage,
         request: &TestRun,
@@ -323,7 +323,7 @@ impl World {
 
     /// Runs until `count` files have become visible (0: right after the commit), where the run dies.
     /// Returns the run id.
-    pub async fn die_after_commit(
+    pub(crate) async fn die_after_commit(
         &self,
         storage: &Storage,
         request: &TestRun,
@@ -348,20 +348,20 @@ impl World {
 }
 
 /// A run in the background.
-pub struct Running {
+pub(crate) struct Running {
     pub run_id: String,
     task: tokio::task::JoinHandle<FinishedRun>,
 }
 
 impl Running {
-    pub async fn end(self) -> FinishedRun {
+    pub(crate) async fn end(self) -> FinishedRun {
         self.task.await.expect("a run does not panic")
     }
 }
 
 /// The result of a run.
 #[derive(Debug)]
-pub struct FinishedRun {
+pub(crate) struct FinishedRun {
     pub run_id: String,
     pub result: Result<RunReport, dayport::error::Error>,
 }
@@ -375,7 +375,7 @@ impl FinishedRun {
     }
 
     /// Returns the error messages as the program prints them.
-    pub fn failures(&self) -> Vec<String> {
+    pub(crate) fn failures(&self) -> Vec<String> {
         match &self.result {
             Err(error) => vec![error.render()],
             Ok(report) => {
@@ -390,7 +390,7 @@ impl FinishedRun {
     }
 
     /// Returns the exit code of the program.
-    pub fn exit_code(&self) -> u8 {
+    pub(crate) fn exit_code(&self) -> u8 {
         match &self.result {
             Err(error) => error.kind().exit_code().code(),
             Ok(report) => report.exit_code().code(),
@@ -398,7 +398,7 @@ impl FinishedRun {
     }
 
     /// Returns the outcome of the only table and cycle.
-    pub fn outcome(&self) -> &TableOutcome {
+    pub(crate) fn outcome(&self) -> &TableOutcome {
         let report = self.result.as_ref().expect("the run was attempted");
         assert_eq!(report.tables.len(), 1, "one table and cycle");
         &report.tables[0].outcome

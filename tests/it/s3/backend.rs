@@ -16,7 +16,7 @@ use s3s::{
 };
 use std::sync::Arc;
 
-pub struct Backend(pub Arc<Memory>);
+pub(super) struct Backend(pub Arc<Memory>);
 
 #[async_trait]
 impl S3 for Backend {

@@ -14,7 +14,7 @@ use std::{
 
 /// The failure that the client gets instead of the true response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// `503 SlowDown`; clients retry it.
     SlowDown,
     /// `409 ConditionalRequestConflict`.
@@ -33,7 +33,7 @@ pub enum Failure {
 
 /// The effect of a fault on its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     /// The request is not applied.
     Before(Failure),
     /// The request is applied, and its response is lost.
@@ -46,7 +46,7 @@ pub enum Action {
 
 /// A filter for the requests of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum On {
+pub(crate) enum On {
     Any,
     /// All requests with [`Operation::is_write`].
     Writes,
@@ -63,7 +63,7 @@ impl From<Operation> for On {
 /// the other methods narrow it. Requests are numbered from 1, among those that match *this* rule since
 /// it was injected. A client's retries count as requests.
 #[derive(Clone, Debug)]
-pub struct Fault {
+pub(crate) struct Fault {
     on: On,
     key_part: String,
     trigger: Trigger,
@@ -78,7 +78,7 @@ enum Trigger {
 }
 
 impl Fault {
-    pub fn on(on: impl Into<On>, action: Action) -> Fault {
+    pub(crate) fn on(on: impl Into<On>, action: Action) -> Fault {
         let on = on.into();
         let trigger = Trigger::Numbers(1..=u64::MAX);
         Fault {
@@ -90,28 +90,28 @@ impl Fault {
     }
 
     /// Limits the fault to requests whose key (for listings: whose prefix) contains `part`.
-    pub fn key(mut self, part: &str) -> Fault {
+    pub(crate) fn key(mut self, part: &str) -> Fault {
         part.clone_into(&mut self.key_part);
         self
     }
 
     /// Limits the fault to the matching request with this number.
-    pub fn nth(self, number: u64) -> Fault {
+    pub(crate) fn nth(self, number: u64) -> Fault {
         self.with_trigger(Trigger::Numbers(number..=number))
     }
 
     /// Limits the fault to the first matching requests.
-    pub fn first(self, count: u64) -> Fault {
+    pub(crate) fn first(self, count: u64) -> Fault {
         self.with_trigger(Trigger::Numbers(1..=count))
     }
 
     /// Limits the fault to the matching request with this number and all later ones.
-    pub fn nth_and_later(self, number: u64) -> Fault {
+    pub(crate) fn nth_and_later(self, number: u64) -> Fault {
         self.with_trigger(Trigger::Numbers(number..=u64::MAX))
     }
 
     /// Gives every matching request this probability. The same seed triggers the same numbers.
-    pub fn chance(self, probability: f64, seed: u64) -> Fault {
+    pub(crate) fn chance(self, probability: f64, seed: u64) -> Fault {
         self.with_trigger(Trigger::Chance {
             probability,
             random: Rng::with_seed(seed),
@@ -121,7 +121,7 @@ impl Fault {
     /// Applies the action to the matching request with this number, and from then on hangs up on
     /// *every* request without applying it, matching or not: to the store, the client is dead. It lasts
     /// until `clear_faults`.
-    pub fn crash_at(self, number: u64) -> Fault {
+    pub(crate) fn crash_at(self, number: u64) -> Fault {
         self.with_trigger(Trigger::Crash { at: number })
     }
 
@@ -141,7 +141,7 @@ impl Fault {
 
 /// The injected faults, and the number of requests that have triggered one.
 #[derive(Default)]
-pub struct Faults {
+pub(super) struct Faults {
     plan: Mutex<Plan>,
     was_triggered: Condvar,
 }
@@ -175,7 +175,7 @@ impl Rule {
 }
 
 impl Faults {
-    pub fn inject(&self, fault: Fault) {
+    pub(super) fn inject(&self, fault: Fault) {
         self.plan
             .lock()
             .unwrap()
@@ -184,17 +184,17 @@ impl Faults {
     }
 
     /// Removes the faults and the crash, and resets the count.
-    pub fn clear(&self) {
+    pub(super) fn clear(&self) {
         *self.plan.lock().unwrap() = Plan::default();
     }
 
     /// Returns the number of requests that have triggered a fault since the last `clear`.
-    pub fn triggered(&self) -> u64 {
+    pub(super) fn triggered(&self) -> u64 {
         self.plan.lock().unwrap().triggered
     }
 
     /// Blocks until `count` requests have triggered a fault; returns false after `timeout`.
-    pub fn wait_for_triggers(&self, count: u64, timeout: Duration) -> bool {
+    pub(super) fn wait_for_triggers(&self, count: u64, timeout: Duration) -> bool {
         let plan = self.plan.lock().unwrap();
         let too_few = |plan: &mut Plan| plan.triggered < count;
         let (plan, _) = self
@@ -206,7 +206,7 @@ impl Faults {
 
     /// Returns the action for a request. Every matching rule counts it; the first one that is
     /// triggered decides.
-    pub fn decide(&self, target: &Target) -> Option<Action> {
+    pub(super) fn decide(&self, target: &Target) -> Option<Action> {
         let mut guard = self.plan.lock().unwrap();
         let plan = &mut *guard;
         let mut action = plan.crashed.then_some(Action::Before(Failure::Hangup));
@@ -226,7 +226,7 @@ impl Faults {
 
     /// Counts a triggered fault. It is called after the request has been applied, if it is applied at
     /// all, so that a test that waits for an `After` finds it applied.
-    pub fn record_trigger(&self) {
+    pub(super) fn record_trigger(&self) {
         self.plan.lock().unwrap().triggered += 1;
         self.was_triggered.notify_all();
     }

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 /// The attributes that a writer gives to an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Attributes {
+pub(crate) struct Attributes {
     pub content_type: Option<String>,
     pub content_encoding: Option<String>,
     /// The user metadata, without the prefix `x-amz-meta-`.
@@ -23,7 +23,7 @@ pub struct Attributes {
 }
 
 impl Attributes {
-    pub fn from_headers(headers: &HeaderMap) -> S3Result<Attributes> {
+    pub(crate) fn from_headers(headers: &HeaderMap) -> S3Result<Attributes> {
         let text = |name: &str| {
             let value = headers.get(name)?;
             Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
@@ -55,13 +55,13 @@ impl Attributes {
 
 /// The conditions of a request.
 #[derive(Clone, Debug, Default)]
-pub struct Conditions {
+pub(super) struct Conditions {
     pub if_match: Option<ETagCondition>,
     pub if_none_match: Option<ETagCondition>,
 }
 
 impl Conditions {
-    pub fn from_headers(headers: &HeaderMap) -> S3Result<Conditions> {
+    pub(super) fn from_headers(headers: &HeaderMap) -> S3Result<Conditions> {
         let condition = |name| {
             let parse = |value: &header::HeaderValue| {
                 let condition = ETagCondition::parse_http_header(value.as_bytes());
@@ -75,7 +75,7 @@ impl Conditions {
         })
     }
 
-    pub fn check_write(&self, current: Option<&Object>) -> S3Result<()> {
+    pub(super) fn check_write(&self, current: Option<&Object>) -> S3Result<()> {
         match (&self.if_none_match, current) {
             (Some(ETagCondition::Any), Some(_)) => return Err(s3_error!(PreconditionFailed)),
             (Some(ETagCondition::ETag(_)), _) => return Err(s3_error!(NotImplemented)),
@@ -90,7 +90,7 @@ impl Conditions {
         }
     }
 
-    pub fn check_read(&self, object: &Object) -> S3Result<()> {
+    pub(super) fn check_read(&self, object: &Object) -> S3Result<()> {
         match (&self.if_match, &self.if_none_match) {
             (Some(needed), _) if !holds(needed, object) => Err(s3_error!(PreconditionFailed)),
             (_, Some(known)) if holds(known, object) => Err(s3_error!(NotModified)),
@@ -107,6 +107,6 @@ fn holds(condition: &ETagCondition, object: &Object) -> bool {
 }
 
 /// Compares ETags regardless of their quotes.
-pub fn same_etag(ours: &str, theirs: &ETag) -> bool {
+pub(super) fn same_etag(ours: &str, theirs: &ETag) -> bool {
     ours.trim_matches('"') == theirs.value()
 }

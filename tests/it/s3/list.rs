@@ -7,7 +7,7 @@ use std::{
 };
 
 #[derive(Clone, Debug, Default)]
-pub struct ListQuery {
+pub(super) struct ListQuery {
     pub prefix: String,
     pub delimiter: Option<String>,
     /// The listing starts behind this key.
@@ -18,7 +18,7 @@ pub struct ListQuery {
 }
 
 #[derive(Debug, Default)]
-pub struct Page<'a> {
+pub(super) struct Page<'a> {
     pub objects: Vec<(&'a String, &'a Object)>,
     pub common_prefixes: Vec<String>,
     /// The token to continue with, if there are more entries: the last entry of this page.
@@ -26,13 +26,13 @@ pub struct Page<'a> {
 }
 
 impl Page<'_> {
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.objects.len() + self.common_prefixes.len()
     }
 }
 
 impl ListQuery {
-    pub fn page<'a>(&self, objects: &'a BTreeMap<String, Object>) -> Page<'a> {
+    pub(super) fn page<'a>(&self, objects: &'a BTreeMap<String, Object>) -> Page<'a> {
         let after = self.token.as_ref().unwrap_or(&self.start_after);
         let start = if *after < self.prefix {
             Included(&self.prefix)

@@ -28,11 +28,11 @@ mod state;
 mod sts;
 mod wire;
 
-pub use fault::{Action, Failure, Fault, On};
-pub use headers::Attributes;
-pub use operation::Operation;
-pub use server::Call;
-pub use state::{Object, Settings};
+pub(crate) use fault::{Action, Failure, Fault, On};
+pub(crate) use headers::Attributes;
+pub(crate) use operation::Operation;
+pub(crate) use server::Call;
+pub(crate) use state::{Object, Settings};
 
 use backend::Backend;
 use bytes::Bytes;
@@ -56,12 +56,12 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-pub const ACCESS_KEY_ID: &str = "AKIATESTS3EXAMPLE000";
-pub const SECRET_ACCESS_KEY: &str = "test-s3-secret-access-key";
-pub const REGION: &str = "eu-west-1";
+pub(crate) const ACCESS_KEY_ID: &str = "AKIATESTS3EXAMPLE000";
+pub(crate) const SECRET_ACCESS_KEY: &str = "test-s3-secret-access-key";
+pub(crate) const REGION: &str = "eu-west-1";
 
 /// A running server. Dropping it closes every connection and frees the port.
-pub struct TestS3 {
+pub(crate) struct TestS3 {
     address: SocketAddr,
     memory: Arc<Memory>,
     server: Arc<Server>,
@@ -70,7 +70,7 @@ pub struct TestS3 {
 }
 
 /// The state of a bucket at one moment.
-pub struct BucketSnapshot(Bucket);
+pub(crate) struct BucketSnapshot(Bucket);
 
 struct Running {
     stop: oneshot::Sender<()>,
@@ -79,7 +79,7 @@ struct Running {
 
 impl TestS3 {
     /// Starts a server without buckets, which listens on a free port of 127.0.0.1.
-    pub fn start() -> TestS3 {
+    pub(crate) fn start() -> TestS3 {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind to loopback");
         let address = listener.local_addr().expect("address of a bound socket");
         let memory = Arc::new(Memory::new());
@@ -105,12 +105,12 @@ impl TestS3 {
     }
 
     /// Returns `http://127.0.0.1:PORT`; buckets are addressed by path.
-    pub fn endpoint(&self) -> String {
+    pub(crate) fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Returns the environment variables that a child process needs.
-    pub fn env(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn env(&self) -> Vec<(&'static str, String)> {
         vec![
             ("AWS_ENDPOINT_URL", self.endpoint()),
             ("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID.to_owned()),
@@ -121,14 +121,14 @@ impl TestS3 {
 
     /// Returns a client for the bucket with object_store's number of retries, and backoffs of
     /// milliseconds.
-    pub fn store(&self, bucket: &str) -> AmazonS3 {
+    pub(crate) fn store(&self, bucket: &str) -> AmazonS3 {
         self.store_builder(bucket)
             .build()
             .expect("complete client settings")
     }
 
     /// Returns the builder of [`TestS3::store`], to change its settings.
-    pub fn store_builder(&self, bucket: &str) -> AmazonS3Builder {
+    pub(crate) fn store_builder(&self, bucket: &str) -> AmazonS3Builder {
         let backoff = BackoffConfig {
             init_backoff: Duration::from_millis(1),
             max_backoff: Duration::from_millis(10),
@@ -151,7 +151,7 @@ impl TestS3 {
 /// Direct access to the buckets: without faults, and not recorded as calls. All of these panic on an
 /// unknown bucket.
 impl TestS3 {
-    pub fn create_bucket(&self, name: &str) {
+    pub(crate) fn create_bucket(&self, name: &str) {
         let former = self
             .memory
             .lock()
@@ -161,15 +161,15 @@ impl TestS3 {
     }
 
     /// Returns the keys of a bucket, sorted.
-    pub fn keys(&self, bucket: &str) -> Vec<String> {
+    pub(crate) fn keys(&self, bucket: &str) -> Vec<String> {
         self.with_bucket(bucket, |bucket| bucket.objects.keys().cloned().collect())
     }
 
-    pub fn object(&self, bucket: &str, key: &str) -> Option<Object> {
+    pub(crate) fn object(&self, bucket: &str, key: &str) -> Option<Object> {
         self.with_bucket(bucket, |bucket| bucket.objects.get(key).cloned())
     }
 
-    pub fn put(&self, bucket: &str, key: &str, data: impl Into<Bytes>) {
+    pub(crate) fn put(&self, bucket: &str, key: &str, data: impl Into<Bytes>) {
         let object = Object::new(data.into(), Attributes::default());
         self.with_bucket(bucket, |bucket| {
             bucket.objects.insert(key.to_owned(), object)
@@ -177,26 +177,26 @@ impl TestS3 {
     }
 
     /// Deletes an object, and returns true if it existed.
-    pub fn delete(&self, bucket: &str, key: &str) -> bool {
+    pub(crate) fn delete(&self, bucket: &str, key: &str) -> bool {
         self.with_bucket(bucket, |bucket| bucket.objects.remove(key).is_some())
     }
 
     /// Copies the state of a bucket, unfinished uploads included, for [`TestS3::restore`].
-    pub fn save(&self, bucket: &str) -> BucketSnapshot {
+    pub(crate) fn save(&self, bucket: &str) -> BucketSnapshot {
         BucketSnapshot(self.with_bucket(bucket, |bucket| bucket.clone()))
     }
 
     /// Restores a bucket to a saved state.
-    pub fn restore(&self, bucket: &str, snapshot: &BucketSnapshot) {
+    pub(crate) fn restore(&self, bucket: &str, snapshot: &BucketSnapshot) {
         self.with_bucket(bucket, |bucket| *bucket = snapshot.0.clone());
     }
 
-    pub fn set(&self, bucket: &str, settings: Settings) {
+    pub(crate) fn set(&self, bucket: &str, settings: Settings) {
         self.with_bucket(bucket, |bucket| bucket.settings = settings);
     }
 
     /// Returns key and upload id of each unfinished multipart upload, in the order of their start.
-    pub fn uploads(&self, bucket: &str) -> Vec<(String, String)> {
+    pub(crate) fn uploads(&self, bucket: &str) -> Vec<(String, String)> {
         self.with_bucket(bucket, |bucket| {
             let uploads = bucket.uploads.iter();
             uploads
@@ -206,17 +206,17 @@ impl TestS3 {
     }
 
     /// Removes all unfinished uploads, as a lifecycle rule does with old ones.
-    pub fn abort_uploads(&self, bucket: &str) {
+    pub(crate) fn abort_uploads(&self, bucket: &str) {
         self.with_bucket(bucket, |bucket| bucket.uploads.clear());
     }
 
     /// Sets the minimum size of a part that is not the last; the default is 5 MiB.
-    pub fn set_min_part_size(&self, bytes: usize) {
+    pub(crate) fn set_min_part_size(&self, bytes: usize) {
         self.memory.lock().limits.part_size = bytes;
     }
 
     /// Sets the maximum number of entries in a page of a listing; the default is 1000.
-    pub fn set_max_page_size(&self, entries: usize) {
+    pub(crate) fn set_max_page_size(&self, entries: usize) {
         self.memory.lock().limits.page_size = entries;
     }
 
@@ -232,35 +232,35 @@ impl TestS3 {
 /// Faults for the clients, and the calls that the clients made.
 impl TestS3 {
     /// Adds a fault; the first one that is triggered by a request decides.
-    pub fn inject(&self, fault: Fault) {
+    pub(crate) fn inject(&self, fault: Fault) {
         self.server.faults.inject(fault);
     }
 
     /// Removes all faults, also a crash, and resets [`TestS3::faults_triggered`] to zero. Requests that
     /// already hang in a [`Failure::Silence`] continue to hang.
-    pub fn clear_faults(&self) {
+    pub(crate) fn clear_faults(&self) {
         self.server.faults.clear();
     }
 
     /// Returns the number of requests that have triggered a fault. Zero after a run with
     /// [`Fault::crash_at`] tells a loop over crash points that it is past the last one.
-    pub fn faults_triggered(&self) -> u64 {
+    pub(crate) fn faults_triggered(&self) -> u64 {
         self.server.faults.triggered()
     }
 
     /// Blocks until `count` requests have triggered a fault; returns false after `timeout`. A request
     /// with [`Action::After`] is applied by then. With [`Failure::Silence`], this is the moment to kill a
     /// child process.
-    pub fn wait_for_faults(&self, count: u64, timeout: Duration) -> bool {
+    pub(crate) fn wait_for_faults(&self, count: u64, timeout: Duration) -> bool {
         self.server.faults.wait_for_triggers(count, timeout)
     }
 
     /// Returns all requests since the start, in the order of arrival, retries and denied ones included.
-    pub fn calls(&self) -> Vec<Call> {
+    pub(crate) fn calls(&self) -> Vec<Call> {
         self.server.calls()
     }
 
-    pub fn count(&self, operation: Operation) -> usize {
+    pub(crate) fn count(&self, operation: Operation) -> usize {
         self.calls()
             .iter()
             .filter(|call| call.operation == operation)

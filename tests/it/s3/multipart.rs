@@ -10,7 +10,7 @@ use hyper::StatusCode;
 use s3s::{S3Request, S3Response, dto, s3_error};
 
 impl Backend {
-    pub fn create_upload(
+    pub(super) fn create_upload(
         &self,
         request: S3Request<dto::CreateMultipartUploadInput>,
     ) -> Answer<dto::CreateMultipartUploadOutput> {
@@ -32,7 +32,7 @@ impl Backend {
         })
     }
 
-    pub async fn put_part(
+    pub(super) async fn put_part(
         &self,
         request: S3Request<dto::UploadPartInput>,
     ) -> Answer<dto::UploadPartOutput> {
@@ -63,7 +63,7 @@ impl Backend {
         ok(output)
     }
 
-    pub fn complete_upload(
+    pub(super) fn complete_upload(
         &self,
         request: S3Request<dto::CompleteMultipartUploadInput>,
     ) -> Answer<dto::CompleteMultipartUploadOutput> {
@@ -100,7 +100,7 @@ impl Backend {
         })
     }
 
-    pub fn abort_upload(
+    pub(super) fn abort_upload(
         &self,
         request: S3Request<dto::AbortMultipartUploadInput>,
     ) -> Answer<dto::AbortMultipartUploadOutput> {
@@ -115,7 +115,7 @@ impl Backend {
         ))
     }
 
-    pub fn parts_of_upload(
+    pub(super) fn parts_of_upload(
         &self,
         request: S3Request<dto::ListPartsInput>,
     ) -> Answer<dto::ListPartsOutput> {
@@ -148,7 +148,7 @@ impl Backend {
         })
     }
 
-    pub fn unfinished_uploads(
+    pub(super) fn unfinished_uploads(
         &self,
         request: S3Request<dto::ListMultipartUploadsInput>,
     ) -> Answer<dto::ListMultipartUploadsOutput> {

@@ -8,7 +8,7 @@ use url::form_urlencoded;
 
 /// The S3 operations that the server implements, by their AWS names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Operation {
+pub(crate) enum Operation {
     CreateBucket,
     HeadBucket,
     DeleteBucket,
@@ -37,7 +37,7 @@ pub enum Operation {
 
 impl Operation {
     /// Returns true if the operation changes a bucket (objects or unfinished uploads) when it succeeds.
-    pub fn is_write(self) -> bool {
+    pub(crate) fn is_write(self) -> bool {
         match self {
             Operation::CreateBucket
             | Operation::DeleteBucket
@@ -66,7 +66,7 @@ impl Operation {
 
 /// The operation, bucket and key of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub(super) struct Target {
     pub operation: Operation,
     /// The bucket; empty for a request on the service itself.
     pub bucket: String,
@@ -77,7 +77,7 @@ pub struct Target {
 
 impl Target {
     /// Parses a request with a path-style address: `/bucket/key`.
-    pub fn of(method: &Method, uri: &Uri, headers: &HeaderMap) -> Target {
+    pub(super) fn of(method: &Method, uri: &Uri, headers: &HeaderMap) -> Target {
         let path = uri.path().trim_start_matches('/');
         let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
         let query = Query(uri.query().unwrap_or_default());

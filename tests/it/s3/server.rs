@@ -27,7 +27,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// A recorded request with its response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Call {
+pub(crate) struct Call {
     pub operation: Operation,
     pub bucket: String,
     /// The key; for listings, the prefix.
@@ -40,7 +40,7 @@ pub struct Call {
     pub fault: Option<Action>,
 }
 
-pub struct Server {
+pub(super) struct Server {
     s3: S3Service,
     pub faults: Faults,
     calls: Mutex<Vec<Call>>,
@@ -66,7 +66,7 @@ impl fmt::Display for Broken {
 impl Error for Broken {}
 
 impl Server {
-    pub fn new(s3: S3Service) -> Server {
+    pub(super) fn new(s3: S3Service) -> Server {
         Server {
             s3,
             faults: Faults::default(),
@@ -75,12 +75,12 @@ impl Server {
     }
 
     /// Returns the requests in the order of arrival.
-    pub fn calls(&self) -> Vec<Call> {
+    pub(super) fn calls(&self) -> Vec<Call> {
         self.calls.lock().unwrap().clone()
     }
 
     /// Serves until it is dropped.
-    pub async fn run(self: Arc<Self>, listener: TcpListener) {
+    pub(super) async fn run(self: Arc<Self>, listener: TcpListener) {
         loop {
             let (stream, _) = listener.accept().await.expect("accept on loopback");
             tokio::spawn(Arc::clone(&self).serve(stream));

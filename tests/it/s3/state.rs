@@ -14,7 +14,7 @@ use std::{
 };
 
 #[derive(Clone, Debug)]
-pub struct Object {
+pub(crate) struct Object {
     pub data: Bytes,
     /// The ETag as sent, with its quotes.
     pub etag: String,
@@ -23,7 +23,7 @@ pub struct Object {
 }
 
 #[derive(Clone, Debug)]
-pub struct Upload {
+pub(super) struct Upload {
     pub key: String,
     pub started: SystemTime,
     pub parts: BTreeMap<i32, Part>,
@@ -31,14 +31,14 @@ pub struct Upload {
 }
 
 #[derive(Clone, Debug)]
-pub struct Part {
+pub(super) struct Part {
     pub data: Bytes,
     pub uploaded: SystemTime,
     md5: Output<Md5>,
 }
 
 #[derive(Clone, Default)]
-pub struct Bucket {
+pub(super) struct Bucket {
     pub objects: BTreeMap<String, Object>,
     /// The unfinished uploads, by upload id.
     pub uploads: BTreeMap<String, Upload>,
@@ -48,7 +48,7 @@ pub struct Bucket {
 
 /// The settings of a bucket.
 #[derive(Clone, Debug, Default)]
-pub struct Settings {
+pub(crate) struct Settings {
     pub public_access_blocked: bool,
     /// True if the server ignores `If-None-Match` and overwrites, as some do.
     pub ignores_conditions: bool,
@@ -64,22 +64,22 @@ pub struct Settings {
 
 /// The limits of the real S3, unless a test lowers them.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub(super) struct Limits {
     /// Bytes in a part that is not the last.
     pub part_size: usize,
     /// Entries in one page of a listing.
     pub page_size: usize,
 }
 
-pub struct State {
+pub(super) struct State {
     pub buckets: BTreeMap<String, Bucket>,
     pub limits: Limits,
 }
 
-pub struct Memory(Mutex<State>);
+pub(super) struct Memory(Mutex<State>);
 
 impl Memory {
-    pub fn new() -> Memory {
+    pub(super) fn new() -> Memory {
         let limits = Limits {
             part_size: 5 * 1024 * 1024,
             page_size: 1000,
@@ -90,13 +90,13 @@ impl Memory {
         }))
     }
 
-    pub fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap()
     }
 }
 
 impl State {
-    pub fn bucket(&mut self, name: &str) -> S3Result<&mut Bucket> {
+    pub(super) fn bucket(&mut self, name: &str) -> S3Result<&mut Bucket> {
         self.buckets
             .get_mut(name)
             .ok_or_else(|| s3_error!(NoSuchBucket))
@@ -104,7 +104,7 @@ impl State {
 }
 
 impl Object {
-    pub fn new(data: Bytes, attributes: Attributes) -> Object {
+    pub(crate) fn new(data: Bytes, attributes: Attributes) -> Object {
         let etag = format!("\"{:x}\"", Md5::digest(&data));
         Object {
             data,
@@ -116,7 +116,7 @@ impl Object {
 }
 
 impl Part {
-    pub fn new(data: Bytes) -> Part {
+    pub(super) fn new(data: Bytes) -> Part {
         let md5 = Md5::digest(&data);
         Part {
             data,
@@ -125,13 +125,13 @@ impl Part {
         }
     }
 
-    pub fn etag(&self) -> String {
+    pub(super) fn etag(&self) -> String {
         format!("\"{:x}\"", self.md5)
     }
 }
 
 impl Bucket {
-    pub fn object(&self, key: &str) -> S3Result<&Object> {
+    pub(super) fn object(&self, key: &str) -> S3Result<&Object> {
         self.objects
             .get(key)
             .ok_or_else(|| match self.settings.hides_missing {
@@ -140,7 +140,12 @@ impl Bucket {
             })
     }
 
-    pub fn put(&mut self, key: String, object: Object, conditions: &Conditions) -> S3Result<()> {
+    pub(super) fn put(
+        &mut self,
+        key: String,
+        object: Object,
+        conditions: &Conditions,
+    ) -> S3Result<()> {
         if !self.settings.ignores_conditions {
             conditions.check_write(self.objects.get(&key))?;
         }
@@ -148,7 +153,7 @@ impl Bucket {
         Ok(())
     }
 
-    pub fn start_upload(&mut self, key: String, attributes: Attributes) -> String {
+    pub(super) fn start_upload(&mut self, key: String, attributes: Attributes) -> String {
         self.uploads_started += 1;
         let id = format!("upload-{:06}", self.uploads_started);
         let upload = Upload {
@@ -162,14 +167,14 @@ impl Bucket {
     }
 
     /// An id that was completed or aborted is as unknown as one that never was.
-    pub fn upload(&mut self, key: &str, id: &str) -> S3Result<&mut Upload> {
+    pub(super) fn upload(&mut self, key: &str, id: &str) -> S3Result<&mut Upload> {
         let upload = self.uploads.get_mut(id).filter(|upload| upload.key == key);
         upload.ok_or_else(|| s3_error!(NoSuchUpload))
     }
 
     /// Makes the upload an object of the `wanted` parts (number and ETag) and forgets its id.
     /// On an error the upload stays as it is.
-    pub fn complete_upload(
+    pub(super) fn complete_upload(
         &mut self,
         key: &str,
         id: &str,

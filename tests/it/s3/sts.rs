@@ -7,7 +7,7 @@
 use super::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 
 /// Returns the response to AssumeRole.
-pub fn assumed() -> String {
+pub(super) fn assumed() -> String {
     format!(
         "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult>\
          <AssumedRoleUser><AssumedRoleId>AROATEST:dayport</AssumedRoleId>\

@@ -11,23 +11,23 @@ use s3s::{
     s3_error,
 };
 
-pub type Answer<T> = S3Result<S3Response<T>>;
+pub(super) type Answer<T> = S3Result<S3Response<T>>;
 
-pub fn ok<T>(output: T) -> Answer<T> {
+pub(super) fn ok<T>(output: T) -> Answer<T> {
     Ok(S3Response::new(output))
 }
 
 /// Parses the quoted form of [`Object::etag`](super::Object::etag).
-pub fn etag(quoted: &str) -> Option<dto::ETag> {
+pub(super) fn etag(quoted: &str) -> Option<dto::ETag> {
     Some(dto::ETag::Strong(quoted.trim_matches('"').to_owned()))
 }
 
-pub fn encryption(attributes: &Attributes) -> Option<dto::ServerSideEncryption> {
+pub(super) fn encryption(attributes: &Attributes) -> Option<dto::ServerSideEncryption> {
     attributes.sse.clone().map(dto::ServerSideEncryption::from)
 }
 
 /// Returns the requested page size, within the limit of the server.
-pub fn page_size(requested: Option<i32>, limit: usize) -> usize {
+pub(super) fn page_size(requested: Option<i32>, limit: usize) -> usize {
     requested.map_or(limit, |requested| {
         usize::try_from(requested).unwrap_or(0).min(limit)
     })
@@ -38,7 +38,7 @@ const MAX_INITIAL_CAPACITY: usize = 64 << 20;
 
 /// Reads the whole body. s3s fails the stream if the body does not match the signed SHA-256. This
 /// checks the only checksum header that object_store can send; others are ignored.
-pub async fn read_body(
+pub(super) async fn read_body(
     body: Option<StreamingBlob>,
     length: Option<i64>,
     sha256: Option<&str>,

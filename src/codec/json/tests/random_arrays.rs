@@ -14,19 +14,19 @@ use arrow::datatypes::{DataType, Field, Fields, Int32Type};
 use fastrand::Rng;
 
 /// A generator of arrays; equal seeds give equal arrays.
-pub struct ArrayGenerator {
+pub(super) struct ArrayGenerator {
     random: Rng,
 }
 
 impl ArrayGenerator {
-    pub fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         Self {
             random: Rng::with_seed(seed),
         }
     }
 
     /// Returns a number below `end`.
-    pub fn below(&mut self, end: usize) -> usize {
+    pub(super) fn below(&mut self, end: usize) -> usize {
         self.random.usize(..end)
     }
 
@@ -145,7 +145,7 @@ impl ArrayGenerator {
     }
 
     /// Returns an array of `len` values of any type, which may begin anywhere in its buffers.
-    pub fn array(&mut self, depth: usize, len: usize) -> ArrayRef {
+    pub(super) fn array(&mut self, depth: usize, len: usize) -> ArrayRef {
         let (before, after) = (self.below(4), self.below(4));
         let whole = self.whole_array(depth, before + len + after);
         whole.slice(before, len)
