@@ -86,7 +86,7 @@ pub(crate) async fn wait(
         // A store that accepts a request and never responds must not block past the timeout.
         let polled = match select(pin!(poll()), pin!(timer.sleep(poll_timeout))).await {
             Either::Left((polled, _)) => polled,
-            Either::Right(_) => Err(Error::unavailable("the store does not answer")),
+            Either::Right(_) => Err(Error::unavailable("the store does not respond")),
         };
         match &polled {
             Ok(Poll::Published(names)) => return Ok(WaitOutcome::Published(names.clone())),

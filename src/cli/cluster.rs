@@ -100,7 +100,7 @@ pub(super) struct ExecutorArguments {
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration)]
     pub heartbeat: Duration,
 
-    /// How long requests to a store that does not answer are retried, in seconds
+    /// The maximum time to retry requests to a store that does not respond, in seconds
     #[arg(
         long,
         env = "DAYPORT_RETRY_TIMEOUT",

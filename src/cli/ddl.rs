@@ -18,8 +18,8 @@ use crate::layout::{self, FileFormat, TableName};
 use crate::store::{Destination, Location};
 
 pub(super) const EXAMPLES: &str = "\
-The columns come from the manifests, and for tables that are not published yet from their definitions
-in --sql; no source is read. Writes nothing.
+The columns of published tables come from their manifests. The columns of other tables come from
+their definitions in --sql; no source is read. Writes nothing.
 
 Examples:
   dayport ddl --dialect duckdb --to out | duckdb export.db

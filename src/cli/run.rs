@@ -73,7 +73,7 @@ pub(super) async fn run(arguments: RunArguments) -> Result<ExitCode> {
     let ran = run_tables(Arc::new(context), request).await;
     if let Some(calls) = last_calls {
         calls.close();
-        // A cluster that does not answer must not hold up the report.
+        // A cluster that does not respond must not hold up the report.
         let _ = tokio::time::timeout(LAST_CALLS_TIMEOUT, calls.wait()).await;
     }
     let report = ran?;

@@ -30,7 +30,7 @@ pub(super) struct EngineArguments {
 /// The arguments of S3 clients: retries, encryption and an assumed role.
 #[derive(Debug, Args)]
 pub(super) struct S3Arguments {
-    /// How long requests to a store that does not answer are retried, in seconds
+    /// The maximum time to retry requests to a store that does not respond, in seconds
     #[arg(
         long,
         env = "DAYPORT_RETRY_TIMEOUT",

@@ -1,4 +1,4 @@
-//! What is written about the command line is what it takes.
+//! Checks the examples and help texts against the arguments that the program takes.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -106,11 +106,11 @@ fn the_readme_shows_commands_that_are_taken() {
     let code = readme.split("```").skip(1).step_by(2);
     let lines = code.flat_map(str::lines);
     for line in lines.filter(|line| line.starts_with("dayport ")) {
-        let line = line.split("  #").next().unwrap_or_default();
-        let line = line.split(" | ").next().unwrap_or_default();
-        let line = line.split(" > ").next().unwrap_or_default();
+        let command = ["  #", " | ", " > "]
+            .into_iter()
+            .fold(line, |text, end| text.split(end).next().unwrap_or_default());
         // The one argument in quotes is SQL.
-        let mut pieces = line.split('"');
+        let mut pieces = command.split('"');
         let before = pieces.next().unwrap_or_default().split_whitespace();
         let quoted = pieces.next().map(str::to_owned);
         let after = pieces.next().unwrap_or_default().split_whitespace();

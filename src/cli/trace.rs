@@ -24,8 +24,8 @@ const MAX_VALUE_LENGTH: usize = 60;
 
 pub(super) const EXAMPLES: &str = "\
 Searches the source files that the cycle reads, runs each definition over the row that it finds
-there, and searches the published files for the event. Writes nothing. Without --to, only the sources
-are searched. A receiver, who has neither --from nor --sql, searches the export alone.
+there, and searches the published files for the event. Writes nothing. Without --to, only the
+sources are searched. A receiver, who has neither --from nor --sql, searches the export alone.
 
 Examples:
   dayport trace 5f2b8c1e --date 2026-01-15 --from fixtures/raw --to out

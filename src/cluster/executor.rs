@@ -121,7 +121,7 @@ async fn log_connection(health: ExecutorHealth) {
     loop {
         match (is_registered, health.is_ready()) {
             (false, true) => info!("registered"),
-            (true, false) => warn!("the scheduler does not answer"),
+            (true, false) => warn!("the scheduler does not respond"),
             _ => {}
         }
         is_registered = health.is_ready();

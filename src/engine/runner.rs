@@ -31,7 +31,7 @@ pub struct StagingJob<'a> {
 pub struct Staged {
     /// The staged files.
     pub files: Vec<StagedFile>,
-    /// What was read of each source, sorted by name.
+    /// The record of what was read of each source, sorted by name.
     pub sources: Vec<SourceScan>,
 }
 

@@ -1,6 +1,6 @@
 //! Sorts with offset strings (contiguous, `Utf8`) in place of string views.
 //!
-//! When a sort that spills merges views, each of its batches keeps the buffers of all runs that its
+//! If a sort that spills merges views, each of its batches keeps the buffers of all runs that its
 //! rows came from, in memory and in the pool's accounts: it needs several times as much as with offset
 //! strings.
 

@@ -172,11 +172,11 @@ impl StockFormat for StageFormat {
             .iter()
             .map(|(name, _)| name.clone())
             .collect();
-        let context = state.config().get_extension::<CopyContext>();
-        let context = context.as_deref().cloned().unwrap_or_default();
+        let extension = state.config().get_extension::<CopyContext>();
+        let context = extension.as_deref().cloned().unwrap_or_default();
         let spec = self.spec(&partition_by, &sink.output_schema, &context)?;
-        let extension = state.config().get_extension::<DistributionMode>();
-        let mode = extension.map_or(DistributionMode::Single, |mode| *mode);
+        let distribution = state.config().get_extension::<DistributionMode>();
+        let mode = distribution.map_or(DistributionMode::Single, |mode| *mode);
         Ok(Arc::new(StagedWriteExec::new(input, spec, order, mode)))
     }
 

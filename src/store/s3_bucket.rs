@@ -110,7 +110,7 @@ impl S3Bucket {
             })?;
         AwsAuthorizer::new(&credential, "s3", &self.region).authorize(&mut request, None);
         let unanswered = |error: object_store::client::HttpError| {
-            Error::unavailable(format!("the bucket `{}` does not answer", self.name))
+            Error::unavailable(format!("the bucket `{}` does not respond", self.name))
                 .with_source(error)
         };
         let response = self.client.execute(request).await.map_err(unanswered)?;

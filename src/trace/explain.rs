@@ -132,9 +132,9 @@ impl SingleRow<'_> {
             LogicalPlan::TableScan(scan) if self.is_source(&scan)? => {
                 let batches = vec![vec![self.row.clone()]];
                 let table = MemTable::try_new(self.row.schema(), batches)?;
-                let table = provider_as_source(Arc::new(table));
-                let scan = TableScanBuilder::new(scan.table_name, table).build()?;
-                Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
+                let source = provider_as_source(Arc::new(table));
+                let replacement = TableScanBuilder::new(scan.table_name, source).build()?;
+                Ok(Transformed::yes(LogicalPlan::TableScan(replacement)))
             }
             LogicalPlan::Filter(filter) if filters == Filters::Drop => {
                 Ok(Transformed::yes(Arc::unwrap_or_clone(filter.input)))

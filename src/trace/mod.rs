@@ -30,7 +30,7 @@ use search::{Scanned, Search};
 /// Traces one event through one cycle.
 ///
 /// # Errors
-/// A definition does not compile, or a store does not answer. A source that cannot be read is not an
+/// A definition does not compile, or a store is unavailable. A source that cannot be read is not an
 /// error but part of the report: the published files may outlive it.
 pub(crate) async fn trace(request: &TraceRequest<'_>) -> Result<TraceReport> {
     let context = request.engine.session();

@@ -27,7 +27,7 @@ pub(super) struct Scanned<'a> {
     pub optimized: LogicalPlan,
     /// The files of each scan of a source that has the column.
     pub scans: Vec<SourceFiles>,
-    /// What it reads of each source; all where there is no entry.
+    /// The columns that it reads of each source; a source without an entry is read whole.
     pub reads: BTreeMap<String, ColumnsRead>,
     /// True if any of its sources has the column.
     pub has_column: bool,

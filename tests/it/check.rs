@@ -314,5 +314,5 @@ fn encryption_region_and_bucket_are_checked_against_the_arguments() {
     sandbox.set_env("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
     check(&sandbox, &[])
         .exited_with(1)
-        .stdout_has("does not answer");
+        .stdout_has("does not respond");
 }

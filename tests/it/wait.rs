@@ -146,5 +146,5 @@ fn a_silent_store_does_not_delay_the_timeout() {
     ];
     wait(&sandbox, &args)
         .exited_with(75)
-        .stderr_has("the store does not answer");
+        .stderr_has("the store does not respond");
 }

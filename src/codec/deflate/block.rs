@@ -143,11 +143,17 @@ impl Lengths {
     fn bits(&self, frequencies: &Frequencies) -> u64 {
         let no_extra = std::iter::repeat_n(&0, FIRST_LENGTH);
         let literal_extra = no_extra.chain(&LENGTH_EXTRA).map(|bits| u32::from(*bits));
-        let literals = frequencies.literals.iter().zip(&self.literals);
-        let literals = literals.zip(literal_extra);
+        let literals = frequencies
+            .literals
+            .iter()
+            .zip(&self.literals)
+            .zip(literal_extra);
         let distance_extra = (0..).map(distance_extra);
-        let distances = frequencies.distances.iter().zip(&self.distances);
-        let distances = distances.zip(distance_extra);
+        let distances = frequencies
+            .distances
+            .iter()
+            .zip(&self.distances)
+            .zip(distance_extra);
         let bits = |((frequency, length), extra): ((&u32, &u8), u32)| {
             u64::from(*frequency) * u64::from(u32::from(*length) + extra)
         };

@@ -44,10 +44,10 @@ struct Match {
 /// Returns the 8 bytes at a position, the first in the lowest bits, or 0 beyond the text.
 #[inline(always)]
 fn word(text: &[u8], at: u32) -> u64 {
-    let at = at as usize;
-    let bytes = text.get(at..at.wrapping_add(8));
-    let bytes = bytes.and_then(|bytes| bytes.first_chunk());
-    bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    let start = at as usize;
+    text.get(start..start.wrapping_add(8))
+        .and_then(|bytes| bytes.first_chunk())
+        .map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
 /// Returns the number of equal bytes before the first of the `differing` bits.

@@ -192,8 +192,8 @@ fn rows_are_about_as_small_as_of_libdeflate() {
     let rows = rows(&mut Rng::with_seed(7), 1 << 20);
     let level = libdeflater::CompressionLvl::new(4).unwrap();
     let mut compressor = libdeflater::Compressor::new(level);
-    let mut theirs = vec![0; compressor.gzip_compress_bound(rows.len())];
-    let theirs = compressor.gzip_compress(&rows, &mut theirs).unwrap();
+    let mut out = vec![0; compressor.gzip_compress_bound(rows.len())];
+    let theirs = compressor.gzip_compress(&rows, &mut out).unwrap();
     let ours = round_trip(&rows).len();
     assert!(ours * 100 < theirs * 103, "{ours}, {theirs}");
 }

@@ -176,8 +176,9 @@ impl LeafNode {
         match self {
             LeafNode::Other => Ok(Some(ArrayRef::clone(column))),
             LeafNode::Strings(value_level) => {
-                let values = column.as_string_view_opt();
-                let values = values.ok_or_else(|| type_mismatch(column))?;
+                let values = column
+                    .as_string_view_opt()
+                    .ok_or_else(|| type_mismatch(column))?;
                 strings.push(StringLeaf::new(values.clone(), outer_nulls, *value_level));
                 Ok(None)
             }

@@ -211,8 +211,8 @@ impl ArrayGenerator {
                 Arc::new(binary.unwrap())
             }
             19 => {
-                let values = self.many(len, Self::text);
-                let values = values.iter().map(Option::as_deref);
+                let texts = self.many(len, Self::text);
+                let values = texts.iter().map(Option::as_deref);
                 Arc::new(DictionaryArray::<Int32Type>::from_iter(values))
             }
             20 => match self.below(4) {

@@ -157,8 +157,9 @@ fn compare(
         .map(|batch| with_views(&batch.unwrap()))
         .collect();
     // Parquet does not store the name of a list's item.
-    let read_schema = batches.first();
-    let read_schema = read_schema.map_or(Arc::clone(schema), RecordBatch::schema);
+    let read_schema = batches
+        .first()
+        .map_or(Arc::clone(schema), RecordBatch::schema);
     let read = concat_batches(&read_schema, &batches).unwrap();
     let written = concat_batches(schema, groups.iter().flatten()).unwrap();
     assert_eq!(read.num_columns(), written.num_columns(), "{name}");
@@ -169,8 +170,8 @@ fn compare(
 }
 
 fn one(values: StringArray, nullable: bool) -> (SchemaRef, RecordBatch) {
-    let schema = Schema::new(vec![Field::new("s", DataType::Utf8, nullable)]);
-    let schema = Arc::new(schema);
+    let fields = vec![Field::new("s", DataType::Utf8, nullable)];
+    let schema = Arc::new(Schema::new(fields));
     let batch = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(values)]).unwrap();
     (schema, batch)
 }
