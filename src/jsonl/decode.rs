@@ -348,18 +348,21 @@ mod tests {
         for (line, reason) in [
             (
                 r#"{"id":"a","n":"x"}"#,
-                "field `n`: failed to parse \"x\" as Int64",
+                "field `n`: a number is expected, found a string that is none",
             ),
-            (r#"{"id":7}"#, "field `id`: expected string got 7"),
+            (
+                r#"{"id":7}"#,
+                "field `id`: a string is expected, found a number",
+            ),
             (r#"{"n":1}"#, "required field `id` is missing or null"),
             (r#"{"id":null}"#, "required field `id` is missing or null"),
             (
                 r#"{"id":"a","client":{"title":1}}"#,
-                "field `client.title`: expected string got 1",
+                "field `client.title`: a string is expected, found a number",
             ),
             (
                 r#"{"id":"a","client":[]}"#,
-                "field `client`: expected { got []",
+                "field `client`: an object is expected, found a list",
             ),
             (r#"{"id":"a""#, "the JSON object does not end on its line"),
             (r#"{"id":"a}"#, "the JSON object does not end on its line"),
@@ -369,14 +372,14 @@ mod tests {
             ),
             (
                 r#"{"id":"a"},"#,
-                "not valid JSON: Encountered unexpected ',' whilst parsing value",
+                "not valid JSON: the end of the line is expected at byte 11 of the line",
             ),
             (
                 r#"{"id" "a"}"#,
-                "not valid JSON: Encountered unexpected '\"' whilst parsing colon",
+                "not valid JSON: `:` is expected at byte 7 of the line",
             ),
-            ("[1]", "a JSON object is expected, found `[1]`"),
-            ("null", "a JSON object is expected, found `null`"),
+            ("[1]", "a JSON object is expected, found a list"),
+            ("null", "a JSON object is expected, found null"),
         ] {
             let text = format!("{good}\n\n{good}\n{line}\n{good}\n{{\n");
             assert_eq!(
@@ -392,7 +395,7 @@ mod tests {
         let (line, reason) = first_bad_line(b"{\"id\":\"a\"}\n{\"id\":\"\xFF\"}\n");
         assert_eq!(
             (line, reason.as_str()),
-            (2, "not valid JSON: Encountered non-UTF-8 data")
+            (2, "not valid JSON: the text is not UTF-8")
         );
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! compressed bytes ─compression, inflate→ text ─line_splitter→ chunks of whole lines ─decode→ batches
-//!    decode: each line by the fast decoder; a line of unusual form by the reference decoder
+//!    decode: each line by the fast decoder; a line of unusual form strictly, by the reference decoder
 //! ```
 //! A line is one JSON object. Blank lines, CRLF, a byte-order mark at the start and a last line
 //! without newline are accepted; anything else is malformed.
@@ -40,6 +40,7 @@ mod line_schema;
 mod line_splitter;
 mod reason;
 mod reference;
+mod strict;
 #[cfg(test)]
 mod tests;
 

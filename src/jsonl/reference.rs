@@ -1,18 +1,16 @@
-//! The reference decoder: arrow-json, which defines which lines are rows and what their values are.
-
-use std::borrow::Cow;
+//! The reference decoder: strict JSON by [`strict`](crate::jsonl::strict), then arrow-json. It defines
+//! which lines are rows, and what their values are.
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::json::ReaderBuilder;
 use arrow::json::reader::Decoder;
-use memchr::{memchr, memchr2_iter};
 
 use crate::jsonl::chunk::Line;
-use crate::jsonl::fast::escape;
 use crate::jsonl::leaf_mask::LeafMask;
-use crate::jsonl::reason::{no_object, reason};
+use crate::jsonl::reason::reason;
+use crate::jsonl::strict::write_canonical;
 
 /// The number of lines that are decoded in one block. A block with a bad line is decoded again in
 /// smaller blocks, down to single lines.
@@ -20,10 +18,6 @@ const BLOCK_LINES: [usize; 3] = [1024, SMALL_BLOCK, 1];
 
 /// The maximum number of lines of a block that reuses the decoder.
 const SMALL_BLOCK: usize = 64;
-
-/// The maximum nesting depth of values. arrow-json quotes an unexpected value by recursion, one
-/// level at a time, and would overflow the stack.
-const MAX_DEPTH: usize = 1000;
 
 /// Decodes lines in blocks, or one by one where a block holds a bad line.
 pub(crate) struct ReferenceDecoder {
@@ -116,8 +110,9 @@ impl ReferenceDecoder {
             None => arrow_decoder(&self.pruned_schema, lines.len().max(SMALL_BLOCK))
                 .map_err(|error| reason(&error))?,
         };
+        let mut text = Vec::new();
         for line in lines {
-            push_line(&mut decoder, *line)?;
+            push_line(&mut decoder, &self.pruned_schema, *line, &mut text)?;
         }
         let batch = decoder.flush().map_err(|error| reason(&error))?;
         if is_small {
@@ -134,72 +129,16 @@ fn arrow_decoder(schema: &SchemaRef, lines: usize) -> Result<Decoder, ArrowError
         .build_decoder()
 }
 
-/// Pushes the record of one line to the batch. Types are checked when the batch is flushed.
-fn push_line(decoder: &mut Decoder, line: Line<'_>) -> Result<(), String> {
-    if !line.text.trim_ascii_start().starts_with(b"{") {
-        return Err(no_object(line.text));
-    }
-    if memchr2_iter(b'{', b'[', line.text).nth(MAX_DEPTH).is_some()
-        && max_depth(line.text) > MAX_DEPTH
-    {
-        return Err(format!(
-            "values are nested more than {MAX_DEPTH} levels deep"
-        ));
-    }
-    let before = decoder.len();
-    let text = unescape_surrogate_pairs(line.text);
-    let read = decoder.decode(&text).map_err(|error| reason(&error))?;
-    if decoder.has_partial_record() {
-        return Err("the JSON object does not end on its line".to_owned());
-    }
-    if read < text.len() || decoder.len() != before + 1 {
-        return Err("more than one record on the line".to_owned());
-    }
+/// Pushes the record of one line to the batch, in its canonical form.
+fn push_line(
+    decoder: &mut Decoder,
+    schema: &SchemaRef,
+    line: Line<'_>,
+    text: &mut Vec<u8>,
+) -> Result<(), String> {
+    text.clear();
+    write_canonical(line.text, schema, text).map_err(|reject| reject.reason())?;
+    text.push(b'\n');
+    decoder.decode(text).map_err(|error| reason(&error))?;
     Ok(())
-}
-
-/// Replaces the surrogate pairs of a line, two `\\u` escapes each, by the characters themselves.
-///
-/// arrow-json 59 decodes pairs from U+20000 on to other characters (`|` where `+` is needed).
-pub(crate) fn unescape_surrogate_pairs(line: &[u8]) -> Cow<'_, [u8]> {
-    let mut text = Vec::new();
-    let (mut copied, mut at) = (0, 0);
-    while let Some(found) = line.get(at..).and_then(|rest| memchr(b'\\', rest)) {
-        let start = at + found;
-        let Some((character, end)) = escape(line, start + 1) else {
-            at = start + 2;
-            continue;
-        };
-        at = end;
-        if character.len_utf16() == 2 {
-            text.extend_from_slice(line.get(copied..start).unwrap_or_default());
-            text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-            copied = end;
-        }
-    }
-    if copied == 0 {
-        return Cow::Borrowed(line);
-    }
-    text.extend_from_slice(line.get(copied..).unwrap_or_default());
-    Cow::Owned(text)
-}
-
-/// Returns the maximum nesting depth of the values of a line.
-fn max_depth(line: &[u8]) -> usize {
-    let (mut depth, mut max) = (0_usize, 0);
-    let (mut in_string, mut is_escaped) = (false, false);
-    for byte in line {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' => is_escaped = in_string,
-            b'"' => in_string = !in_string,
-            b'{' | b'[' if !in_string => {
-                depth += 1;
-                max = max.max(depth);
-            }
-            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    max
 }

@@ -278,7 +278,7 @@ fn a_line_is_malformed_only_for_tables_that_use_the_wrong_leaf() {
         r#"{"id":1,"p":{"url":"a","n":1,"o":{"x":1}}}"#,
         r#"{"id":2,"p":{"url":"b","n":"many","o":{"x":2}}}"#,
         r#"{"id":3,"p":{"url":3,"n":3,"o":[]}}"#,
-        r#"{"id":4,"p":{"url":"d","n":4,"o":7},}"#,
+        r#"{"\u0069d":4,"p":{"url":"d","n":4,"o":7}}"#,
         r#"{"id":5,"p":"#,
     ];
     sandbox.write("raw/one/0.json", text.join("\n"));

@@ -17,12 +17,14 @@ pub(crate) fn block(line: &[u8], at: usize) -> Option<&[u8; BLOCK]> {
     line.get(at..)?.first_chunk()
 }
 
-/// Returns a bit mask of the bytes of a block that are `"` or `\`: bit n is byte n.
+/// Returns a bit mask of the bytes of a block that are `"`, `\` or control characters, which a string
+/// has to escape: bit n is byte n.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub(crate) fn specials(block: &[u8; BLOCK]) -> u32 {
     use std::arch::x86_64::{
-        _mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
+        _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128,
+        _mm_set1_epi8,
     };
     // SAFETY: every x86-64 processor has SSE2, and the load is as long as a block and needs no
     // alignment.
@@ -30,15 +32,18 @@ pub(crate) fn specials(block: &[u8; BLOCK]) -> u32 {
         let text = _mm_loadu_si128(block.as_ptr().cast());
         let quotes = _mm_cmpeq_epi8(text, _mm_set1_epi8(b'"' as i8));
         let escapes = _mm_cmpeq_epi8(text, _mm_set1_epi8(b'\\' as i8));
-        _mm_movemask_epi8(_mm_or_si128(quotes, escapes)) as u32
+        let controls = _mm_cmpeq_epi8(_mm_min_epu8(text, _mm_set1_epi8(0x1F)), text);
+        let found = _mm_or_si128(_mm_or_si128(quotes, escapes), controls);
+        _mm_movemask_epi8(found) as u32
     }
 }
 
-/// Returns a bit mask of the bytes of a block that are `"` or `\`: bit n is byte n.
+/// Returns a bit mask of the bytes of a block that are `"`, `\` or control characters, which a string
+/// has to escape: bit n is byte n.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline(always)]
 pub(crate) fn specials(block: &[u8; BLOCK]) -> u32 {
-    let special = |byte: &u8| u32::from(*byte == b'"' || *byte == b'\\');
+    let special = |byte: &u8| u32::from(*byte == b'"' || *byte == b'\\' || *byte < 0x20);
     let bits = block.iter().enumerate();
     bits.fold(0, |bits, (n, byte)| bits | special(byte) << n)
 }

@@ -65,6 +65,7 @@ pub(crate) fn skip_string(line: &[u8], at: usize) -> Option<usize> {
             match line.get(at)? {
                 b'"' => return Some(at + 1),
                 b'\\' => at = escape(line, at + 1)?.1,
+                0..0x20 => return None,
                 _ => at += 1,
             }
             continue;
@@ -75,10 +76,11 @@ pub(crate) fn skip_string(line: &[u8], at: usize) -> Option<usize> {
             continue;
         }
         at += found.trailing_zeros() as usize;
-        if byte(line, at) == b'"' {
-            return Some(at + 1);
+        match byte(line, at) {
+            b'"' => return Some(at + 1),
+            b'\\' => at = escape(line, at + 1)?.1,
+            _ => return None,
         }
-        at = escape(line, at + 1)?.1;
     }
 }
 

@@ -66,6 +66,13 @@ impl StringArena {
         loop {
             let rest = line.get(at..)?;
             let (text, special) = rest.split_at_checked(memchr2(b'"', b'\\', rest)?)?;
+            // A string has to escape control characters.
+            if text
+                .iter()
+                .fold(false, |found, byte| found | (*byte < 0x20))
+            {
+                return None;
+            }
             self.push(text);
             at += text.len() + 1;
             if special.first() == Some(&b'"') {

@@ -2,7 +2,7 @@
 
 use crate::jsonl::fast::scan::byte;
 
-/// Returns the days since 1970-01-01 of a date `YYYY-MM-DD`.
+/// Returns the days since 1970-01-01 of a date `YYYY-MM-DD` in the years 0001 to 9999.
 #[inline]
 fn days(text: &[u8; 10]) -> Option<i32> {
     let digit = |n: usize| i32::from(text[n].wrapping_sub(b'0'));
@@ -21,7 +21,7 @@ fn days(text: &[u8; 10]) -> Option<i32> {
         1..=12 => 31,
         _ => return None,
     };
-    if !(1..=length).contains(&day) {
+    if year == 0 || !(1..=length).contains(&day) {
         return None;
     }
     // A year that begins in March ends with the leap day. 400 years are added, so that no number is
