@@ -1,4 +1,4 @@
-//! Cycles: the 24-hour windows that tables are exported for. Pure.
+//! Cycles: the 24-hour windows that tables are exported for. The module does no I/O.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -278,11 +278,11 @@ mod tests {
     fn a_rendered_error_names_each_cause_once_and_ends_with_the_hint() {
         let error = Error::data("cannot read `events`")
             .with_source(Error::data("line 7 is not JSON"))
-            .with_hint("mend the line")
+            .with_hint("fix the line")
             .context("table `pageview_events`");
         assert_eq!(
             error.render(),
-            "error: table `pageview_events`: cannot read `events`: line 7 is not JSON\nhint: mend the line"
+            "error: table `pageview_events`: cannot read `events`: line 7 is not JSON\nhint: fix the line"
         );
     }
 }

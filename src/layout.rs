@@ -400,7 +400,8 @@ pub fn stagings_folder() -> Path {
 /// # Errors
 /// Fails if the text is not a valid key.
 pub fn parse_recorded(key: &str) -> Result<Path> {
-    Path::parse(key).map_err(|error| Error::data(format!("`{key}` is no key")).with_source(error))
+    Path::parse(key)
+        .map_err(|error| Error::data(format!("`{key}` is not a valid key")).with_source(error))
 }
 
 /// The prefix of a destination, which is joined to relative keys and stripped from absolute ones.

@@ -89,7 +89,7 @@ impl MemoryBudget {
     }
 
     /// Returns true if so much of the memory is reserved that row groups have to end before they are
-    /// full: otherwise a sort that spills would find no room to merge in.
+    /// full: otherwise a sort that spills could not reserve its memory to merge in.
     pub fn is_pressed(self, reserved: usize) -> bool {
         reserved > self.limit / PRESSURE_SHARE
     }

@@ -199,7 +199,7 @@ mod tests {
     }
 
     fn down() -> Result<Poll> {
-        Err(Error::unavailable("no answer"))
+        Err(Error::unavailable("no response"))
     }
 
     fn refused() -> Result<Poll> {
@@ -259,7 +259,7 @@ mod tests {
             panic!("{failed:?}");
         };
         assert_eq!(last, missing().ok());
-        assert_eq!(failure.unwrap().to_string(), "no answer");
+        assert_eq!(failure.unwrap().to_string(), "no response");
     }
 
     #[test]

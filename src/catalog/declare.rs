@@ -226,7 +226,7 @@ impl TableDeclaration {
             .find(|field| field.name() == name)
             .ok_or_else(|| {
                 complain(format!(
-                    "`time_column` names `{name}`, which is no column of the files"
+                    "`time_column` names `{name}`, which is not a column of the files"
                 ))
             })?;
         if !matches!(field.data_type(), DataType::Timestamp(_, _)) {
@@ -297,8 +297,7 @@ fn format(
         "JSON" | "NDJSON" => Ok(SourceFormat::Json(compression.unwrap_or_default())),
         "PARQUET" if compression.is_none() => Ok(SourceFormat::Parquet),
         "PARQUET" => {
-            let what =
-                "Parquet files say themselves how they are compressed; leave `compression` out";
+            let what = "Parquet files record their own compression; omit `compression`";
             Err(file.complaint(file.last_line_of("compression"), what))
         }
         other => {

@@ -164,7 +164,7 @@ fn source_name(path: &Path) -> Result<&str> {
     let stem = path.file_stem().and_then(|stem| stem.to_str());
     stem.filter(|stem| is_table_name(stem)).ok_or_else(|| {
         Error::invalid(format!("`{}` is not named like a source", path.display()))
-            .with_hint("name it with small letters, digits and `_`, from a letter on: `events.sql`")
+            .with_hint("name it with start with a letter, and use only lower-case letters, digits and `_`: `events.sql`")
     })
 }
 

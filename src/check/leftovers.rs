@@ -15,9 +15,9 @@ pub(super) fn is_leftover(path: &Path, now: DateTime<Utc>) -> bool {
 /// Returns the start of the check that put an object of this name; `None` if it is no check's.
 fn start(name: &str) -> Option<DateTime<Utc>> {
     let id = name.strip_suffix("-multipart").unwrap_or(name);
-    let (start, random) = id.split_once('-')?;
+    let (time, random) = id.split_once('-')?;
     let is_random = random.len() == 12 && random.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let start = NaiveDateTime::parse_from_str(start, "%Y%m%dT%H%M%SZ").ok()?;
+    let start = NaiveDateTime::parse_from_str(time, "%Y%m%dT%H%M%SZ").ok()?;
     is_random.then(|| start.and_utc())
 }
 

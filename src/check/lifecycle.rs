@@ -1,4 +1,4 @@
-//! Reads the lifecycle rules of a bucket, as far as they affect an export. Pure.
+//! Reads the lifecycle rules of a bucket, as far as they affect an export. The module does no I/O.
 
 use serde::Deserialize;
 

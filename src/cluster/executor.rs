@@ -111,7 +111,7 @@ pub(crate) async fn run_executor(settings: ExecutorSettings) -> Result<()> {
         ))
         .with_source(error)
         .with_hint("is `dayport cluster scheduler` running there?"),
-        error => Error::internal("the executor broke off").with_source(error),
+        error => Error::internal("the executor ended unexpectedly").with_source(error),
     })
 }
 

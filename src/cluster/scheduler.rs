@@ -52,7 +52,7 @@ pub(crate) async fn run_scheduler(
     let address = listener.local_addr().map_err(cannot_listen)?;
     let config = Arc::new(config(&settings, address));
     let failed = |error: ballista_core::error::BallistaError| {
-        Error::internal("the scheduler broke off").with_source(error)
+        Error::internal("the scheduler ended unexpectedly").with_source(error)
     };
     config.validate().map_err(failed)?;
     let cluster = BallistaCluster::new_from_config(&config)

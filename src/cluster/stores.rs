@@ -43,7 +43,7 @@ impl SourceStores {
         });
         thread
             .join()
-            .map_err(|_| Error::internal("the opening of a store broke off"))?
+            .map_err(|_| Error::internal("opening a store ended unexpectedly"))?
     }
 }
 

@@ -1,4 +1,4 @@
-//! Decides whether a cycle has to be published, and as which revision. Pure.
+//! Decides whether a cycle has to be published, and as which revision. The module does no I/O.
 
 use crate::cycle::{Cycle, SyncMode};
 use crate::delivery::History;

@@ -160,7 +160,7 @@ pub(super) async fn read(
     })?;
     if entry.version != VERSION || entry.sequence != sequence {
         return Err(Error::data(format!(
-            "`{key}` is entry {} of version {}, which does not belong there",
+            "`{key}` is entry {} of version {}, which is not expected at this key",
             entry.sequence, entry.version
         )));
     }

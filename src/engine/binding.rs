@@ -36,7 +36,7 @@ pub(super) async fn bind(
 ) -> Result<BoundDefinition> {
     let rejected = |error| definition.sql.rejected(&error);
     let mut statement = definition.statement().clone();
-    // The target only names the plan: the files go to the destination of the staging session.
+    // The target is a label only: the files go to the destination of the staging session.
     statement.target = format!("dayport://export/{}/", definition.table);
     let format = definition.format.unwrap_or(default_format);
     statement.stored_as = Some(format.to_string().to_ascii_uppercase());

@@ -58,8 +58,8 @@ pub async fn collect_staged_files(
     plan: &Arc<dyn ExecutionPlan>,
     state: &SessionState,
 ) -> Result<Vec<StagedFile>> {
-    let batches = execute_stream(Arc::clone(plan), state.task_ctx()).map_err(from_datafusion)?;
-    let batches: Vec<_> = batches.try_collect().await.map_err(from_datafusion)?;
+    let stream = execute_stream(Arc::clone(plan), state.task_ctx()).map_err(from_datafusion)?;
+    let batches: Vec<_> = stream.try_collect().await.map_err(from_datafusion)?;
     let mut files = Vec::new();
     for batch in &batches {
         files.extend(staged_files(batch)?);

@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::memory_budget::MemoryBudget;
 use crate::stage::{CompressionLimit, StageFormats};
 
-/// The resources that a machine gives to queries and their files.
+/// The resources that a machine allots to queries and their files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EngineSettings {
     /// The memory limit for queries, sorts and open files together, in bytes.

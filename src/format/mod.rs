@@ -3,8 +3,8 @@
 //! ```text
 //! RecordBatch ─FileEncoder→ bytes of a file ─FileDecoder→ rows, counted and compared with the schema
 //! ```
-//! [`FileFormat`] is the name of a format and its extension; [`FileFormat::info`] is the door to
-//! everything else. Bytes only: no store, no engine. What DataFusion has to know of a format stands
+//! [`FileFormat`] is the name of a format and its extension; [`FileFormat::info`] is the entry point to
+//! everything else. The module handles bytes only, and knows of neither stores nor the engine. What DataFusion has to know of a format stands
 //! above: its options in `stage::format_binding`, how its files are read in `exported`, and how
 //! the engines of receivers read them in `ddl::format_clauses`.
 

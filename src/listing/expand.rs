@@ -195,7 +195,7 @@ impl Expansion<'_> {
     fn refuse_subfolders(&self, listing: &ListResult) -> Result<()> {
         let visible = |path: &&Path| path.filename().is_some_and(|name| !is_hidden(name));
         match listing.common_prefixes.iter().find(visible) {
-            Some(path) => Err(self.misplaced("folder", path, "is no declared partition column")),
+            Some(path) => Err(self.misplaced("folder", path, "is not a declared partition column")),
             None => Ok(()),
         }
     }

@@ -126,7 +126,7 @@ impl Grant {
         if let Some(id) = &self.external_id {
             let allowed = |byte: u8| is_name_byte(byte) || byte == b':';
             if !(2..=1224).contains(&id.len()) || !id.bytes().all(allowed) {
-                let error = Error::invalid("the external id is not one that AWS takes");
+                let error = Error::invalid("the external id is not valid for AWS");
                 let hint = "2 to 1224 letters, digits and +=,.@:/-_";
                 complaints.push(error.with_hint(hint));
             }

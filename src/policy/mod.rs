@@ -1,4 +1,4 @@
-//! The rights that a run needs, and the policies that grant them. Pure.
+//! The rights that a run needs, and the policies that grant them. The module does no I/O.
 //!
 //! ```text
 //! Grant (bucket, prefix, principal) ─statement→ Statement ─render→ JSON | Terraform | CloudFormation

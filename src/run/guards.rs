@@ -46,7 +46,7 @@ fn check_rejects(request: &RunRequest, staged: &Staged) -> Result<()> {
     Ok(())
 }
 
-/// Predicts from the sizes of the sources which guards are likely to stop a replacement. Pure.
+/// Predicts from the sizes of the sources which guards are likely to stop a replacement. The function does no I/O.
 pub(super) fn predict(
     request: &RunRequest,
     sources: &[PlannedSource],

@@ -91,6 +91,6 @@ pub fn parameter(text: &str) -> Result<(String, String)> {
             .with_hint("write it as name=value, for example site=example.com")
     };
     let (name, value) = text.split_once('=').ok_or_else(wrong)?;
-    let name: TableName = name.parse().map_err(|_| wrong())?;
-    Ok((name.into(), value.to_owned()))
+    let identifier: TableName = name.parse().map_err(|_| wrong())?;
+    Ok((identifier.into(), value.to_owned()))
 }

@@ -91,7 +91,8 @@ async fn deliver_concurrently(
     for (table, task) in tables.iter_mut().zip(tasks) {
         let report = task.await.unwrap_or_else(|error| {
             let definition = &request.definitions[table.index];
-            let failure = Error::internal("the task of a table broke off").with_source(error);
+            let failure =
+                Error::internal("the task of a table ended unexpectedly").with_source(error);
             TableReport::failed(Some(definition), Some(cycle), failure)
         });
         table.cycles.remove(&cycle);

@@ -124,7 +124,9 @@ async fn next(queue: &Mutex<Queue>) -> Result<Option<RecordBatch>> {
             Some(Message::Batch(batch)) => return Ok(Some(batch)),
             Some(Message::Failed(error)) => return Err(error),
             Some(Message::End) => queue.open_senders -= 1,
-            None => return Err(Error::internal("the reading of a source broke off").into()),
+            None => {
+                return Err(Error::internal("the reading of a source ended unexpectedly").into());
+            }
         }
     }
 }
@@ -168,7 +170,7 @@ mod tests {
         senders.pop().unwrap().end().await;
         drop(senders);
         let error = stream(&receiver).try_collect::<Vec<_>>().await.unwrap_err();
-        assert!(error.to_string().contains("broke off"), "{error}");
+        assert!(error.to_string().contains("ended unexpectedly"), "{error}");
     }
 
     #[tokio::test]

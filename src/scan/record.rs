@@ -83,7 +83,7 @@ impl UnverifiedFiles {
             None => Ok(()),
             Some(key) => Err(
                 Error::data(format!("source file `{key}` changed while it was read"))
-                    .with_hint("run again when the source is at rest"),
+                    .with_hint("run again when the source no longer changes"),
             ),
         }
     }

@@ -1,4 +1,4 @@
-//! Serves metrics, health and the status page by HTTP. Reads only.
+//! Serves metrics, health and the status page by HTTP. It is read-only.
 
 use std::convert::Infallible;
 use std::sync::Arc;

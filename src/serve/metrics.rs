@@ -149,7 +149,7 @@ impl ServeState {
             .into_iter()
             .map(|(table, _, late)| (table, late.num_seconds() as f64))
             .collect();
-        let late = tables.iter().map(|table| {
+        let overdue = tables.iter().map(|table| {
             let name = table.table.as_str();
             (labelled(name), late.get(name).copied().unwrap_or(0.0))
         });
@@ -158,7 +158,7 @@ impl ServeState {
             "overdue_seconds",
             "gauge",
             "Time since the oldest missing cycle was expected; 0 if none is.",
-            late,
+            overdue,
         );
         let missing = tables
             .iter()

@@ -1,4 +1,4 @@
-//! Computes the times of runs. Pure.
+//! Computes the times of runs. The module does no I/O.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ const MAX_BACKOFF: Duration = Duration::from_secs(3600);
 /// The times of runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Schedule {
-    /// Every day at this time, UTC.
+    /// Runs every day at this time, UTC.
     Daily(NaiveTime),
-    /// At this interval, counted from midnight UTC, so that a restart keeps the times.
+    /// Runs at this interval, counted from midnight UTC, so that a restart keeps the times.
     Every(Duration),
 }
 

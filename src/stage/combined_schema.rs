@@ -82,6 +82,6 @@ impl CombinedSchema {
     pub fn file_rows(&self, combined: &RecordBatch) -> Result<RecordBatch> {
         let columns = combined.columns()[..self.file_columns.len()].to_vec();
         RecordBatch::try_new(Arc::clone(&self.file_schema), columns)
-            .map_err(|error| Error::internal("cannot take columns apart").with_source(error))
+            .map_err(|error| Error::internal("cannot split combined columns").with_source(error))
     }
 }

@@ -21,6 +21,7 @@ impl CompressionLimit {
     /// Waits for the permit to compress one block.
     pub(super) async fn permit(&self) -> Result<OwnedSemaphorePermit> {
         let permit = Arc::clone(&self.0).acquire_owned().await;
-        permit.map_err(|error| Error::internal("nothing is compressed any more").with_source(error))
+        permit
+            .map_err(|error| Error::internal("the compression limit is closed").with_source(error))
     }
 }

@@ -208,5 +208,5 @@ impl ExecutionPlan for StagedWriteExec {
 
 fn staging_session(context: &TaskContext) -> Result<Arc<StagingSession>> {
     let session = context.session_config().get_extension::<StagingSession>();
-    session.ok_or_else(|| Error::internal("a COPY was executed without a stage").into())
+    session.ok_or_else(|| Error::internal("a COPY was executed without a staging session").into())
 }

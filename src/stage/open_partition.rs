@@ -95,7 +95,7 @@ impl OpenPartition {
             return Ok(());
         };
         let coalesced = concat_batches(first.schema_ref(), &pending)
-            .map_err(|error| Error::internal("cannot put rows together").with_source(error))?;
+            .map_err(|error| Error::internal("cannot concatenate rows").with_source(error))?;
         self.send_now(coalesced).await
     }
 
@@ -121,5 +121,5 @@ impl OpenPartition {
 
 /// The error of a task that panicked or was aborted.
 pub(super) fn broke_off(error: tokio::task::JoinError) -> Error {
-    Error::internal("the task that writes a file broke off").with_source(error)
+    Error::internal("the task that writes a file ended unexpectedly").with_source(error)
 }

@@ -206,7 +206,7 @@ impl StagingSession {
             Ok(upload)
         });
         starting.await.map_err(|error| {
-            Error::internal("the beginning of an upload broke off").with_source(error)
+            Error::internal("the beginning of an upload ended unexpectedly").with_source(error)
         })?
     }
 
@@ -218,7 +218,9 @@ impl StagingSession {
         // The token comes first: an abort that closes the tracker after the check waits for it.
         let token = self.tracker.token();
         if self.tracker.is_closed() {
-            return Err(Error::unavailable("the files of this table are given up"));
+            return Err(Error::unavailable(
+                "the files of this table are being aborted",
+            ));
         }
         Ok(token)
     }

@@ -159,12 +159,12 @@ impl ShardNumberAllocator {
             let mut partitions = self.partitions.lock();
             Arc::clone(partitions.entry(partition.clone()).or_default())
         };
-        let mut slot = slot.lock().await;
-        if let Some(numbers) = slot.as_mut() {
+        let mut numbers = slot.lock().await;
+        if let Some(numbers) = numbers.as_mut() {
             return Ok(numbers.take());
         }
         let present = self.list_partition(destination, table, partition).await?;
-        let numbers = slot.insert(PartitionNumbers::new(
+        let numbers = numbers.insert(PartitionNumbers::new(
             &self.history,
             self.writer,
             partition,

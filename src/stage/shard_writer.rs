@@ -32,8 +32,7 @@ pub(super) struct SharedPool {
 }
 
 impl SharedPool {
-    /// Returns true if so much is reserved that row groups have to end before they are full: else a
-    /// sort that spills would find no room to merge in.
+    /// Returns true if so much is reserved that row groups have to end before they are full: otherwise a sort that spills could not reserve its memory to merge in.
     fn is_pressed(&self) -> bool {
         MemoryBudget::of(&*self.pool).is_pressed(self.pool.reserved())
     }
@@ -130,9 +129,9 @@ impl ShardWriter {
         while self.blocks.len() > left
             && let Some(block) = self.blocks.pop_front()
         {
-            let member = block
-                .await
-                .map_err(|error| Error::internal("compressing broke off").with_source(error))??;
+            let member = block.await.map_err(|error| {
+                Error::internal("compressing ended unexpectedly").with_source(error)
+            })??;
             self.encoder.append(&member);
         }
         Ok(())

@@ -84,7 +84,7 @@ impl SpillSort {
         match self.sorted.next().await {
             Some(Err(error)) => Err(from_datafusion(error)),
             _ => Err(Error::internal(
-                "the sort by partition ended before its rows",
+                "the sort by partition ended before all its rows were read",
             )),
         }
     }

@@ -229,7 +229,7 @@ fn partition_type(column: &str, schema: &Schema) -> Result<DataType> {
         return Ok(field.data_type().clone());
     }
     Err(Error::invalid(format!(
-        "partition column `{column}` has the type {}, which has no place in a folder name",
+        "partition column `{column}` has the type {}, which cannot be used in a folder name",
         field.data_type()
     ))
     .with_hint("use an integer, a string, a boolean or a date; for example date_part('day', time)"))

@@ -1,4 +1,4 @@
-//! Classifies the days of one table: published, due, and outliers. Pure.
+//! Classifies the days of one table: published, due, and outliers. The module does no I/O.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;

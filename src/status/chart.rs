@@ -1,4 +1,4 @@
-//! Renders small bar charts as SVG, one bar for each day. Pure.
+//! Renders small bar charts as SVG, one bar for each day. The module does no I/O.
 
 use std::fmt::Write;
 

@@ -1,5 +1,5 @@
 //! Renders the state of a destination as one page without scripts or network access, light and dark.
-//! Pure.
+//! The module does no I/O.
 
 use std::fmt::Write;
 

@@ -106,7 +106,7 @@ impl S3Bucket {
             .uri(format!("{}{target}", self.url))
             .body(HttpRequestBody::empty())
             .map_err(|error| {
-                Error::invalid(format!("`{}` is no address", self.url)).with_source(error)
+                Error::invalid(format!("`{}` is not an address", self.url)).with_source(error)
             })?;
         AwsAuthorizer::new(&credential, "s3", &self.region).authorize(&mut request, None);
         let unanswered = |error: object_store::client::HttpError| {

@@ -154,9 +154,10 @@ impl MultipartParts {
                 Ok(())
             }
             Some(Ok(Err(error))) => Err(Error::store("upload a part of", path, error)),
-            Some(Err(error)) => {
-                Err(Error::internal(format!("the upload of `{path}` broke off")).with_source(error))
-            }
+            Some(Err(error)) => Err(Error::internal(format!(
+                "the upload of `{path}` ended unexpectedly"
+            ))
+            .with_source(error)),
         }
     }
 }

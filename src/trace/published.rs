@@ -23,7 +23,7 @@ use crate::store::{CONCURRENCY, Destination};
 use crate::trace::report::{ExportState, MatchingFile};
 use crate::trace::request::TraceRequest;
 
-/// ColumnsRead the newest manifest of the cycle, if the table has one.
+/// Reads the newest manifest of the cycle, if the table has one.
 pub(super) async fn manifest(
     request: &TraceRequest<'_>,
     table: &TableName,

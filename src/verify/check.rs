@@ -75,7 +75,8 @@ pub(super) async fn file(
     )
     .await;
     let decoded = decoding.await.map_err(|error| {
-        Error::internal(format!("reading `{}` broke off", recorded.path)).with_source(error)
+        Error::internal(format!("reading `{}` ended unexpectedly", recorded.path))
+            .with_source(error)
     })?;
     let finding = match fetched? {
         Fetched::Whole => {

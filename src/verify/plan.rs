@@ -1,4 +1,4 @@
-//! Compares manifests with listings: findings, and the files that remain to be read. Pure.
+//! Compares manifests with listings: findings, and the files that remain to be read. The module does no I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

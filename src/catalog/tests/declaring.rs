@@ -49,7 +49,7 @@ async fn complaints_name_file_line_and_remedy() {
         ),
         (
             "CREATE EXTERNAL TABLE events (id INT) STORED AS PARQUET LOCATION 'x/'\nOPTIONS ('compression' 'gzip')",
-            "2: Parquet files say themselves how they are compressed; leave `compression` out",
+            "2: Parquet files record their own compression; omit `compression`",
         ),
         (
             "CREATE EXTERNAL TABLE events (id INT,\nhour DOUBLE) STORED AS JSON PARTITIONED BY (hour) LOCATION 'x/'",
@@ -57,7 +57,7 @@ async fn complaints_name_file_line_and_remedy() {
         ),
         (
             "CREATE EXTERNAL TABLE events (id INT) STORED AS JSON PARTITIONED BY (date DATE)\nLOCATION 'x/'\nOPTIONS ('time_column' 'time')",
-            "3: `time_column` names `time`, which is no column of the files",
+            "3: `time_column` names `time`, which is not a column of the files",
         ),
         (
             "CREATE EXTERNAL TABLE events (time VARCHAR) STORED AS JSON PARTITIONED BY (date DATE)\nLOCATION 'x/'\nOPTIONS ('time_column' 'time')",

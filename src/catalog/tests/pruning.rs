@@ -211,7 +211,7 @@ async fn misplaced_files_and_folders_are_named() {
         .error("SELECT count(*) FROM events WHERE hour = 0")
         .await;
     assert!(
-        error.contains("hour=00/more` is no declared partition column"),
+        error.contains("hour=00/more` is not a declared partition column"),
         "{error}"
     );
 }
@@ -276,7 +276,7 @@ async fn sources_without_partitions() {
     }
     let dated = world("t/").raw("t/date=2026-01-01/c.json", "{\"id\":3}");
     let error = dated.error("SELECT * FROM t").await;
-    assert!(error.contains("date=2026-01-01` is no declared partition column\nhint: the source declares no PARTITIONED BY"), "{error}");
+    assert!(error.contains("date=2026-01-01` is not a declared partition column\nhint: the source declares no PARTITIONED BY"), "{error}");
     for location in ["x/", "x", "t/c.json"] {
         let error = world(location).error("SELECT * FROM t").await;
         assert!(

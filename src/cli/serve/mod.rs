@@ -106,9 +106,9 @@ pub(super) async fn serve(arguments: ServeArguments) -> Result<ExitCode> {
         .map_err(|error| Error::invalid("--late-after is too long").with_source(error))?;
     // A wrong call or definition fails at the start, not in the first round.
     open_job(&arguments.job, arguments.max_cycles).await?;
-    let address = arguments.listen;
-    let cannot = |error| Error::invalid(format!("cannot listen on {address}")).with_source(error);
-    let listener = TcpListener::bind(address).await.map_err(cannot)?;
+    let requested = arguments.listen;
+    let cannot = |error| Error::invalid(format!("cannot listen on {requested}")).with_source(error);
+    let listener = TcpListener::bind(requested).await.map_err(cannot)?;
     let address = listener.local_addr().map_err(cannot)?;
     info!(address = %format!("http://{address}"), "listening");
 
@@ -130,19 +130,19 @@ pub(super) async fn serve(arguments: ServeArguments) -> Result<ExitCode> {
         events,
         notified: Mutex::default(),
     };
-    let mut rounds = tokio::spawn(rounds.run());
+    let mut running = tokio::spawn(rounds.run());
     tokio::select! {
         biased;
         () = stop.cancelled() => {}
         // Without a stop, the rounds end only by a panic.
-        ended = &mut rounds => return Err(unexpected_end(ended)),
+        ended = &mut running => return Err(unexpected_end(ended)),
     }
     let deadline = Instant::now() + grace;
     let end = async {
-        let rounds = rounds.await;
+        let ended = running.await;
         // The channel closes with the rounds; the events in it are still posted.
         let posting = posting.await;
-        rounds.and(posting)
+        ended.and(posting)
     };
     let ended = tokio::time::timeout_at(deadline, end).await;
     http.abort();

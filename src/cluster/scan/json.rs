@@ -80,7 +80,7 @@ impl RemoteJsonExec {
         let remote_file = |part: usize, file: &SourceFile| {
             let key = key_url(&settings.store, &file.meta.location);
             let Some(index) = indexes.get(key.as_str()) else {
-                return internal_err!("`{key}` is in no frozen list");
+                return internal_err!("`{key}` is not in the file-list snapshot");
             };
             Ok(RemoteFile {
                 part: part as u64,

@@ -67,14 +67,14 @@ mod tests {
 
     #[test]
     fn our_errors_survive_the_round_trip_as_text() {
-        let ours = Error::data("`a \"b\"` [line 7] is not JSON").with_hint("mend it");
+        let ours = Error::data("`a \"b\"` [line 7] is not JSON").with_hint("fix it");
         let failed = encode_for_wire(encode_for_wire(ours.into()));
         let text = format!("Job x failed: {:?}", failed.to_string());
         let decoded = decode_from_wire(&text).unwrap();
         assert_eq!(decoded.kind(), ErrorKind::Data);
         assert_eq!(
             decoded.render(),
-            "error: `a \"b\"` [line 7] is not JSON\nhint: mend it"
+            "error: `a \"b\"` [line 7] is not JSON\nhint: fix it"
         );
         let transient = encode_for_wire(Error::unavailable("slow down").into());
         assert!(matches!(transient, DataFusionError::IoError(_)));

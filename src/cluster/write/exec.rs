@@ -156,7 +156,7 @@ impl ExecutionPlan for RemoteStagedWriteExec {
         let index = partition_index(&self.partition_indexes, partition)?;
         let (task, metrics) = (self.task.clone(), self.metrics.clone());
         let cancellation = TaskCancellation::of(&context);
-        let staged = async move {
+        let work = async move {
             let remote = task.start(index, &context).await?;
             let spec = task.spec(&context)?;
             let session = Arc::clone(remote.session());
@@ -175,7 +175,7 @@ impl ExecutionPlan for RemoteStagedWriteExec {
             remote.finish(&files, &metrics, partition);
             Ok(encode_rows(&files, &forwarded)?)
         };
-        let staged = async move { cancellation.run_until_cancelled(staged).await };
+        let staged = async move { cancellation.run_until_cancelled(work).await };
         Ok(Box::pin(RecordBatchStreamAdapter::new(
             forwarded_schema(),
             futures::stream::once(staged.map_err(encode_for_wire)),

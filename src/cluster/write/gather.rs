@@ -123,14 +123,14 @@ impl ExecutionPlan for GatherExec {
         let input = self.input.execute(partition, Arc::clone(&context))?;
         let (task, metrics) = (self.task.clone(), self.metrics.clone());
         let cancellation = TaskCancellation::of(&context);
-        let gathered = async move {
+        let work = async move {
             let remote = task.start_gathering(&context).await?;
             let Gathered { mut files, own } = gather(input, &task, &remote, &context).await?;
             remote.finish(&own, &metrics, partition);
             files.extend(own);
             Ok(encode_rows(&files, &[])?)
         };
-        let gathered = async move { cancellation.run_until_cancelled(gathered).await };
+        let gathered = async move { cancellation.run_until_cancelled(work).await };
         Ok(Box::pin(RecordBatchStreamAdapter::new(
             forwarded_schema(),
             futures::stream::once(gathered.map_err(encode_for_wire)),

@@ -15,15 +15,15 @@ const MAX_LITERAL_BITS: usize = 14;
 /// The maximum bits of the code of a distance.
 const MAX_DISTANCE_BITS: usize = 15;
 /// The number of literals that are added between two flushes.
-const LITERALS_A_FLUSH: usize = 4;
-const _: () = assert!(LITERALS_A_FLUSH * MAX_LITERAL_BITS <= BitWriter::ROOM as usize);
+const LITERALS_PER_FLUSH: usize = 4;
+const _: () = assert!(LITERALS_PER_FLUSH * MAX_LITERAL_BITS <= BitWriter::ROOM as usize);
 const _: () = assert!(MAX_LITERAL_BITS + 5 + MAX_DISTANCE_BITS + 13 <= BitWriter::ROOM as usize);
 /// The maximum bytes of a stored block.
 const MAX_STORED: usize = 65_535;
 
 /// The masks that keep the first 0 to 3 of three literals; a table, as comparisons would compile to
 /// branches.
-static FIRST: [[u32; LITERALS_A_FLUSH - 1]; LITERALS_A_FLUSH] =
+static FIRST: [[u32; LITERALS_PER_FLUSH - 1]; LITERALS_PER_FLUSH] =
     [[0, 0, 0], [!0, 0, 0], [!0, !0, 0], [!0, !0, !0]];
 
 /// Bits and their number in one word: one load for each literal.
@@ -226,21 +226,21 @@ impl Codes {
         mut count: usize,
         bits: &mut BitWriter<'_>,
     ) -> &'a [u8] {
-        while count >= LITERALS_A_FLUSH
-            && let Some((four, rest)) = literals.split_first_chunk::<LITERALS_A_FLUSH>()
+        while count >= LITERALS_PER_FLUSH
+            && let Some((four, rest)) = literals.split_first_chunk::<LITERALS_PER_FLUSH>()
         {
             for literal in four {
                 self.literals[usize::from(*literal)].add_to(bits);
             }
             bits.flush();
             literals = rest;
-            count -= LITERALS_A_FLUSH;
+            count -= LITERALS_PER_FLUSH;
         }
         // The number of remaining literals cannot be predicted, except 0: the mask needs no branch.
         if count > 0
-            && let Some(three) = literals.first_chunk::<{ LITERALS_A_FLUSH - 1 }>()
+            && let Some(three) = literals.first_chunk::<{ LITERALS_PER_FLUSH - 1 }>()
         {
-            for (literal, mask) in three.iter().zip(FIRST[count % LITERALS_A_FLUSH]) {
+            for (literal, mask) in three.iter().zip(FIRST[count % LITERALS_PER_FLUSH]) {
                 self.literals[usize::from(*literal)]
                     .masked(mask)
                     .add_to(bits);

@@ -102,10 +102,9 @@ impl Candidates {
         for (distance, differing) in self.distances.into_iter().zip(self.differing) {
             let next_before = word(text, at.wrapping_sub(distance).wrapping_add(8));
             let if_all_equal = 8 + equal_prefix(next ^ next_before);
-            let length =
-                select_unpredictable(differing == 0, if_all_equal, equal_prefix(differing));
+            let equal = select_unpredictable(differing == 0, if_all_equal, equal_prefix(differing));
             let is_before = distance.wrapping_sub(1) < at.min(MAX_DISTANCE);
-            let length = select_unpredictable(is_before, length, 0);
+            let length = select_unpredictable(is_before, equal, 0);
             longest = longest.max(length << 16 | (0xffff - distance));
         }
         let length = longest >> 16;

@@ -1,7 +1,7 @@
 //! Record batches to lines of JSON, spelled as `arrow::json` spells them, in less time.
 //!
 //! ```text
-//! RecordBatch ─LineWriter→ OutputText: one object a line, NULL fields left out
+//! RecordBatch ─LineWriter→ OutputText: one object per line, NULL fields left out
 //! ```
 
 mod line_writer;

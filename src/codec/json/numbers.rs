@@ -32,10 +32,10 @@ fn eight_digits(number: u64) -> ([u8; 8], usize) {
     // Each step splits all parts of the register at once, the upper half of a part becoming the
     // lower bytes: 1 × 8 digits, 2 × 4, 4 × 2, 8 × 1. Products by a reciprocal are exact here.
     let fours = (number / 10_000) | ((number % 10_000) << 32);
-    let upper = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
-    let twos = upper | ((fours - 100 * upper) << 16);
-    let upper = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
-    let ones = upper | ((twos - 10 * upper) << 8);
+    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let twos = hundreds | ((fours - 100 * hundreds) << 16);
+    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
+    let ones = tens | ((twos - 10 * tens) << 8);
     let zeros = (ones.trailing_zeros() / 8).min(7);
     let ascii = (ones | 0x3030_3030_3030_3030) >> (8 * zeros);
     (ascii.to_le_bytes(), 8 - zeros as usize)

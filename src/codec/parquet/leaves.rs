@@ -195,9 +195,9 @@ impl LeafNode {
                     level: *null_level,
                     nulls: NullBuffer::clone(nulls),
                 }));
-                let mut rest = Vec::with_capacity(others.len());
+                let mut columns = Vec::with_capacity(others.len());
                 for (child, column) in children.iter().zip(array.columns()) {
-                    rest.extend(child.split(column, outer_nulls, strings)?);
+                    columns.extend(child.split(column, outer_nulls, strings)?);
                 }
                 if nulls.is_some() {
                     outer_nulls.pop();
@@ -205,8 +205,8 @@ impl LeafNode {
                 if others.is_empty() {
                     return Ok(None);
                 }
-                let array = StructArray::try_new(Fields::clone(others), rest, nulls.cloned())?;
-                Ok(Some(Arc::new(array)))
+                let rest = StructArray::try_new(Fields::clone(others), columns, nulls.cloned())?;
+                Ok(Some(Arc::new(rest)))
             }
         }
     }

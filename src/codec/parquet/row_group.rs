@@ -57,10 +57,10 @@ impl RowGroup {
         let split = leaves.split(batch)?;
         let (strings, others) = (&split.strings, &split.others);
         if !is_shared(batch.num_rows()) {
-            let mut pairs = self.strings.iter_mut().zip(strings);
-            pairs.try_for_each(|(column, leaf)| column.write(leaf))?;
-            let mut pairs = self.others.iter_mut().zip(others);
-            return pairs.try_for_each(|(column, leaf)| column.write(leaf));
+            let mut string_pairs = self.strings.iter_mut().zip(strings);
+            string_pairs.try_for_each(|(column, leaf)| column.write(leaf))?;
+            let mut other_pairs = self.others.iter_mut().zip(others);
+            return other_pairs.try_for_each(|(column, leaf)| column.write(leaf));
         }
         let string_pairs = self.strings.par_iter_mut().zip(strings);
         let other_pairs = self.others.par_iter_mut().zip(others);

@@ -1,4 +1,4 @@
-//! JSON lines, gzip: one object a line, UTF-8, NULL fields omitted, empty lists kept, timestamps
+//! JSON lines, gzip: one object per line, UTF-8, NULL fields omitted, empty lists kept, timestamps
 //! RFC 3339 in UTC, 64-bit integers as numbers, binary values as hexadecimal text.
 
 mod decoder;

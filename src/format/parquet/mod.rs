@@ -1,4 +1,4 @@
-//! Parquet: row groups of about 32 MiB or 1 M rows, statistics a page, 3-level lists.
+//! Parquet: row groups of about 32 MiB or 1 M rows, statistics per page, 3-level lists.
 
 mod decoder;
 mod encoder;

@@ -78,9 +78,9 @@ impl<O: OffsetSizeTrait> ColumnDecoder for StringColumn<O> {
     fn finish(&mut self, rows: usize) -> Result<ArrayRef, ArrowError> {
         self.pad(rows);
         let next = Vec::with_capacity(self.offsets.len());
-        let offsets = std::mem::replace(&mut self.offsets, next);
+        let ends = std::mem::replace(&mut self.offsets, next);
         self.offsets.push(O::zero());
-        let offsets = OffsetBuffer::new(offsets.into());
+        let offsets = OffsetBuffer::new(ends.into());
         let text = Buffer::from_vec(self.text.take());
         let nulls = self.validity.finish();
         // SAFETY: the offsets rise from 0 to the length of the text, and each is the end of a

@@ -115,7 +115,7 @@ fn read_error(key: &str, error: object_store::Error) -> Error {
     }
 }
 
-const CHANGED_HINT: &str = "run again once the source is at rest";
+const CHANGED_HINT: &str = "run again once the source no longer changes";
 
 fn changed(key: &str) -> Error {
     Error::data(format!("source file `{key}` changed while it was read")).with_hint(CHANGED_HINT)
