@@ -24,17 +24,17 @@ pub(crate) fn block(line: &[u8], at: usize) -> Option<&[u8; BLOCK]> {
 pub(crate) fn specials(block: &[u8; BLOCK]) -> u32 {
     use std::arch::x86_64::{
         _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128,
-        _mm_set1_epi8,
+        _mm_set1_epi8, _mm_xor_si128,
     };
     // SAFETY: every x86-64 processor has SSE2, and the load is as long as a block and needs no
     // alignment.
     unsafe {
         let text = _mm_loadu_si128(block.as_ptr().cast());
-        let quotes = _mm_cmpeq_epi8(text, _mm_set1_epi8(b'"' as i8));
+        // With bit 1 flipped, `"` is 0x20, and control characters are below it as before.
+        let flipped = _mm_xor_si128(text, _mm_set1_epi8(2));
+        let is_low = _mm_cmpeq_epi8(_mm_min_epu8(flipped, _mm_set1_epi8(0x20)), flipped);
         let escapes = _mm_cmpeq_epi8(text, _mm_set1_epi8(b'\\' as i8));
-        let controls = _mm_cmpeq_epi8(_mm_min_epu8(text, _mm_set1_epi8(0x1F)), text);
-        let found = _mm_or_si128(_mm_or_si128(quotes, escapes), controls);
-        _mm_movemask_epi8(found) as u32
+        _mm_movemask_epi8(_mm_or_si128(is_low, escapes)) as u32
     }
 }
 
@@ -71,4 +71,19 @@ fn skip_more_space(line: &[u8], at: usize) -> usize {
 pub(crate) fn byte(line: &[u8], at: usize) -> u8 {
     // No JSON token contains a zero byte.
     line.get(at).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_backslashes_and_control_characters_are_special() {
+        for byte in 0..=u8::MAX {
+            let is_special = byte < 0x20 || byte == b'"' || byte == b'\\';
+            let mut block = [b'a'; BLOCK];
+            block[5] = byte;
+            assert_eq!(specials(&block), u32::from(is_special) << 5, "{byte:#x}");
+        }
+    }
 }
