@@ -82,7 +82,7 @@ impl fmt::Display for TableName {
 pub enum FileFormat {
     /// JSON lines, compressed with gzip.
     Json,
-    /// Parquet, compressed with Snappy.
+    /// Parquet, compressed with Snappy unless the definition sets another compression.
     Parquet,
 }
 

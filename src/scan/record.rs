@@ -18,9 +18,7 @@ use crate::error::{Error, Result};
 use crate::jsonl::BadLine;
 use crate::listing::snapshot::SnapshotFile;
 use crate::scan::rejects::{MAX_REJECT_RECORDS, Reject};
-
-/// The number of files that are verified concurrently.
-const CONCURRENT_HEADS: usize = 32;
+use crate::store::CONCURRENCY;
 
 /// Counts of one scan, which its tasks add to.
 #[derive(Debug, Default)]
@@ -76,7 +74,7 @@ impl UnverifiedFiles {
                     }
                 }
             })
-            .buffer_unordered(CONCURRENT_HEADS)
+            .buffer_unordered(CONCURRENCY.source_heads)
             .try_collect()
             .await?;
         match changed.into_iter().flatten().min() {

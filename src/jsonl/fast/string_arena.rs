@@ -67,10 +67,7 @@ impl StringArena {
             let rest = line.get(at..)?;
             let (text, special) = rest.split_at_checked(memchr2(b'"', b'\\', rest)?)?;
             // A string has to escape control characters.
-            if text
-                .iter()
-                .fold(false, |found, byte| found | (*byte < 0x20))
-            {
+            if text.iter().fold(u8::MAX, |least, byte| least.min(*byte)) < 0x20 {
                 return None;
             }
             self.push(text);
