@@ -388,3 +388,39 @@ fn escaped_characters_beyond_the_first_planes_are_right() {
         assert_eq!(decoded(&schema, &[true; 6], &line), expected, "{line}");
     }
 }
+
+/// A string has to escape control characters, wherever they are in it, whether it is read or not.
+#[test]
+fn control_characters_in_strings_are_bad_lines() {
+    let schema = small_schema();
+    for length in [0, 5, 15, 16, 17, 63, 64, 65, 200] {
+        for after in ["", "b", "a text of more than one block of bytes"] {
+            let text = |byte: u8| format!("{}{}{after}", "a".repeat(length), char::from(byte));
+            for byte in [0, 1, b'\t', b'\r', 0x1f] {
+                let wrong = text(byte);
+                for line in [
+                    format!("{{\"id\":\"{wrong}\"}}"),
+                    format!("{{\"id\":\"k\",\"x\":\"{wrong}\"}}"),
+                    format!("{{\"id\":\"k\",\"{wrong}\":1}}"),
+                ] {
+                    let mut decoder = LineDecoder::new(Arc::clone(&schema), 9, None).unwrap();
+                    let lines = chunk(&[line.clone().into_bytes()]);
+                    assert!(decoder.decode_strictly(&lines).is_err(), "{line:?}");
+                }
+            }
+            let line = format!("{{\"id\":\"{}\",\"x\":\"{}\"}}", text(0x7f), text(b' '));
+            let mut decoder = LineDecoder::new(Arc::clone(&schema), 9, None).unwrap();
+            let lines = chunk(&[line.clone().into_bytes()]);
+            assert!(decoder.decode_strictly(&lines).is_ok(), "{line:?}");
+            assert_eq!(decoder.unusual_lines(), 0, "{line:?}");
+        }
+    }
+}
+
+#[test]
+fn the_last_value_of_a_duplicate_key_counts() {
+    let schema = small_schema();
+    let line = r#"{"id":"x","o":{"a":"1","a":"2"},"id":"y"}"#;
+    let expected = by_arrow(&schema, br#"{"id":"y","o":{"a":"2"}}"#).unwrap();
+    assert_eq!(decoded(&schema, &[true; 6], line), expected);
+}
