@@ -8,7 +8,8 @@
 //!                                         rows ─upload→ parts ─completion→ file at its final key
 //! ```
 //! All differences between the kinds of stores are in `address` and `backend` and in the file of
-//! the kind. No other module distinguishes folders and buckets, or the kinds of upload tokens.
+//! the kind. Above, only what a person sets up distinguishes folders and buckets: `check`, `ddl` and the
+//! policies; and only the rows of staged files spell the kinds of upload tokens.
 
 mod address;
 mod backend;
