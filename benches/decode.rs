@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::json::ReaderBuilder;
-use dayport::jsonl::{CHUNK_BYTES, Chunk, LineChunk, LineDecoder, LineSplitter};
+use dayport::jsonl::{CHUNK_BYTES, Chunk, LineChunk, LineDecoder, LineSplitter, TimeUnits};
 use divan::Bencher;
 use divan::counter::BytesCount;
 use fastrand::Rng;
@@ -185,8 +185,13 @@ fn measure(bencher: Bencher<'_, '_>, bad: usize, leaves: Option<Vec<bool>>) {
     let chunks = chunks(&text);
     let bencher = bencher.counter(BytesCount::of_slice(&text));
     bencher.bench(|| {
-        let mut decoder =
-            LineDecoder::new(Arc::clone(&schema), ROWS, leaves.as_deref()).expect("a decoder");
+        let mut decoder = LineDecoder::new(
+            Arc::clone(&schema),
+            ROWS,
+            leaves.as_deref(),
+            &TimeUnits::default(),
+        )
+        .expect("a decoder");
         let rows: usize = chunks
             .iter()
             .flat_map(|chunk| decoder.decode(chunk).expect("rows").batches)

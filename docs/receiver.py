@@ -27,13 +27,20 @@ last = {table: cycle for table, cycle in sorted(newest)}
 for (table, cycle), (_, key) in sorted(newest.items()):
     if key in loaded:
         continue
-    manifest = json.loads(read(key))
+    text = read(key)
+    covered, member, checksum = text.rpartition(b'"checksum"')  # the last member, of the bytes before it
+    if member and hashlib.sha256(covered).hexdigest().encode() not in checksum:
+        sys.exit(f"{key} is damaged: run again, and if that does not help, have it restored")
+    manifest = json.loads(text)
     is_snapshot = manifest["sync_mode"] == "snapshot"
     if is_snapshot and cycle != last[table]:
         continue  # a later snapshot replaces the whole table
     parts = []
     for file in manifest["files"]:
-        data = read(file["path"])
+        try:
+            data = read(file["path"])
+        except s3.exceptions.NoSuchKey:
+            data = b""
         if hashlib.sha256(data).hexdigest() != file["sha256"]:
             sys.exit(f"{file['path']} is being replaced by a newer revision: run again")
         rows = pq.read_table(io.BytesIO(data))

@@ -129,12 +129,17 @@ impl<'de> Deserialize<'de> for Cycle {
 
 /// Returns the cycles that a run without dates delivers, oldest first.
 ///
-/// Incremental: every closed cycle after the first published one that is not published; before the
-/// first publication, the last closed cycle. Snapshot: the last closed cycle alone, because a table
-/// that shows the current state has nothing to catch up on.
-pub fn due(mode: SyncMode, published: &BTreeSet<Cycle>, last_closed: Cycle) -> Vec<Cycle> {
-    let first = match (mode, published.first()) {
-        (SyncMode::Incremental, Some(first)) => *first,
+/// Incremental: every closed cycle that is not published from the `first` one that ever was, or that has
+/// to be published again; without one, the last closed cycle. Snapshot: the last closed cycle alone,
+/// because a table that shows the current state has nothing to catch up on.
+pub fn due(
+    mode: SyncMode,
+    first: Option<Cycle>,
+    published: &BTreeSet<Cycle>,
+    last_closed: Cycle,
+) -> Vec<Cycle> {
+    let first = match (mode, first) {
+        (SyncMode::Incremental, Some(first)) => first,
         (SyncMode::Incremental, None) | (SyncMode::Snapshot, _) => last_closed,
     };
     let mut cycles = Cycle::range(first, last_closed);
@@ -189,17 +194,36 @@ mod tests {
     #[test]
     fn due_cycles_fill_gaps_oldest_first() {
         let published = BTreeSet::from([cycle("2026-02-27"), cycle("2026-03-01")]);
-        let last = cycle("2026-03-03");
+        let (first, last) = (published.first().copied(), cycle("2026-03-03"));
         assert_eq!(
-            due(SyncMode::Incremental, &published, last),
+            due(SyncMode::Incremental, first, &published, last),
             [
                 cycle("2026-02-28"),
                 cycle("2026-03-02"),
                 cycle("2026-03-03")
             ]
         );
-        assert_eq!(due(SyncMode::Snapshot, &published, last), [last]);
-        assert_eq!(due(SyncMode::Incremental, &BTreeSet::new(), last), [last]);
-        assert!(due(SyncMode::Snapshot, &BTreeSet::from([last]), last).is_empty());
+        assert_eq!(due(SyncMode::Snapshot, first, &published, last), [last]);
+        let nothing = BTreeSet::new();
+        assert_eq!(due(SyncMode::Incremental, None, &nothing, last), [last]);
+        assert!(
+            due(
+                SyncMode::Snapshot,
+                Some(last),
+                &BTreeSet::from([last]),
+                last
+            )
+            .is_empty()
+        );
+    }
+
+    #[test]
+    fn the_first_cycle_is_due_if_it_has_to_be_published_again() {
+        let (first, last) = (cycle("2026-02-27"), cycle("2026-02-28"));
+        let published = BTreeSet::from([last]);
+        assert_eq!(
+            due(SyncMode::Incremental, Some(first), &published, last),
+            [first]
+        );
     }
 }

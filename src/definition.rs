@@ -18,6 +18,9 @@ pub const WINDOW_START: &str = "window_start";
 /// The parameter that is bound to the first instant after the cycle.
 pub const WINDOW_END: &str = "window_end";
 
+/// The folder of the sources, among the definitions.
+pub const SOURCES: &str = "sources";
+
 /// The definition of one table export.
 ///
 /// Invariants: the statement's target is the table's name, and its source is a query; the query uses
@@ -38,6 +41,8 @@ pub struct Definition {
     pub format: Option<FileFormat>,
     /// The parameters besides those of the window, with the line of their first use.
     pub parameters: BTreeMap<String, u64>,
+    /// True if a cycle without source files is published without rows.
+    pub allow_empty: bool,
     statement: CopyToStatement,
 }
 
@@ -54,7 +59,8 @@ impl Definition {
             .map_err(|error: Error| error.context(file))?;
         let sql = SqlFile::new(file.to_owned(), text.to_owned())?;
 
-        let statement = copy_statement(&sql, &table)?;
+        let mut statement = copy_statement(&sql, &table)?;
+        let allow_empty = take_allow_empty(&sql, &mut statement)?;
         let format = statement
             .stored_as
             .as_deref()
@@ -73,12 +79,14 @@ impl Definition {
             sync_mode,
             format,
             parameters,
+            allow_empty,
             statement,
             sql: Arc::new(sql),
         })
     }
 
-    /// Returns the statement as written.
+    /// Returns the statement as written, without the options that are about the table and not about its
+    /// files.
     pub fn statement(&self) -> &CopyToStatement {
         &self.statement
     }
@@ -102,12 +110,12 @@ impl Definition {
 /// all files.
 pub fn load(folder: &Path) -> Result<Vec<Definition>> {
     let shown = folder.display();
-    let unreadable = |_: &Path, error: std::io::Error| {
+    let unreadable = |error: std::io::Error| {
         Error::invalid(format!("cannot read the definitions in `{shown}`"))
             .with_source(error)
             .with_hint("name the folder with --sql or DAYPORT_SQL")
     };
-    let definitions = parse_folder(folder, unreadable, |path, text| {
+    let definitions = parse_folder(folder, Some(SOURCES), unreadable, |path, text| {
         Definition::parse(&path.to_string_lossy(), &text)
     })?;
     if definitions.is_empty() {
@@ -151,6 +159,28 @@ fn copy_statement(sql: &SqlFile, table: &TableName) -> Result<CopyToStatement> {
         return Err(sql.complaint(line, format!("PARTITIONED BY names `{twice}` twice")));
     }
     Ok(copy)
+}
+
+/// The option that says what a cycle without source files is.
+const EMPTY: &str = "empty";
+
+/// Takes `OPTIONS ('empty' 'allowed')` out of a statement, whose other options are DataFusion's.
+fn take_allow_empty(sql: &SqlFile, copy: &mut CopyToStatement) -> Result<bool> {
+    let is_empty = |key: &str| key.eq_ignore_ascii_case(EMPTY);
+    let Some(index) = copy.options.iter().position(|(key, _)| is_empty(key)) else {
+        return Ok(false);
+    };
+    let (_, value) = copy.options.remove(index);
+    let value = value.into_string().unwrap_or_default();
+    if value.eq_ignore_ascii_case("allowed") {
+        return Ok(true);
+    }
+    let line = sql.last_line_of(EMPTY);
+    let complaint = sql.complaint(line, format!("the option 'empty' is not '{value}'"));
+    Err(complaint.with_hint(
+        "write `'empty' 'allowed'` to publish cycles without source files, or leave it out to wait for \
+         the files",
+    ))
 }
 
 fn stored_as(sql: &SqlFile, name: &str) -> Result<FileFormat> {
@@ -226,6 +256,21 @@ mod tests {
     }
 
     #[test]
+    fn the_option_empty_is_taken_out_of_the_statement() {
+        let text = "COPY (SELECT 1 AS a) TO 'a' OPTIONS ('empty' 'allowed', compression 'gzip')";
+        let definition = Definition::parse("a.sql", text).unwrap();
+        assert!(definition.allow_empty);
+        let options = &definition.statement().options;
+        assert_eq!(options.len(), 1);
+        assert_eq!(options[0].0, "compression");
+        assert!(
+            !Definition::parse("views.sql", INCREMENTAL)
+                .unwrap()
+                .allow_empty
+        );
+    }
+
+    #[test]
     fn complaints_name_file_line_and_remedy() {
         let cases = [
             (
@@ -254,6 +299,10 @@ mod tests {
             (
                 "COPY (SELECT 1 FROM e\nWHERE t > $window_start) TO 'a'",
                 "a.sql:2: the query uses `$window_start` but not `$window_end`",
+            ),
+            (
+                "COPY (SELECT 1 AS x) TO 'a'\nOPTIONS ('empty' 'yes')",
+                "a.sql:2: the option 'empty' is not 'yes'",
             ),
             (
                 "COPY (SELECT 1 AS x) TO 'a' PARTITIONED BY (x)",

@@ -1,10 +1,14 @@
 //! Converts errors to those of DataFusion and back.
 
+mod message;
+
 use std::error::Error as StdError;
 
 use datafusion::common::DataFusionError;
 
 use crate::error::Error;
+
+pub(crate) use message::{line_in_dump, unplanned, without_dumps};
 
 impl From<Error> for DataFusionError {
     /// Wraps the error whole, so that [`own`] returns it unchanged.
@@ -31,21 +35,27 @@ pub(crate) fn from_datafusion(error: DataFusionError) -> Error {
     if let Some(ours) = own(&error) {
         return ours;
     }
+    let message = error.strip_backtrace();
+    if let Some((what, hint)) = unplanned(&message) {
+        return Error::invalid(what).with_hint(hint);
+    }
+    let shown = without_dumps(&message);
     match error.find_root() {
-        DataFusionError::ObjectStore(_) => {
-            Error::unavailable("cannot read a source").with_source(error)
+        DataFusionError::ObjectStore(fault) => {
+            let failed = Error::read_fault("cannot read a source", fault);
+            failed.with_source(error)
         }
         DataFusionError::ResourcesExhausted(text) => {
             Error::invalid(format!("the memory limit is too small: {text}"))
                 .with_hint("raise it with --memory-limit")
         }
-        DataFusionError::Internal(text) => Error::internal(text),
+        DataFusionError::Internal(text) => Error::internal(without_dumps(text)),
         DataFusionError::Plan(_)
         | DataFusionError::SchemaError(_, _)
         | DataFusionError::SQL(_, _)
         | DataFusionError::NotImplemented(_)
-        | DataFusionError::Configuration(_) => Error::invalid(error.strip_backtrace()),
-        _ => Error::data(error.strip_backtrace()),
+        | DataFusionError::Configuration(_) => Error::invalid(shown),
+        _ => Error::data(shown),
     }
 }
 

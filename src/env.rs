@@ -1,6 +1,9 @@
 //! Reads the clock, randomness and the process environment; no other module does.
 
-use std::path::PathBuf;
+mod cgroup;
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, SubsecRound, Utc};
 
@@ -65,6 +68,15 @@ pub fn var(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// Returns the words of the command line after the name of the program. What is not Unicode has
+/// replacement characters.
+pub fn arguments() -> Vec<String> {
+    let words = std::env::args_os().skip(1);
+    words
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect()
+}
+
 /// Returns the folder for this user's disposable state: `$XDG_STATE_HOME/dayport`, or below `$HOME`.
 pub fn state_folder() -> Option<PathBuf> {
     let below_home = || var("HOME").map(|home| PathBuf::from(home).join(".local/state"));
@@ -86,10 +98,24 @@ pub fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Returns the machine's memory in bytes. Known on Linux only; `None` on other systems.
-pub fn machine_memory() -> Option<u64> {
+/// Returns the memory that this process may use, in bytes: that of the machine, or less if its control
+/// group has a limit. Known on Linux only; `None` on other systems.
+pub fn usable_memory() -> Option<u64> {
+    let limit = cgroup::memory_limit(Path::new("/"));
+    machine_memory().into_iter().chain(limit).min()
+}
+
+fn machine_memory() -> Option<u64> {
     let meminfo = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = meminfo.lines().find(|line| line.starts_with("MemTotal:"))?;
     let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kibibytes * 1024)
+}
+
+/// Returns a random port of a range; the first one if it is empty.
+pub fn random_port(range: Range<u16>) -> u16 {
+    #[expect(clippy::disallowed_methods, reason = "the one place that is random")]
+    let random = uuid::Uuid::new_v4().as_u64_pair().1;
+    let length = u64::from(range.end.saturating_sub(range.start)).max(1);
+    range.start + u16::try_from(random % length).unwrap_or_default()
 }

@@ -5,8 +5,11 @@
 //! walks the chain once, for the one place that prints errors.
 
 use std::fmt;
+use std::io;
 
 use serde::{Deserialize, Serialize};
+
+use crate::visible::visible_line;
 
 /// The result of every fallible function of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -23,13 +26,15 @@ pub enum ErrorKind {
     Unavailable,
     /// Report it: dayport broke a promise of its own.
     Internal,
+    /// Use a newer version: the destination holds what a newer dayport wrote.
+    Outdated,
 }
 
 impl ErrorKind {
     /// Returns the exit code of a run that failed with this kind before any table was attempted.
     pub fn exit_code(self) -> ExitCode {
         match self {
-            ErrorKind::Invalid => ExitCode::Invalid,
+            ErrorKind::Invalid | ErrorKind::Outdated => ExitCode::Invalid,
             ErrorKind::Data | ErrorKind::Internal => ExitCode::Failed,
             ErrorKind::Unavailable => ExitCode::TryAgain,
         }
@@ -43,7 +48,8 @@ pub enum ExitCode {
     Done,
     /// A table failed, or a check found something.
     Failed,
-    /// The command, configuration or a definition is wrong; nothing was attempted.
+    /// The command, configuration or a definition is wrong, or this version is too old for what the
+    /// destination holds; nothing was attempted.
     Invalid,
     /// A source or the destination is unavailable, or another run holds the table.
     TryAgain,
@@ -105,32 +111,30 @@ impl Error {
         Self::new(ErrorKind::Internal, message)
     }
 
+    /// Creates an [`ErrorKind::Outdated`] error.
+    pub fn outdated(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Outdated, message)
+    }
+
     /// Classifies the error of an object store that occurred while `doing` something to `what`.
     ///
-    /// Refused credentials and missing buckets need a human; every other error may be transient.
+    /// Refused credentials, missing buckets and names that a store cannot have need a human; every other
+    /// error may be transient.
     pub fn store(doing: &str, what: impl fmt::Display, source: object_store::Error) -> Self {
-        use object_store::Error as Store;
-        let (kind, hint) = match &source {
-            Store::PermissionDenied { .. } => (
-                ErrorKind::Invalid,
-                Some("the credentials are refused; check them and the bucket policy"),
-            ),
-            Store::Unauthenticated { .. } => (
-                ErrorKind::Invalid,
-                Some("check the credentials, and the trust policy of a role"),
-            ),
-            Store::NotFound { .. } => (ErrorKind::Invalid, None),
-            Store::Generic { source, .. } if is_refusal(source.as_ref()) => (
-                ErrorKind::Invalid,
-                Some("check the bucket's name, the credentials and the bucket policy"),
-            ),
-            Store::NotImplemented { .. } | Store::NotSupported { .. } => (
-                ErrorKind::Invalid,
-                Some("this store lacks an operation that a safe export needs"),
-            ),
-            _ => (ErrorKind::Unavailable, None),
-        };
+        let (kind, hint) = store_fault(&source);
         let mut error = Self::new(kind, format!("cannot {doing} `{what}`")).with_source(source);
+        error.hint = hint.map(str::to_owned);
+        error
+    }
+
+    /// Creates the error of a source file that was listed and cannot be read. One that is gone may have
+    /// been replaced: the next run finds out.
+    pub(crate) fn read_fault(message: impl Into<String>, fault: &object_store::Error) -> Self {
+        let (kind, hint) = match fault {
+            object_store::Error::NotFound { .. } => (ErrorKind::Unavailable, None),
+            fault => store_fault(fault),
+        };
+        let mut error = Self::new(kind, message);
         error.hint = hint.map(str::to_owned);
         error
     }
@@ -212,12 +216,13 @@ impl Error {
         text
     }
 
-    /// Renders the error as it is printed to the operator.
+    /// Renders the error as it is printed to the operator. Control characters, which may come from
+    /// data or from servers, are escaped.
     pub fn render(&self) -> String {
-        let mut text = format!("error: {}", self.chain());
+        let mut text = format!("error: {}", visible_line(&self.chain()));
         if let Some(hint) = &self.hint {
             text.push_str("\nhint: ");
-            text.push_str(hint);
+            text.push_str(&visible_line(hint));
         }
         for error in &self.more {
             text.push('\n');
@@ -227,16 +232,114 @@ impl Error {
     }
 }
 
+/// Returns the kind of an error of a store, and what to do about it.
+fn store_fault(error: &object_store::Error) -> (ErrorKind, Option<&'static str>) {
+    use object_store::Error as Store;
+    match error {
+        Store::PermissionDenied { .. } => (
+            ErrorKind::Invalid,
+            Some("the credentials are refused; check them and the bucket policy"),
+        ),
+        Store::Unauthenticated { .. } => (
+            ErrorKind::Invalid,
+            Some("check the credentials, and the trust policy of a role"),
+        ),
+        Store::NotFound { .. } => (ErrorKind::Invalid, None),
+        Store::Generic { store, source } if *store == LOCAL => {
+            file_fault(source.as_ref()).unwrap_or((ErrorKind::Unavailable, None))
+        }
+        Store::Generic { source, .. } if is_refusal(source.as_ref()) => (
+            ErrorKind::Invalid,
+            Some("check the bucket's name, the credentials and the bucket policy"),
+        ),
+        Store::Generic { source, .. } if is_unusable_key(source.as_ref()) => {
+            (ErrorKind::Data, Some("the store cannot have such a key"))
+        }
+        Store::InvalidPath { .. } => (ErrorKind::Data, Some("rename it")),
+        Store::NotImplemented { .. } | Store::NotSupported { .. } => (
+            ErrorKind::Invalid,
+            Some("this store lacks an operation that a safe export needs"),
+        ),
+        _ => (ErrorKind::Unavailable, None),
+    }
+}
+
+/// The name of the store in errors about files of this machine.
+const LOCAL: &str = "LocalFileSystem";
+
+/// Returns the fault of a file or folder of this machine, if no retry can help.
+fn file_fault(
+    error: &(dyn std::error::Error + 'static),
+) -> Option<(ErrorKind, Option<&'static str>)> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return match error.kind() {
+                io::ErrorKind::PermissionDenied => Some((
+                    ErrorKind::Invalid,
+                    Some("check the permissions of the file and of the folders above it"),
+                )),
+                io::ErrorKind::ReadOnlyFilesystem => {
+                    Some((ErrorKind::Invalid, Some("the disk is mounted read-only")))
+                }
+                io::ErrorKind::InvalidFilename => Some((
+                    ErrorKind::Data,
+                    Some("a name or the whole path is too long"),
+                )),
+                io::ErrorKind::InvalidInput => Some((
+                    ErrorKind::Data,
+                    Some("put a file in its place, rename it, or remove it"),
+                )),
+                io::ErrorKind::NotADirectory
+                | io::ErrorKind::IsADirectory
+                | io::ErrorKind::DirectoryNotEmpty
+                | io::ErrorKind::AlreadyExists => Some((
+                    ErrorKind::Data,
+                    Some(
+                        "a file is where a folder is needed, or the other way round: move it away",
+                    ),
+                )),
+                _ if error.raw_os_error() == Some(libc::ELOOP) => {
+                    Some((ErrorKind::Data, Some("remove the circle of links")))
+                }
+                _ => None,
+            };
+        }
+        cause = error.source();
+    }
+    None
+}
+
 /// Returns true if a store refused a request in a way that no retry can help.
 ///
 /// For listings `object_store` keeps the status inside its retry error, which is not public, so it is
 /// found in the text.
 fn is_refusal(error: &(dyn std::error::Error + 'static)) -> bool {
+    says(
+        error,
+        &[
+            "status code: 401 Unauthorized",
+            "status code: 403 Forbidden",
+            "status code: 404 Not Found",
+        ],
+    )
+}
+
+/// Returns true if a store cannot have an object with the key of a request. The client of S3 cuts the
+/// bodies of errors to code and message.
+fn is_unusable_key(error: &(dyn std::error::Error + 'static)) -> bool {
+    says(
+        error,
+        &["400 Bad Request: KeyTooLong", "400 Bad Request: InvalidURI"],
+    )
+}
+
+/// Returns true if an error or one of its causes has one of these texts.
+fn says(error: &(dyn std::error::Error + 'static), texts: &[&str]) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        let text = error.to_string();
-        let refusals = ["401 Unauthorized", "403 Forbidden", "404 Not Found"];
-        if refusals.iter().any(|status| text.contains(status)) {
+        let message = error.to_string();
+        if texts.iter().any(|text| message.contains(text)) {
             return true;
         }
         cause = error.source();
@@ -272,6 +375,48 @@ mod tests {
         ]
         .map(ExitCode::code);
         assert_eq!(numbers, [0, 1, 2, 75]);
+    }
+
+    #[test]
+    fn permanent_faults_of_files_are_not_retried() {
+        let kind = |error: io::Error| {
+            let source = Box::new(error);
+            let error = object_store::Error::Generic {
+                store: LOCAL,
+                source,
+            };
+            Error::store("read", "a", error).kind()
+        };
+        for errno in [
+            libc::ENAMETOOLONG,
+            libc::EINVAL,
+            libc::EISDIR,
+            libc::ENOTDIR,
+            libc::ELOOP,
+        ] {
+            assert_eq!(kind(io::Error::from_raw_os_error(errno)), ErrorKind::Data);
+        }
+        for errno in [libc::EACCES, libc::EPERM, libc::EROFS] {
+            assert_eq!(
+                kind(io::Error::from_raw_os_error(errno)),
+                ErrorKind::Invalid
+            );
+        }
+        for errno in [libc::EIO, libc::ENOSPC, libc::EAGAIN, libc::ESTALE] {
+            let kind = kind(io::Error::from_raw_os_error(errno));
+            assert_eq!(kind, ErrorKind::Unavailable);
+        }
+    }
+
+    #[test]
+    fn a_rendered_error_has_no_lines_and_no_control_characters_of_data() {
+        let error = Error::data("`a\u{1b}]0;x\u{7}` is odd")
+            .with_source(Error::data("answer\r\nerror: forged"))
+            .with_hint("rename `a\u{9b}`");
+        assert_eq!(
+            error.render(),
+            "error: `a\\u{1b}]0;x\\u{7}` is odd: answer\\r\\nerror: forged\nhint: rename `a\\u{9b}`"
+        );
     }
 
     #[test]

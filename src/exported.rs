@@ -10,13 +10,12 @@ use datafusion::prelude::SessionContext;
 use object_store::ObjectMeta;
 use std::sync::Arc;
 
-use crate::cycle::SyncMode;
 use crate::delivery::History;
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
 use crate::jsonl::Compression;
 use crate::layout::{self, FileFormat, TableName};
-use crate::manifest::{DataFile, Manifest};
+use crate::manifest::{self, DataFile, Manifest};
 use crate::scan::fixed_table::FixedTable;
 use crate::scan::spec::SourceFormat;
 use crate::store::Destination;
@@ -101,14 +100,8 @@ fn table(
 async fn current(destination: &Destination, table: &TableName) -> Result<Vec<Manifest>> {
     // No commit is finished here: a reader follows the manifests that exist.
     let history = History::load(destination, table, None).await?;
-    let mut manifests = history.manifests(destination).await?;
-    let newest_is_all = manifests
-        .last()
-        .is_some_and(|newest| newest.sync_mode == SyncMode::Snapshot);
-    if newest_is_all {
-        manifests.drain(..manifests.len() - 1);
-    }
-    Ok(manifests)
+    let manifests = history.manifests(destination).await?;
+    Ok(manifest::current(manifests))
 }
 
 /// Returns the union of the files of `manifests` as a view, or `None` without a manifest.

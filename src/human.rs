@@ -16,12 +16,17 @@ pub(crate) fn count(number: u64) -> impl fmt::Display {
 /// Formats a number of things, whose noun is given in the singular: `1 table`, `2 tables`,
 /// `3 passes`.
 pub(crate) fn counted(number: u64, noun: &str) -> impl fmt::Display {
+    format!("{} {}", HumanCount(number), self::noun(number, noun))
+}
+
+/// Returns a noun, which is given in the singular, as it follows a number: `table`, `tables`.
+pub(crate) fn noun(number: u64, noun: &str) -> String {
     let ending = match number {
         1 => "",
         _ if noun.ends_with('s') => "es",
         _ => "s",
     };
-    format!("{} {noun}{ending}", HumanCount(number))
+    format!("{noun}{ending}")
 }
 
 /// Formats a size in bytes with binary units: `1.50 KiB`.

@@ -4,13 +4,21 @@
 //! <prefix>/data/<table>/year=2026/month=1/day=15/data-000000000000.parquet
 //! <prefix>/data/<table>/data-000000000000.json.gz
 //! <prefix>/manifests/<table>/2026-01-15.r0.json
+//! <prefix>/schema/<table>/v1.json
 //! <prefix>/rejects/<source>/2026-01-15/<table>.<run>.json.gz
+//! <prefix>/rejects/<source>/2026-01-15/<table>.<run>.2.json.gz
 //! <prefix>/_dayport/log/<table>/00000000000000000001.json
 //! <prefix>/_dayport/staging/<staging>/000000000000
 //! <prefix>/_dayport/check/<check>
 //! ```
 //! All keys in this crate are relative to the prefix, unless called absolute; [`Layout`] converts
 //! between the two.
+
+mod manifest_name;
+mod recorded;
+
+pub use manifest_name::{MAX_REVISION, ManifestName};
+pub use recorded::{is_beyond_range, is_record, parse_own, parse_own_staged, parse_recorded};
 
 use std::fmt;
 use std::str::FromStr;
@@ -181,10 +189,25 @@ impl Partition {
         &self.0
     }
 
-    fn segments(&self) -> impl Iterator<Item = PathPart<'static>> + '_ {
+    /// Returns the names of the folders, escaped: `=` in a name or value as `%3D`, as by Hive.
+    fn segments(&self) -> impl Iterator<Item = String> + '_ {
+        let escaped = |text: &str| {
+            // Behind `=`, a value of dots alone is no relative path.
+            let part = format!("={text}");
+            let part = PathPart::from(part.as_str());
+            part.as_ref().replace('=', "%3D").split_off("%3D".len())
+        };
         self.0
             .iter()
-            .map(|(column, value)| PathPart::from(format!("{column}={value}")))
+            .map(move |(column, value)| format!("{}={}", escaped(column), escaped(value)))
+    }
+
+    /// Returns the names of the folders as dayport 0.1 wrote them, with `=` in values as it is.
+    fn unescaped_segments(&self) -> impl Iterator<Item = String> + '_ {
+        self.0.iter().map(|(column, value)| {
+            let segment = format!("{column}={value}");
+            PathPart::from(segment.as_str()).as_ref().to_owned()
+        })
     }
 
     fn parse_segments<'a>(segments: impl Iterator<Item = &'a str>) -> Option<Self> {
@@ -202,7 +225,7 @@ impl fmt::Display for Partition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, segment) in self.segments().enumerate() {
             let separator = if index == 0 { "" } else { "/" };
-            write!(f, "{separator}{}", segment.as_ref())?;
+            write!(f, "{separator}{segment}")?;
         }
         Ok(())
     }
@@ -231,11 +254,15 @@ pub struct Shard {
 impl Shard {
     /// Returns the key, relative to the prefix.
     pub fn path(&self) -> Path {
-        let name = format!("data-{:012}.{}", self.number, self.format.extension());
-        partition_folder(&self.table, &self.partition).join(name)
+        partition_folder(&self.table, &self.partition).join(self.file_name())
     }
 
-    /// Parses a key built by [`Shard::path`]. Returns `None` for every other key.
+    fn file_name(&self) -> String {
+        format!("data-{:012}.{}", self.number, self.format.extension())
+    }
+
+    /// Parses a key built by [`Shard::path`], also by that of dayport 0.1. Returns `None` for every
+    /// other key.
     pub fn parse(path: &Path) -> Option<Self> {
         let parts: Vec<_> = path.parts().collect();
         let names: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
@@ -249,18 +276,33 @@ impl Shard {
             number: digits.parse().ok()?,
             format: FileFormat::from_extension(extension)?,
         };
-        (shard.path() == *path).then_some(shard)
+        let old_folder = folder_of(&shard.table, shard.partition.unescaped_segments());
+        let is_own = shard.path() == *path || old_folder.join(shard.file_name()) == *path;
+        is_own.then_some(shard)
     }
 }
 
 const DATA: &str = "data";
 const MANIFESTS: &str = "manifests";
+const SCHEMA: &str = "schema";
 const REJECTS: &str = "rejects";
 const INTERNAL: &str = "_dayport";
 
 /// Returns the folder that contains one folder of data for each table, and nothing else.
 pub fn data_folder() -> Path {
     Path::from(DATA)
+}
+
+/// Returns the folder that contains one folder of schema files for each table.
+pub fn schemas_folder() -> Path {
+    Path::from(SCHEMA)
+}
+
+/// Returns the key of the file that describes one version of a table's schema. Versions begin at 1.
+pub fn schema_file(table: &TableName, version: u32) -> Path {
+    schemas_folder()
+        .join(table.as_str())
+        .join(format!("v{version}.json"))
 }
 
 /// Returns the folder that contains one folder of rejects for each source.
@@ -285,9 +327,17 @@ pub fn table_folder(table: &TableName) -> Path {
 
 /// Returns the folder of one partition.
 pub fn partition_folder(table: &TableName, partition: &Partition) -> Path {
-    partition
-        .segments()
-        .fold(table_folder(table), |folder, segment| folder.join(segment))
+    folder_of(table, partition.segments())
+}
+
+/// Returns the folder below that of a table whose segments, which are escaped, have these names.
+fn folder_of(table: &TableName, segments: impl Iterator<Item = String>) -> Path {
+    let names = [DATA.to_owned(), table.to_string()]
+        .into_iter()
+        .chain(segments);
+    let key = names.collect::<Vec<_>>().join("/");
+    // An escaped key parses, and is not escaped again.
+    Path::parse(&key).unwrap_or_else(|_| Path::from(key))
 }
 
 /// Returns the folder of a table's manifests.
@@ -300,62 +350,42 @@ pub fn manifests_folder() -> Path {
     Path::from(MANIFESTS)
 }
 
-/// The name of a manifest: a table, a cycle and a revision.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ManifestName {
-    /// The table.
-    pub table: TableName,
-    /// The cycle.
-    pub cycle: Cycle,
-    /// The revision of the cycle, 0 for the first publication.
-    pub revision: u32,
-}
-
-impl ManifestName {
-    /// Returns the key, relative to the prefix.
-    pub fn path(&self) -> Path {
-        manifest_folder(&self.table).join(format!("{}.r{}.json", self.cycle, self.revision))
-    }
-
-    /// Parses a key built by [`ManifestName::path`]. Returns `None` for every other key.
-    pub fn parse(path: &Path) -> Option<Self> {
-        let parts: Vec<_> = path.parts().collect();
-        let names: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
-        let [MANIFESTS, table, name] = names.as_slice() else {
-            return None;
-        };
-        let (cycle, revision) = name.strip_suffix(".json")?.split_once(".r")?;
-        let parsed = Self {
-            table: table.parse().ok()?,
-            cycle: cycle.parse().ok()?,
-            revision: revision.parse().ok()?,
-        };
-        (parsed.path() == *path).then_some(parsed)
-    }
-}
-
-impl fmt::Display for ManifestName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} r{}", self.table, self.cycle, self.revision)
-    }
-}
-
-/// Returns the key of the file of rejects that one run writes for a source, a table and a cycle.
-pub fn rejects_file(source: &str, cycle: Cycle, table: &TableName, run_id: &str) -> Path {
+/// Returns the key of a file of rejects that one run writes for a source, a table and a cycle. Files
+/// are numbered from 1; the first has no number in its name.
+pub fn rejects_file(
+    source: &str,
+    cycle: Cycle,
+    table: &TableName,
+    run_id: &str,
+    number: u64,
+) -> Path {
+    let numbered = match number {
+        1 => String::new(),
+        number => format!(".{number}"),
+    };
     Path::from_iter([
         REJECTS.to_owned(),
         source.to_owned(),
         cycle.to_string(),
-        format!("{table}.{run_id}.json.gz"),
+        format!("{table}.{run_id}{numbered}.json.gz"),
     ])
+}
+
+/// The greatest sequence number of a log. Nobody reaches it by counting: the entry of a greater one is
+/// a foreign object.
+pub const MAX_SEQUENCE: u64 = 999_999_999_999_999_999;
+
+/// Returns the folder that contains one folder for each table's commit log.
+pub fn logs_folder() -> Path {
+    Path::from_iter([INTERNAL, "log"])
 }
 
 /// Returns the folder of a table's commit log.
 pub fn log_folder(table: &TableName) -> Path {
-    Path::from_iter([INTERNAL, "log", table.as_str()])
+    logs_folder().join(table.as_str())
 }
 
-/// Returns the key of one log entry. Sequence numbers begin at 1.
+/// Returns the key of one log entry. Sequence numbers begin at 1 and end at [`MAX_SEQUENCE`].
 pub fn log_entry(table: &TableName, sequence: u64) -> Path {
     log_folder(table).join(format!("{sequence:020}.json"))
 }
@@ -369,12 +399,18 @@ pub fn parse_log_entry(path: &Path) -> Option<(TableName, u64)> {
     };
     let table: TableName = table.parse().ok()?;
     let sequence = name.strip_suffix(".json")?.parse().ok()?;
-    (log_entry(&table, sequence) == *path).then_some((table, sequence))
+    let is_own = sequence <= MAX_SEQUENCE && log_entry(&table, sequence) == *path;
+    is_own.then_some((table, sequence))
+}
+
+/// Returns the name of a staging session: one run's work on one table and cycle.
+pub fn staging_name(run_id: &str, table: &TableName, cycle: Cycle) -> String {
+    format!("{run_id}-{table}-{cycle}")
 }
 
 /// Returns the key at which a store without multipart uploads keeps a file until it is published.
 ///
-/// `staging` is the name of the staging session: one run's work on one table and cycle.
+/// `staging` is the name of the staging session, as by [`staging_name`].
 pub fn staging_file(staging: &str, index: u64) -> Path {
     staging_folder(staging).join(format!("{index:012}"))
 }
@@ -393,15 +429,6 @@ pub fn staging_folder(staging: &str) -> Path {
 /// Returns the folder that contains one folder for each staging session.
 pub fn stagings_folder() -> Path {
     Path::from_iter([INTERNAL, "staging"])
-}
-
-/// Parses a key that was recorded in a manifest or in the log. Its escapes are kept.
-///
-/// # Errors
-/// Fails if the text is not a valid key.
-pub fn parse_recorded(key: &str) -> Result<Path> {
-    Path::parse(key)
-        .map_err(|error| Error::data(format!("`{key}` is not a valid key")).with_source(error))
 }
 
 /// The prefix of a destination, which is joined to relative keys and stripped from absolute ones.

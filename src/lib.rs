@@ -12,39 +12,47 @@
 //!
 //! | module | concept | knows of |
 //! |---|---|---|
-//! | [`error`] | error kinds, each of which says what the operator does next | object_store |
+//! | [`visible`] | invisible characters of data, made visible for a terminal (pure) | – |
+//! | [`error`] | error kinds, each of which says what the operator does next | object_store, `visible` |
 //! | [`env`] | the only reader of the clock, randomness and the process environment | `error` |
 //! | [`human`] | counts, sizes and ages as people read them (pure) | – |
 //! | [`cycle`] | windows of time, and the decision which of them are due (pure) | `error` |
 //! | [`layout`] | every object key, built and parsed back (pure) | `cycle` |
 //! | [`policy`] | the rights that a run needs, as the policies that grant them (pure) | `layout` |
 //! | [`arrow_leaves`] | leaf columns of Arrow types, counted as Parquet does (pure) | Arrow |
+//! | [`year_range`] | the times of the years 0001 to 9999 (pure) | Arrow |
 //! | [`view_gc`] | garbage collection of string views (pure) | Arrow |
 //! | [`codec`] | JSON text, DEFLATE and Parquet columns from Arrow | Arrow |
 //! | [`schema`] | the types of exported columns | Arrow, `error` |
 //! | [`manifest`] | the published record, versioned | `layout`, `schema` |
+//! | [`schema_evolution`] | the changes from a published table to the next one, and which of them stop a run (pure) | `manifest` |
+//! | [`schema_version`] | the versions of a table's schema, and the files that describe them (pure) | `schema_evolution` |
 //! | [`staged`] | a file whose upload is withheld, as plain data | `manifest` |
-//! | [`format`] | the knowledge of each file format: encoder, decoder, options, facts | `codec`, `layout`, `schema` |
-//! | [`jsonl`] | JSON lines to Arrow record batches, by a fast decoder and a reference decoder | `arrow_leaves` |
+//! | [`format`] | the knowledge of each file format: encoder, decoder, options, facts | `codec`, `layout`, `schema`, `year_range` |
+//! | [`jsonl`] | JSON lines to Arrow record batches, by a fast decoder and a reference decoder | `arrow_leaves`, `year_range` |
 //! | [`store`] | folders and S3; uploads with withheld completion | `env`, `staged` |
-//! | [`memory_budget`] | the memory limit divided among all that holds memory (pure) | DataFusion, `jsonl` |
+//! | [`resident`] | the resident memory of the process, and what of it can be given back | – |
+//! | [`memory_gate`] | bytes that wait, counted against the memory limit | DataFusion |
+//! | [`memory_budget`] | the memory limit divided among all that holds memory (pure) | `jsonl`, `memory_gate` |
+//! | [`spill_folder`] | the folder of spill files, with a lock; removes those of killed runs | `error` |
 //! | [`engine_error`] | DataFusion's errors as ours, and back | DataFusion, `error` |
 //! | [`sql_file`] | SQL with file and line for its errors | `engine_error` |
 //! | [`definition`] | `sql/<table>.sql` | `layout`, `sql_file` |
+//! | [`refusal`] | queries that DataFusion answers wrongly or that are not bound to the cycle, refused with file and line | `definition` |
 //! | [`listing`] | the files of a scan: globs, Hive partitions, bounds of time, fixed lists | DataFusion, `store` |
-//! | [`scan`] | sources as tables: JSON and Parquet scans, shared scans, pushdown, rejects | `engine_error`, `listing`, `memory_budget`, `view_gc` |
-//! | [`catalog`] | `sql/sources/*.sql` as declared sources | `scan`, `sql_file` |
-//! | [`stage`] | the operator that a `COPY` plans into | `engine_error`, `format`, `memory_budget`, `store`, `view_gc` |
-//! | [`engine`] | the session; definition + cycle → plan → staged files | `catalog`, `definition`, `stage` |
+//! | [`scan`] | sources as tables: JSON and Parquet scans, shared scans, pushdown, rejects | `engine_error`, `listing`, `memory_budget`, `resident`, `view_gc` |
+//! | [`catalog`] | `sql/sources/*.sql` as declared sources | `refusal`, `scan` |
+//! | [`stage`] | the operator that a `COPY` plans into | `engine_error`, `format`, `memory_budget`, `resident`, `schema_evolution`, `store`, `view_gc` |
+//! | [`engine`] | the session; definition + cycle → plan → staged files | `catalog`, `spill_folder`, `stage` |
 //! | `cluster` | plans run by an Apache Ballista cluster; its scheduler and executors (feature `cluster`) | Ballista, `engine` |
-//! | [`delivery`] | log, commit, publish, recover; nothing of SQL | `store` |
-//! | [`run`] | many tables and cycles, guards, the report: joins engine and delivery | `delivery`, `engine` |
-//! | [`check`] | the test whether a run can succeed; probes the destination by real calls | `engine`, `human`, `policy` |
+//! | [`delivery`] | log, commit, publish, recover; nothing of SQL | `schema_version`, `store` |
+//! | [`run`] | many tables and cycles, guards, the report: joins engine and delivery | `delivery`, `engine`, `human` |
+//! | [`check`] | the test whether a run can succeed; probes the destination by real calls | `delivery`, `engine`, `human`, `policy` |
 //! | [`exported`] | published tables read back | `delivery`, `scan` |
 //! | [`query`] | SQL over sources and published tables | `engine`, `exported` |
 //! | [`ddl`] | the statements that let a receiver read the export (pure) | `definition`, `stage` |
 //! | [`trace`] | the reason why an event is in the export, or is not | `engine`, `exported` |
-//! | [`verify`] | published files checked against their manifests | `delivery`, `format` |
+//! | [`verify`] | published files checked against their manifests | `delivery`, `format`, `human` |
 //! | [`wait`] | the wait until a cycle is published | `delivery` |
 //! | [`status`] | a calendar of published cycles, and its page | `delivery`, `human` |
 //! | [`serve`] | the schedule, metrics, events, HTTP | `run`, `status` |
@@ -80,12 +88,18 @@ pub mod layout;
 pub(crate) mod listing;
 pub mod manifest;
 pub mod memory_budget;
+pub(crate) mod memory_gate;
 pub(crate) mod policy;
 pub(crate) mod query;
+pub(crate) mod refusal;
+pub(crate) mod resident;
 pub mod run;
 pub mod scan;
 pub(crate) mod schema;
+pub(crate) mod schema_evolution;
+mod schema_version;
 pub(crate) mod serve;
+pub mod spill_folder;
 pub(crate) mod sql_file;
 pub mod stage;
 pub(crate) mod staged;
@@ -94,4 +108,6 @@ pub mod store;
 pub(crate) mod trace;
 pub(crate) mod verify;
 pub(crate) mod view_gc;
+pub(crate) mod visible;
 pub(crate) mod wait;
+pub(crate) mod year_range;

@@ -1,7 +1,14 @@
 //! Manifests: the published record of one table and one cycle, which proves that it is complete.
 //!
 //! Version 1. Members may be added without a new version, so readers ignore unknown members; a member
-//! never changes its meaning. The JSON schema is `docs/manifest.v1.schema.json`.
+//! never changes its meaning. The JSON schema is `docs/manifest.v1.schema.json`. The text of a manifest
+//! ends with a checksum of itself, which is no member of [`Manifest`].
+
+mod checksum;
+mod record_header;
+
+pub use record_header::WRITER;
+pub(crate) use record_header::{RecordHeader, RecordKind};
 
 use std::collections::BTreeMap;
 
@@ -16,6 +23,11 @@ use crate::schema::ExportSchema;
 
 /// The version of the manifests that are written, and the only one that is read.
 pub const VERSION: u32 = 1;
+
+const KIND: RecordKind = RecordKind {
+    name: "a manifest",
+    version: VERSION,
+};
 
 /// The manifest of one revision of one table and cycle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,6 +63,10 @@ pub struct Manifest {
     pub window_column: Option<String>,
     /// The columns inside the files.
     pub schema: ExportSchema,
+    /// The version of the table's schema, which `schema/<table>/v<version>.json` describes. Absent in
+    /// manifests from before there were versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema_version: Option<u32>,
     /// The definition that the table was exported by.
     pub definition: DefinitionRecord,
     /// The sources that were read, by name.
@@ -61,7 +77,7 @@ pub struct Manifest {
     pub bytes: u64,
     /// The files, by key.
     pub files: Vec<DataFile>,
-    /// The files of rejects, one for each source that has malformed lines.
+    /// The files of rejects of each source that has malformed lines: several if these are many.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rejects: Vec<RejectsFile>,
     /// The files of the replaced manifest that this one does not name; they are deleted.
@@ -81,31 +97,35 @@ impl Manifest {
     /// Parses a published manifest. `key` is its key, for errors.
     ///
     /// # Errors
-    /// Fails on anything but a manifest of the current version.
+    /// [`Error::outdated`] for a manifest of a newer version; [`Error::data`] for anything else that is
+    /// not a manifest as it was written.
     pub fn parse(key: &Path, text: &[u8]) -> Result<Self> {
-        #[derive(Deserialize)]
-        struct Versioned {
-            version: u32,
-        }
-        let malformed =
-            |error| Error::data(format!("`{key}` is not a manifest")).with_source(error);
-        let Versioned { version } = serde_json::from_slice(text).map_err(malformed)?;
-        if version != VERSION {
-            return Err(Error::data(format!(
-                "`{key}` is a manifest of version {version}; this program reads version {VERSION}"
-            ))
-            .with_hint("use a newer dayport"));
-        }
-        serde_json::from_slice(text).map_err(malformed)
+        let header = RecordHeader::parse(KIND, key, text)?;
+        serde_json::from_slice(text).map_err(|error| header.unreadable(KIND, key, error))
     }
 
-    /// Serializes the manifest as it is published.
+    /// Serializes the manifest as it is published, with its checksum.
     pub fn to_json(&self) -> Result<Vec<u8>> {
         let mut text = serde_json::to_vec_pretty(self)
             .map_err(|error| Error::internal("cannot write a manifest").with_source(error))?;
         text.push(b'\n');
-        Ok(text)
+        Ok(checksummed(text))
     }
+}
+
+/// Appends a checksum of itself to the text of a record, a JSON object with members.
+pub(crate) fn checksummed(text: Vec<u8>) -> Vec<u8> {
+    checksum::append(text)
+}
+
+/// Keeps of the newest manifests of every cycle, oldest first, those whose files make up the table: the
+/// last snapshot, which replaced all that was before it, and what was added later.
+pub(crate) fn current(mut manifests: Vec<Manifest>) -> Vec<Manifest> {
+    let last = manifests
+        .iter()
+        .rposition(|manifest| manifest.sync_mode == SyncMode::Snapshot);
+    manifests.drain(..last.unwrap_or(0));
+    manifests
 }
 
 /// The window of a cycle, half-open: `[start, end)`.
@@ -154,11 +174,40 @@ pub struct SourceRecord {
     pub rows_read: u64,
     /// The number of malformed lines that were set aside.
     pub rows_rejected: u64,
+    /// The columns that were read and for which no line had a value, such as `user.id`. Only JSON
+    /// sources have them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without_values: Vec<String>,
     /// The SHA-256 of the file list snapshot: one line `key TAB size TAB etag` per file, sorted by key.
     pub digest: String,
+    /// The rows outside of the time of their folder, which no cycle exports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub misplaced: Option<MisplacedRecord>,
 }
 
-/// A file of rejects, the malformed lines of one source: gzip JSON lines with `file`, `line`,
+/// The record of rows that lie outside of the time of their folder so that no cycle exports them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MisplacedRecord {
+    /// The number of rows.
+    pub rows: u64,
+    /// The `time_slack` with which cycles would export them, in seconds.
+    pub slack_seconds: u64,
+    /// The number of files with such rows.
+    pub file_count: u64,
+    /// The first of these files.
+    pub files: Vec<MisplacedFile>,
+}
+
+/// A file with misplaced rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MisplacedFile {
+    /// The file's URL.
+    pub file: String,
+    /// The number of rows.
+    pub rows: u64,
+}
+
+/// A file of rejects, malformed lines of one source: gzip JSON lines with `file`, `line`,
 /// `offset` and `reason`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RejectsFile {
@@ -199,4 +248,67 @@ pub struct DataFile {
     /// The maximum of the window column, if the file has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window_max: Option<DateTime<Utc>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    /// A manifest as it was written before there were checksums.
+    const VERSION_1: &str = include_str!("../tests/it/manifest/v1.json");
+
+    #[test]
+    fn every_flipped_bit_is_noticed_or_harmless() {
+        let key = Path::from("manifests/t/2026-01-15.r0.json");
+        let manifest = Manifest::parse(&key, VERSION_1.as_bytes()).unwrap();
+        let written = manifest.to_json().unwrap();
+        let mut harmless = 0;
+        for index in 0..written.len() {
+            for bit in 0..8 {
+                let mut flipped = written.clone();
+                flipped[index] ^= 1 << bit;
+                match Manifest::parse(&key, &flipped) {
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::Data, "{index}: {error}"),
+                    // Only the name of the checksum can become that of an unknown member.
+                    Ok(parsed) => {
+                        assert_eq!(parsed, manifest, "byte {index}, bit {bit}");
+                        harmless += 1;
+                    }
+                }
+            }
+        }
+        assert!(harmless < 8 * "checksum".len(), "{harmless}");
+        assert_eq!(Manifest::parse(&key, &written).unwrap(), manifest);
+    }
+
+    #[test]
+    fn a_manifest_without_a_checksum_is_read_as_before() {
+        let key = Path::from("manifests/t/2026-01-15.r0.json");
+        assert!(Manifest::parse(&key, VERSION_1.as_bytes()).is_ok());
+        let elsewhere = VERSION_1.replacen('{', r#"{"checksum": "sha256:00","#, 1);
+        let error = Manifest::parse(&key, elsewhere.as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("damaged"), "{error}");
+    }
+
+    #[test]
+    fn a_newer_manifest_names_its_writer() {
+        let key = Path::from("manifests/t/2026-01-15.r0.json");
+        let newer = VERSION_1
+            .replacen("\"version\": 1", "\"version\": 2", 1)
+            .replacen("dayport 0.1.0", "dayport 7.5.0", 1);
+        for text in [newer.clone().into_bytes(), checksummed(newer.into_bytes())] {
+            let error = Manifest::parse(&key, &text).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Outdated);
+            assert!(
+                error.to_string().contains("dayport 7.5.0 wrote it"),
+                "{error}"
+            );
+        }
+        let unknown = VERSION_1.replacen("\"incremental\"", "\"hourly\"", 1);
+        let error = Manifest::parse(&key, unknown.as_bytes()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Data, "it may be damaged");
+        let error = Manifest::parse(&key, &checksummed(unknown.into_bytes())).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Outdated, "it is as it was written");
+    }
 }

@@ -2,8 +2,19 @@
 //!
 //! ```text
 //! limit ─┬─ 1/2    all reservations; beyond it, row groups end before they are full
+//!        ├─ 1/4    what a function gives for one batch, 16 MiB to 256 MiB
+//!        ├─ 1/4    chunks of sources that wait with their rows, over all tasks; 1/32 in any case
+//!        ├─ 1/4    what open files hold before they end early, over all tables, 64 KiB or more for each
+//!        ├─ 1/4    parts that are being uploaded, over all tables; 1/32 in any case
 //!        ├─ 1/8    source files inflated as a whole, over all tasks
+//!        ├─ 1/8    batches that are queued for files, over all tables; 1/64 in any case
+//!        ├─ 1/8    a line of a JSON source, at most 64 MiB
+//!        ├─ 1/8    one row group that is written
 //!        ├─ 1/12   files at their opening, over all tables
+//!        ├─ 1/16   rows that open files collect, over all tables
+//!        ├─ 1/32   rows that a file encodes at once, 1 MiB to 16 MiB
+//!        ├─ 1/64   a batch of wide rows that are sorted, 1 MiB to 64 MiB
+//!        ├─ 1/128  the rows that a scan coalesces, 512 KiB to 4 MiB
 //!        ├─ 1/128  the merge of one sort, at most 10 MiB
 //!        ├─ 1/256  one chunk of a JSON source, 256 KiB to 6 MiB
 //!        └─ 1/128 Ki a row of a batch, 8,192 to 32,768 rows
@@ -14,13 +25,17 @@
 
 use datafusion::execution::memory_pool::{MemoryLimit, MemoryPool};
 
-use crate::jsonl::CHUNK_BYTES;
+use crate::jsonl::{CHUNK_BYTES, MAX_LINE_BYTES};
+use crate::memory_gate::GateLimits;
 
 /// The minimum limit, in bytes: nothing useful fits into less.
 pub const MIN_LIMIT: u64 = 64 << 20;
 
 /// The maximum limit that is chosen by default, in bytes: more makes no job faster.
 pub const MAX_DEFAULT_LIMIT: u64 = 4 << 30;
+
+/// The memory of a run beside 1.25 times its limit: the program, its stacks and its buffers.
+const BESIDE_LIMIT_BYTES: u64 = 100 << 20;
 
 /// The maximum size of rows of small partitions that one task buffers, in bytes.
 pub const MAX_SMALL_PARTITION_BYTES: usize = 64 << 20;
@@ -51,8 +66,61 @@ const CHUNK_SHARE: usize = 256;
 /// The minimum size of a chunk, in bytes.
 const MIN_CHUNK_BYTES: usize = 256 << 10;
 
+/// The shares of chunks that wait with their rows, over all tasks, as divisors: the least, which is there
+/// in any case, and the most.
+const MIN_WAITING_SHARE: usize = 32;
+const MAX_WAITING_SHARE: usize = 4;
+
+/// The shares of batches that are queued for files, over all tables, as divisors.
+const MIN_QUEUED_SHARE: usize = 64;
+const MAX_QUEUED_SHARE: usize = 8;
+
+/// The shares of parts that are being uploaded, over all tables, as divisors.
+const MIN_UPLOAD_SHARE: usize = 32;
+const MAX_UPLOAD_SHARE: usize = 4;
+
+/// The share of rows that one scan coalesces, as a divisor, and its limits in bytes.
+const COALESCED_SHARE: usize = 128;
+const MIN_COALESCED_BYTES: usize = 512 << 10;
+const MAX_COALESCED_BYTES: usize = 4 << 20;
+
+/// The share of rows that open files collect, over all of them, as a divisor, and the least of one file in
+/// bytes.
+const PENDING_SHARE: usize = 16;
+const MIN_PENDING_BYTES: usize = 32 << 10;
+
+/// The share of finished bytes in files that end early, over all of them, as a divisor, and the least of
+/// one file in bytes.
+const EARLY_END_SHARE: usize = 4;
+const MIN_EARLY_END_BYTES: usize = 64 << 10;
+
+/// The share of a batch of wide rows, as a divisor, and its limits in bytes.
+const WIDE_BATCH_SHARE: usize = 64;
+const MIN_WIDE_BATCH: usize = 1 << 20;
+const MAX_WIDE_BATCH: usize = 64 << 20;
+
+/// The share of rows that a file encodes at once, as a divisor, and its limits in bytes.
+const ENCODED_SHARE: usize = 32;
+const MIN_ENCODED_BYTES: usize = 1 << 20;
+const MAX_ENCODED_BYTES: usize = 16 << 20;
+
+/// The share of one row group, as a divisor: at its end it is in memory twice.
+const ROW_GROUP_SHARE: usize = 8;
+
+/// The share of what is reserved above the limit before files end early, as a divisor.
+const EXCESS_SHARE: usize = 8;
+
 /// The share of a single row of a batch, as a divisor.
 const ROW_SHARE: usize = 128 << 10;
+
+/// The share of what a function gives for one batch, as a divisor.
+const FUNCTION_SHARE: usize = 4;
+
+/// The minimum of what a function may give for one batch, in bytes.
+const MIN_FUNCTION_BYTES: usize = 16 << 20;
+
+/// The maximum of what a function may give for one batch, in bytes.
+const MAX_FUNCTION_BYTES: usize = 256 << 20;
 
 /// The minimum number of rows of a batch; DataFusion's default.
 const MIN_BATCH_ROWS: usize = 8192;
@@ -67,6 +135,9 @@ pub struct MemoryBudget {
 }
 
 impl MemoryBudget {
+    /// The memory that a line needs, as a multiple of its length.
+    pub const LIMIT_OF_A_LINE: usize = 8;
+
     /// Creates the budget of a limit in bytes.
     pub fn new(limit: usize) -> Self {
         Self { limit }
@@ -80,11 +151,17 @@ impl MemoryBudget {
         }
     }
 
-    /// Returns the default limit on a machine of `machine` bytes, or of unknown size: half of it,
-    /// within bounds.
-    pub fn default_limit(machine: Option<u64>) -> u64 {
-        machine.map_or(MAX_DEFAULT_LIMIT, |machine| {
-            (machine / 2).clamp(MIN_LIMIT, MAX_DEFAULT_LIMIT)
+    /// Returns the limit, in bytes.
+    pub(crate) fn limit(self) -> usize {
+        self.limit
+    }
+
+    /// Returns the default limit where the process may use `usable` bytes, or an unknown number: half of
+    /// them, within bounds, and less where the program beside its limit would not fit.
+    pub fn default_limit(usable: Option<u64>) -> u64 {
+        usable.map_or(MAX_DEFAULT_LIMIT, |usable| {
+            let fits = usable.saturating_sub(BESIDE_LIMIT_BYTES) / 5 * 4;
+            (usable / 2).min(fits).clamp(MIN_LIMIT, MAX_DEFAULT_LIMIT)
         })
     }
 
@@ -92,6 +169,11 @@ impl MemoryBudget {
     /// full: otherwise a sort that spills could not reserve its memory to merge in.
     pub fn is_pressed(self, reserved: usize) -> bool {
         reserved > self.limit / PRESSURE_SHARE
+    }
+
+    /// Returns true if `bytes` are more than all of the memory.
+    pub fn is_more(self, bytes: u64) -> bool {
+        usize::try_from(bytes).is_ok_and(|bytes| bytes > self.limit)
     }
 
     /// Returns the maximum size of the files that one of `tasks` concurrent tasks inflates as a whole,
@@ -112,9 +194,89 @@ impl MemoryBudget {
         (self.limit / SORT_SHARE).min(MAX_SORT_BYTES)
     }
 
+    /// Returns the maximum size of what a function gives for one batch, or an aggregate for one group, in
+    /// bytes.
+    pub fn function_bytes(self) -> u64 {
+        let share = self.limit / FUNCTION_SHARE;
+        share.clamp(MIN_FUNCTION_BYTES, MAX_FUNCTION_BYTES) as u64
+    }
+
     /// Returns the size of a chunk of a JSON source, in bytes.
     pub fn chunk_bytes(self) -> usize {
         (self.limit / CHUNK_SHARE).clamp(MIN_CHUNK_BYTES, CHUNK_BYTES)
+    }
+
+    /// Returns the maximum length of a line of a JSON source, in bytes: between its file and the export it is
+    /// in memory several times.
+    pub fn line_bytes(self) -> usize {
+        (self.limit / Self::LIMIT_OF_A_LINE).min(MAX_LINE_BYTES)
+    }
+
+    /// Returns the limits of the chunks and batches that wait in one of `tasks` concurrent tasks.
+    pub(crate) fn waiting_chunks(self, tasks: usize) -> GateLimits {
+        GateLimits {
+            min: self.limit / MIN_WAITING_SHARE / tasks.max(1),
+            max: self.limit / MAX_WAITING_SHARE / tasks.max(1),
+        }
+    }
+
+    /// Returns the limits of the batches that are queued for the files of one of `tables` concurrent tables.
+    pub(crate) fn queued_batches(self, tables: usize) -> GateLimits {
+        GateLimits {
+            min: self.limit / MIN_QUEUED_SHARE / tables.max(1),
+            max: self.limit / MAX_QUEUED_SHARE / tables.max(1),
+        }
+    }
+
+    /// Returns the limits of the parts that one of `tables` concurrent tables uploads concurrently.
+    pub(crate) fn uploaded_parts(self, tables: usize) -> GateLimits {
+        GateLimits {
+            min: self.limit / MIN_UPLOAD_SHARE / tables.max(1),
+            max: self.limit / MAX_UPLOAD_SHARE / tables.max(1),
+        }
+    }
+
+    /// Returns the size from which rows are not coalesced with others, in bytes.
+    pub fn coalesced_bytes(self) -> usize {
+        (self.limit / COALESCED_SHARE).clamp(MIN_COALESCED_BYTES, MAX_COALESCED_BYTES)
+    }
+
+    /// Returns the size of the rows that each of `files` open files collects before they are encoded, in
+    /// bytes.
+    pub fn pending_bytes(self, tables: usize, files: usize) -> usize {
+        let share = self.limit / PENDING_SHARE / tables.max(1) / files.max(1);
+        share.clamp(MIN_PENDING_BYTES, MAX_COALESCED_BYTES)
+    }
+
+    /// Returns the size from which a file ends because the memory is exhausted, of the `files` that each of
+    /// `tables` concurrent tables may have open, in bytes.
+    pub fn early_end_bytes(self, tables: usize, files: usize) -> usize {
+        let share = self.limit / EARLY_END_SHARE / tables.max(1) / files.max(1);
+        share.max(MIN_EARLY_END_BYTES)
+    }
+
+    /// Returns the maximum size of rows that a file encodes before its memory is checked again, in bytes. A
+    /// batch of usual rows is smaller.
+    pub fn encoded_bytes(self) -> usize {
+        (self.limit / ENCODED_SHARE).clamp(MIN_ENCODED_BYTES, MAX_ENCODED_BYTES)
+    }
+
+    /// Returns the size at which a row group ends however much memory there is, in bytes. Formats end it
+    /// earlier, unless the limit is small.
+    pub fn row_group_bytes(self) -> usize {
+        self.limit / ROW_GROUP_SHARE
+    }
+
+    /// Returns true if so much more is reserved than there is that files have to end early. What must go on
+    /// reserves its memory even above the limit.
+    pub fn is_exhausted(self, reserved: usize) -> bool {
+        reserved.saturating_sub(self.limit) > self.limit / EXCESS_SHARE
+    }
+
+    /// Returns the number of rows of a batch of about `row_bytes` each, up to `rows`.
+    pub fn rows_of(self, row_bytes: usize, rows: usize) -> usize {
+        let batch_bytes = (self.limit / WIDE_BATCH_SHARE).clamp(MIN_WIDE_BATCH, MAX_WIDE_BATCH);
+        rows.min(batch_bytes / row_bytes.max(1)).max(1)
     }
 
     /// Returns the number of rows of a batch. A batch has a cost for each column of each table,
@@ -156,6 +318,52 @@ mod tests {
         assert_eq!(shares(4096), (512, 341, 10_240, 6144, 32_768));
     }
 
+    /// What is there in any case is less than the excess at which files end early.
+    #[test]
+    fn what_waits_has_its_shares() {
+        let waits = |mib: usize| {
+            let budget = MemoryBudget::new(mib * MIB);
+            let gates = [
+                budget.waiting_chunks(2),
+                budget.queued_batches(2),
+                budget.uploaded_parts(2),
+            ];
+            let least: usize = gates.iter().map(|limits| 2 * limits.min).sum();
+            assert!(!budget.is_exhausted(mib * MIB + least));
+            assert!(budget.is_exhausted(mib * MIB + mib * MIB / 8 + 1));
+            gates.map(|limits| (limits.min / KIB, limits.max / KIB))
+        };
+        assert_eq!(waits(64), [(1024, 8192), (512, 4096), (1024, 8192)]);
+        assert_eq!(
+            waits(4096),
+            [(65_536, 524_288), (32_768, 262_144), (65_536, 524_288)]
+        );
+    }
+
+    #[test]
+    fn wide_rows_have_shares_in_bytes() {
+        let shares = |mib: usize| {
+            let budget = MemoryBudget::new(mib * MIB);
+            (
+                budget.line_bytes() / MIB,
+                budget.coalesced_bytes() / KIB,
+                budget.encoded_bytes() / MIB,
+                budget.row_group_bytes() / MIB,
+                budget.rows_of(MIB, 8192),
+                budget.function_bytes() / MIB as u64,
+            )
+        };
+        assert_eq!(shares(64), (8, 512, 2, 8, 1, 16));
+        assert_eq!(shares(512), (64, 4096, 16, 64, 8, 128));
+        assert_eq!(shares(4096), (64, 4096, 16, 512, 64, 256));
+        let budget = MemoryBudget::new(512 * MIB);
+        // Usual rows make usual batches.
+        assert_eq!(budget.rows_of(KIB, 8192), 8192);
+        assert_eq!(budget.pending_bytes(1, 42), 512 * MIB / 16 / 42);
+        assert_eq!(budget.early_end_bytes(1, 42), 512 * MIB / 4 / 42);
+        assert!(budget.is_more(512 * MIB as u64 + 1) && !budget.is_more(512 * MIB as u64));
+    }
+
     #[test]
     fn shares_are_divided_among_tasks_and_tables() {
         let budget = MemoryBudget::new(512 * MIB);
@@ -184,10 +392,12 @@ mod tests {
     }
 
     #[test]
-    fn half_of_the_machine_is_the_default_within_bounds() {
+    fn half_of_the_usable_memory_is_the_default_within_bounds() {
         assert_eq!(MemoryBudget::default_limit(None), MAX_DEFAULT_LIMIT);
         assert_eq!(MemoryBudget::default_limit(Some(2 << 30)), 1 << 30);
         assert_eq!(MemoryBudget::default_limit(Some(1 << 20)), MIN_LIMIT);
+        // 1.25 × 80 MiB and 100 MiB.
+        assert_eq!(MemoryBudget::default_limit(Some(200 << 20)), 80 << 20);
         assert_eq!(
             MemoryBudget::default_limit(Some(1 << 40)),
             MAX_DEFAULT_LIMIT

@@ -28,6 +28,7 @@ use crate::engine::Engine;
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
 use crate::exported;
+use crate::sql_file::SqlFile;
 use crate::store::Destination;
 
 /// The inputs of a query: everything that its tables can refer to.
@@ -65,10 +66,15 @@ pub(crate) async fn open(context: &QueryContext<'_>, sql: &str) -> Result<DataFr
         .with_allow_ddl(false)
         .with_allow_dml(false)
         .with_allow_statements(false);
-    session
+    let frame = session
         .sql_with_options(&query, options)
         .await
-        .map_err(|error| explain(context, error))
+        .map_err(|error| explain(context, error))?;
+    let file = SqlFile::new("the query".to_owned(), query)?;
+    let checked = context
+        .engine
+        .check_query(&file, frame.logical_plan(), context.cycle);
+    checked.map(|()| frame)
 }
 
 /// Returns the table that a query of a single word names. A definition takes precedence over a

@@ -13,14 +13,16 @@
 //! | Decimal | `decimal` |
 //! | Boolean, binary, struct, list | unchanged |
 
+mod cast;
+
+use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
-use arrow::util::display::FormatOptions;
 use serde::{Deserialize, Serialize};
 
+use self::cast::cast_column;
 use crate::error::{Error, Result};
 
 /// An exported column, or a field of an exported struct.
@@ -65,6 +67,31 @@ impl ExportColumn {
 
     fn field(&self, strings: &DataType) -> Field {
         Field::new(&self.name, self.kind.data_type(strings), self.nullable)
+    }
+}
+
+impl fmt::Display for ColumnType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ColumnType::Boolean => f.write_str("boolean"),
+            ColumnType::Int32 => f.write_str("int32"),
+            ColumnType::Int64 => f.write_str("int64"),
+            ColumnType::Float64 => f.write_str("float64"),
+            ColumnType::String => f.write_str("string"),
+            ColumnType::Binary => f.write_str("binary"),
+            ColumnType::Date => f.write_str("date"),
+            ColumnType::Timestamp => f.write_str("timestamp"),
+            ColumnType::Decimal { precision, scale } => write!(f, "decimal({precision}, {scale})"),
+            ColumnType::List(item) => write!(f, "list<{}>", item.kind),
+            ColumnType::Struct(columns) => {
+                f.write_str("struct<")?;
+                for (index, column) in columns.iter().enumerate() {
+                    let separator = if index == 0 { "" } else { ", " };
+                    write!(f, "{separator}{} {}", column.name, column.kind)?;
+                }
+                f.write_str(">")
+            }
+        }
     }
 }
 
@@ -192,20 +219,18 @@ impl ExportSchema {
     /// # Errors
     /// Fails on a value that does not fit its type; it never becomes NULL.
     pub fn cast(schema: &SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
-        let options = CastOptions {
-            safe: false,
-            format_options: FormatOptions::default(),
-        };
         let cast_columns = columns
             .into_iter()
             .zip(schema.fields())
             .map(|(array, field)| {
-                if array.data_type() == field.data_type() {
-                    return Ok(array);
-                }
-                cast_with_options(&array, field.data_type(), &options).map_err(|error| {
-                    Error::data(format!("column `{}` does not fit its type", field.name()))
-                        .with_source(error)
+                // The error of Arrow quotes the value, which may be personal.
+                cast_column(&array, field.data_type()).map_err(|_| {
+                    Error::data(format!(
+                        "column `{}` has a value that {} cannot hold",
+                        field.name(),
+                        field.data_type()
+                    ))
+                    .with_hint("cast it in the query, for example to DECIMAL(20, 0) or VARCHAR")
                 })
             })
             .collect::<Result<Vec<_>>>()?;
@@ -288,7 +313,12 @@ mod tests {
         assert_eq!(time.value(0), 1_700_000_000_123_456);
         let n: &Int64Array = batch.column(2).as_primitive();
         assert_eq!(n.value(0), 9_007_199_254_740_993);
-        assert!(ExportSchema::cast(&schema, columns(u64::MAX)).is_err());
+        let error = ExportSchema::cast(&schema, columns(u64::MAX)).unwrap_err();
+        assert_eq!(
+            error.render(),
+            "error: column `n` has a value that Int64 cannot hold\n\
+             hint: cast it in the query, for example to DECIMAL(20, 0) or VARCHAR"
+        );
         assert_eq!(batch.column(1).data_type(), &DataType::Utf8View);
     }
 

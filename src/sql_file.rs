@@ -1,8 +1,10 @@
 //! SQL files: their statements, their leading comments, and complaints that name file and line.
 
+mod fields;
+mod folder;
+mod type_brackets;
+
 use std::collections::BTreeMap;
-use std::io;
-use std::path::Path;
 
 use datafusion::common::DataFusionError;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
@@ -10,41 +12,10 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
 
-use crate::engine_error::own;
+use crate::engine_error::{line_in_dump, own, unplanned, without_dumps};
 use crate::error::{Error, Result};
 
-/// Reads every `*.sql` of a folder in the order of their names, and parses each with `parse`.
-///
-/// Hidden files are skipped. A folder without such files gives no items.
-///
-/// # Errors
-/// The error that `unreadable` makes for a folder or file that cannot be read; or else the complaints
-/// about all files together.
-pub(crate) fn parse_folder<T>(
-    folder: &Path,
-    unreadable: impl Fn(&Path, io::Error) -> Error,
-    parse: impl Fn(&Path, String) -> Result<T>,
-) -> Result<Vec<T>> {
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(|error| unreadable(folder, error))? {
-        let path = entry.map_err(|error| unreadable(folder, error))?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.ends_with(".sql") && !name.starts_with('.') {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    let (mut items, mut complaints) = (Vec::new(), Vec::new());
-    for path in paths {
-        let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
-        match parse(&path, text) {
-            Ok(item) => items.push(item),
-            Err(complaint) => complaints.push(complaint),
-        }
-    }
-    Error::all(complaints)?;
-    Ok(items)
-}
+pub(crate) use folder::parse_folder;
 
 /// An SQL file, split into tokens. [`SqlFile::statement`] parses them.
 #[derive(Debug, Clone)]
@@ -78,7 +49,8 @@ impl SqlFile {
     /// one.
     pub fn statement(&self) -> Result<Statement> {
         let dialect = GenericDialect {};
-        let mut statements = DFParserBuilder::new(self.text.as_str())
+        let text = type_brackets::separate_closing_brackets(&self.text, &self.tokens);
+        let mut statements = DFParserBuilder::new(text.as_ref())
             .with_dialect(&dialect)
             .build()
             .and_then(|mut parser| parser.parse_statements())
@@ -89,9 +61,11 @@ impl SqlFile {
                 "a second statement; write one statement a file",
             ));
         }
-        statements
+        let mut statement = statements
             .pop_front()
-            .ok_or_else(|| self.complaint(1, "there is no statement in this file"))
+            .ok_or_else(|| self.complaint(1, "there is no statement in this file"))?;
+        fields::name_fields_after_indexes(&mut statement);
+        Ok(statement)
     }
 
     /// Returns an [`Error::invalid`] with the message `file:line: what`.
@@ -111,16 +85,21 @@ impl SqlFile {
             return ours.context(&self.name);
         }
         let message = innermost_message(error);
+        if let Some((what, hint)) = unplanned(&message) {
+            let line = line_in_dump(&message).unwrap_or_else(|| self.first_line());
+            return self.complaint(line, what).with_hint(hint);
+        }
         let span = error.diagnostic().and_then(|diagnostic| diagnostic.span);
         if let Some(span) = span {
-            return self.complaint(span.start.line, message);
+            return self.complaint(span.start.line, without_dumps(&message));
         }
         let (what, line) = split_position(&message);
+        let line = line.or_else(|| line_in_dump(&message));
         let line = line.unwrap_or_else(|| match what.ends_with("found: EOF") {
             true => self.last_line(),
             false => self.first_line(),
         });
-        self.complaint(line, what)
+        self.complaint(line, without_dumps(what))
     }
 
     /// Returns the file's name in messages.
@@ -161,9 +140,22 @@ impl SqlFile {
 
     /// Returns the line of the first token that spells `word`, or else the statement's first line.
     pub fn first_line_of(&self, word: &str) -> u64 {
+        self.find_line_of(word).unwrap_or_else(|| self.first_line())
+    }
+
+    /// Returns the line of the first token that spells `word`, if there is one.
+    pub fn find_line_of(&self, word: &str) -> Option<u64> {
         self.code()
             .find(|token| spells(&token.token, word))
-            .map_or_else(|| self.first_line(), |token| token.span.start.line)
+            .map(|token| token.span.start.line)
+    }
+
+    /// Returns the numbers as they are written, each with its line.
+    pub fn numbers(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.code().filter_map(|token| match &token.token {
+            Token::Number(number, _) => Some((number.as_str(), token.span.start.line)),
+            _ => None,
+        })
     }
 
     /// Returns the line of the last token that spells `word`, or else the statement's first line.
@@ -219,6 +211,7 @@ fn spells(token: &Token, word: &str) -> bool {
     match token {
         Token::Word(found) => found.value.eq_ignore_ascii_case(word),
         Token::SingleQuotedString(found) => found.eq_ignore_ascii_case(word),
+        Token::Placeholder(found) => found.trim_start_matches('$').eq_ignore_ascii_case(word),
         _ => false,
     }
 }
@@ -294,6 +287,20 @@ mod tests {
         );
         let quote = SqlFile::new("x.sql".to_owned(), "SELECT\n'open".to_owned()).unwrap_err();
         assert!(quote.to_string().starts_with("x.sql:2: "), "{quote}");
+    }
+
+    #[test]
+    fn nested_types_are_parsed_as_they_are_written() {
+        for nested in [
+            "STRUCT<a STRUCT<b INT>>[]",
+            "STRUCT<a STRUCT<b STRUCT<c INT>>>[]",
+            "STRUCT<a STRUCT<b STRUCT<c INT>>[]>[]",
+            "STRUCT<a STRUCT<b STRUCT<c STRUCT<d INT>>>>[]",
+        ] {
+            let statement = file(&format!("SELECT CAST(x AS {nested}) >> 2")).statement();
+            let shown = statement.unwrap().to_string();
+            assert!(shown.contains(nested), "{shown}");
+        }
     }
 
     #[test]

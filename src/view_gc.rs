@@ -28,6 +28,44 @@ pub(crate) fn gc_views(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     RecordBatch::try_new_with_options(batch.schema(), columns.collect::<Result<_, _>>()?, &options)
 }
 
+/// The size up to which a batch is not looked at more closely, in bytes.
+const SMALL_BATCH_BYTES: usize = 4 << 20;
+
+/// Returns the bytes of the values of a batch. Views of a large batch may point into buffers that others
+/// use: these count only as far as they are used.
+pub(crate) fn batch_bytes(batch: &RecordBatch) -> usize {
+    match batch.get_array_memory_size() {
+        small if small <= SMALL_BATCH_BYTES => small,
+        _ => batch.columns().iter().map(|array| used_bytes(array)).sum(),
+    }
+}
+
+/// Returns the bytes of the values of an array, as they would be in an array of their own.
+pub(crate) fn used_bytes(array: &dyn Array) -> usize {
+    let views = size_of::<u128>() * array.len();
+    match array.data_type() {
+        DataType::Utf8View => views + array.as_string_view().total_buffer_bytes_used(),
+        DataType::BinaryView => views + array.as_binary_view().total_buffer_bytes_used(),
+        DataType::Struct(_) => {
+            let members = array.as_struct().columns().iter();
+            members.map(|member| used_bytes(member)).sum()
+        }
+        DataType::List(_) => {
+            let lists = array.as_list::<i32>();
+            let offsets = lists.value_offsets();
+            let (first, last) = (offsets.first(), offsets.last());
+            let first = first.map_or(0, |offset| *offset as usize);
+            let last = last.map_or(0, |offset| *offset as usize);
+            let elements = lists.values().slice(first, last - first);
+            used_bytes(&elements) + size_of_val(offsets)
+        }
+        _ => {
+            let used = array.to_data().get_slice_memory_size();
+            used.unwrap_or_else(|_| array.get_array_memory_size())
+        }
+    }
+}
+
 /// Returns the schema with offset types in place of views: `Utf8` for `Utf8View`, `Binary` for
 /// `BinaryView`, also inside structs and lists.
 pub(crate) fn offset_strings(schema: &Schema) -> SchemaRef {
@@ -133,6 +171,8 @@ mod tests {
             assert!(column.get_array_memory_size() < 4000, "{column:?}");
         }
         assert!(few.get_array_memory_size() > 400_000);
+        let used: usize = few.columns().iter().map(|array| used_bytes(array)).sum();
+        assert!((1000..4000).contains(&used), "{used}");
 
         let plain = cast_to(&few, &offset_strings(&few.schema())).unwrap();
         for column in plain.columns() {

@@ -18,8 +18,9 @@
     reason = "a bench prints, and fails by panicking"
 )]
 
-mod raw;
-mod reader;
+#[allow(dead_code, reason = "the campaign uses more of it")]
+#[path = "../export/mod.rs"]
+mod export;
 #[allow(
     dead_code,
     unused_imports,
@@ -31,16 +32,12 @@ mod s3;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
+use export::{FIRST_DAY, Raw, Reader, date};
 use fastrand::Rng;
-use raw::Raw;
-use reader::Reader;
 use s3::{Action, Failure, Fault, On, TestS3};
 
 const BUCKET: &str = "exports";
 const PREFIX: &str = "org";
-
-/// The first published cycle.
-const FIRST_DAY: u32 = 5;
 
 /// The timeout of a run.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -130,7 +127,7 @@ impl Test {
             .stdin(Stdio::null())
             .stderr(Stdio::null());
         if let Some(day) = rerun_of {
-            command.args(["--rerun", "--date", &raw::date(day), "visits", "clicks"]);
+            command.args(["--rerun", "--date", &date(day), "visits", "clicks"]);
         }
         command.spawn().expect("start the program")
     }

@@ -15,7 +15,7 @@ use datafusion::sql::sqlparser::ast::{self, ColumnDef, Ident, ObjectName};
 
 use crate::catalog::options::SourceOptions;
 use crate::error::{Error, Result};
-use crate::jsonl::Compression;
+use crate::jsonl::{Compression, TimeUnits};
 use crate::listing::hive::{PARTITION_TYPES, is_partition_type};
 use crate::listing::hive_time::TimeFolders;
 use crate::scan::spec::{SourceFormat, TableSpec, TimeRule};
@@ -180,11 +180,20 @@ impl TableDeclaration {
             refuse_types_without_json(file, &file_fields)?;
         }
         let time = self.time_rule(file, &file_fields, &partition_fields)?;
+        let time_units = self.options.time_units(file, &file_fields)?;
+        if self.format == SourceFormat::Parquet && time_units != TimeUnits::default() {
+            let what = "`time_unit` is an option of JSON sources; declare the column BIGINT and \
+                        convert it in the query, for example with to_timestamp_millis";
+            return Err(file.complaint(file.last_line_of("time_unit"), what));
+        }
+        let absent_rules = self.options.absent_rules(file, self.format, &file_fields)?;
         Ok(TableSpec {
             file_schema: Arc::new(Schema::new(file_fields)),
             partition_fields,
             format: self.format,
             time,
+            time_units,
+            absent_rules,
         })
     }
 

@@ -6,10 +6,12 @@
 //!                        ─declare→ ViewDeclaration ─views→ a view over the tables
 //! ```
 
+mod absent_rules;
 mod declare;
 mod options;
 #[cfg(test)]
 mod tests;
+mod time_units;
 mod views;
 
 use std::collections::BTreeSet;
@@ -42,10 +44,10 @@ impl Sources {
     /// [`Error::invalid`] if the folder is missing or has no such file, if a file cannot be read, or
     /// if its declaration is wrong (with file and line).
     pub fn load(dir: &Path) -> Result<Self> {
-        let unreadable = |path: &Path, error: std::io::Error| {
-            Error::invalid(format!("cannot read `{}`", path.display())).with_source(error)
+        let unreadable = |error: std::io::Error| {
+            Error::invalid(format!("cannot read `{}`", dir.display())).with_source(error)
         };
-        let declarations = parse_folder(dir, unreadable, |path, text| {
+        let declarations = parse_folder(dir, None, unreadable, |path, text| {
             Declaration::parse(source_name(path)?, path.display().to_string(), text)
         })?;
         if declarations.is_empty() {

@@ -4,21 +4,35 @@ use chrono::TimeDelta;
 use datafusion::sql::sqlparser::ast::Value;
 
 use crate::error::Result;
-use crate::jsonl::Compression;
+use crate::jsonl::{Compression, EpochUnit};
+use crate::scan::absent::{AbsentRule, AbsentRules};
 use crate::sql_file::SqlFile;
 
-const KNOWN: &str = "`compression`, `time_column`, `time_slack`";
+const KNOWN: &str = "`compression`, `missing`, `missing.<column>`, `time_column`, `time_slack`, `time_unit`, \
+                     `time_unit.<column>`";
+
+const MISSING: &str = "missing";
+const COLUMN_MISSING: &str = "missing.";
+
+const TIME_UNIT: &str = "time_unit";
+const COLUMN_TIME_UNIT: &str = "time_unit.";
 
 /// The options of one source, each as it was written or its default.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct SourceOptions {
-    /// The option `compression`: auto (the default, by the files' names), gzip, zstd or none.
+    /// The option `compression`: auto (the default, by the files' first bytes), gzip, zstd or none.
     pub(super) compression: Option<Compression>,
     /// The option `time_column`: the timestamp column that the date and hour folders describe.
     pub(super) time_column: Option<String>,
     /// The option `time_slack`: the maximum by which a row's time may lie outside the range of its
     /// folder.
     pub(super) time_slack: TimeDelta,
+    /// The option `time_unit`: the unit of the numbers in all timestamp columns.
+    pub(super) time_unit: Option<EpochUnit>,
+    /// The options `time_unit.<column>`: the path of a column, as it was written, and its unit.
+    pub(super) column_time_units: Vec<(String, EpochUnit)>,
+    /// The options `missing` and `missing.<column>`.
+    pub(super) absent_rules: AbsentRules,
 }
 
 impl SourceOptions {
@@ -52,6 +66,26 @@ impl SourceOptions {
                     let expected = "a number and a unit, such as '10 minutes'";
                     options.time_slack = slack.ok_or_else(|| refused(expected))?;
                     slack_key = Some(key);
+                }
+                name if name == TIME_UNIT || name.starts_with(COLUMN_TIME_UNIT) => {
+                    let unit = EpochUnit::named(&text);
+                    let unit = unit.ok_or_else(|| refused("'s', 'ms', 'us' or 'ns'"))?;
+                    // The name of a column keeps its case.
+                    let start = key.len() - name.len() + COLUMN_TIME_UNIT.len();
+                    match key.get(start..) {
+                        Some(column) => options.column_time_units.push((column.to_owned(), unit)),
+                        None => options.time_unit = Some(unit),
+                    }
+                }
+                name if name == MISSING || name.starts_with(COLUMN_MISSING) => {
+                    let rule = AbsentRule::named(&text);
+                    let rule = rule.ok_or_else(|| refused("'error', 'warn' or 'null'"))?;
+                    let start = key.len() - name.len() + COLUMN_MISSING.len();
+                    let rules = &mut options.absent_rules;
+                    match key.get(start..) {
+                        Some(column) => rules.columns.push((column.to_owned(), rule)),
+                        None => rules.source = rule,
+                    }
                 }
                 _ => {
                     let what = format!("unknown option `{key}`; the options are {KNOWN}");
@@ -116,11 +150,21 @@ mod tests {
             ("format.compression", "GZIP"),
             ("time_column", "time"),
             ("Time_Slack", "10 minutes"),
+            ("TIME_UNIT", "MS"),
+            ("format.time_unit.User.createdAt", "s"),
+            ("missing", "error"),
+            ("missing.User.createdAt", "NULL"),
         ])
         .unwrap();
         assert_eq!(options.compression, Some(Compression::Gzip));
         assert_eq!(options.time_column.as_deref(), Some("time"));
         assert_eq!(options.time_slack, TimeDelta::minutes(10));
+        assert_eq!(options.time_unit, Some(EpochUnit::Millisecond));
+        let column = ("User.createdAt".to_owned(), EpochUnit::Second);
+        assert_eq!(options.column_time_units, [column]);
+        let rules = &options.absent_rules;
+        assert_eq!(rules.rule("User"), AbsentRule::Error);
+        assert_eq!(rules.rule("User.createdAt"), AbsentRule::Null);
     }
 
     #[test]
@@ -130,11 +174,15 @@ mod tests {
         }
         assert_eq!(
             error(&[("delimiter", ";")]),
-            "x.sql:1: unknown option `delimiter`; the options are `compression`, `time_column`, `time_slack`"
+            "x.sql:1: unknown option `delimiter`; the options are `compression`, `missing`, `missing.<column>`, `time_column`, `time_slack`, `time_unit`, `time_unit.<column>`"
         );
         assert_eq!(
             error(&[("compression", "lz4")]),
             "x.sql:1: option `compression` is `lz4`; write 'auto', 'gzip', 'zstd' or 'none'"
+        );
+        assert_eq!(
+            error(&[("time_unit.t", "sec")]),
+            "x.sql:1: option `time_unit.t` is `sec`; write 's', 'ms', 'us' or 'ns'"
         );
         assert_eq!(
             error(&[("time_slack", "10 minutes")]),

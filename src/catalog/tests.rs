@@ -3,6 +3,7 @@
 mod declaring;
 mod nested_projection;
 mod parquet;
+mod parquet_values;
 mod pruning;
 mod reading;
 
@@ -18,6 +19,7 @@ use tempfile::TempDir;
 use url::Url;
 
 use crate::catalog::*;
+use crate::engine_error::own;
 use crate::jsonl::Compression;
 use crate::listing::snapshot;
 use crate::scan::columns_read::ColumnsRead;
@@ -148,6 +150,7 @@ fn ours(error: DataFusionError) -> Error {
     match error {
         DataFusionError::External(error) => *error.downcast::<Error>().unwrap(),
         DataFusionError::Context(_, inner) => ours(*inner),
-        other => panic!("not our error: {other}"),
+        // Partitions of a plan share one error.
+        other => own(&other).unwrap_or_else(|| panic!("not our error: {other}")),
     }
 }

@@ -7,6 +7,7 @@ use datafusion::prelude::SessionContext;
 
 use crate::catalog::declare::ViewDeclaration;
 use crate::error::{Error, Result};
+use crate::refusal::refuse_wrong_results;
 use crate::sql_file::SqlFile;
 
 /// A view that is to be registered.
@@ -70,6 +71,7 @@ async fn create(ctx: &SessionContext, view: &View<'_>) -> Result<()> {
         .statement_to_plan(view.declaration.statement.clone())
         .await
         .map_err(|error| view.file.rejected(&error))?;
+    refuse_wrong_results(view.file, &plan)?;
     ctx.execute_logical_plan(plan)
         .await
         .map_err(|error| view.file.rejected(&error))?;

@@ -42,6 +42,8 @@ pub(crate) enum Verdict {
         #[serde(skip_serializing_if = "Option::is_none")]
         policy: Option<String>,
     },
+    /// Something that a reader of the list should know; a run succeeds with it.
+    Note { detail: String, hint: String },
     /// The check lacks a right, or the store lacks the call; a run does not need it.
     #[serde(rename = "unseen")]
     Unknown { detail: String },
@@ -64,6 +66,18 @@ impl CheckList {
     pub(crate) fn unknown(&mut self, area: CheckArea, name: &str, detail: impl Into<String>) {
         let detail = detail.into();
         self.push(area, name, Verdict::Unknown { detail });
+    }
+
+    /// Adds something that is worth knowing, although a run succeeds with it.
+    pub(crate) fn note(
+        &mut self,
+        area: CheckArea,
+        name: &str,
+        detail: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        let (detail, hint) = (detail.into(), hint.into());
+        self.push(area, name, Verdict::Note { detail, hint });
     }
 
     /// Adds something that can make a run fail, with advice.

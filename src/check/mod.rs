@@ -5,7 +5,7 @@
 //! ```
 //! Each result is a [`CheckItem`] of the list: passed, a finding, or unknown for want of a right.
 
-mod denial;
+mod changes;
 mod leftovers;
 mod lifecycle;
 mod list;
@@ -13,12 +13,14 @@ mod probe;
 mod settings;
 mod sources;
 
+pub(crate) use changes::DefinedTable;
 pub(crate) use list::{CheckArea, CheckItem, CheckList, Verdict};
 pub(crate) use sources::check_sources;
 
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
+use crate::check::changes::check_changes;
 use crate::check::probe::DestinationProbe;
 use crate::check::settings::SettingsProbe;
 use crate::error::Result;
@@ -35,6 +37,8 @@ pub(crate) struct CheckTarget<'a> {
     pub started: DateTime<Utc>,
     /// The real time, to compare with the clock of the store.
     pub now: DateTime<Utc>,
+    /// The tables, to be compared with what is published.
+    pub tables: &'a [DefinedTable],
     /// Cancels the check: it then deletes its objects and tries nothing more.
     pub stop: &'a CancellationToken,
 }
@@ -70,6 +74,9 @@ pub(crate) async fn check_destination(
         stop: target.stop,
     };
     probe.check(list).await;
+    if !target.stop.is_cancelled() {
+        check_changes(&destination, target.tables, list).await;
+    }
     if let Some(settings) = settings.filter(|_| !target.stop.is_cancelled()) {
         settings.check(list).await;
     }

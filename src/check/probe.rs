@@ -9,12 +9,11 @@ use object_store::path::Path;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::check::denial::denied_action;
 use crate::check::leftovers::is_leftover;
 use crate::check::list::{CheckArea, CheckList};
 use crate::error::Error;
 use crate::layout;
-use crate::policy::{Grant, IamAction};
+use crate::policy::{Grant, IamAction, denied_action};
 use crate::staged::UploadToken;
 use crate::store::{Completion, Created, Destination, Encryption, S3Bucket};
 
@@ -64,6 +63,9 @@ impl DestinationProbe<'_> {
         } else {
             list.unknown(AREA, "multipart", "not tried: its parts would stay behind");
         }
+        if self.bucket.is_some() && !self.stop.is_cancelled() {
+            self.schema_files(list).await;
+        }
         self.clean_up(list).await;
     }
 
@@ -84,7 +86,7 @@ impl DestinationProbe<'_> {
 
     /// Adds a failed call to the list: as a missing right, or as an error.
     fn failed(&self, list: &mut CheckList, name: &str, requested: IamAction, error: &Error) {
-        match denied_action(error, requested) {
+        match denied_action(&error.chain(), requested) {
             Some(action) => list.denied(name, action, self.grant),
             None => list.error(AREA, name, error),
         }
@@ -145,7 +147,9 @@ impl DestinationProbe<'_> {
     /// Checks the right to abort, on an upload that does not exist; returns true if it is granted.
     async fn abort(&self, list: &mut CheckList) -> bool {
         match self.destination.abort_unknown(&self.data_path()).await {
-            Err(error) if denied_action(&error, IamAction::AbortMultipartUpload).is_some() => {
+            Err(error)
+                if denied_action(&error.chain(), IamAction::AbortMultipartUpload).is_some() =>
+            {
                 self.failed(list, "abort", IamAction::AbortMultipartUpload, &error);
                 false
             }
@@ -261,6 +265,40 @@ impl DestinationProbe<'_> {
             Ok(None) => list.passed(AREA, "abort", "in data, and nothing became visible"),
             Ok(Some(detail)) => list.finding(AREA, "abort", detail, None),
             Err(error) => self.failed(list, "abort", IamAction::AbortMultipartUpload, &error),
+        }
+    }
+
+    /// Checks the rights to write schema files, by an upload that is aborted. A run does not need
+    /// them.
+    async fn schema_files(&self, list: &mut CheckList) {
+        let name = "schema files";
+        let path = layout::schemas_folder()
+            .join("_dayport_check")
+            .join(self.id);
+        // First the right to abort, on an upload that does not exist.
+        let mut tried = self.destination.abort_unknown(&path).await;
+        let is_denied = |tried: &Result<(), Error>| match tried {
+            Err(error) => denied_action(&error.chain(), IamAction::AbortMultipartUpload).is_some(),
+            Ok(()) => false,
+        };
+        if !is_denied(&tried) {
+            tried = match self.stage(&path, 2).await {
+                Ok(token) => self.destination.abort(&path, &token).await,
+                Err(error) => Err(error),
+            };
+        }
+        match &tried {
+            Ok(()) => list.passed(AREA, name, "may be written"),
+            Err(_) if is_denied(&tried) => list.note(
+                AREA,
+                name,
+                "may not be written: tables are published without a description of their schema",
+                format!(
+                    "add this statement to the policy: {}",
+                    self.grant.schema_statement().line()
+                ),
+            ),
+            Err(error) => list.error(AREA, name, error),
         }
     }
 

@@ -6,6 +6,10 @@ use crate::check::list::{CheckArea, CheckList};
 use crate::cycle::Cycle;
 use crate::engine::Engine;
 use crate::human;
+use crate::scan::MaxMisplaced;
+use crate::scan::absent::AbsentRule;
+use crate::scan::misplaced_report::check_misplaced;
+use crate::scan::reject_limit::check_rejects;
 use crate::scan::rejects::MaxRejects;
 use crate::scan::sample::{Sample, sample};
 
@@ -21,12 +25,13 @@ pub(crate) async fn check_sources<'a>(
     cycle: Cycle,
     now: DateTime<Utc>,
     max_rejects: MaxRejects,
+    max_misplaced: MaxMisplaced,
     list: &mut CheckList,
 ) {
     let session = engine.session();
     for name in names {
         match sample(&session, name, cycle, SAMPLE_ROWS).await {
-            Ok(sample) => judge(name, &sample, cycle, now, max_rejects, list),
+            Ok(sample) => judge(name, &sample, cycle, now, max_rejects, max_misplaced, list),
             Err(error) => list.error(AREA, name, &error),
         }
     }
@@ -39,22 +44,17 @@ fn judge(
     cycle: Cycle,
     now: DateTime<Utc>,
     max_rejects: MaxRejects,
+    max_misplaced: MaxMisplaced,
     list: &mut CheckList,
 ) {
-    let rejected = sample.rejects.len() as u64;
-    if !max_rejects.allows(rejected, sample.rows)
-        && let Some(first) = sample.rejects.first()
-    {
-        let detail = format!(
-            "{} of {} do not match the declaration; the first is `{}` line {}: {}",
-            human::count(rejected),
-            human::counted(rejected + sample.rows, "line"),
-            first.file,
-            first.line,
-            first.reason
-        );
-        let hint = "fix the source, or its declaration in sql/sources";
-        return list.finding(AREA, name, detail, Some(hint));
+    if let Err(error) = check_rejects(&sample.scan, max_rejects) {
+        return list.error(AREA, name, &error);
+    }
+    if let Err(error) = check_misplaced(&sample.scan, max_misplaced) {
+        return list.error(AREA, name, &error);
+    }
+    if let Some(misplaced) = &sample.scan.misplaced {
+        list.note(AREA, name, misplaced.describe(name), misplaced.remedy());
     }
     let planned = &sample.planned;
     let of_cycle = match sample.of_cycle {
@@ -62,7 +62,8 @@ fn judge(
         false => String::new(),
     };
     if planned.files == 0 {
-        let hint = "is the source late? a run would publish the cycle without rows";
+        let hint = "is the source late? a run publishes nothing of the cycle before there is a file, unless \
+                    the table or --allow-empty allows it";
         return list.finding(
             AREA,
             name,
@@ -73,11 +74,61 @@ fn judge(
     let newest = planned.newest.map_or_else(String::new, |newest| {
         format!(", the newest {} old", human::age(now - newest))
     });
-    let detail = format!(
-        "{}, {}{of_cycle}{newest}; {} read, all as declared",
+    let files = format!(
+        "{}, {}{of_cycle}{newest}; {} read",
         human::counted(planned.files, "file"),
         human::bytes(planned.bytes),
         human::counted(sample.rows, "row")
     );
-    list.passed(AREA, name, detail);
+    match sample.scan.rows_rejected {
+        0 => list.passed(AREA, name, format!("{files}, all as declared")),
+        rejected => {
+            let example = first_reject(sample);
+            let detail = format!(
+                "{files}, {} set aside{example}",
+                human::counted(rejected, "malformed line")
+            );
+            let hint =
+                format!("--max-rejects {max_rejects} allows them: a run records and counts them");
+            list.note(AREA, name, detail, hint);
+        }
+    }
+    judge_columns(name, sample, list);
+}
+
+/// Returns where the first malformed line is, and why it is one.
+fn first_reject(sample: &Sample) -> String {
+    let first = sample.scan.rejects.first().ok().flatten();
+    first.map_or_else(String::new, |first| {
+        format!(
+            ", the first in `{}` line {}: {}",
+            first.file, first.line, first.reason
+        )
+    })
+}
+
+/// Adds the columns for which no line of the sample has a value.
+fn judge_columns(name: &str, sample: &Sample, list: &mut CheckList) {
+    let of_rule = |rule| -> Vec<String> {
+        let columns = sample.scan.columns.without_values.iter();
+        let of_rule = columns.filter(|(_, of)| **of == rule);
+        of_rule.map(|(column, _)| format!("`{column}`")).collect()
+    };
+    let detail = |columns: &[String]| {
+        format!(
+            "none of the {} has a value of {}",
+            human::counted(sample.rows, "row"),
+            columns.join(", ")
+        )
+    };
+    let hint = "check how the lines spell it; the option 'missing.<column>' 'null' of the source accepts it";
+    match (
+        of_rule(AbsentRule::Error).as_slice(),
+        of_rule(AbsentRule::Warn).as_slice(),
+    ) {
+        _ if sample.rows == 0 => {}
+        ([], []) => {}
+        ([], warned) => list.note(AREA, name, detail(warned), hint),
+        (failing, _) => list.finding(AREA, name, detail(failing), Some(hint)),
+    }
 }

@@ -1,5 +1,6 @@
 //! `dayport check`: finds out whether a run can succeed.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -8,33 +9,37 @@ use clap::Args;
 
 use crate::catalog::Sources;
 use crate::check::{
-    CheckArea, CheckItem, CheckList, CheckTarget, Verdict, check_destination, check_sources,
+    CheckArea, CheckItem, CheckList, CheckTarget, DefinedTable, Verdict, check_destination,
+    check_sources,
 };
 use crate::cli::job::{self, run_id};
 use crate::cli::shared::{JobArguments, ReportFormat};
 use crate::cli::signal::stop_on_signal;
-use crate::cli::{config, print};
+use crate::cli::{config, days, print};
 use crate::cycle::Cycle;
 use crate::definition::Definition;
-use crate::engine::Engine;
+use crate::engine::{BoundDefinition, Engine};
 use crate::env::{self, Clock};
 use crate::error::{Error, ExitCode, Result};
 use crate::human;
 use crate::store::Location;
+use crate::visible::visible_line;
 
 /// The maximum time that a check retries a request: it reports failures instead of waiting for them
 /// to pass. Ceph responds 500 to a request about an upload that it does not know.
 const MAX_RETRY_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) const EXAMPLES: &str = "\
-Takes the arguments of `run`. Compiles every definition, reads a sample of every source, and does to
-the destination what a run does: list, create if absent, read back, a multipart upload with withheld
-completion, abort, delete. Leaves nothing behind. Reports the settings of the bucket as far as it has
-the rights to read them.
+Takes the arguments of `run`. Compiles every definition, reads a sample of every source (if tables
+are named: of those that they read), and does to the destination what a run does: list, create if
+absent, read back, a multipart upload with withheld completion, abort, delete. Leaves nothing
+behind. Reports the settings of the bucket as far as it has the rights to read them.
 
 Examples:
   dayport check --from s3://raw/ --to s3://bucket/prefix/
       before the first run
+  dayport check --from s3://raw/ --to s3://bucket/prefix/ --date 2026-01-15 pageview_events
+      one definition, with rows of that day
   dayport check --from s3://raw/ --to s3://bucket/prefix/ --sse kms --output json
 
 Exit codes: 0 a run can succeed, 1 there are findings, 2 the call is wrong, 75 interrupted.";
@@ -44,6 +49,10 @@ Exit codes: 0 a run can succeed, 1 there are findings, 2 the call is wrong, 75 i
 pub(super) struct CheckArguments {
     #[command(flatten)]
     pub job: JobArguments,
+
+    /// The cycle to sample of sources with a time in their folders, a UTC day [default: the last closed one]
+    #[arg(long, value_name = "DAY", allow_hyphen_values = true)]
+    pub date: Option<String>,
 
     /// The format of the list
     #[arg(long, value_name = "FORMAT", default_value = "text")]
@@ -57,12 +66,15 @@ pub(super) async fn check(arguments: CheckArguments) -> Result<ExitCode> {
     let location = Location::parse(&job.to)?;
     let mut s3 = config::destination_store(&job.s3)?;
     s3.retry_timeout = s3.retry_timeout.min(MAX_RETRY_TIMEOUT);
-    let last_closed = Cycle::last_closed(clock.now())?;
+    let cycle = match &arguments.date {
+        Some(day) => days::day("--date", day)?,
+        None => Cycle::last_closed(clock.now())?,
+    };
     let mut list = CheckList::default();
     let stop = stop_on_signal("the objects of this check are deleted");
-    let inputs = check_inputs(job, last_closed, clock.now(), &mut list);
+    let inputs = check_inputs(job, cycle, clock.now(), &mut list);
     let checked = stop.run_until_cancelled(inputs).await;
-    checked.ok_or_else(interrupted)??;
+    let tables = checked.ok_or_else(interrupted)??;
     let started = clock.now();
     let target = CheckTarget {
         location: &location,
@@ -70,6 +82,7 @@ pub(super) async fn check(arguments: CheckArguments) -> Result<ExitCode> {
         id: &run_id(started),
         started,
         now: env::wall_clock(),
+        tables: &tables,
         stop: &stop,
     };
     if let Err(error) = check_destination(&target, &mut list).await {
@@ -89,21 +102,42 @@ fn interrupted() -> Error {
     Error::unavailable("interrupted before the end of the list")
 }
 
-/// Checks definitions and sources.
+/// Checks definitions and sources. Returns the tables that compile.
 async fn check_inputs(
     job: &JobArguments,
-    last_closed: Cycle,
+    cycle: Cycle,
     now: DateTime<Utc>,
     list: &mut CheckList,
-) -> Result<()> {
+) -> Result<Vec<DefinedTable>> {
     let Some((definitions, sources, engine)) = open_inputs(job, list).await? else {
-        return Ok(());
+        return Ok(Vec::new());
     };
-    bind(job, &engine, &definitions, last_closed, list).await?;
+    let bound = bind(job, &engine, &definitions, cycle, list).await?;
+    let read = read_sources(job, &definitions, &bound)?;
     let max_rejects = job::max_rejects(job)?;
-    let names = sources.table_names();
-    check_sources(&engine, names, last_closed, now, max_rejects, list).await;
-    Ok(())
+    let max_misplaced = job::max_misplaced(job)?;
+    let is_read = |name: &&str| read.as_ref().is_none_or(|read| read.contains(*name));
+    let names = sources.table_names().filter(is_read);
+    check_sources(&engine, names, cycle, now, max_rejects, max_misplaced, list).await;
+    let tables = bound.into_iter().map(|(table, _)| table);
+    Ok(tables.collect())
+}
+
+/// Returns the sources that the named tables read. Returns `None` for all sources: if no tables are
+/// named, or if one does not compile, so that its sources are not known.
+fn read_sources(
+    job: &JobArguments,
+    definitions: &[Definition],
+    bound: &[(DefinedTable, BoundDefinition)],
+) -> Result<Option<BTreeSet<String>>> {
+    if job.tables.is_empty() || bound.len() < definitions.len() {
+        return Ok(None);
+    }
+    let mut read = BTreeSet::new();
+    for (_, bound) in bound {
+        read.extend(bound.source_names()?);
+    }
+    Ok(Some(read))
 }
 
 /// Loads definitions and declarations of sources, which needs no store. `None` if any is wrong,
@@ -131,27 +165,64 @@ async fn open_inputs(
     }
 }
 
-/// Compiles each definition over the sources.
+/// Compiles each definition over the sources. Returns the tables that compile.
 async fn bind(
     job: &JobArguments,
     engine: &Engine,
     definitions: &[Definition],
     cycle: Cycle,
     list: &mut CheckList,
-) -> Result<()> {
+) -> Result<Vec<(DefinedTable, BoundDefinition)>> {
     let parameters = config::parameters(&job.engine)?;
     let format = job.format;
-    let mut compiled = 0;
+    let mut compiled = Vec::new();
     for definition in definitions {
         match engine.bind(definition, cycle, &parameters, format).await {
-            Ok(_) => compiled += 1,
+            Ok(bound) => {
+                note_volatile(definition, &bound, list)?;
+                let table = DefinedTable {
+                    name: definition.table.clone(),
+                    shape: bound.spec.table_shape(definition.sync_mode),
+                };
+                compiled.push((table, bound));
+            }
             Err(error) => list.error(CheckArea::Definitions, definition.table.as_str(), &error),
         }
     }
-    if compiled > 0 {
-        let detail = format!("{compiled} compile");
+    if !compiled.is_empty() {
+        let detail = match compiled.len() {
+            1 => "1 compiles".to_owned(),
+            count => format!("{count} compile"),
+        };
         list.passed(CheckArea::Definitions, "definitions", detail);
     }
+    Ok(compiled)
+}
+
+/// Notes the functions of a definition that give a rerun of a cycle other rows.
+fn note_volatile(
+    definition: &Definition,
+    bound: &BoundDefinition,
+    list: &mut CheckList,
+) -> Result<()> {
+    let names = bound.volatile_functions()?;
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    if quoted.is_empty() {
+        return Ok(());
+    }
+    let detail = format!(
+        "{}: {} gives another value when a cycle is run again",
+        definition.sql.name(),
+        quoted.join(", ")
+    );
+    let hint = "write `$window_start` or `$window_end` for the time of the cycle, and a hash such as \
+                `md5(…)` of a key for an id";
+    list.note(
+        CheckArea::Definitions,
+        definition.table.as_str(),
+        detail,
+        hint,
+    );
     Ok(())
 }
 
@@ -175,15 +246,24 @@ fn text(list: &CheckList) -> String {
         let (mark, detail) = match &item.verdict {
             Verdict::Passed { detail } => ("ok     ", detail),
             Verdict::Finding { detail, .. } => ("FINDING", detail),
+            Verdict::Note { detail, .. } => ("note   ", detail),
             Verdict::Unknown { detail } => ("unknown", detail),
         };
-        let _ = writeln!(text, "  {mark}  {:<width$}  {detail}", item.name);
+        let _ = writeln!(
+            text,
+            "  {mark}  {:<width$}  {}",
+            visible_line(&item.name),
+            visible_line(detail)
+        );
+        if let Verdict::Note { hint, .. } = &item.verdict {
+            let _ = writeln!(text, "           hint: {}", visible_line(hint));
+        }
         if let Verdict::Finding { hint, policy, .. } = &item.verdict {
             if let Some(policy) = policy {
                 let _ = writeln!(text, "           grant: {policy}");
             }
             if let Some(hint) = hint {
-                let _ = writeln!(text, "           hint: {hint}");
+                let _ = writeln!(text, "           hint: {}", visible_line(hint));
             }
         }
     }

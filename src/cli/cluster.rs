@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::cli::job::Job;
 use crate::cli::shared::JobArguments;
+use crate::cli::units;
 use crate::error::{Error, ExitCode, Result};
 
 pub(super) const EXAMPLES: &str = "\
@@ -53,11 +54,11 @@ pub(super) struct SchedulerArguments {
     pub host: Option<String>,
 
     /// The time without a heartbeat after which an executor is lost and its tasks are reassigned
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = units::duration)]
     pub executor_timeout: Duration,
 
     /// The maximum time that a stop waits for running jobs
-    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = units::duration)]
     pub grace: Duration,
 }
 
@@ -65,7 +66,12 @@ pub(super) struct SchedulerArguments {
 #[derive(Debug, Args)]
 pub(super) struct ExecutorArguments {
     /// The scheduler: df://host:port
-    #[arg(long, env = "DAYPORT_CLUSTER", value_name = "URL")]
+    #[arg(
+        long,
+        env = "DAYPORT_CLUSTER",
+        value_name = "URL",
+        hide_env_values = true
+    )]
     pub scheduler: String,
 
     /// The address to listen on
@@ -92,22 +98,23 @@ pub(super) struct ExecutorArguments {
     #[arg(long, env = "DAYPORT_SLOTS", value_name = "N")]
     pub slots: Option<usize>,
 
-    /// The memory limit of all tasks together, for example 4GiB [default: half of the machine]
+    /// The memory limit of all tasks together, for example 4GiB [default: half of the memory of the machine or container]
     #[arg(long, env = "DAYPORT_MEMORY_LIMIT", value_name = "SIZE")]
     pub memory_limit: Option<String>,
 
     /// The interval between heartbeats to the scheduler
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = units::duration)]
     pub heartbeat: Duration,
 
-    /// The maximum time to retry requests to a store that does not respond, in seconds
+    /// The maximum time to retry requests to a store that does not respond, for example 90s or 2m
     #[arg(
         long,
         env = "DAYPORT_RETRY_TIMEOUT",
-        value_name = "SECONDS",
-        default_value_t = 120
+        value_name = "DURATION",
+        default_value = "120s",
+        value_parser = units::duration
     )]
-    pub retry_timeout: u64,
+    pub retry_timeout: Duration,
 }
 
 /// The arguments that make a run use a cluster.
@@ -115,7 +122,12 @@ pub(super) struct ExecutorArguments {
 #[command(next_help_heading = "On a cluster")]
 pub(super) struct ClusterRunArguments {
     /// The scheduler of the cluster that executes the run: df://host:port
-    #[arg(long, env = "DAYPORT_CLUSTER", value_name = "URL")]
+    #[arg(
+        long,
+        env = "DAYPORT_CLUSTER",
+        value_name = "URL",
+        hide_env_values = true
+    )]
     pub cluster: Option<String>,
 
     /// The minimum compressed bytes of source data per task; each task writes its own files
@@ -152,7 +164,7 @@ pub(super) async fn distribute(
     use crate::cluster::{ClusterClient, ClusterRunner};
     use crate::store::Location;
 
-    let task_size = config::size("--task-size", &distribution.task_size, 1)?;
+    let task_size = units::size("--task-size", &distribution.task_size, 1)?;
     let (client, calls) = ClusterClient::connect(address).await?;
     let runner = ClusterRunner {
         to: Location::parse(&arguments.to)?,
@@ -198,14 +210,13 @@ fn scheduler(arguments: SchedulerArguments) -> crate::cluster::SchedulerSettings
 
 #[cfg(feature = "cluster")]
 fn executor(arguments: ExecutorArguments) -> Result<crate::cluster::ExecutorSettings> {
-    use crate::cli::config;
     use crate::env;
     use crate::memory_budget::{MAX_DEFAULT_LIMIT, MIN_LIMIT};
     use crate::store::StoreOptions;
 
     let memory_limit = match &arguments.memory_limit {
-        Some(text) => config::size("--memory-limit", text, MIN_LIMIT)?,
-        None => env::machine_memory().map_or(MAX_DEFAULT_LIMIT, |machine| machine / 2),
+        Some(text) => units::size("--memory-limit", text, MIN_LIMIT)?,
+        None => env::usable_memory().map_or(MAX_DEFAULT_LIMIT, |usable| usable / 2),
     };
     let slots = arguments.slots.unwrap_or_else(env::processors);
     if slots == 0 {
@@ -223,7 +234,7 @@ fn executor(arguments: ExecutorArguments) -> Result<crate::cluster::ExecutorSett
         memory_limit,
         heartbeat: arguments.heartbeat,
         s3: StoreOptions {
-            retry_timeout: Duration::from_secs(arguments.retry_timeout),
+            retry_timeout: arguments.retry_timeout,
             ..StoreOptions::default()
         },
     })

@@ -1,15 +1,18 @@
 //! Turns arguments as they were typed into settings as they are meant.
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
-use std::time::Duration;
 
+use tracing::debug;
+
+use crate::cli::days::cycle_range;
 use crate::cli::shared::{EngineArguments, JobArguments, S3Arguments, SelectionArguments, SseKind};
+use crate::cli::units::size;
 use crate::codec::deflate::GzipLevel;
 use crate::cycle::Cycle;
 use crate::engine::EngineSettings;
 use crate::env;
 use crate::error::{Error, Result};
+use crate::human;
 use crate::layout::TableName;
 use crate::memory_budget::{MIN_LIMIT, MemoryBudget};
 use crate::run::{self, CycleSelection};
@@ -42,16 +45,23 @@ pub(super) fn parameters(arguments: &EngineArguments) -> Result<BTreeMap<String,
 }
 
 /// Returns the settings of an engine that reads; without `--memory-limit` it gets half of the
-/// machine's memory, within limits.
+/// memory that the process may use, within limits.
 pub(super) fn engine(arguments: &EngineArguments) -> Result<EngineSettings> {
+    if let Some(folder) = &arguments.spill_dir {
+        // For files without a name: rejects, and what is read back. Later calls of a process change nothing.
+        let _ = tempfile::env::override_temp_dir(folder);
+    }
     let memory = match &arguments.memory_limit {
         Some(text) => size("--memory-limit", text, MIN_LIMIT)?,
-        None => MemoryBudget::default_limit(env::machine_memory()),
+        None => MemoryBudget::default_limit(env::usable_memory()),
     };
+    debug!(memory_limit = %human::bytes(memory), "the memory is divided");
     Ok(EngineSettings {
         memory_limit: usize::try_from(memory).unwrap_or(usize::MAX),
         parallelism: env::processors(),
         gzip_level: GzipLevel::default(),
+        spill_dir: arguments.spill_dir.clone(),
+        spill_id: env::random_suffix(),
     })
 }
 
@@ -67,7 +77,7 @@ pub(super) fn job_engine(arguments: &JobArguments) -> Result<EngineSettings> {
 /// the encryption of the destination applies to them.
 pub(super) fn source_store(arguments: &S3Arguments) -> StoreOptions {
     StoreOptions {
-        retry_timeout: Duration::from_secs(arguments.retry_timeout),
+        retry_timeout: arguments.retry_timeout,
         ..StoreOptions::default()
     }
 }
@@ -87,7 +97,11 @@ pub(super) fn destination_store(arguments: &S3Arguments) -> Result<StoreOptions>
         external_id: arguments.external_id.clone(),
     });
     Ok(StoreOptions {
-        s3: S3Options { encryption, role },
+        s3: S3Options {
+            encryption,
+            role,
+            opaque_etags: arguments.opaque_etags,
+        },
         ..source_store(arguments)
     })
 }
@@ -103,31 +117,6 @@ pub(super) fn selection(arguments: &SelectionArguments) -> Result<CycleSelection
         Some(range) => CycleSelection::Cycles(Cycle::range(*range.start(), *range.end())),
         None => CycleSelection::Due,
     })
-}
-
-/// Returns the cycles from the first to the last one that `--date`, or `--since` and `--through`,
-/// select; `None` if none of these options is given.
-pub(super) fn cycle_range(
-    date: Option<&str>,
-    since: Option<&str>,
-    through: Option<&str>,
-) -> Result<Option<RangeInclusive<Cycle>>> {
-    match (date, since, through) {
-        (Some(date), _, _) => {
-            let cycle = day("--date", date)?;
-            Ok(Some(cycle..=cycle))
-        }
-        (None, Some(since), Some(through)) => {
-            let (first, last) = (day("--since", since)?, day("--through", through)?);
-            if first > last {
-                return Err(Error::invalid(format!(
-                    "--since {first} is later than --through {last}"
-                )));
-            }
-            Ok(Some(first..=last))
-        }
-        _ => Ok(None),
-    }
 }
 
 /// Parses the target size of files, in bytes; `None` stands for the default of the format.
@@ -152,61 +141,7 @@ pub(super) fn jobs(arguments: &JobArguments) -> Result<usize> {
     }
 }
 
-/// Parses a size in bytes such as `512MiB`, `4GiB` or `1000000`; units are binary only.
-///
-/// # Errors
-/// `text` is not a size, or is less than `min` bytes. `option` names the argument in the message.
-pub(super) fn size(option: &str, text: &str, min: u64) -> Result<u64> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit: Option<u64> = match &text[digits.len()..] {
-        "" | "B" => Some(1),
-        "KiB" => Some(1 << 10),
-        "MiB" => Some(1 << 20),
-        "GiB" => Some(1 << 30),
-        _ => None,
-    };
-    let number: Option<u64> = digits.parse().ok();
-    let bytes = number
-        .zip(unit)
-        .and_then(|(number, unit)| number.checked_mul(unit))
-        .ok_or_else(|| {
-            Error::invalid(format!("{option}: `{text}` is not a size"))
-                .with_hint("write it like 512MiB or 4GiB")
-        })?;
-    if bytes < min {
-        return Err(Error::invalid(format!(
-            "{option}: `{text}` is less than {min} bytes"
-        )));
-    }
-    Ok(bytes)
-}
-
 /// Parses names of tables.
 pub(super) fn tables(names: &[String]) -> Result<Vec<TableName>> {
     names.iter().map(|name| name.parse()).collect()
-}
-
-/// Parses the day that is given to `option`.
-pub(super) fn day(option: &str, text: &str) -> Result<Cycle> {
-    text.parse().map_err(|error: Error| error.context(option))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_have_binary_units() {
-        for (text, bytes) in [
-            ("1024", 1 << 10),
-            ("64KiB", 64 << 10),
-            ("512MiB", 512 << 20),
-            ("4GiB", 4 << 30),
-        ] {
-            assert_eq!(size("--x", text, 1).unwrap(), bytes);
-        }
-        for text in ["", "4GB", "MiB", "-1", "1.5GiB", "99999999999GiB", "1"] {
-            assert!(size("--x", text, 2).is_err(), "{text}");
-        }
-    }
 }

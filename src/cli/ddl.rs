@@ -42,7 +42,12 @@ pub(super) struct DdlArguments {
     pub engine: EngineArguments,
 
     /// The destination, as the receiver addresses it: a folder or s3://bucket/prefix/
-    #[arg(long, env = "DAYPORT_TO", value_name = "PATH|URL")]
+    #[arg(
+        long,
+        env = "DAYPORT_TO",
+        value_name = "PATH|URL",
+        hide_env_values = true
+    )]
     pub to: String,
 
     /// The file format of tables that are not published yet and whose definition does not set one
@@ -99,7 +104,7 @@ pub(super) async fn ddl(arguments: DdlArguments) -> Result<ExitCode> {
     }
     check_found(&arguments, &location, &by_name)?;
     let tables: Vec<DdlTable> = by_name.into_values().collect();
-    print::text(&script(dialect, &location, &tables)?);
+    print::raw(&script(dialect, &location, &tables)?);
     Ok(ExitCode::Done)
 }
 

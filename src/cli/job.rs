@@ -7,10 +7,11 @@ use crate::catalog::Sources;
 use crate::cli::config;
 use crate::cli::shared::{EngineArguments, JobArguments, SelectionArguments};
 use crate::definition::{self, Definition};
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineSettings};
 use crate::env::{self, Clock};
 use crate::error::{Error, Result};
-use crate::run::{ProgressListener, RunContext, RunRequest, pick};
+use crate::run::{ConditionProof, ProgressListener, RunContext, RunRequest, pick};
+use crate::scan::MaxMisplaced;
 use crate::scan::rejects::MaxRejects;
 use crate::store::{Destination, Location};
 
@@ -28,6 +29,8 @@ pub(super) struct Job {
     pub engine: Engine,
     pub destination: Destination,
     pub clock: Clock,
+    /// The id that the run will have.
+    run_id: String,
     pub request: RunRequest,
 }
 
@@ -66,9 +69,15 @@ impl Job {
         let target_file_size = collect(config::target_file_size(arguments), errors);
         let jobs = collect(config::jobs(arguments), errors);
         let max_rejects = collect(max_rejects(arguments), errors);
+        let max_misplaced = collect(max_misplaced(arguments), errors);
 
+        let run_id = run_id(clock.map_or_else(env::wall_clock, Clock::now));
         let engine = match (&sources, &source_root, settings) {
             (Some(sources), Some(root), Some(settings)) => {
+                let settings = EngineSettings {
+                    spill_id: run_id.clone(),
+                    ..settings
+                };
                 let source_s3 = config::source_store(&arguments.s3);
                 let engine = Engine::open(sources, root.as_ref(), &source_s3, settings).await;
                 collect(engine, errors)
@@ -91,6 +100,7 @@ impl Job {
             engine: engine?,
             destination: destination?,
             clock: clock?,
+            run_id,
             request: RunRequest {
                 definitions: definitions?,
                 selection: cycles?,
@@ -100,9 +110,15 @@ impl Job {
                 target_file_size: target_file_size?,
                 jobs: jobs?,
                 max_cycles: selection.max_cycles,
+                max_catch_up: selection.max_catch_up,
+                catches_up_in_rounds: false,
                 max_rejects: max_rejects?,
+                max_misplaced: max_misplaced?,
                 max_shrink: arguments.max_shrink,
                 allow_shrink: arguments.allow_shrink,
+                allow_empty: arguments.allow_empty,
+                accept_change: arguments.accept_change,
+                accept_schema: arguments.accept_schema,
             },
         })
     }
@@ -113,14 +129,14 @@ impl Job {
         listener: Box<dyn ProgressListener>,
         stop: CancellationToken,
     ) -> (RunContext, RunRequest) {
-        let run_id = run_id(self.clock.now());
         let context = RunContext {
             engine: self.engine,
             destination: self.destination,
             clock: self.clock,
-            run_id,
+            run_id: self.run_id,
             listener,
             stop,
+            condition: ConditionProof::default(),
         };
         (context, self.request)
     }
@@ -128,7 +144,7 @@ impl Job {
 
 /// Loads the declarations of sources from the folder of the definitions.
 pub(super) fn load_sources(arguments: &EngineArguments) -> Result<Sources> {
-    Sources::load(&arguments.sql.join("sources"))
+    Sources::load(&arguments.sql.join(definition::SOURCES))
 }
 
 /// Loads the definitions of the tables to export.
@@ -160,6 +176,15 @@ pub(super) fn load_or_none(
 pub(super) fn max_rejects(arguments: &JobArguments) -> Result<MaxRejects> {
     let parsed = arguments.max_rejects.parse();
     parsed.map_err(|error: Error| error.context("--max-rejects"))
+}
+
+/// Parses the maximum of misplaced rows per source.
+pub(super) fn max_misplaced(arguments: &JobArguments) -> Result<MaxMisplaced> {
+    let Some(text) = &arguments.max_misplaced else {
+        return Ok(MaxMisplaced::default());
+    };
+    let parsed = text.parse();
+    parsed.map_err(|error: Error| error.context("--max-misplaced"))
 }
 
 /// Returns a unique id for a run or check that starts now. Ids sort by the start.

@@ -15,6 +15,7 @@ use tracing_subscriber::{fmt, registry};
 
 use crate::cli::progress::suspend_bars;
 use crate::env;
+use crate::visible::{visible_json, visible_line};
 
 /// The arguments of the log, which every command takes.
 #[derive(Debug, Args)]
@@ -62,8 +63,14 @@ pub(super) fn start(arguments: &LogArguments, default: Level) {
         .with_target("ballista_core", client_level)
         .with_target("ballista_executor", client_level)
         .with_target("ballista_scheduler", client_level);
+    let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let line_form = match arguments.log_format {
+        LogFormat::Json => LineForm::Json,
+        LogFormat::Text if is_terminal => LineForm::ColoredText,
+        LogFormat::Text => LineForm::Text,
+    };
     let layer = fmt::layer()
-        .with_writer(|| StderrLines)
+        .with_writer(move || StderrLines(line_form))
         .with_timer(WallClock)
         .with_target(false);
     // Tests in one process start it more than once: the first start stays.
@@ -73,19 +80,39 @@ pub(super) fn start(arguments: &LogArguments, default: Level) {
             registry().with(targets).with(json_layer).try_init()
         }
         LogFormat::Text => {
-            let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
             let text_layer = layer.with_ansi(is_terminal);
             registry().with(targets).with(text_layer).try_init()
         }
     };
 }
 
-/// Writes to stderr without disturbing the progress bars.
-struct StderrLines;
+/// Writes to stderr without disturbing the progress bars. Control characters of data are escaped.
+struct StderrLines(LineForm);
+
+/// The form of the lines that are written.
+#[derive(Debug, Clone, Copy)]
+enum LineForm {
+    Json,
+    Text,
+    /// Text with escape sequences for colours. `tracing` escapes those of data.
+    ColoredText,
+}
 
 impl io::Write for StderrLines {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        suspend_bars(|| io::stderr().write(line))
+    /// Writes one event, which is one call: a line with its newline.
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        let line = text.strip_suffix('\n').unwrap_or(&text);
+        let shown = match self.0 {
+            LineForm::Json => visible_json(line).into_owned(),
+            LineForm::Text => visible_line(line).into_owned(),
+            LineForm::ColoredText => {
+                let parts: Vec<_> = line.split('\u{1b}').map(visible_line).collect();
+                parts.join("\u{1b}")
+            }
+        };
+        suspend_bars(|| io::stderr().write_all(format!("{shown}\n").as_bytes()))?;
+        Ok(event.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -42,7 +42,7 @@ pub(super) struct ManArguments {
 pub(super) fn completions(arguments: &CompletionsArguments, mut command: Command) -> ExitCode {
     let mut text = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, "dayport", &mut text);
-    print::text(&String::from_utf8_lossy(&text));
+    print::raw(&String::from_utf8_lossy(&text));
     ExitCode::Done
 }
 
@@ -50,7 +50,7 @@ pub(super) fn completions(arguments: &CompletionsArguments, mut command: Command
 pub(super) fn man(arguments: &ManArguments, command: Command) -> Result<ExitCode> {
     let Some(folder) = &arguments.dir else {
         let page = page(command)?;
-        print::text(&String::from_utf8_lossy(&page));
+        print::raw(&String::from_utf8_lossy(&page));
         return Ok(ExitCode::Done);
     };
     clap_mangen::generate_to(command, folder).map_err(|error| {

@@ -2,17 +2,15 @@
 //!
 //! Results go to stdout; progress, errors and hints to stderr.
 
-#![expect(
-    clippy::print_stderr,
-    reason = "progress, errors and hints go to stderr; results go through `print::text`, which does not \
-              panic when its reader is gone"
-)]
-
+mod absent_columns;
 mod args;
 mod check;
 mod cluster;
 mod config;
+mod days;
 mod ddl;
+mod descriptors;
+mod env_hint;
 mod job;
 mod log;
 mod manual;
@@ -22,6 +20,7 @@ mod print;
 mod progress;
 mod query;
 mod run;
+mod schema_files;
 mod serve;
 mod shared;
 mod shell;
@@ -31,6 +30,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod units;
 mod verify;
 mod wait;
 
@@ -39,6 +39,7 @@ use clap::{CommandFactory, Parser};
 use tracing::Level;
 
 use crate::cli::args::{Arguments, Command};
+use crate::env;
 use crate::error::{ExitCode, Result};
 
 /// Parses the process's arguments and runs the command that they name.
@@ -46,21 +47,43 @@ pub async fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            // There is no way to report that the terminal is closed.
-            let _ = error.print();
             return match error.kind() {
-                ClapErrorKind::DisplayHelp | ClapErrorKind::DisplayVersion => ExitCode::Done,
-                _ => ExitCode::Invalid,
+                ClapErrorKind::DisplayHelp | ClapErrorKind::DisplayVersion => {
+                    // There is no way to report that the terminal is closed.
+                    let _ = error.print();
+                    ExitCode::Done
+                }
+                _ => {
+                    // It repeats what was typed, so it has no colours: those could be of the data.
+                    print::message(&error.render().to_string());
+                    print_env_hint(&error.to_string());
+                    ExitCode::Invalid
+                }
             };
         }
     };
     log::start(&arguments.log, default_level(&arguments.command));
-    match dispatch(arguments).await {
+    descriptors::raise_limit();
+    let done = match dispatch(arguments).await {
+        Ok(code) => print::check_written().map(|()| code),
+        Err(error) => Err(error),
+    };
+    match done {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("{}", error.render());
+            let rendered = error.render();
+            print::message(&format!("{rendered}\n"));
+            print_env_hint(&rendered);
             error.kind().exit_code()
         }
+    }
+}
+
+/// Prints which environment variable a wrong value comes from, if it does.
+fn print_env_hint(message: &str) {
+    let words = env::arguments();
+    if let Some(hint) = env_hint::env_hint(&Arguments::command(), &words, message) {
+        print::message(&format!("hint: {hint}\n"));
     }
 }
 

@@ -7,10 +7,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::job::{Access, Job};
 use crate::cli::print;
+use crate::cli::run::{awaits_file, without_file};
 use crate::cli::shared::{JobArguments, ReportFormat, SelectionArguments};
 use crate::error::{ExitCode, Result};
 use crate::human;
 use crate::run::{NoProgress, PlannedStep, PlannedTable, RunPlan, plan as plan_tables};
+use crate::scan::MissingSource;
+use crate::visible::visible_line;
 
 pub(super) const EXAMPLES: &str = "\
 Takes the arguments of `run`, decides as `run` does, lists the sources, and writes nothing. Source
@@ -23,7 +26,8 @@ Examples:
   dayport plan --from fixtures/raw --to out --date 2026-01-15 --rerun --output json
       what a rerun would replace, file by file
 
-Exit codes: 0 a run can start, 1 a table would fail, 2 the call or a definition is wrong, 75 try again.";
+Exit codes: 0 a run can start, 1 a table would fail, 2 the call or a definition is wrong or a newer
+dayport wrote there, 75 try again, or a cycle waits for its source files.";
 
 /// The arguments of `dayport plan`.
 #[derive(Debug, Args)]
@@ -48,7 +52,7 @@ pub(super) async fn plan(arguments: PlanArguments) -> Result<ExitCode> {
         ReportFormat::Text => print::text(&text(&plan)),
         ReportFormat::Json => print::json(&plan)?,
     }
-    eprint!("{}", complaints(&plan));
+    print::message(&complaints(&plan));
     Ok(plan.exit_code())
 }
 
@@ -136,6 +140,7 @@ fn step(step: &PlannedStep) -> String {
         PlannedStep::AlreadyPublished { run_id, .. } => {
             format!("already published by run {run_id}")
         }
+        PlannedStep::Awaits { sources } => format!("awaits {}", MissingSource::list(sources)),
         PlannedStep::Superseded { by } => format!("superseded by the snapshot of {by}"),
         PlannedStep::UpToDate => "nothing is due".to_owned(),
         PlannedStep::Failed(_) => "would fail".to_owned(),
@@ -152,19 +157,44 @@ fn complaints(plan: &RunPlan) -> String {
         };
         match &table.step {
             PlannedStep::Publish {
-                guards, finishes, ..
+                guards,
+                finishes,
+                missing,
+                doubtful,
+                changes,
+                ..
             } => {
+                for source in missing {
+                    let _ = writeln!(text, "warning: {name}: {}", without_file(source));
+                }
+                for source in doubtful {
+                    let _ = writeln!(
+                        text,
+                        "warning: {name}: the source `{}` has no file in `{}`; \
+                         if the query yields no row, the cycle is awaited",
+                        source.name,
+                        source.url()
+                    );
+                }
+                for change in changes {
+                    let _ = writeln!(text, "note: {name}: {change}");
+                }
                 for guard in guards {
-                    let _ = writeln!(text, "warning: {name}: {guard}");
+                    let _ = writeln!(text, "warning: {name}: {}", visible_line(guard));
                 }
                 if let Some(finishes) = finishes {
                     let _ = writeln!(text, "note: {name}: first finishes {finishes}");
                 }
             }
+            PlannedStep::Awaits { sources } => {
+                for source in sources {
+                    let _ = writeln!(text, "warning: {name}: {}", awaits_file(source));
+                }
+            }
             PlannedStep::Failed(failure) => {
-                let _ = writeln!(text, "error: {name}: {}", failure.error);
+                let _ = writeln!(text, "error: {name}: {}", visible_line(&failure.error));
                 if let Some(hint) = &failure.hint {
-                    let _ = writeln!(text, "hint: {hint}");
+                    let _ = writeln!(text, "hint: {}", visible_line(hint));
                 }
             }
             _ => {}

@@ -29,7 +29,7 @@ Exit codes: 0 done, 2 the call is wrong.";
 #[derive(Debug, Args)]
 pub(super) struct PolicyArguments {
     /// The destination: s3://bucket/prefix/
-    #[arg(long, env = "DAYPORT_TO", value_name = "URL")]
+    #[arg(long, env = "DAYPORT_TO", value_name = "URL", hide_env_values = true)]
     pub to: String,
 
     /// The principal that runs dayport: the ARN of a role, a user or an account's root; on Ceph
@@ -111,6 +111,6 @@ pub(super) fn policy(arguments: &PolicyArguments) -> Result<ExitCode> {
     let text = render_policies(&grant, form, part).ok_or_else(|| {
         Error::invalid("there is no statement for a key policy").with_hint("give --kms-key")
     })?;
-    print::text(&format!("{}\n", text.trim_end()));
+    print::raw(&format!("{}\n", text.trim_end()));
     Ok(ExitCode::Done)
 }

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::cycle::Cycle;
 use crate::definition::Definition;
+use crate::human;
 use crate::run::{ProgressListener, TableReport};
 use crate::scan::scan_log::ScanLog;
 use crate::stage::StagingSession;
@@ -93,7 +94,11 @@ fn rate(rows: u64, elapsed: Duration) -> String {
 
 /// Formats the amount of staged output.
 fn staged(rows: u64, bytes: u64) -> String {
-    format!("{} rows, {} staged", HumanCount(rows), HumanBytes(bytes))
+    format!(
+        "{}, {} staged",
+        human::counted(rows, "row"),
+        HumanBytes(bytes)
+    )
 }
 
 fn finish(table: Option<TableBar>) {

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use clap::Args;
 
 use crate::cli::config;
+use crate::cli::days;
 use crate::cli::job;
 use crate::cli::shared::{EngineArguments, RowFormat, S3Arguments};
 use crate::cli::shell::shell;
@@ -41,11 +42,16 @@ pub(super) struct QueryArguments {
     pub engine: EngineArguments,
 
     /// The destination whose published tables can be queried
-    #[arg(long, env = "DAYPORT_TO", value_name = "PATH|URL")]
+    #[arg(
+        long,
+        env = "DAYPORT_TO",
+        value_name = "PATH|URL",
+        hide_env_values = true
+    )]
     pub to: Option<String>,
 
     /// The cycle that definitions are bound to [default: the last closed day]
-    #[arg(long, value_name = "DAY")]
+    #[arg(long, value_name = "DAY", allow_hyphen_values = true)]
     pub date: Option<String>,
 
     /// The maximum number of rows to print
@@ -68,7 +74,7 @@ pub(super) struct QueryArguments {
 pub(super) async fn query(arguments: QueryArguments) -> Result<ExitCode> {
     let inputs = &arguments.engine;
     let cycle = match &arguments.date {
-        Some(date) => config::day("--date", date)?,
+        Some(date) => days::day("--date", date)?,
         None => Cycle::last_closed(Clock::from_environment()?.now())?,
     };
     let source_root = config::source_root(inputs)?;

@@ -6,17 +6,23 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::cli::absent_columns::absent_columns;
 use crate::cli::cluster::{self, ClusterRunArguments};
 use crate::cli::job::{Access, Job};
 use crate::cli::print;
 use crate::cli::progress::ProgressBars;
+use crate::cli::schema_files::SchemaFilesWarning;
 use crate::cli::shared::{JobArguments, ReportFormat, SelectionArguments};
 use crate::cli::signal::{RUN_STOPS, stop_on_signal};
 use crate::error::{ExitCode, Result};
 use crate::human;
+use crate::manifest::RejectsFile;
 use crate::run::{
     NoProgress, ProgressListener, RunReport, TableOutcome, TableReport, run as run_tables,
 };
+use crate::scan::MissingSource;
+use crate::store::Location;
+use crate::visible::visible_line;
 
 /// The timeout of the last calls to a cluster, after the run is over.
 const LAST_CALLS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -27,10 +33,11 @@ Examples:
       one day, to a local folder
   dayport run --from s3://raw/ --to s3://bucket/prefix/
       every closed day after the last published one
-  dayport run --from s3://raw/ --to s3://bucket/prefix/ --since 2026-01-01 --through 2026-01-31 pageview_events
+  dayport run --from s3://raw/ --to s3://bucket/prefix/ --since 2026-01-01 pageview_events
       a backfill of one table
 
-Exit codes: 0 done, 1 a table failed, 2 the call or a definition is wrong, 75 try again.";
+Exit codes: 0 done, 1 a table failed, 2 the call or a definition is wrong or a newer dayport wrote
+there, 75 try again, or a cycle waits for its source files.";
 
 /// The arguments of `dayport run`.
 #[derive(Debug, Args)]
@@ -83,7 +90,13 @@ pub(super) async fn run(arguments: RunArguments) -> Result<ExitCode> {
             ReportFormat::Json => print::json(&report)?,
         }
     }
-    eprint!("{}", complaints(&report));
+    print::message(&complaints(&report));
+    print::message(&absent_columns(&report));
+    let to = Location::parse(&arguments.job.to)?;
+    if let Some(warning) = SchemaFilesWarning::of(&report, &to) {
+        let (text, hint) = (visible_line(&warning.text), visible_line(&warning.hint));
+        print::message(&format!("warning: {text}\nhint: {hint}\n"));
+    }
     Ok(report.exit_code())
 }
 
@@ -105,11 +118,16 @@ fn text(report: &RunReport) -> String {
     };
     let failed = count(|outcome| matches!(outcome, TableOutcome::Failed(_)));
     let published = count(|outcome| matches!(outcome, TableOutcome::Published { .. }));
-    let skipped = report.tables.len() - failed - published;
+    let awaited = count(|outcome| matches!(outcome, TableOutcome::Awaited { .. }));
+    let skipped = report.tables.len() - failed - published - awaited;
+    let awaited = match awaited {
+        0 => String::new(),
+        count => format!("{count} awaited, "),
+    };
     let took = report.finished_at - report.started_at;
     let _ = writeln!(
         text,
-        "\n{published} published, {skipped} skipped, {failed} failed in {:.1} s to {} (run {})",
+        "\n{published} published, {skipped} skipped, {awaited}{failed} failed in {:.1} s to {} (run {})",
         took.as_seconds_f64(),
         report.destination,
         report.run_id
@@ -130,39 +148,120 @@ fn complaints(report: &RunReport) -> String {
     let mut text = String::new();
     for table in &report.tables {
         if let TableOutcome::Published {
-            foreign, rejects, ..
+            foreign,
+            rejects,
+            missing,
+            changes,
+            sources,
+            ..
         } = &table.outcome
         {
-            for rejects in rejects {
-                let lines = human::counted(rejects.rows, "malformed line");
-                let _ = writeln!(
-                    text,
-                    "warning: {}: {lines} of the source `{}` {} set aside in `{}`",
-                    table.table,
-                    rejects.source,
-                    if rejects.rows == 1 { "is" } else { "are" },
-                    rejects.path
-                );
+            for change in changes {
+                let change = visible_line(change);
+                let _ = writeln!(text, "note: {}: {change}", table.table);
+            }
+            for source in missing {
+                let _ = writeln!(text, "warning: {}: {}", table.table, without_file(source));
+            }
+            for source in sources {
+                if let Some(misplaced) = &source.misplaced {
+                    let described = misplaced.describe(&source.name);
+                    let _ = writeln!(
+                        text,
+                        "warning: {}: {}: {}",
+                        table.table,
+                        visible_line(&described),
+                        misplaced.remedy()
+                    );
+                }
+            }
+            for of_source in rejects.chunk_by(|file, next| file.source == next.source) {
+                text.push_str(&rejects_warning(&table.table, of_source));
             }
             for path in foreign {
                 let _ = writeln!(
                     text,
-                    "warning: {}: `{path}` is in the table's folder, but no manifest names it",
-                    table.table
+                    "warning: {}: `{}` is in the table's folder, but no manifest names it",
+                    table.table,
+                    visible_line(path)
                 );
             }
         }
+        let cycle = table
+            .cycle
+            .map_or_else(String::new, |cycle| format!(" {cycle}"));
+        if let TableOutcome::Awaited { sources, stays_due } = &table.outcome {
+            for source in sources {
+                let _ = writeln!(
+                    text,
+                    "warning: {}{cycle}: {}",
+                    table.table,
+                    awaits_file(source)
+                );
+            }
+            let when = match stays_due {
+                true => "run again when the files are there".to_owned(),
+                false => format!("when the files are there, run again with --date{cycle}"),
+            };
+            let check = match sources.iter().any(|source| source.folders.is_none()) {
+                true => ", or check LOCATION and --from",
+                false => "",
+            };
+            let _ = writeln!(
+                text,
+                "hint: {when}{check}; --allow-empty publishes the cycle without rows"
+            );
+        }
         if let TableOutcome::Failed(failure) = &table.outcome {
-            let cycle = table
-                .cycle
-                .map_or_else(String::new, |cycle| format!(" {cycle}"));
-            let _ = writeln!(text, "error: {}{cycle}: {}", table.table, failure.error);
+            let _ = writeln!(
+                text,
+                "error: {}{cycle}: {}",
+                table.table,
+                visible_line(&failure.error)
+            );
             if let Some(hint) = &failure.hint {
-                let _ = writeln!(text, "hint: {hint}");
+                let _ = writeln!(text, "hint: {}", visible_line(hint));
             }
         }
     }
     text
+}
+
+/// Renders the warning of the malformed lines of one source. `files` are the files that record them.
+fn rejects_warning(table: &str, files: &[RejectsFile]) -> String {
+    let Some(first) = files.first() else {
+        return String::new();
+    };
+    let rows = files.iter().map(|file| file.rows).sum();
+    let more = match files.len() as u64 - 1 {
+        0 => String::new(),
+        more => format!(" and {}", human::counted(more, "more file")),
+    };
+    format!(
+        "warning: {table}: {} of the source `{}` {} set aside in `{}`{more}\n",
+        human::counted(rows, "malformed line"),
+        visible_line(&first.source),
+        if rows == 1 { "is" } else { "are" },
+        visible_line(&first.path)
+    )
+}
+
+/// Says that a cycle is not published for want of a file.
+pub(super) fn awaits_file(source: &MissingSource) -> String {
+    format!(
+        "the source `{}` has no file in `{}`; the cycle is awaited, and nothing of it is published",
+        visible_line(&source.name),
+        visible_line(&source.url())
+    )
+}
+
+/// Says that a cycle is published although a source has no file.
+pub(super) fn without_file(source: &MissingSource) -> String {
+    format!(
+        "the source `{}` has no file in `{}`; the cycle is published without it",
+        visible_line(&source.name),
+        visible_line(&source.url())
+    )
 }
 
 fn line(report: &TableReport) -> [String; 8] {
@@ -196,6 +295,7 @@ fn result(outcome: &TableOutcome) -> String {
         TableOutcome::AlreadyPublished { run_id, .. } => {
             format!("already published by run {run_id}")
         }
+        TableOutcome::Awaited { sources, .. } => format!("awaits {}", MissingSource::list(sources)),
         TableOutcome::Superseded { by } => format!("superseded by the snapshot of {by}"),
         TableOutcome::Failed(_) => "failed".to_owned(),
     }

@@ -1,54 +1,93 @@
 //! Defines the argument groups that several commands share, and the values of their options.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
+use crate::cli::units;
 use crate::layout::FileFormat;
+use crate::run::MAX_CATCH_UP;
 
 /// The arguments that open an engine: sources, definitions, parameters and memory.
 #[derive(Debug, Args)]
 pub(super) struct EngineArguments {
     /// The folder or s3://bucket/prefix/ that relative LOCATIONs of the sources start from
-    #[arg(long, env = "DAYPORT_FROM", value_name = "PATH|URL")]
+    #[arg(
+        long,
+        env = "DAYPORT_FROM",
+        value_name = "PATH|URL",
+        hide_env_values = true,
+        help_heading = "Where"
+    )]
     pub from: Option<String>,
 
     /// The folder of the definitions; sources are declared in its `sources` folder
-    #[arg(long, env = "DAYPORT_SQL", value_name = "DIR", default_value = "sql")]
+    #[arg(
+        long,
+        env = "DAYPORT_SQL",
+        value_name = "DIR",
+        default_value = "sql",
+        help_heading = "What"
+    )]
     pub sql: PathBuf,
 
     /// The value of a parameter $NAME of a definition; may be given several times
-    #[arg(long = "param", value_name = "NAME=VALUE")]
+    #[arg(long = "param", value_name = "NAME=VALUE", help_heading = "What")]
     pub parameters: Vec<String>,
 
-    /// Memory for queries, sorts and open files, for example 512MiB [default: half of the machine, at most 4GiB]
-    #[arg(long, env = "DAYPORT_MEMORY_LIMIT", value_name = "SIZE")]
+    /// Memory for queries, sorts and open files, for example 512MiB [default: half of the memory of the machine or container, at most 4GiB]
+    #[arg(
+        long,
+        env = "DAYPORT_MEMORY_LIMIT",
+        value_name = "SIZE",
+        help_heading = "Resources"
+    )]
     pub memory_limit: Option<String>,
+
+    /// The folder for what does not fit into memory [default: the system's temporary folder]
+    #[arg(
+        long,
+        env = "DAYPORT_SPILL_DIR",
+        value_name = "DIR",
+        help_heading = "Resources"
+    )]
+    pub spill_dir: Option<PathBuf>,
 }
 
 /// The arguments of S3 clients: retries, encryption and an assumed role.
 #[derive(Debug, Args)]
 pub(super) struct S3Arguments {
-    /// The maximum time to retry requests to a store that does not respond, in seconds
+    /// The maximum time to retry requests to a store that does not respond, for example 90s or 2m
     #[arg(
         long,
         env = "DAYPORT_RETRY_TIMEOUT",
-        value_name = "SECONDS",
-        default_value_t = 120
-    )]
-    pub retry_timeout: u64,
+        value_name = "DURATION",
+        default_value = "120s",
+        value_parser = units::duration, help_heading = "S3")]
+    pub retry_timeout: Duration,
 
     /// The server-side encryption of every object written [default: the bucket's own]
-    #[arg(long, env = "DAYPORT_SSE", value_name = "KIND")]
+    #[arg(long, env = "DAYPORT_SSE", value_name = "KIND", help_heading = "S3")]
     pub sse: Option<SseKind>,
 
     /// The KMS key for --sse kms
-    #[arg(long, env = "DAYPORT_SSE_KMS_KEY", value_name = "ARN")]
+    #[arg(
+        long,
+        env = "DAYPORT_SSE_KMS_KEY",
+        value_name = "ARN",
+        help_heading = "S3"
+    )]
     pub sse_kms_key: Option<String>,
 
     /// The role to assume for the destination
-    #[arg(long, env = "DAYPORT_ROLE_ARN", value_name = "ARN")]
+    #[arg(
+        long,
+        env = "DAYPORT_ROLE_ARN",
+        value_name = "ARN",
+        help_heading = "S3"
+    )]
     pub role_arn: Option<String>,
 
     /// The external id that the role's owner requires
@@ -56,9 +95,14 @@ pub(super) struct S3Arguments {
         long,
         env = "DAYPORT_EXTERNAL_ID",
         value_name = "ID",
-        requires = "role_arn"
+        requires = "role_arn",
+        help_heading = "S3"
     )]
     pub external_id: Option<String>,
+
+    /// The ETags of the server of AWS_ENDPOINT_URL are no MD5: do not compare them with what is sent
+    #[arg(long, env = "DAYPORT_OPAQUE_ETAGS", help_heading = "S3")]
+    pub opaque_etags: bool,
 }
 
 /// The values of `--sse`.
@@ -81,47 +125,88 @@ pub(super) struct JobArguments {
     pub engine: EngineArguments,
 
     /// The destination: a folder or s3://bucket/prefix/
-    #[arg(long, env = "DAYPORT_TO", value_name = "PATH|URL")]
+    #[arg(
+        long,
+        env = "DAYPORT_TO",
+        value_name = "PATH|URL",
+        hide_env_values = true,
+        help_heading = "Where"
+    )]
     pub to: String,
 
-    /// The maximum number or percentage of malformed lines per source; 0 accepts none
+    /// The maximum number of malformed lines per source, or the maximum percentage of its lines and
+    /// of their bytes; 0 accepts none. Files without a good line fail, except with 100%
     #[arg(
         long,
         env = "DAYPORT_MAX_REJECTS",
         value_name = "N|P%",
-        default_value = "0.1%"
+        default_value = "0.1%",
+        help_heading = "Guards"
     )]
     pub max_rejects: String,
 
+    /// The maximum number or percentage of rows per source that lie outside of the time of their folder, so
+    /// that no cycle exports them; any number by default, with a warning
+    #[arg(
+        long,
+        env = "DAYPORT_MAX_MISPLACED",
+        value_name = "N|P%",
+        help_heading = "Guards"
+    )]
+    pub max_misplaced: Option<String>,
+
     /// The maximum percentage of rows that a snapshot or a rerun may lose against what it replaces
     #[arg(long, env = "DAYPORT_MAX_SHRINK", value_name = "PERCENT", default_value_t = 50,
-          value_parser = clap::value_parser!(u8).range(0..=100))]
+          value_parser = clap::value_parser!(u8).range(0..=100), help_heading = "Guards")]
     pub max_shrink: u8,
 
     /// Replace what is published even if that loses more rows than --max-shrink
-    #[arg(long)]
+    #[arg(long, help_heading = "Guards")]
     pub allow_shrink: bool,
+
+    /// Publish cycles without source files as empty, instead of waiting for the files
+    #[arg(long, env = "DAYPORT_ALLOW_EMPTY", help_heading = "Guards")]
+    pub allow_empty: bool,
+
+    /// Publish a table whose sync mode, format or partitioning differs from what is published
+    #[arg(long, help_heading = "Guards")]
+    pub accept_change: bool,
+
+    /// Publish a table whose columns differ from what is published so that receivers may break
+    #[arg(long, help_heading = "Guards")]
+    pub accept_schema: bool,
 
     /// The file format of tables whose definition does not set one
     #[arg(
         long,
         env = "DAYPORT_FORMAT",
         value_name = "FORMAT",
-        default_value = "parquet"
+        default_value = "parquet",
+        help_heading = "Files"
     )]
     pub format: FileFormat,
 
     /// The target size of files, for example 100MiB [default: 256MiB for Parquet, 128MiB for JSON]
-    #[arg(long, env = "DAYPORT_TARGET_FILE_SIZE", value_name = "SIZE")]
+    #[arg(
+        long,
+        env = "DAYPORT_TARGET_FILE_SIZE",
+        value_name = "SIZE",
+        help_heading = "Files"
+    )]
     pub target_file_size: Option<String>,
 
     /// The compression level of JSON files, 1 (largest files) to 12 (smallest); 4 is the fastest
     #[arg(long, env = "DAYPORT_GZIP_LEVEL", value_name = "LEVEL", default_value_t = 4,
-          value_parser = clap::value_parser!(u8).range(1..=12))]
+          value_parser = clap::value_parser!(u8).range(1..=12), help_heading = "Files")]
     pub gzip_level: u8,
 
     /// The maximum number of tables exported concurrently; they share scans of their sources [default: 32]
-    #[arg(long, env = "DAYPORT_JOBS", value_name = "N")]
+    #[arg(
+        long,
+        env = "DAYPORT_JOBS",
+        value_name = "N",
+        help_heading = "Resources"
+    )]
     pub jobs: Option<usize>,
 
     #[command(flatten)]
@@ -131,25 +216,40 @@ pub(super) struct JobArguments {
 /// The arguments that select the cycles of a run.
 #[derive(Debug, Args)]
 pub(super) struct SelectionArguments {
-    /// The one cycle to export, a UTC day
-    #[arg(long, value_name = "DAY", conflicts_with_all = ["since", "through"])]
+    /// The one cycle to export: a UTC day such as 2026-01-15, `yesterday`, or `-3d` for three days ago
+    #[arg(long, value_name = "DAY", allow_hyphen_values = true, conflicts_with_all = ["since", "through"], help_heading = "When")]
     pub date: Option<String>,
 
-    /// The first cycle of a backfill
-    #[arg(long, value_name = "DAY", requires = "through")]
+    /// The first cycle of a backfill; without --through, it ends with the last closed day
+    #[arg(
+        long,
+        value_name = "DAY",
+        allow_hyphen_values = true,
+        help_heading = "When"
+    )]
     pub since: Option<String>,
 
     /// The last cycle of a backfill, inclusive
-    #[arg(long, value_name = "DAY", requires = "since")]
+    #[arg(
+        long,
+        value_name = "DAY",
+        allow_hyphen_values = true,
+        requires = "since",
+        help_heading = "When"
+    )]
     pub through: Option<String>,
 
     /// Replace cycles that are already published by a new revision
-    #[arg(long)]
+    #[arg(long, help_heading = "When")]
     pub rerun: bool,
 
     /// The maximum number of cycles per table when a run catches up
-    #[arg(long, env = "DAYPORT_MAX_CYCLES", value_name = "N", conflicts_with_all = ["date", "since"])]
+    #[arg(long, env = "DAYPORT_MAX_CYCLES", value_name = "N", conflicts_with_all = ["date", "since"], help_heading = "When")]
     pub max_cycles: Option<usize>,
+
+    /// The maximum number of due cycles per table; if more are due, nothing is attempted
+    #[arg(long, env = "DAYPORT_MAX_CATCH_UP", value_name = "N", default_value_t = MAX_CATCH_UP, help_heading = "When")]
+    pub max_catch_up: usize,
 }
 
 impl ValueEnum for FileFormat {

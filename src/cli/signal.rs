@@ -2,6 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::print;
 use crate::cli::progress::suspend_bars;
 
 /// The consequence of an interrupt for a run, as it is printed.
@@ -15,7 +16,7 @@ pub(super) fn stop_on_signal(consequence: &'static str) -> CancellationToken {
     let stopped = stop.clone();
     tokio::spawn(async move {
         if wait_for_signal().await.is_ok() {
-            suspend_bars(|| eprintln!("stopping: {consequence}"));
+            suspend_bars(|| print::message(&format!("stopping: {consequence}\n")));
             stopped.cancel();
             if wait_for_signal().await.is_ok() {
                 std::process::exit(130);

@@ -5,15 +5,18 @@ use std::sync::Arc;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::csv::WriterBuilder as CsvWriter;
 use datafusion::arrow::error::ArrowError;
-use datafusion::arrow::json::LineDelimitedWriter;
+use datafusion::arrow::json::WriterBuilder;
+use datafusion::arrow::json::writer::LineDelimited;
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::prelude::DataFrame;
 use futures::StreamExt;
 
 use crate::cli::print;
 use crate::cli::shared::RowFormat;
+use crate::codec::json::StrictTimes;
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
+use crate::format::value_range::check_values;
 use crate::human;
 use crate::query::{QueryContext, open};
 
@@ -56,7 +59,7 @@ async fn print_table(frame: DataFrame) -> Result<()> {
     let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
     let table = pretty_format_batches(&batches).map_err(unprintable)?;
     print::text(&format!("{table}\n"));
-    eprintln!("{}", human::counted(rows as u64, "row"));
+    print::message(&format!("{}\n", human::counted(rows as u64, "row")));
     Ok(())
 }
 
@@ -66,7 +69,10 @@ async fn stream_rows(frame: DataFrame, format: RowFormat) -> Result<()> {
     let mut stream = frame.execute_stream().await.map_err(from_datafusion)?;
     let stdout = print::RowWriter::default();
     let mut csv = CsvWriter::new().with_header(true).build(stdout.clone());
-    let mut json = LineDelimitedWriter::new(stdout.clone());
+    let times = Arc::<StrictTimes>::default();
+    let mut json = WriterBuilder::new()
+        .with_encoder_factory(Arc::<StrictTimes>::clone(&times))
+        .build::<_, LineDelimited>(stdout.clone());
     if format == RowFormat::Csv {
         // The header, even if there are no rows.
         csv.write(&RecordBatch::new_empty(schema))
@@ -76,7 +82,11 @@ async fn stream_rows(frame: DataFrame, format: RowFormat) -> Result<()> {
         let batch = received.map_err(from_datafusion)?;
         match format {
             RowFormat::Csv => csv.write(&batch).map_err(unprintable)?,
-            RowFormat::Json => json.write(&batch).map_err(unprintable)?,
+            RowFormat::Json => {
+                check_values(&batch)?;
+                let written = json.write(&batch).and_then(|()| times.check());
+                written.map_err(unprintable)?;
+            }
             RowFormat::Table => {}
         }
         if stdout.is_closed() {

@@ -68,6 +68,28 @@ fn deployments_use_documented_flags() {
     assert_eq!(commands, 4);
 }
 
+/// Containers have what the documentation promises for the memory limit in them.
+#[test]
+fn deployments_are_sized_by_their_memory_limit() {
+    const LIMIT_MIB: u64 = 2048;
+    let size = LIMIT_MIB + LIMIT_MIB / 4 + 100;
+    let job = read("docs/deploy/cronjob.yaml");
+    assert!(job.contains("\"--memory-limit\", \"2GiB\""));
+    let sizes: Vec<&str> = job
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("memory: "))
+        .collect();
+    assert_eq!(sizes, [format!("{size}Mi"), format!("{size}Mi")]);
+    for file in ["dayport.service", "dayport-serve.service"] {
+        let unit = read(&format!("docs/deploy/{file}"));
+        assert!(
+            unit.contains("\nEnvironment=DAYPORT_MEMORY_LIMIT=2GiB\n"),
+            "{file}"
+        );
+        assert!(unit.contains(&format!("\nMemoryMax={size}M\n")), "{file}");
+    }
+}
+
 #[test]
 fn deployments_set_documented_variables() {
     let command = Arguments::command();

@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::cli::job;
 use crate::cli::shared::{EngineArguments, ReportFormat, S3Arguments};
-use crate::cli::{config, print};
+use crate::cli::{config, days, print};
 use crate::definition::Definition;
 use crate::engine::Engine;
 use crate::error::{Error, ExitCode, Result};
@@ -18,6 +18,7 @@ use crate::trace::{
     Evaluation, ExportState, Occurrence, RowOutcome, RowPosition, TableTrace, TraceReport,
     TraceRequest, Truth, trace as trace_event,
 };
+use crate::visible::visible_line;
 
 /// The maximum length of a value in the text report, in characters.
 const MAX_VALUE_LENGTH: usize = 60;
@@ -47,7 +48,7 @@ pub(super) struct TraceArguments {
     pub tables: Vec<String>,
 
     /// The cycle to search, a UTC day
-    #[arg(long, value_name = "DAY")]
+    #[arg(long, value_name = "DAY", allow_hyphen_values = true)]
     pub date: String,
 
     /// The column that holds the id, in sources and in published files
@@ -58,7 +59,12 @@ pub(super) struct TraceArguments {
     pub engine: EngineArguments,
 
     /// The destination whose published files are searched
-    #[arg(long, env = "DAYPORT_TO", value_name = "PATH|URL")]
+    #[arg(
+        long,
+        env = "DAYPORT_TO",
+        value_name = "PATH|URL",
+        hide_env_values = true
+    )]
     pub to: Option<String>,
 
     #[command(flatten)]
@@ -72,7 +78,7 @@ pub(super) struct TraceArguments {
 /// Runs the command.
 pub(super) async fn trace(arguments: TraceArguments) -> Result<ExitCode> {
     let inputs = &arguments.engine;
-    let cycle = config::day("--date", &arguments.date)?;
+    let cycle = days::day("--date", &arguments.date)?;
     let requested: BTreeSet<TableName> = config::tables(&arguments.tables)?.into_iter().collect();
     let source_root = config::source_root(inputs)?;
     let destination = destination(&arguments).await?;
@@ -114,7 +120,10 @@ pub(super) async fn trace(arguments: TraceArguments) -> Result<ExitCode> {
         .iter()
         .filter_map(|source| source.failure.as_ref())
     {
-        eprintln!("warning: not searched: {failure}");
+        print::message(&format!(
+            "warning: not searched: {}\n",
+            visible_line(failure)
+        ));
     }
     match arguments.output {
         ReportFormat::Text => print::text(&text(&report)),
@@ -123,8 +132,8 @@ pub(super) async fn trace(arguments: TraceArguments) -> Result<ExitCode> {
     if report.is_found() {
         return Ok(ExitCode::Done);
     }
-    eprintln!(
-        "hint: is it of another day? only the files that the cycle of --date reads are searched"
+    print::message(
+        "hint: is it of another day? only the files that the cycle of --date reads are searched\n",
     );
     Ok(ExitCode::Failed)
 }
@@ -186,7 +195,7 @@ fn text(report: &TraceReport) -> String {
             .iter()
             .filter(|source| source.failure.is_none())
         {
-            let (source, event) = (&searched.source, &report.event);
+            let (source, event) = (&searched.source, visible_line(&report.event));
             let files = human::counted(searched.files as u64, "file");
             let bytes = human::bytes(searched.bytes);
             let _ = writeln!(text, "{source}: not in {files} ({bytes}): {event}");
@@ -202,7 +211,7 @@ fn text(report: &TraceReport) -> String {
             text += &reasons(evaluation, &number(report, evaluation.occurrence));
         }
         for note in &table.notes {
-            let _ = writeln!(text, "  note: {note}");
+            let _ = writeln!(text, "  note: {}", visible_line(note));
         }
     }
     text
@@ -218,7 +227,7 @@ fn number(report: &TraceReport, index: usize) -> String {
 
 /// Formats the source, file and line or row of an occurrence.
 fn location(occurrence: &Occurrence) -> String {
-    let (source, file) = (&occurrence.source, &occurrence.file);
+    let (source, file) = (&occurrence.source, visible_line(&occurrence.file));
     match occurrence.position {
         RowPosition::Line { line, offset } => {
             format!("{source}: line {line} of {file} (byte {offset})")
@@ -255,7 +264,7 @@ fn verdict(report: &TraceReport, table: &TableTrace) -> String {
                 1 => String::new(),
                 rows => format!(" ({})", human::counted(rows, "row")),
             };
-            format!("published in {}{rows}", file.path)
+            format!("published in {}{rows}", visible_line(&file.path))
         })),
     }
     words.join(", ")
@@ -265,9 +274,9 @@ fn verdict(report: &TraceReport, table: &TableTrace) -> String {
 fn reasons(evaluation: &Evaluation, number: &str) -> String {
     let mut text = String::new();
     if let RowOutcome::Rejected { reason, recorded } = &evaluation.outcome {
-        let _ = writeln!(text, "  {number}{reason}");
+        let _ = writeln!(text, "  {number}{}", visible_line(reason));
         if let Some(path) = recorded {
-            let _ = writeln!(text, "  {number}set aside in {path}");
+            let _ = writeln!(text, "  {number}set aside in {}", visible_line(path));
         }
     }
     let conditions = &evaluation.conditions;
@@ -285,7 +294,10 @@ fn reasons(evaluation: &Evaluation, number: &str) -> String {
         let values: Vec<String> = condition
             .values
             .iter()
-            .map(|operand| format!("{}: {}", operand.expression, shortened(&operand.value)))
+            .map(|operand| {
+                let value = visible_line(&operand.value);
+                format!("{}: {}", operand.expression, shortened(&value))
+            })
             .collect();
         let line = format!(
             "  {number}{truth:<5}  {:<width$}  {}",

@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::shared::{ReportFormat, S3Arguments};
-use crate::cli::{config, print};
+use crate::cli::{config, days, print};
 use crate::env;
 use crate::error::{Error, ExitCode, Result};
 use crate::human;
@@ -15,6 +15,7 @@ use crate::verify::{
     NoProgress, VerifyCycles, VerifyDepth, VerifyProgress, VerifyReport, VerifyScope,
     verify as verify_tables,
 };
+use crate::visible::visible_line;
 
 /// The limits of the default number of files read concurrently: enough to keep a network busy on
 /// few processors, and few enough for the memory of many.
@@ -24,10 +25,11 @@ pub(super) const EXAMPLES: &str = "\
 Reads manifests and data only: needs no definitions, and only the rights List and Get.
 
 Findings: missing, extra, size, etag, sha256, rows, schema, partition, duplicate, sum, window,
-manifest, unreadable; unfinished is a commit that the operator's next run finishes.
+manifest, unreadable, unpublished; unfinished is a commit that the operator's next run finishes.
 Checks the newest revision of each cycle, and only the newest cycle of a snapshot: the files of
 earlier ones are replaced. With dates, foreign objects are searched only in the partitions of these
-cycles.
+cycles, and each cycle without a manifest is a finding: of the tables that are named, and of all
+others since their first cycle.
 
 Examples:
   dayport verify --to out
@@ -36,6 +38,8 @@ Examples:
       names, sizes and ETags only
   dayport verify --to s3://bucket/prefix/ --date 2026-01-15 pageview_events
       one cycle of one table
+  dayport verify --to restored/ --ignore etag
+      every byte of a copy
 
 Exit codes: 0 everything is as published, 1 there are findings, 2 the call is wrong, 75 try again.";
 
@@ -47,24 +51,38 @@ pub(super) struct VerifyArguments {
     pub tables: Vec<String>,
 
     /// The destination: a folder or s3://bucket/prefix/
-    #[arg(long, env = "DAYPORT_TO", value_name = "PATH|URL")]
+    #[arg(
+        long,
+        env = "DAYPORT_TO",
+        value_name = "PATH|URL",
+        hide_env_values = true
+    )]
     pub to: String,
 
     /// The one cycle to verify, a UTC day [default: all cycles]
-    #[arg(long, value_name = "DAY", conflicts_with_all = ["since", "through"])]
+    #[arg(long, value_name = "DAY", allow_hyphen_values = true, conflicts_with_all = ["since", "through"])]
     pub date: Option<String>,
 
     /// The first cycle of a range
-    #[arg(long, value_name = "DAY", requires = "through")]
+    #[arg(long, value_name = "DAY", allow_hyphen_values = true)]
     pub since: Option<String>,
 
     /// The last cycle of a range, inclusive
-    #[arg(long, value_name = "DAY", requires = "since")]
+    #[arg(
+        long,
+        value_name = "DAY",
+        allow_hyphen_values = true,
+        requires = "since"
+    )]
     pub through: Option<String>,
 
     /// Compare only names, sizes and ETags with the manifests, and open no file
     #[arg(long)]
     pub quick: bool,
+
+    /// Do not compare this: `etag` after the export was copied, since a copy has ETags of its own
+    #[arg(long, value_name = "KIND")]
+    pub ignore: Option<IgnoredKind>,
 
     /// The number of files read concurrently [default: the processors, between 4 and 16]
     #[arg(long, env = "DAYPORT_JOBS", value_name = "N")]
@@ -82,6 +100,13 @@ pub(super) struct VerifyArguments {
     pub quiet: bool,
 }
 
+/// The values of `--ignore`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum IgnoredKind {
+    /// The ETags that the store gives
+    Etag,
+}
+
 /// Runs the command.
 pub(super) async fn verify(arguments: VerifyArguments) -> Result<ExitCode> {
     let scope = VerifyScope {
@@ -92,6 +117,7 @@ pub(super) async fn verify(arguments: VerifyArguments) -> Result<ExitCode> {
         } else {
             VerifyDepth::Full
         },
+        ignores_etags: arguments.ignore == Some(IgnoredKind::Etag),
         jobs: match arguments.jobs {
             Some(0) => return Err(Error::invalid("--jobs 0 would do nothing")),
             Some(jobs) => jobs,
@@ -120,15 +146,15 @@ pub(super) async fn verify(arguments: VerifyArguments) -> Result<ExitCode> {
             ReportFormat::Text => print::text(&text(&report)),
             ReportFormat::Json => print::json(&report)?,
         }
-        if report.cycles == 0 {
-            eprintln!("warning: no cycle of these tables and days is part of the export now");
-        }
+    }
+    if report.cycles == 0 && report.findings.is_empty() {
+        print::message("error: no cycle of these tables and days is part of the export now\n");
     }
     Ok(report.exit_code())
 }
 
 fn cycles(arguments: &VerifyArguments) -> Result<VerifyCycles> {
-    let range = config::cycle_range(
+    let range = days::cycle_range(
         arguments.date.as_deref(),
         arguments.since.as_deref(),
         arguments.through.as_deref(),
@@ -152,8 +178,8 @@ fn text(report: &VerifyReport) -> String {
             finding.kind,
             finding.table,
             cycle.unwrap_or_default(),
-            finding.key,
-            finding.detail
+            visible_line(&finding.key),
+            visible_line(&finding.detail)
         );
     }
 
@@ -162,15 +188,20 @@ fn text(report: &VerifyReport) -> String {
     } else {
         ""
     };
+    let rejects = match report.rejects {
+        0 => String::new(),
+        rejects => format!("{}, ", human::counted(rejects, "rejected line")),
+    };
     let _ = writeln!(
         text,
-        "checked {depth}{} of {}: {}, {}, {}; {}",
+        "checked {depth}{} of {}: {}, {}, {rejects}{}; {}",
         human::counted(report.cycles, "cycle"),
         human::counted(report.tables, "table"),
         human::counted(report.files, "file"),
         human::counted(report.rows, "row"),
         human::bytes(report.bytes),
         match report.findings.len() {
+            0 if report.cycles == 0 => "nothing to compare".to_owned(),
             0 => "all as published".to_owned(),
             findings => human::counted(findings as u64, "finding").to_string(),
         },

@@ -10,10 +10,11 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use crate::cli::shared::S3Arguments;
-use crate::cli::{config, print};
+use crate::cli::{config, days, print, units};
 use crate::error::{Error, ExitCode, Result};
 use crate::layout::TableName;
 use crate::store::{Destination, Location};
+use crate::visible::visible_line;
 use crate::wait::{Poll, Timer, WaitOutcome, WaitPolicy, WaitTarget, poll, wait as wait_for};
 
 /// The limits of a poll's minimum timeout, which `--retry-timeout` sets.
@@ -47,19 +48,24 @@ pub(super) struct WaitArguments {
     pub tables: Vec<String>,
 
     /// The destination: a folder or s3://bucket/prefix/
-    #[arg(long, env = "DAYPORT_TO", value_name = "PATH|URL")]
+    #[arg(
+        long,
+        env = "DAYPORT_TO",
+        value_name = "PATH|URL",
+        hide_env_values = true
+    )]
     pub to: String,
 
     /// The cycle to wait for, a UTC day
-    #[arg(long, value_name = "DAY")]
+    #[arg(long, value_name = "DAY", allow_hyphen_values = true)]
     pub date: String,
 
     /// The maximum time to wait, for example 90s, 30m or 2h; 0s polls once
-    #[arg(long, value_name = "DURATION", default_value = "2h", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "2h", value_parser = units::duration)]
     pub timeout: Duration,
 
     /// The interval between polls
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = units::duration)]
     pub every: Duration,
 
     #[command(flatten)]
@@ -73,7 +79,7 @@ pub(super) struct WaitArguments {
 /// Runs the command.
 pub(super) async fn wait(arguments: WaitArguments) -> Result<ExitCode> {
     let target = WaitTarget {
-        cycle: config::day("--date", &arguments.date)?,
+        cycle: days::day("--date", &arguments.date)?,
         tables: config::tables(&arguments.tables)?.into_iter().collect(),
     };
     if arguments.every.is_zero() {
@@ -173,19 +179,19 @@ impl StatusLine {
         let is_failing = polled.is_err();
         let text = match polled {
             Ok(poll) => describe(poll),
-            Err(error) => format!("warning: {}; retrying", error.chain()),
+            Err(error) => format!("warning: {}; retrying", visible_line(&error.chain())),
         };
         if let Some(announcement) = self.announcement.take() {
             match polled {
-                Ok(_) => eprintln!("{announcement}: {text}"),
-                Err(_) => eprintln!("{announcement}"),
+                Ok(_) => print::message(&format!("{announcement}: {text}\n")),
+                Err(_) => print::message(&format!("{announcement}\n")),
             }
         }
         if self.is_quiet {
             return;
         }
         if is_failing && !self.was_failing {
-            self.line.suspend(|| eprintln!("{text}"));
+            self.line.suspend(|| print::message(&format!("{text}\n")));
         }
         self.was_failing = is_failing;
         self.line.set_message(text);

@@ -33,6 +33,7 @@ use crate::cluster::wire::error::decode_from_wire;
 use crate::engine_error::from_datafusion;
 use crate::env;
 use crate::error::{Error, Result};
+use crate::store::shown_url;
 
 /// The interval at which the status of a job is polled.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -66,7 +67,8 @@ pub(crate) struct ClusterClient {
 pub(crate) fn parse_address(text: &str) -> Result<(String, u16)> {
     let wrong = || no_address(text);
     let url = Url::parse(text).map_err(|error| wrong().with_source(error))?;
-    let is_bare = url.username().is_empty() && matches!(url.path(), "" | "/");
+    let has_user = !url.username().is_empty() || url.password().is_some();
+    let is_bare = !has_user && matches!(url.path(), "" | "/");
     match (url.scheme(), url.host_str(), url.port()) {
         ("df", Some(host), Some(port)) if is_bare && !host.is_empty() => {
             Ok((host.to_owned(), port))
@@ -76,7 +78,8 @@ pub(crate) fn parse_address(text: &str) -> Result<(String, u16)> {
 }
 
 fn no_address(text: &str) -> Error {
-    Error::invalid(format!("`{text}` is no address of a scheduler"))
+    let shown = shown_url(text);
+    Error::invalid(format!("`{shown}` is no address of a scheduler"))
         .with_hint("write it like df://scheduler:50050")
 }
 

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder};
 
 use crate::error::{Error, Result};
+use crate::scan::misplaced::Misplaced;
 use crate::scan::record::Scan;
 use crate::scan::scan_log::ScanLog;
 
@@ -28,8 +29,12 @@ pub(super) struct ScanPart {
 #[derive(Debug, Default)]
 pub(crate) struct RemoteCounts {
     rows_read: BTreeMap<ScanPart, u64>,
+    /// Decompressed bytes of lines.
+    text_bytes: BTreeMap<ScanPart, u64>,
     /// Malformed lines, by the index of the scan and the index of the file in its list.
     rejects: BTreeMap<(usize, usize), u64>,
+    /// Misplaced rows and the maximum of their distance, by the index of the scan and of the file.
+    misplaced: BTreeMap<(usize, usize), Misplaced>,
     /// Rows that each writer put into files.
     rows_written: BTreeMap<u64, u64>,
     /// The name of a counter for which two tasks report different values.
@@ -44,6 +49,12 @@ impl ScanPart {
         MetricBuilder::new(metrics).counter(name, partition)
     }
 
+    /// Returns the counter of the decompressed bytes of this part.
+    pub(super) fn text_counter(self, metrics: &ExecutionPlanMetricsSet, partition: usize) -> Count {
+        let name = format!("{NAMESPACE} text {} {}", self.scan, self.part);
+        MetricBuilder::new(metrics).counter(name, partition)
+    }
+
     /// Returns the counter of the malformed lines of a file, by its index in the scan's list.
     pub(super) fn rejects_counter(
         self,
@@ -53,6 +64,22 @@ impl ScanPart {
     ) -> Count {
         let name = format!("{NAMESPACE} rejects {} {file}", self.scan);
         MetricBuilder::new(metrics).counter(name, partition)
+    }
+
+    /// Reports the misplaced rows of a file, by its index in the scan's list.
+    pub(super) fn report_misplaced(
+        self,
+        file: usize,
+        misplaced: Misplaced,
+        metrics: &ExecutionPlanMetricsSet,
+        partition: usize,
+    ) {
+        let Misplaced { rows, slack } = misplaced;
+        for (kind, value) in [("misplaced", rows), ("distance", slack)] {
+            let name = format!("{NAMESPACE} {kind} {} {file}", self.scan);
+            let count = MetricBuilder::new(metrics).counter(name, partition);
+            count.add(usize::try_from(value).unwrap_or(usize::MAX));
+        }
     }
 }
 
@@ -79,9 +106,20 @@ impl RemoteCounts {
         };
         let file = usize::try_from(index).unwrap_or(usize::MAX);
         let earlier = match *kind {
+            "text" => self
+                .text_bytes
+                .insert(ScanPart { scan, part: index }, value),
             "rows" => self.rows_read.insert(ScanPart { scan, part: index }, value),
             "written" => self.rows_written.insert(index, value),
             "rejects" => self.rejects.insert((scan, file), value),
+            "misplaced" => {
+                self.misplaced.entry((scan, file)).or_default().rows = value;
+                None
+            }
+            "distance" => {
+                self.misplaced.entry((scan, file)).or_default().slack = value;
+                None
+            }
             _ => None,
         };
         if earlier.is_some_and(|earlier| earlier != value) {
@@ -142,15 +180,26 @@ impl RemoteCounts {
         scan.counts.bytes_read.store(bytes, Ordering::Relaxed);
         let rejected = rejects.map(|(_, lines)| lines).sum();
         scan.counts.rows_rejected.store(rejected, Ordering::Relaxed);
+        let parts = ScanPart {
+            scan: index,
+            part: 0,
+        }..ScanPart {
+            scan: index + 1,
+            part: 0,
+        };
+        let text_bytes = self.text_bytes.range(parts).map(|(_, bytes)| bytes).sum();
+        scan.counts.text_bytes.store(text_bytes, Ordering::Relaxed);
+        for ((_, file), misplaced) in self.misplaced.range((index, 0)..(index + 1, 0)) {
+            if let Some(file) = scan.files.get(*file) {
+                scan.counts.misplaced.add(&file.key, *misplaced);
+            }
+        }
     }
 
-    /// Returns the indexes of the files of a scan that have malformed lines.
+    /// Returns the indexes of the files of a scan that have malformed lines, or no good line.
     pub(crate) fn files_with_rejects(&self, scan: usize) -> BTreeSet<usize> {
         let rejects = self.rejects.range((scan, 0)..(scan + 1, 0));
-        rejects
-            .filter(|(_, lines)| **lines > 0)
-            .map(|((_, file), _)| *file)
-            .collect()
+        rejects.map(|((_, file), _)| *file).collect()
     }
 }
 
@@ -166,14 +215,18 @@ mod tests {
             counts.add(name, value);
         }
         counts.add("dayport rejects 0 3", 2);
+        counts.add("dayport text 0 1", 30);
+        counts.add("dayport text 1 0", 50);
         counts.add("output_rows", 9);
         assert_eq!(counts.files_with_rejects(0), BTreeSet::from([3]));
         assert_eq!(counts.rows_read.values().sum::<u64>(), 12);
 
         let log = ScanLog::new();
-        log.add(Scan::without_files("events", false));
+        log.add(Scan::without_files("events", None, None));
         counts.apply(&log, &[(0, 2)]).unwrap();
         assert_eq!(log.progress().rows_read, 12);
+        let text_bytes = &log.scans()[0].counts.text_bytes;
+        assert_eq!(text_bytes.load(Ordering::Relaxed), 30);
         let lost = counts.apply(&log, &[(0, 3)]).unwrap_err();
         assert!(lost.to_string().contains("`events`"), "{lost}");
 

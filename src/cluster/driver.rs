@@ -15,10 +15,12 @@ use crate::cluster::scan::{apply_counts, distribute_scans};
 use crate::cluster::session::ballista_config;
 use crate::cluster::write::{GatherExec, RemoteStagedWriteExec, RemoteStagingConfig, remote_files};
 use crate::engine::{
-    BoundDefinition, PlanRunner, Staged, StagingJob, collect_staged_files, extend_config,
+    BoundDefinition, PlanRunner, Staged, Staging, StagingJob, collect_staged_files, extend_config,
+    plan_scans,
 };
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
+use crate::scan::parquet::misplaced::count_misplaced;
 use crate::scan::scan_log::ScanLog;
 use crate::stage::{DistributionMode, StageSpec, StagedWriteExec};
 use crate::staged::StagedFile;
@@ -42,7 +44,7 @@ pub(crate) struct ClusterRunner {
 
 #[async_trait]
 impl PlanRunner for ClusterRunner {
-    async fn run(&self, state: &SessionState, job: StagingJob<'_>) -> Result<Staged> {
+    async fn run(&self, state: &SessionState, job: StagingJob<'_>) -> Result<Staging> {
         let StagingJob {
             bound,
             session,
@@ -51,7 +53,7 @@ impl PlanRunner for ClusterRunner {
         } = job;
         // Tables whose plans run on other machines share no scan.
         drop(participant);
-        let tasks = self.task_count(state, bound).await?;
+        let tasks = self.task_count(state, bound, &scans).await?;
         let mode = distribution_mode(tasks, &bound.plan, &bound.spec)?;
         let state = extend_config(state, bound, |config| {
             ballista_config(config)
@@ -60,10 +62,10 @@ impl PlanRunner for ClusterRunner {
                 .with_extension(Arc::clone(&scans))
                 .with_extension(Arc::new(mode))
         });
-        let plan = state
-            .create_physical_plan(&bound.plan)
-            .await
-            .map_err(from_datafusion)?;
+        let (plan, missing) = plan_scans(&state, bound, &scans).await?;
+        if missing.is_awaited {
+            return Ok(Staging::Awaited(missing.sources));
+        }
         let config = RemoteStagingConfig::of(&session, &self.to, &self.s3);
         let (remote_plan, writers) = remote_plan(&plan, &scans, config)?;
         let job = self
@@ -79,19 +81,32 @@ impl PlanRunner for ClusterRunner {
         job.counts.check_written(writers, rows)?;
         apply_counts(&plan, &scans, &job.counts, &state.task_ctx()).await?;
         scans.check_unchanged(state.runtime_env()).await?;
+        count_misplaced(&scans, state.runtime_env()).await?;
         if files.is_empty() && bound.spec.empty_file {
             files = collect_staged_files(&over_no_rows(&plan)?, &state).await?;
         }
         files.sort_by(|one, other| one.shard.cmp(&other.shard));
         let sources = scans.report(&plan);
-        Ok(Staged { files, sources })
+        Ok(Staging::Staged(Staged {
+            files,
+            sources,
+            missing: missing.sources,
+            doubtful: missing.doubtful,
+        }))
     }
 }
 
 impl ClusterRunner {
     /// Returns how many tasks are worth their files, by the size of the sources.
-    async fn task_count(&self, state: &SessionState, bound: &BoundDefinition) -> Result<usize> {
-        let scans = ScanLog::new();
+    ///
+    /// `job` is the log of the job, whose rule about missing files holds here, too.
+    async fn task_count(
+        &self,
+        state: &SessionState,
+        bound: &BoundDefinition,
+        job: &ScanLog,
+    ) -> Result<usize> {
+        let scans = job.empty();
         let state = extend_config(state, bound, |config| {
             ballista_config(config)
                 .with_target_partitions(1)

@@ -23,6 +23,8 @@ use datafusion::prelude::SessionConfig;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::cancellation::TaskCancellation;
+use crate::cluster::wire::error::encode_for_wire;
+use crate::engine_error::own;
 
 /// Ballista's own engine, whose tasks can be cancelled.
 #[derive(Default)]
@@ -83,9 +85,15 @@ impl QueryStageExecutor for CancellableTask {
             context.window_functions().clone(),
             context.runtime_env(),
         );
-        self.ballista
+        let executed = self
+            .ballista
             .execute_query_stage(task_id, Arc::new(task_context))
-            .await
+            .await;
+        // Only ours: Ballista recognizes its own by their types.
+        executed.map_err(|error| match own(&error) {
+            Some(_) => encode_for_wire(error),
+            None => error,
+        })
     }
 
     fn collect_plan_metrics(&self) -> Vec<MetricsSet> {

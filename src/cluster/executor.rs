@@ -1,6 +1,7 @@
 //! Runs Ballista's executor as a library call.
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,11 +23,21 @@ use crate::cluster::wire::codec::PlanCodec;
 use crate::cluster::write::Destinations;
 use crate::env;
 use crate::error::{Error, Result};
+use crate::spill_folder::SpillFolder;
 use crate::stage::CompressionLimit;
 use crate::store::StoreOptions;
 
 /// The interval at which the connection to the scheduler is checked.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The ports of which a free one is selected.
+///
+/// Ballista takes the number of a port, not a listener, so that the port is free until it listens.
+/// Systems give the ports from 32768 on to outgoing connections, one of which could take it meanwhile.
+const PORTS: Range<u16> = 10_000..32_768;
+
+/// The number of further ports that are tried before none counts as free.
+const ATTEMPTS: usize = 100;
 
 /// The settings of an executor.
 #[derive(Debug, Clone)]
@@ -57,10 +68,11 @@ pub(crate) struct ExecutorSettings {
 pub(crate) async fn run_executor(settings: ExecutorSettings) -> Result<()> {
     let (scheduler_host, scheduler_port) = settings.scheduler.clone();
     let stores = Arc::new(SourceStores::new(settings.s3));
-    let spills = settings.work_dir.join("spills");
-    std::fs::create_dir_all(&spills).map_err(|error| {
-        Error::invalid(format!("cannot use `{}`", settings.work_dir.display())).with_source(error)
-    })?;
+    let id = format!("dayport-{}", env::random_suffix());
+    // Removed when the executor ends; those of killed executors are removed now.
+    let spill_folder = SpillFolder::create(&settings.work_dir.join("spills"), &id)
+        .map_err(|error| error.context("--work-dir"))?;
+    let spills = spill_folder.path().to_owned();
     let work_dir = settings
         .work_dir
         .to_str()
@@ -70,7 +82,7 @@ pub(crate) async fn run_executor(settings: ExecutorSettings) -> Result<()> {
     let health = ExecutorHealth::new();
     let compression = Arc::new(CompressionLimit::new(settings.slots));
     let config = ExecutorProcessConfig {
-        executor_id: format!("dayport-{}", env::random_suffix()),
+        executor_id: id,
         bind_host: settings.bind.to_string(),
         external_host: Some(settings.host),
         port: free_port(settings.bind, settings.port)?,
@@ -105,6 +117,7 @@ pub(crate) async fn run_executor(settings: ExecutorSettings) -> Result<()> {
     let logging = tokio::spawn(log_connection(health));
     let served = start_executor_process(Arc::new(config)).await;
     logging.abort();
+    drop(spill_folder);
     served.map_err(|error| match error {
         BallistaError::GrpcConnectionError(_) => Error::unavailable(format!(
             "the scheduler at {scheduler_host}:{scheduler_port} cannot be reached"
@@ -129,11 +142,21 @@ async fn log_connection(health: ExecutorHealth) {
     }
 }
 
-/// Returns `port`, or a port that is free at this moment if it is 0.
+/// Returns `port`, or a free port of [`PORTS`] if it is 0.
 fn free_port(bind: IpAddr, port: u16) -> Result<u16> {
-    let address = SocketAddr::new(bind, port);
-    let cannot_listen =
-        |error| Error::invalid(format!("cannot listen on {address}")).with_source(error);
-    let listener = TcpListener::bind(address).map_err(cannot_listen)?;
-    Ok(listener.local_addr().map_err(cannot_listen)?.port())
+    let check = |port| TcpListener::bind(SocketAddr::new(bind, port)).map(|_| port);
+    let mut checked = check(match port {
+        0 => env::random_port(PORTS),
+        port => port,
+    });
+    for _ in 0..ATTEMPTS {
+        if port != 0 || checked.is_ok() {
+            break;
+        }
+        checked = check(env::random_port(PORTS));
+    }
+    checked.map_err(|error| {
+        Error::invalid(format!("cannot listen on {}", SocketAddr::new(bind, port)))
+            .with_source(error)
+    })
 }

@@ -6,9 +6,7 @@
 //! so instants are declared as text there, and a view parses them.
 
 use super::format_clauses::clauses;
-use super::quoting::{
-    block, comment, escaped_literal, folder_address, in_backticks, in_double_quotes, one_line,
-};
+use super::quoting::{ATHENA, ATHENA_QUERY, block, folder_address, one_line};
 use super::table::{DdlTable, is_hexadecimal};
 use super::type_names::TypeNames;
 use crate::cycle::SyncMode;
@@ -27,11 +25,10 @@ pub(super) const HEADER: &str = "\
 
 /// Returns the statements of one table.
 pub(super) fn table(table: &DdlTable, location: &Location) -> String {
-    let name = in_backticks(table.name.as_str());
+    let name = ATHENA.name(table.name.as_str());
     let types = types_in(table.format);
-    let definition = |column: &ExportColumn| {
-        format!("{} {}", in_backticks(&column.name), types.of(&column.kind))
-    };
+    let definition =
+        |column: &ExportColumn| format!("{} {}", ATHENA.name(&column.name), types.of(&column.kind));
     let columns: Vec<String> = table.schema.columns().iter().map(definition).collect();
     let partitions = table.partition_by.columns();
     let partitioned: Vec<String> = partitions.iter().map(partition_definition).collect();
@@ -43,16 +40,13 @@ pub(super) fn table(table: &DdlTable, location: &Location) -> String {
         block(&columns)
     );
     if !table.description.is_empty() {
-        text += &format!(
-            "COMMENT {}\n",
-            escaped_literal(&one_line(&table.description))
-        );
+        text += &format!("COMMENT {}\n", ATHENA.text(&one_line(&table.description)));
     }
     if !partitioned.is_empty() {
         text += &format!("PARTITIONED BY ({})\n", partitioned.join(", "));
     }
     text += clauses(table.format).athena_storage;
-    text += &format!("LOCATION {}", escaped_literal(&folder));
+    text += &format!("LOCATION {}", ATHENA.text(&folder));
     if let Some(properties) = &projection {
         text += &format!("\nTBLPROPERTIES {}", block(properties));
     }
@@ -63,7 +57,7 @@ pub(super) fn table(table: &DdlTable, location: &Location) -> String {
         text += &format!("MSCK REPAIR TABLE {name};\n");
     }
     if table.sync_mode == SyncMode::Incremental && partitions.is_empty() {
-        text += &comment("All cycles are in one folder: every query reads all of them.");
+        text += &ATHENA.comment("All cycles are in one folder: every query reads all of them.");
     }
     text + &typed_view(table)
 }
@@ -96,7 +90,7 @@ fn projection(table: &DdlTable, folder: &str) -> Option<Vec<String>> {
     }
     properties.push(("storage.location.template".to_owned(), template));
     let property = |(name, value): (String, String)| {
-        format!("{} = {}", escaped_literal(&name), escaped_literal(&value))
+        format!("{} = {}", ATHENA.text(&name), ATHENA.text(&value))
     };
     Some(properties.into_iter().map(property).collect())
 }
@@ -117,7 +111,7 @@ fn integers(table: &DdlTable, column: &str) -> Option<String> {
 fn partition_definition(column: &ExportColumn) -> String {
     format!(
         "{} {}",
-        in_backticks(&column.name),
+        ATHENA.name(&column.name),
         TYPE_NAMES.of(&column.kind)
     )
 }
@@ -134,7 +128,7 @@ fn typed_view(table: &DdlTable) -> String {
         return String::new();
     }
     let inside = table.schema.columns().iter().map(|column| {
-        let name = in_double_quotes(&column.name);
+        let name = ATHENA_QUERY.name(&column.name);
         match &column.kind {
             ColumnType::Timestamp => {
                 format!("  CAST(from_iso8601_timestamp_nanos({name}) AS timestamp) AS {name}")
@@ -144,14 +138,14 @@ fn typed_view(table: &DdlTable) -> String {
         }
     });
     let partition_columns = table.partition_by.columns().iter();
-    let outside = partition_columns.map(|column| format!("  {}", in_double_quotes(&column.name)));
+    let outside = partition_columns.map(|column| format!("  {}", ATHENA_QUERY.name(&column.name)));
     let columns: Vec<String> = inside.chain(outside).collect();
     format!(
         "-- Instants are text in JSON, to the microsecond. This view has them as timestamps.\n\
          CREATE OR REPLACE VIEW {} AS\nSELECT\n{}\nFROM {};\n",
-        in_double_quotes(&format!("{}_typed", table.name)),
+        ATHENA_QUERY.name(&format!("{}_typed", table.name)),
         columns.join(",\n"),
-        in_double_quotes(table.name.as_str()),
+        ATHENA_QUERY.name(table.name.as_str()),
     )
 }
 
@@ -178,6 +172,6 @@ const TYPE_NAMES: TypeNames = TypeNames {
     timestamp: "timestamp",
     decimal: |precision, scale| format!("decimal({precision},{scale})"),
     list: |item| format!("array<{item}>"),
-    field: |name, kind| format!("{}:{kind}", in_backticks(name)),
+    field: |name, kind| format!("{}:{kind}", ATHENA.name(name)),
     record: |fields| format!("struct<{fields}>"),
 };

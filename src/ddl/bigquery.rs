@@ -1,9 +1,7 @@
 //! BigQuery: external tables over S3, through an Omni connection.
 
 use super::format_clauses::clauses;
-use super::quoting::{
-    address, block, comment, escaped_literal, folder_address, in_backticks, one_line,
-};
+use super::quoting::{BIGQUERY, address, block, folder_address, one_line};
 use super::table::DdlTable;
 use super::type_names::TypeNames;
 use crate::layout;
@@ -30,14 +28,14 @@ pub(super) fn table(table: &DdlTable, location: &Location) -> String {
         .iter()
         .find(|column| has_list_of_lists(&column.kind));
     if let Some(column) = nested {
-        return comment(&format!(
+        return BIGQUERY.comment(&format!(
             "BigQuery has no lists of lists, and the column `{}` has one: nothing can be stated.",
             column.name
         ));
     }
     let types = TYPE_NAMES.inside(table.format);
     let definition = |column: &ExportColumn| {
-        format!("{} {}", in_backticks(&column.name), types.of(&column.kind))
+        format!("{} {}", BIGQUERY.name(&column.name), types.of(&column.kind))
     };
     let columns: Vec<String> = table.schema.columns().iter().map(definition).collect();
     let folder = layout::table_folder(&table.name);
@@ -45,11 +43,11 @@ pub(super) fn table(table: &DdlTable, location: &Location) -> String {
     let format = clauses(table.format);
     let mut options = vec![
         format!("format = '{}'", format.bigquery_format),
-        format!("uris = [{}]", escaped_literal(&files)),
+        format!("uris = [{}]", BIGQUERY.text(&files)),
         format.bigquery_option.to_owned(),
     ];
 
-    let name = in_backticks(&format!("DATASET.{}", table.name));
+    let name = BIGQUERY.name(&format!("DATASET.{}", table.name));
     let mut text = format!(
         "CREATE OR REPLACE EXTERNAL TABLE {name} {}\n",
         block(&columns)
@@ -61,11 +59,11 @@ pub(super) fn table(table: &DdlTable, location: &Location) -> String {
         let prefix = address(location, folder.as_ref());
         options.push(format!(
             "hive_partition_uri_prefix = {}",
-            escaped_literal(&prefix)
+            BIGQUERY.text(&prefix)
         ));
     }
     if !table.description.is_empty() {
-        let description = escaped_literal(&one_line(&table.description));
+        let description = BIGQUERY.text(&one_line(&table.description));
         options.push(format!("description = {description}"));
     }
     text += &format!(
@@ -83,7 +81,7 @@ fn partition_definition(column: &ExportColumn) -> String {
         ColumnType::Timestamp => TYPE_NAMES.timestamp,
         _ => TYPE_NAMES.string,
     };
-    format!("{} {kind}", in_backticks(&column.name))
+    format!("{} {kind}", BIGQUERY.name(&column.name))
 }
 
 fn has_list_of_lists(kind: &ColumnType) -> bool {
@@ -117,6 +115,6 @@ const TYPE_NAMES: TypeNames = TypeNames {
         )
     },
     list: |item| format!("ARRAY<{item}>"),
-    field: |name, kind| format!("{} {kind}", in_backticks(name)),
+    field: |name, kind| format!("{} {kind}", BIGQUERY.name(name)),
     record: |fields| format!("STRUCT<{fields}>"),
 };

@@ -1,10 +1,8 @@
 //! DuckDB: views over the files, and views over exactly the files that the newest manifests name.
 
 use super::format_clauses::clauses;
-use super::quoting::{
-    address, block, comment, folder_address, in_double_quotes, literal, one_line,
-};
-use super::table::{DdlTable, is_hexadecimal};
+use super::quoting::{DUCKDB, address, block, folder_address, one_line};
+use super::table::{DdlTable, NO_COMPLETE_VIEW, is_hexadecimal};
 use super::type_names::TypeNames;
 use crate::cycle::SyncMode;
 use crate::layout;
@@ -13,7 +11,7 @@ use crate::store::Location;
 
 /// Returns the comment and settings before all tables.
 pub(super) fn header(location: &Location) -> String {
-    let mut text = comment(
+    let mut text = DUCKDB.comment(
         "DuckDB. <table> reads every file under data/; <table>_complete follows the manifests: of each\n\
          cycle the files of its greatest revision, of a snapshot those of its newest cycle.\n\
          Timestamps are instants; SET TimeZone = 'UTC' shows them as they were exported.",
@@ -32,7 +30,7 @@ pub(super) fn table(table: &DdlTable, location: &Location) -> String {
     let mut text = String::new();
     if table.files().is_empty() {
         // DuckDB reads the files when it creates a view, and there is none to read.
-        text += &comment(
+        text += &DUCKDB.comment(
             "There is no file yet: the views are empty. Print them again when there are rows.",
         );
         for view in [name, &complete] {
@@ -47,6 +45,11 @@ pub(super) fn table(table: &DdlTable, location: &Location) -> String {
         "",
         &format!("SELECT\n{}\nFROM {files}", select_list(table)),
     );
+    if !table.reads_all_files() {
+        text += &DUCKDB.comment(NO_COMPLETE_VIEW);
+        text += &format!("DROP VIEW IF EXISTS {};\n", DUCKDB.name(&complete));
+        return text;
+    }
     let filter = "WHERE filename IN (SELECT filename FROM named)";
     let query = format!("SELECT\n{}\nFROM {files}\n{filter}", select_list(table));
     text += &view_of(table, &complete, &named_files(table, location), &query);
@@ -54,10 +57,10 @@ pub(super) fn table(table: &DdlTable, location: &Location) -> String {
 }
 
 fn view_of(table: &DdlTable, name: &str, with: &str, query: &str) -> String {
-    let name = in_double_quotes(name);
+    let name = DUCKDB.name(name);
     let mut text = format!("CREATE OR REPLACE VIEW {name} AS\n{with}{query};\n");
     if !table.description.is_empty() {
-        let description = literal(&one_line(&table.description));
+        let description = DUCKDB.text(&one_line(&table.description));
         text += &format!("COMMENT ON VIEW {name} IS {description};\n");
     }
     text
@@ -65,7 +68,7 @@ fn view_of(table: &DdlTable, name: &str, with: &str, query: &str) -> String {
 
 fn empty_query(table: &DdlTable) -> String {
     let typed_nulls = table.all_columns().map(|column| {
-        let (name, kind) = (in_double_quotes(&column.name), TYPE_NAMES.of(&column.kind));
+        let (name, kind) = (DUCKDB.name(&column.name), TYPE_NAMES.of(&column.kind));
         format!("  CAST(NULL AS {kind}) AS {name}")
     });
     let columns: Vec<String> = typed_nulls.collect();
@@ -77,7 +80,7 @@ fn empty_query(table: &DdlTable) -> String {
 fn select_list(table: &DdlTable) -> String {
     let types = TYPE_NAMES.inside(table.format);
     let columns = table.all_columns().map(|column| {
-        let name = in_double_quotes(&column.name);
+        let name = DUCKDB.name(&column.name);
         if is_hexadecimal(column, table.format) {
             return format!("  unhex({name}) AS {name}");
         }
@@ -91,17 +94,14 @@ fn read_files(table: &DdlTable, location: &Location) -> String {
     let folder = folder_address(location, &layout::table_folder(&table.name));
     let levels = "*/".repeat(table.partition_by.columns().len());
     let extension = table.format.extension();
-    let mut options = vec![literal(&format!(
-        "{}{levels}*.{extension}",
-        escaped_glob(&folder)
-    ))];
+    let mut options = vec![DUCKDB.text(&format!("{}{levels}*.{extension}", escaped_glob(&folder)))];
     let format = clauses(table.format);
     options.push(format.duckdb_option.to_owned());
     if format.duckdb_needs_columns {
         let types = TYPE_NAMES.inside(table.format);
         let definition = |column: &ExportColumn| {
             let kind = types.of(&column.kind);
-            format!("{}: {}", literal(&column.name), literal(&kind))
+            format!("{}: {}", DUCKDB.text(&column.name), DUCKDB.text(&kind))
         };
         let columns: Vec<String> = table.schema.columns().iter().map(definition).collect();
         options.push(format!(
@@ -111,7 +111,7 @@ fn read_files(table: &DdlTable, location: &Location) -> String {
     }
     let partition_type = |column: &ExportColumn| {
         let kind = TYPE_NAMES.of(&column.kind);
-        format!("{}: {kind}", literal(&column.name))
+        format!("{}: {kind}", DUCKDB.text(&column.name))
     };
     let partition_columns = table.partition_by.columns().iter();
     let partition_types: Vec<String> = partition_columns.map(partition_type).collect();
@@ -128,8 +128,8 @@ fn read_files(table: &DdlTable, location: &Location) -> String {
 /// Returns the common table expression `named`: the files that make up the table now.
 fn named_files(table: &DdlTable, location: &Location) -> String {
     let folder = folder_address(location, &layout::manifest_folder(&table.name));
-    let manifests = literal(&format!("{}*.json", escaped_glob(&folder)));
-    let root = literal(&address(location, ""));
+    let manifests = DUCKDB.text(&format!("{}*.json", escaped_glob(&folder)));
+    let root = DUCKDB.text(&address(location, ""));
     let newest = match table.sync_mode {
         SyncMode::Incremental => "PARTITION BY cycle.id ORDER BY revision DESC",
         SyncMode::Snapshot => "ORDER BY cycle.id DESC, revision DESC",
@@ -170,6 +170,6 @@ const TYPE_NAMES: TypeNames = TypeNames {
     timestamp: "TIMESTAMP WITH TIME ZONE",
     decimal: |precision, scale| format!("DECIMAL({precision}, {scale})"),
     list: |item| format!("{item}[]"),
-    field: |name, kind| format!("{} {kind}", in_double_quotes(name)),
+    field: |name, kind| format!("{} {kind}", DUCKDB.name(name)),
     record: |fields| format!("STRUCT({fields})"),
 };

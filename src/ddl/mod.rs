@@ -26,7 +26,9 @@ mod tests;
 
 pub(crate) use table::DdlTable;
 
+use crate::ddl::quoting::Rules;
 use crate::error::{Error, Result};
+use crate::schema::{ColumnType, ExportColumn};
 use crate::store::Location;
 
 /// A family of engines that read the same statements.
@@ -48,6 +50,17 @@ impl Dialect {
             Dialect::DuckDb => "DuckDB",
             Dialect::Snowflake => "Snowflake",
             Dialect::Spark => "Spark",
+        }
+    }
+
+    /// Returns the rules by which the dialect reads text.
+    fn rules(self) -> &'static Rules {
+        match self {
+            Dialect::Athena => &quoting::ATHENA,
+            Dialect::BigQuery => &quoting::BIGQUERY,
+            Dialect::DuckDb => &quoting::DUCKDB,
+            Dialect::Snowflake => &quoting::SNOWFLAKE,
+            Dialect::Spark => &quoting::SPARK,
         }
     }
 
@@ -79,7 +92,16 @@ pub(crate) fn script(dialect: Dialect, location: &Location, tables: &[DdlTable])
         Dialect::Snowflake => snowflake::header(location, tables),
         Dialect::Spark => spark::HEADER.to_owned(),
     };
+    let rules = dialect.rules();
     let statements = tables.iter().map(|table| {
+        let summary = rules.comment(&table.summary());
+        if let Some((name, what)) = unusable_name(rules, table) {
+            let reason = format!(
+                "The column `{name}` has {what} in its name, which {} does not take: nothing can be stated.",
+                dialect.name()
+            );
+            return format!("{summary}{}", rules.comment(&reason.replace('\n', "\\n")));
+        }
         let text = match dialect {
             Dialect::Athena => athena::table(table, location),
             Dialect::BigQuery => bigquery::table(table, location),
@@ -87,8 +109,32 @@ pub(crate) fn script(dialect: Dialect, location: &Location, tables: &[DdlTable])
             Dialect::Snowflake => snowflake::table(table),
             Dialect::Spark => spark::table(table, location),
         };
-        format!("{}{text}", quoting::comment(&table.summary()))
+        format!("{summary}{text}")
     });
     let parts: Vec<String> = [header].into_iter().chain(statements).collect();
     Ok(parts.join("\n"))
+}
+
+/// Returns the first name of a column or field that the dialect cannot hold, with what it has that is
+/// unusable.
+fn unusable_name<'a>(rules: &Rules, table: &'a DdlTable) -> Option<(&'a str, &'static str)> {
+    table
+        .all_columns()
+        .find_map(|column| unusable_in(rules, column))
+}
+
+fn unusable_in<'a>(rules: &Rules, column: &'a ExportColumn) -> Option<(&'a str, &'static str)> {
+    if let Some(what) = rules.unusable_in_name(&column.name) {
+        return Some((&column.name, what));
+    }
+    unusable_inside(rules, &column.kind)
+}
+
+fn unusable_inside<'a>(rules: &Rules, kind: &'a ColumnType) -> Option<(&'a str, &'static str)> {
+    match kind {
+        // The name of an item is in no statement.
+        ColumnType::List(item) => unusable_inside(rules, &item.kind),
+        ColumnType::Struct(fields) => fields.iter().find_map(|field| unusable_in(rules, field)),
+        _ => None,
+    }
 }

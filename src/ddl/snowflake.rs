@@ -1,7 +1,7 @@
 //! Snowflake: a stage over the prefix, tables, and `COPY` of exactly the files that the manifests name.
 
 use super::format_clauses::clauses;
-use super::quoting::{address, block, comment, escaped_literal, in_double_quotes, one_line};
+use super::quoting::{SNOWFLAKE, address, block, one_line};
 use super::table::{DdlTable, is_hexadecimal};
 use crate::cycle::SyncMode;
 use crate::format::FileFormat;
@@ -18,7 +18,7 @@ const STAGE: &str = "DAYPORT_EXPORT";
 
 /// Returns the comment and settings before all tables.
 pub(super) fn header(location: &Location, tables: &[DdlTable]) -> String {
-    let mut text = comment(
+    let mut text = SNOWFLAKE.comment(
         "Snowflake. Replace INTEGRATION with a storage integration that may read the export.\n\
          The COPY statements name the files of the newest manifests, so only complete cycles are loaded.\n\
          Print them again after a cycle: what is loaded already is skipped, for as long as Snowflake\n\
@@ -33,15 +33,15 @@ pub(super) fn header(location: &Location, tables: &[DdlTable]) -> String {
             let format = clauses(format);
             text += &format!(
                 "CREATE FILE FORMAT IF NOT EXISTS {} {};\n",
-                in_double_quotes(format.snowflake_name),
+                SNOWFLAKE.name(format.snowflake_name),
                 format.snowflake_options
             );
         }
     }
-    let url = escaped_literal(&address(location, ""));
+    let url = SNOWFLAKE.text(&address(location, ""));
     text += &format!(
         "CREATE STAGE IF NOT EXISTS {} URL = {url} STORAGE_INTEGRATION = INTEGRATION;\n",
-        in_double_quotes(STAGE)
+        SNOWFLAKE.name(STAGE)
     );
     text
 }
@@ -51,14 +51,14 @@ pub(super) fn table(table: &DdlTable) -> String {
     let name = identifier(table.name.as_str());
     let definition =
         |column: &ExportColumn| format!("{} {}", identifier(&column.name), type_of(column));
-    let file_column = format!("{} VARCHAR", in_double_quotes(FILE_COLUMN));
+    let file_column = format!("{} VARCHAR", SNOWFLAKE.name(FILE_COLUMN));
     let definitions = table.all_columns().map(definition);
     let columns: Vec<String> = definitions.chain([file_column]).collect();
     let mut text = format!("CREATE TABLE IF NOT EXISTS {name} {}", block(&columns));
     if !table.description.is_empty() {
         text += &format!(
             "\nCOMMENT = {}",
-            escaped_literal(&one_line(&table.description))
+            SNOWFLAKE.text(&one_line(&table.description))
         );
     }
     text += ";\n";
@@ -79,7 +79,7 @@ pub(super) fn table(table: &DdlTable) -> String {
         text += &format!("BEGIN;\nDELETE FROM {name};\n");
     }
     for chunk in files.chunks(MAX_FILES) {
-        let paths = chunk.iter().map(|file| escaped_literal(&file.path));
+        let paths = chunk.iter().map(|file| SNOWFLAKE.text(&file.path));
         text += &copy(table, &name, &paths.collect::<Vec<_>>(), replace);
     }
     if replace {
@@ -100,16 +100,16 @@ fn copy(table: &DdlTable, name: &str, files: &[String], force: bool) -> String {
     format!(
         "COPY INTO {name} FROM (\n  SELECT\n    {}\n  FROM @{}\n)\nFILES = {}\nFILE_FORMAT = (FORMAT_NAME = {}){};\n",
         values.join(",\n    "),
-        in_double_quotes(STAGE),
+        SNOWFLAKE.name(STAGE),
         block(files),
-        escaped_literal(clauses(table.format).snowflake_name),
+        SNOWFLAKE.text(clauses(table.format).snowflake_name),
         // A snapshot's table has just been emptied, so that files must load even if they did before.
         if force { "\nFORCE = TRUE" } else { "" },
     )
 }
 
 fn value(table: &DdlTable, column: &ExportColumn) -> String {
-    let member = format!("$1:{}", in_double_quotes(&column.name));
+    let member = format!("$1:{}", SNOWFLAKE.name(&column.name));
     if is_hexadecimal(column, table.format) {
         return format!("TO_BINARY({member}::VARCHAR, 'HEX')");
     }
@@ -117,14 +117,26 @@ fn value(table: &DdlTable, column: &ExportColumn) -> String {
 }
 
 fn partition_value(column: &ExportColumn) -> String {
-    let pattern = escaped_literal(&format!("/{}=([^/]+)/", column.name));
+    let pattern = SNOWFLAKE.text(&format!("/{}=([^/]+)/", escaped_pattern(&column.name)));
     let text = format!("REGEXP_SUBSTR(METADATA$FILENAME, {pattern}, 1, 1, 'e', 1)");
     format!("{text}::{}", type_of(column))
 }
 
+/// Escapes a name in a regular expression, where it stands for itself.
+fn escaped_pattern(name: &str) -> String {
+    let mut pattern = String::with_capacity(name.len());
+    for c in name.chars() {
+        if c.is_ascii_punctuation() && c != '_' {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern
+}
+
 /// Quotes a name in upper case, the case of names without quotes; some names are Snowflake's keywords.
 fn identifier(name: &str) -> String {
-    in_double_quotes(&name.to_uppercase())
+    SNOWFLAKE.name(&name.to_uppercase())
 }
 
 /// Returns the type of a column. Structs and lists are semi-structured: their fields have types where

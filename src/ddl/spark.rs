@@ -1,8 +1,8 @@
 //! Spark SQL: tables over the files, and views over exactly the files that the newest manifests name.
 
 use super::format_clauses::clauses;
-use super::quoting::{block, escaped_literal, hadoop_folder_address, in_backticks, one_line};
-use super::table::DdlTable;
+use super::quoting::{SPARK, block, hadoop_folder_address, one_line};
+use super::table::{DdlTable, NO_COMPLETE_VIEW};
 use super::type_names::TypeNames;
 use crate::cycle::SyncMode;
 use crate::layout;
@@ -21,7 +21,7 @@ SET spark.sql.session.timeZone = UTC;
 
 /// Returns the statements of one table.
 pub(super) fn table(table: &DdlTable, location: &Location) -> String {
-    let name = in_backticks(table.name.as_str());
+    let name = SPARK.name(table.name.as_str());
     let inside = TYPE_NAMES.inside(table.format);
     let partitions = table.partition_by.columns();
     let inside_columns = table.schema.columns().iter();
@@ -38,16 +38,13 @@ pub(super) fn table(table: &DdlTable, location: &Location) -> String {
     let mut text = format!("CREATE TABLE IF NOT EXISTS {name} {}\n", block(&columns));
     text += clauses(table.format).spark_source;
     if !partitions.is_empty() {
-        let name_of = |column: &ExportColumn| in_backticks(&column.name);
+        let name_of = |column: &ExportColumn| SPARK.name(&column.name);
         let names: Vec<String> = partitions.iter().map(name_of).collect();
         text += &format!("PARTITIONED BY ({})\n", names.join(", "));
     }
-    text += &format!("LOCATION {}", escaped_literal(&folder));
+    text += &format!("LOCATION {}", SPARK.text(&folder));
     if !table.description.is_empty() {
-        text += &format!(
-            "\nCOMMENT {}",
-            escaped_literal(&one_line(&table.description))
-        );
+        text += &format!("\nCOMMENT {}", SPARK.text(&one_line(&table.description)));
     }
     text += ";\n";
     if table.files().is_empty() {
@@ -57,30 +54,35 @@ pub(super) fn table(table: &DdlTable, location: &Location) -> String {
     if !partitions.is_empty() {
         text += &format!("ALTER TABLE {name} RECOVER PARTITIONS;\n");
     }
+    if !table.reads_all_files() {
+        let complete = SPARK.name(&format!("{}_complete", table.name));
+        text += &SPARK.comment(NO_COMPLETE_VIEW);
+        return text + &format!("DROP VIEW IF EXISTS {complete};\n");
+    }
     text + &complete_view(table, location)
 }
 
 fn definition(column: &ExportColumn, types: &TypeNames) -> String {
-    format!("{} {}", in_backticks(&column.name), types.of(&column.kind))
+    format!("{} {}", SPARK.name(&column.name), types.of(&column.kind))
 }
 
 fn complete_view(table: &DdlTable, location: &Location) -> String {
     let name = table.name.as_str();
-    let manifests = in_backticks(&format!("{name}_manifests"));
-    let complete = in_backticks(&format!("{name}_complete"));
+    let manifests = SPARK.name(&format!("{name}_manifests"));
+    let complete = SPARK.name(&format!("{name}_complete"));
     let manifest_folder = layout::manifest_folder(&table.name);
-    let folder = escaped_literal(&hadoop_folder_address(location, &manifest_folder));
+    let folder = SPARK.text(&hadoop_folder_address(location, &manifest_folder));
     let newest = match table.sync_mode {
         SyncMode::Incremental => "PARTITION BY `cycle`.`id` ORDER BY `revision` DESC",
         SyncMode::Snapshot => "ORDER BY `cycle`.`id` DESC, `revision` DESC",
     };
     let columns: Vec<String> = table
         .all_columns()
-        .map(|column| in_backticks(&column.name))
+        .map(|column| SPARK.name(&column.name))
         .collect();
     let table_folder = format!("{}/", layout::table_folder(&table.name));
-    let data = escaped_literal(&table_folder);
-    let below = escaped_literal(&format!("/{table_folder}"));
+    let data = SPARK.text(&table_folder);
+    let below = SPARK.text(&format!("/{table_folder}"));
     // Spark returns the address of a file as a URI, where `+` is not a space.
     let path = format!(
         "concat({data}, url_decode(replace(substring_index(_metadata.file_path, {below}, -1), '+', '%2B')))"
@@ -107,7 +109,7 @@ WHERE {path} IN (
 );
 ",
         columns.join(", "),
-        in_backticks(name),
+        SPARK.name(name),
     )
 }
 
@@ -122,6 +124,6 @@ const TYPE_NAMES: TypeNames = TypeNames {
     timestamp: "TIMESTAMP",
     decimal: |precision, scale| format!("DECIMAL({precision}, {scale})"),
     list: |item| format!("ARRAY<{item}>"),
-    field: |name, kind| format!("{}: {kind}", in_backticks(name)),
+    field: |name, kind| format!("{}: {kind}", SPARK.name(name)),
     record: |fields| format!("STRUCT<{fields}>"),
 };

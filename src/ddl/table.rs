@@ -6,12 +6,16 @@ use crate::cycle::{Cycle, SyncMode};
 use crate::definition::Definition;
 use crate::format::FileFormat;
 use crate::layout::{Partition, TableName};
-use crate::manifest::Manifest;
+use crate::manifest::{self, Manifest};
 use crate::schema::{ColumnType, ExportColumn, ExportSchema};
 use crate::stage::StageSpec;
 
 /// The number of years by which a range of partitions exceeds the newest one.
 const YEARS_AHEAD: i64 = 10;
+
+/// The comment in place of a view of the complete table.
+pub(super) const NO_COMPLETE_VIEW: &str =
+    "There is no view of the complete table: it would lack the rows of the older files.";
 
 /// A table of the export: its files and the types of its rows.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,10 +41,10 @@ pub(crate) enum TableOrigin {
         last: Cycle,
         /// The number of published cycles; of a snapshot only the newest counts.
         cycles: usize,
-        /// The files of the current manifests in the table's format, in the order of the manifests.
+        /// The files of the current manifests that the statements read, in the order of the manifests.
         files: Vec<TableFile>,
-        /// The number of files in another format.
-        other_format: usize,
+        /// The number of files in another format or partitioning, which the statements do not read.
+        unread_files: usize,
     },
     /// The table is only defined. The cycle is the one that a first run would export.
     Definition { first_due: Cycle },
@@ -58,14 +62,12 @@ impl DdlTable {
     /// Makes a table of the newest manifests of all cycles, oldest cycle first; `None` without any.
     pub(crate) fn published(manifests: &[Manifest]) -> Option<Self> {
         let (first, newest) = (manifests.first()?, manifests.last()?);
-        let current = match newest.sync_mode {
-            SyncMode::Incremental => manifests,
-            SyncMode::Snapshot => &manifests[manifests.len() - 1..],
-        };
-        let (same, other): (Vec<_>, Vec<_>) = current
-            .iter()
-            .partition(|manifest| manifest.format == newest.format);
-        let files = same.iter().flat_map(|manifest| &manifest.files);
+        let (read, unread): (Vec<_>, Vec<_>) = manifest::current(manifests.to_vec())
+            .into_iter()
+            .partition(|manifest| {
+                manifest.format == newest.format && manifest.partition_by == newest.partition_by
+            });
+        let files = read.iter().flat_map(|manifest| &manifest.files);
         Some(Self {
             name: newest.table.clone(),
             description: newest.description.clone(),
@@ -83,7 +85,7 @@ impl DdlTable {
                         partition: file.partition.clone(),
                     })
                     .collect(),
-                other_format: other.iter().map(|manifest| manifest.files.len()).sum(),
+                unread_files: unread.iter().map(|manifest| manifest.files.len()).sum(),
             },
         })
     }
@@ -110,17 +112,18 @@ impl DdlTable {
                 last,
                 cycles,
                 files,
-                other_format,
+                unread_files,
             } => {
                 let span = match (self.sync_mode, *cycles) {
                     (SyncMode::Snapshot, _) | (_, 1) => format!("as of {last}"),
                     (_, cycles) => format!("{cycles} cycles from {first} to {last}"),
                 };
                 let mut known = format!("{span}, {} file(s)", files.len());
-                if *other_format > 0 {
+                if *unread_files > 0 {
                     known += &format!(
-                        ".\n{other_format} older file(s) are in another format, which these statements do \
-                         not read: export their cycles again with --rerun"
+                        ".\n{unread_files} older file(s) are in another format or partitioning, which these \
+                         statements do not read:\nthe table lacks their rows until their cycles are exported \
+                         again with --rerun"
                     );
                 }
                 known
@@ -141,6 +144,15 @@ impl DdlTable {
         match &self.origin {
             TableOrigin::Manifests { files, .. } => files,
             TableOrigin::Definition { .. } => &[],
+        }
+    }
+
+    /// Returns true if the statements read every file that makes up the table. Otherwise a view of the
+    /// complete table would lack rows.
+    pub(crate) fn reads_all_files(&self) -> bool {
+        match &self.origin {
+            TableOrigin::Manifests { unread_files, .. } => *unread_files == 0,
+            TableOrigin::Definition { .. } => true,
         }
     }
 

@@ -1,5 +1,7 @@
 //! Each dialect over a partitioned table with every type, a snapshot, and what is not published yet.
 
+mod hostile;
+
 use super::table::{TableFile, TableOrigin};
 use super::*;
 use crate::cycle::SyncMode;
@@ -40,7 +42,7 @@ fn published(cycles: usize, files: Vec<TableFile>) -> TableOrigin {
         last: "2026-01-01".parse().unwrap(),
         cycles,
         files,
-        other_format: 0,
+        unread_files: 0,
     }
 }
 

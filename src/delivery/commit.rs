@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::delivery::log::{self, LogEntry};
+use crate::delivery::log::LogEntry;
+use crate::delivery::{entry_text, log_store};
 use crate::error::{Error, Result};
 use crate::layout::{self, TableName};
 use crate::store::{Created, Destination};
@@ -38,14 +39,17 @@ pub(crate) async fn commit(
     entry: &LogEntry,
 ) -> Result<Commit> {
     let key = layout::log_entry(table, entry.sequence);
-    let text = Bytes::from(entry.to_json()?);
+    let text = Bytes::from(entry_text::serialize(entry)?);
     for attempt in 0..MAX_ATTEMPTS {
         let failure = match destination.create(&key, text.clone()).await {
             Created::Yes => return Ok(Commit::Won),
             Created::Contested => None,
             Created::Unknown(error) => Some(error),
         };
-        match (log::read(destination, table, entry.sequence).await, failure) {
+        match (
+            log_store::read(destination, table, entry.sequence).await,
+            failure,
+        ) {
             (Ok(Some(stored)), _) if stored.run_id == entry.run_id && stored == *entry => {
                 return Ok(Commit::Won);
             }

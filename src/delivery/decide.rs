@@ -2,7 +2,8 @@
 
 use crate::cycle::{Cycle, SyncMode};
 use crate::delivery::History;
-use crate::layout::ManifestName;
+use crate::error::{Error, Result};
+use crate::layout::{MAX_REVISION, ManifestName};
 
 /// The decision about one cycle of one table.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,31 +24,50 @@ pub(crate) struct Publication {
 }
 
 /// Decides from the table's history what to do about `cycle`, without any call to the store.
-pub(crate) fn decide(history: &History, mode: SyncMode, cycle: Cycle, rerun: bool) -> Decision {
+///
+/// # Errors
+/// [`Error::data`] if the cycle has to be published again and has the greatest revision.
+pub(crate) fn decide(
+    history: &History,
+    mode: SyncMode,
+    cycle: Cycle,
+    rerun: bool,
+) -> Result<Decision> {
     let earlier = history.newest_of(cycle);
     let newest = history.newest();
     if mode == SyncMode::Snapshot
         && let Some(later) = newest.clone().filter(|newest| newest.cycle > cycle)
     {
-        return Decision::Superseded(later);
+        return Ok(Decision::Superseded(later));
     }
     let needs_republish = history.state.needs_republish.contains(&cycle);
     if let Some(earlier) = &earlier
         && !rerun
         && !needs_republish
     {
-        return Decision::AlreadyPublished(earlier.clone());
+        return Ok(Decision::AlreadyPublished(earlier.clone()));
     }
-    Decision::Publish(Publication {
+    Ok(Decision::Publish(Publication {
         name: ManifestName {
             table: history.table.clone(),
             cycle,
-            revision: earlier.as_ref().map_or(0, |earlier| earlier.revision + 1),
+            revision: earlier.as_ref().map_or(Ok(0), next_revision)?,
         },
         replaces: match mode {
             SyncMode::Incremental => earlier,
             SyncMode::Snapshot => newest,
         },
+    }))
+}
+
+fn next_revision(earlier: &ManifestName) -> Result<u32> {
+    let next = earlier.revision.checked_add(1);
+    next.filter(|next| *next <= MAX_REVISION).ok_or_else(|| {
+        Error::data(format!(
+            "`{}` has the greatest revision, and none comes after it",
+            earlier.path()
+        ))
+        .with_hint("nobody counts that far: is the object a manifest of dayport?")
     })
 }
 
@@ -56,7 +76,7 @@ mod tests {
     use super::*;
 
     fn shown(history: &History, mode: SyncMode, cycle: &str, rerun: bool) -> String {
-        match decide(history, mode, cycle.parse().unwrap(), rerun) {
+        match decide(history, mode, cycle.parse().unwrap(), rerun).unwrap() {
             Decision::Publish(Publication { name, replaces }) => match replaces {
                 Some(replaced) => format!("publish {name} for {replaced}"),
                 None => format!("publish {name}"),
@@ -98,5 +118,15 @@ mod tests {
             "publish t 2026-01-15 r1 for t 2026-01-15 r0"
         );
         assert!(history.published().is_empty());
+    }
+
+    #[test]
+    fn no_revision_comes_after_the_greatest() {
+        let cycle = "2026-01-15".parse().unwrap();
+        let history = History::for_tests(&[("2026-01-15", MAX_REVISION)], &[]);
+        let decided = |rerun| decide(&history, SyncMode::Incremental, cycle, rerun);
+        assert!(matches!(decided(false), Ok(Decision::AlreadyPublished(_))));
+        let error = decided(true).unwrap_err().to_string();
+        assert!(error.contains("2026-01-15.r999999999.json"), "{error}");
     }
 }

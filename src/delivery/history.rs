@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt};
 
 use crate::cycle::Cycle;
 use crate::delivery::log::{LogEntry, TableState};
+use crate::delivery::{log_store, reread};
 use crate::error::{Error, Result};
 use crate::layout::{self, ManifestName, TableName};
 use crate::manifest::Manifest;
@@ -14,15 +16,25 @@ use crate::store::{CONCURRENCY, Destination};
 /// Reads a manifest that a listing named.
 ///
 /// # Errors
-/// Fails if it does not exist any more, or is not a manifest that this version can read.
+/// Fails if it does not exist any more, or is not a manifest of this name that this version can read.
 pub(crate) async fn read_manifest(
     destination: &Destination,
     name: &ManifestName,
 ) -> Result<Manifest> {
     let key = name.path();
     let gone = || Error::data(format!("the manifest `{key}` was listed but is gone"));
-    let text = destination.get(&key).await?.ok_or_else(gone)?;
-    Manifest::parse(&key, &text)
+    let parse = |text: &[u8]| {
+        let manifest = Manifest::parse(&key, text)?;
+        match manifest.name() == *name {
+            true => Ok(manifest),
+            false => Err(
+                Error::data(format!("`{key}` calls itself `{}`", manifest.name()))
+                    .with_hint("restore the manifest that belongs there"),
+            ),
+        }
+    };
+    let read = reread::read(destination, &key, parse).await?;
+    read.ok_or_else(gone)
 }
 
 /// The published state of one table, derived from the names of its manifests alone.
@@ -31,8 +43,13 @@ pub(crate) struct History {
     pub table: TableName,
     /// The sequence number of the next log entry.
     pub next_sequence: u64,
+    /// The time at which the newest log entry was written; absent if the table has no log.
+    pub committed_at: Option<DateTime<Utc>>,
     /// The state that the newest log entry carries.
     pub state: TableState,
+    /// The keys of foreign objects whose numbers are beyond those of manifests and log entries. They
+    /// count for nothing.
+    pub foreign: Vec<String>,
     /// The newest revision of each cycle.
     revisions: BTreeMap<Cycle, u32>,
 }
@@ -49,17 +66,23 @@ impl History {
         let names = manifests
             .iter()
             .filter_map(|object| ManifestName::parse(&object.location));
-        Ok(Self::new(
+        let history = Self::new(
             table.clone(),
-            newest.map_or(1, |entry| entry.sequence + 1),
+            newest.map_or(Ok(1), LogEntry::next_sequence)?,
+            newest.map(|entry| entry.written_at),
             newest.map(|entry| entry.state.clone()).unwrap_or_default(),
             names,
-        ))
+        );
+        Ok(Self {
+            foreign: log_store::beyond_range(&manifests),
+            ..history
+        })
     }
 
     fn new(
         table: TableName,
         next_sequence: u64,
+        committed_at: Option<DateTime<Utc>>,
         state: TableState,
         names: impl Iterator<Item = ManifestName>,
     ) -> Self {
@@ -71,7 +94,9 @@ impl History {
         Self {
             table,
             next_sequence,
+            committed_at,
             state,
+            foreign: Vec::new(),
             revisions,
         }
     }
@@ -89,6 +114,13 @@ impl History {
         cycles
             .filter(|cycle| !self.state.needs_republish.contains(cycle))
             .collect()
+    }
+
+    /// Returns the first cycle that was ever published or has to be published again. From it on, runs
+    /// without dates publish every cycle.
+    pub(crate) fn first(&self) -> Option<Cycle> {
+        let cycles = self.revisions.keys().chain(&self.state.needs_republish);
+        cycles.min().copied()
     }
 
     /// Returns the name of the newest manifest of a cycle.
@@ -146,6 +178,6 @@ impl History {
             cycle: cycle.parse().unwrap(),
             revision: *revision,
         });
-        Self::new(table, 1, state, names)
+        Self::new(table, 1, None, state, names)
     }
 }

@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::cycle::Cycle;
 use crate::error::{Error, Result};
-use crate::layout::{self, Partition, Shard, TableName};
-use crate::manifest::Manifest;
+use crate::layout::{self, MAX_SEQUENCE, Partition, Shard};
+use crate::manifest::{Manifest, WRITER};
+use crate::schema_version::SchemaVersion;
 use crate::staged::UploadToken;
-use crate::store::Destination;
 
 /// The version of the entries that are written, and the only one that is read.
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 
 /// One commit of a table: an immutable entry of its log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,9 @@ pub(crate) struct LogEntry {
     /// The run that wrote the entry; identifies whose create-if-absent put won.
     pub run_id: String,
     pub written_at: DateTime<Utc>,
+    /// The program that wrote the entry, with its version; absent in entries of version 0.1.0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    writer: Option<String>,
     pub action: LogAction,
     /// The state of the table after this entry, carried from entry to entry.
     #[serde(rename = "memory")]
@@ -67,10 +70,16 @@ pub(crate) struct TableState {
     /// The greatest shard number that was retired in each partition; such numbers are never reused.
     #[serde(default)]
     pub retired: Vec<RetiredNumber>,
-    /// Cycles whose replacement was voided half-way: they have to be published again although they
-    /// have a manifest.
+    /// Cycles that have to be published again: those whose replacement was voided half-way, although
+    /// they have a manifest, and a voided one before all others.
     #[serde(default, rename = "damaged")]
     pub needs_republish: BTreeSet<Cycle>,
+    /// The newest version of the schema; absent in entries from before there were versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<SchemaVersion>,
+    /// The columns of each JSON source for which a line of some cycle had a value.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub with_values: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// The greatest retired shard number of one partition.
@@ -81,6 +90,20 @@ pub(crate) struct RetiredNumber {
 }
 
 impl TableState {
+    /// Notes the columns of a source for which a line had a value.
+    pub(crate) fn note_values(&mut self, source: &str, columns: &BTreeSet<String>) {
+        if !columns.is_empty() {
+            let noted = self.with_values.entry(source.to_owned()).or_default();
+            noted.extend(columns.iter().cloned());
+        }
+    }
+
+    /// Returns true if a line of some cycle had a value of the column.
+    pub(crate) fn had_values(&self, source: &str, column: &str) -> bool {
+        let noted = self.with_values.get(source);
+        noted.is_some_and(|columns| columns.contains(column))
+    }
+
     /// Returns the retired numbers by partition.
     pub(crate) fn retired(&self) -> BTreeMap<Partition, u64> {
         self.retired
@@ -120,9 +143,25 @@ impl LogEntry {
             sequence,
             run_id: run_id.to_owned(),
             written_at,
+            writer: Some(WRITER.to_owned()),
             action,
             state,
         }
+    }
+
+    /// Returns the sequence number of the entry after this one.
+    ///
+    /// # Errors
+    /// [`Error::data`] if there is none.
+    pub(crate) fn next_sequence(&self) -> Result<u64> {
+        let next = self.sequence.checked_add(1);
+        next.filter(|next| *next <= MAX_SEQUENCE).ok_or_else(|| {
+            Error::data(format!(
+                "the log has the entry {}, and no number comes after it",
+                self.sequence
+            ))
+            .with_hint("does the newest entry of the log belong to the table?")
+        })
     }
 
     /// Returns the cycle that the entry publishes or voids.
@@ -133,58 +172,29 @@ impl LogEntry {
         }
     }
 
-    /// Serializes the entry as it is stored.
-    pub(crate) fn to_json(&self) -> Result<Vec<u8>> {
-        serde_json::to_vec(self)
-            .map_err(|error| Error::internal("cannot write a log entry").with_source(error))
+    /// Returns the manifest that the entry publishes, if it publishes one.
+    pub(crate) fn manifest(&self) -> Option<&Manifest> {
+        match &self.action {
+            LogAction::Publish { manifest, .. } => Some(manifest),
+            LogAction::Void { .. } => None,
+        }
     }
-}
-
-/// Reads one entry. Returns `None` if it does not exist.
-///
-/// # Errors
-/// Fails if the object is not an entry of this version with this sequence number.
-pub(super) async fn read(
-    destination: &Destination,
-    table: &TableName,
-    sequence: u64,
-) -> Result<Option<LogEntry>> {
-    let key = layout::log_entry(table, sequence);
-    let Some(text) = destination.get(&key).await? else {
-        return Ok(None);
-    };
-    let entry: LogEntry = serde_json::from_slice(&text).map_err(|error| {
-        Error::data(format!("`{key}` is not an entry of the commit log"))
-            .with_source(error)
-            .with_hint("was it written by a newer dayport?")
-    })?;
-    if entry.version != VERSION || entry.sequence != sequence {
-        return Err(Error::data(format!(
-            "`{key}` is entry {} of version {}, which is not expected at this key",
-            entry.sequence, entry.version
-        )));
-    }
-    Ok(Some(entry))
-}
-
-/// Reads the newest entry. Returns `None` if the table has no log yet.
-pub(crate) async fn newest(
-    destination: &Destination,
-    table: &TableName,
-) -> Result<Option<LogEntry>> {
-    let objects = destination.list(&layout::log_folder(table)).await?;
-    let sequences = objects
-        .iter()
-        .filter_map(|object| layout::parse_log_entry(&object.location));
-    let Some(sequence) = sequences.map(|(_, sequence)| sequence).max() else {
-        return Ok(None);
-    };
-    read(destination, table, sequence).await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_sequence_number_comes_after_the_greatest() {
+        let text = include_str!("../../tests/it/version_skew/void.v1.json");
+        let mut entry: LogEntry = serde_json::from_str(text).unwrap();
+        assert_eq!(entry.next_sequence().unwrap(), 3);
+        for last in [MAX_SEQUENCE, u64::MAX] {
+            entry.sequence = last;
+            assert!(entry.next_sequence().is_err());
+        }
+    }
 
     #[test]
     fn the_greatest_retired_number_of_each_partition_is_kept() {

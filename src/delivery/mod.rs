@@ -11,15 +11,23 @@
 //! delete cannot hit a live file. Every step is idempotent.
 
 mod commit;
+mod condition;
 mod decide;
+mod entry_text;
 mod history;
 mod log;
+mod log_store;
+mod ownership;
 mod publish;
 mod recover;
+mod reread;
 
 pub(crate) use commit::{Commit, commit};
+pub use condition::ConditionProof;
 pub(crate) use decide::{Decision, Publication, decide};
 pub(crate) use history::{History, read_manifest};
-pub(crate) use log::{LogAction, LogEntry, PendingUpload, newest as newest_entry};
-pub(crate) use publish::{Publish, publish};
+pub(crate) use log::{LogAction, LogEntry, PendingUpload, TableState};
+pub(crate) use log_store::newest as newest_entry;
+pub(crate) use ownership::{require_own_files, require_own_keys};
+pub(crate) use publish::{Publish, Published, publish};
 pub(crate) use recover::{InspectedTable, PendingWork, inspect, recover};

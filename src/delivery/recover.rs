@@ -1,15 +1,21 @@
 //! Finishes the work that an earlier run left pending, before anything new is done.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use object_store::path::Path;
-use tracing::info;
+use tracing::{info, warn};
 
+use crate::cycle::{Cycle, SyncMode};
 use crate::delivery::commit::{Commit, commit};
 use crate::delivery::history::History;
-use crate::delivery::log::{self, LogAction, LogEntry};
+use crate::delivery::log::{LogAction, LogEntry};
+use crate::delivery::log_store;
+use crate::delivery::ownership::require_own_keys;
 use crate::delivery::publish::{Publish, publish};
 use crate::error::{Error, Result};
 use crate::layout::{self, TableName};
+use crate::manifest::Manifest;
 use crate::store::Destination;
 
 /// The maximum number of attempts at a recovery before it fails because of a concurrent run.
@@ -33,21 +39,31 @@ pub(crate) enum PendingWork {
 }
 
 /// Inspects a table without writing anything.
+///
+/// # Errors
+/// Fails if the newest log entry cannot be read, or leaves work pending with keys of other tables.
 pub(crate) async fn inspect(
     destination: &Destination,
     table: &TableName,
 ) -> Result<InspectedTable> {
-    let newest = log::newest(destination, table).await?;
-    let history = History::load(destination, table, newest.as_ref()).await?;
+    let (newest, foreign) = log_store::newest_and_foreign(destination, table).await?;
+    let mut history = History::load(destination, table, newest.as_ref()).await?;
+    history.foreign.extend(foreign);
     let pending = match newest {
         None => PendingWork::None,
         Some(entry) => match &entry.action {
-            LogAction::Void { delete, .. } => PendingWork::Deletes(delete.clone()),
+            LogAction::Void { delete, .. } => {
+                require_own_keys(table, &entry)?;
+                PendingWork::Deletes(delete.clone())
+            }
             LogAction::Publish { manifest, .. } => {
                 let published = history.newest_of(manifest.cycle.id);
                 match published.is_some_and(|name| name.revision >= manifest.revision) {
                     true => PendingWork::None,
-                    false => PendingWork::Publication(Box::new(entry)),
+                    false => {
+                        require_own_keys(table, &entry)?;
+                        PendingWork::Publication(Box::new(entry))
+                    }
                 }
             }
         },
@@ -73,7 +89,7 @@ pub(crate) async fn recover(
         let entry = match pending {
             PendingWork::None => return Ok(history),
             PendingWork::Deletes(files) => {
-                delete_files(destination, &files).await?;
+                delete_files(destination, table, &files).await?;
                 return Ok(history);
             }
             PendingWork::Publication(entry) => entry,
@@ -85,8 +101,12 @@ pub(crate) async fn recover(
                 return History::load(destination, table, Some(&entry)).await;
             }
             Publish::Impossible { visible, lost } => {
-                info!(%table, %cycle, run_id, of, "takes back what an earlier run committed");
-                let void = void(&entry, &visible, &lost, run_id, now)?;
+                warn!(
+                    %table, %cycle, run_id, of, lost = lost.len(),
+                    "takes back what an earlier run committed, since uploads of it can no longer be completed; the cycle is due again"
+                );
+                let damaged = damaged_before(destination, table, &entry).await?;
+                let void = void(&entry, &history, damaged, &visible, &lost, run_id, now)?;
                 match commit(destination, table, &void).await? {
                     // The next attempt finds it as the newest entry and makes its deletes.
                     Commit::Won | Commit::Lost { .. } => {}
@@ -100,17 +120,46 @@ pub(crate) async fn recover(
     )))
 }
 
-async fn delete_files(destination: &Destination, files: &[String]) -> Result<()> {
+/// Returns the cycle whose files a publication replaces: a snapshot those of the newest cycle.
+fn replaced_cycle(manifest: &Manifest, history: &History) -> Option<Cycle> {
+    match manifest.sync_mode {
+        SyncMode::Incremental => Some(manifest.cycle.id),
+        SyncMode::Snapshot => history.newest().map(|name| name.cycle),
+    }
+}
+
+async fn delete_files(
+    destination: &Destination,
+    table: &TableName,
+    files: &[String],
+) -> Result<()> {
     let paths: Vec<Path> = files
         .iter()
-        .map(|path| layout::parse_recorded(path))
+        .map(|path| layout::parse_own(table, path))
         .collect::<Result<_>>()?;
     destination.delete(&paths).await
 }
 
-/// Returns the entry that voids `entry`.
+/// Returns the cycles that had to be published again before `entry` was committed. Its own state no longer
+/// has those that it was to replace.
+async fn damaged_before(
+    destination: &Destination,
+    table: &TableName,
+    entry: &LogEntry,
+) -> Result<BTreeSet<Cycle>> {
+    let Some(sequence) = entry.sequence.checked_sub(1) else {
+        return Ok(BTreeSet::new());
+    };
+    let before = log_store::read(destination, table, sequence).await?;
+    Ok(before.map_or_else(BTreeSet::new, |before| before.state.needs_republish))
+}
+
+/// Returns the entry that voids `entry`, which `history` does not contain. The cycles of `damaged` had to
+/// be published again before it.
 fn void(
     entry: &LogEntry,
+    history: &History,
+    damaged: BTreeSet<Cycle>,
     visible: &[String],
     lost: &[String],
     run_id: &str,
@@ -120,11 +169,20 @@ fn void(
         return Err(Error::internal("only a publishing entry can be voided"));
     };
     let mut state = entry.state.clone();
+    state.needs_republish.extend(damaged);
     state.retire(manifest.files.iter().map(|file| file.path.as_str()));
     // Files replaced under their own name are gone, so the previous manifest is no longer true.
     let replaces = uploads.iter().any(|upload| upload.replaces_etag.is_some());
     if replaces && !visible.is_empty() {
-        state.needs_republish.insert(manifest.cycle.id);
+        state
+            .needs_republish
+            .extend(replaced_cycle(manifest, history));
+    }
+    // Without a publication before it, a run on a later day would not come back to it.
+    let cycle = manifest.cycle.id;
+    let is_first = history.first().is_none_or(|first| cycle < first);
+    if is_first && manifest.sync_mode == SyncMode::Incremental {
+        state.needs_republish.insert(cycle);
     }
     let action = LogAction::Void {
         cycle: manifest.cycle.id,
@@ -137,7 +195,7 @@ fn void(
         ),
     };
     Ok(LogEntry::new(
-        entry.sequence + 1,
+        entry.next_sequence()?,
         run_id,
         now,
         action,

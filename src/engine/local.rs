@@ -7,12 +7,17 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::TryStreamExt;
 
-use crate::engine::runner::{PlanRunner, Staged, StagingJob};
+use crate::engine::binding::BoundDefinition;
+use crate::engine::runner::{PlanRunner, Staged, Staging, StagingJob};
 use crate::engine::sort_strings::sort_offset_strings;
 use crate::engine::split_pushdown::push_down_split;
 use crate::engine::state::extend_config;
+use crate::engine::wide_rows::sort_wide_rows;
 use crate::engine_error::from_datafusion;
 use crate::error::Result;
+use crate::scan::MissingFiles;
+use crate::scan::parquet::misplaced::count_misplaced;
+use crate::scan::scan_log::ScanLog;
 use crate::scan::shared::request::ScanRequests;
 use crate::stage::staged_files;
 use crate::staged::StagedFile;
@@ -23,7 +28,7 @@ pub struct LocalRunner;
 
 #[async_trait]
 impl PlanRunner for LocalRunner {
-    async fn run(&self, state: &SessionState, job: StagingJob<'_>) -> Result<Staged> {
+    async fn run(&self, state: &SessionState, job: StagingJob<'_>) -> Result<Staging> {
         let requests = job
             .participant
             .as_ref()
@@ -37,20 +42,46 @@ impl PlanRunner for LocalRunner {
                 None => config,
             }
         });
-        let plan = state
-            .create_physical_plan(&job.bound.plan)
-            .await
-            .and_then(push_down_split)
+        let (plan, missing) = plan_scans(&state, job.bound, &job.scans).await?;
+        if missing.is_awaited {
+            return Ok(Staging::Awaited(missing.sources));
+        }
+        let plan = push_down_split(plan)
             .and_then(sort_offset_strings)
+            .and_then(sort_wide_rows)
             .map_err(from_datafusion)?;
         if let (Some(participant), Some(requests)) = (job.participant, requests) {
             participant.join(&requests).await;
         }
         let files = collect_staged_files(&plan, &state).await?;
         job.scans.check_unchanged(state.runtime_env()).await?;
+        job.scans.check_keys()?;
+        count_misplaced(&job.scans, state.runtime_env()).await?;
         let sources = job.scans.report(&plan);
-        Ok(Staged { files, sources })
+        Ok(Staging::Staged(Staged {
+            files,
+            sources,
+            missing: missing.sources,
+            doubtful: missing.doubtful,
+        }))
     }
+}
+
+/// Makes the physical plan of a bound definition, which lists its sources and records their scans in
+/// `scans`. Returns it with the files that are missing.
+pub async fn plan_scans(
+    state: &SessionState,
+    bound: &BoundDefinition,
+    scans: &ScanLog,
+) -> Result<(Arc<dyn ExecutionPlan>, MissingFiles)> {
+    let optimized = state.optimize(&bound.plan).map_err(from_datafusion)?;
+    let planner = Arc::clone(state.query_planner());
+    let plan = planner
+        .create_physical_plan(&optimized, state)
+        .await
+        .map_err(from_datafusion)?;
+    let missing = scans.missing_files(&optimized);
+    Ok((plan, missing))
 }
 
 /// Runs a plan that ends in [`StagedWriteExec`](crate::stage::StagedWriteExec), and returns its files.

@@ -6,20 +6,24 @@
 //!
 //! ```text
 //! Definition + Cycle ─binding, parameters→ BoundDefinition ─runner→ physical plan → staged files
-//!    local runner: the plan is rewritten by split_pushdown and sort_strings, and runs in this process
+//!    local runner: the plan is rewritten by split_pushdown, sort_strings and wide_rows, and runs in this process
 //! ```
 
 mod binding;
+pub(crate) mod bounded;
+pub(crate) mod checked;
 mod local;
 mod parameters;
 mod runner;
 mod sort_strings;
+mod source_names;
 mod split_pushdown;
 mod state;
+mod wide_rows;
 
 pub use binding::BoundDefinition;
-pub use local::{LocalRunner, collect_staged_files};
-pub use runner::{PlanRunner, Staged, StagingJob};
+pub use local::{LocalRunner, collect_staged_files, plan_scans};
+pub use runner::{PlanRunner, Staged, Staging, StagingJob};
 pub use state::{EngineSettings, extend_config};
 
 use std::collections::BTreeMap;
@@ -32,11 +36,13 @@ use datafusion::prelude::SessionContext;
 use crate::catalog::Sources;
 use crate::cycle::Cycle;
 use crate::definition::Definition;
-use crate::engine_error::from_datafusion;
+use crate::env;
 use crate::error::Result;
 use crate::layout::FileFormat;
 use crate::scan::planned::PlannedSource;
 use crate::scan::scan_log::ScanLog;
+use crate::scan::{AwaitRule, MissingFiles};
+use crate::sql_file::SqlFile;
 use crate::store::{self, Location, StoreOptions};
 
 /// A session with all sources registered, which stages definitions.
@@ -54,7 +60,7 @@ impl Engine {
         s3: &StoreOptions,
         settings: EngineSettings,
     ) -> Result<Self> {
-        let state = state::new_state(settings)?;
+        let state = state::new_state(&settings)?;
         let context = SessionContext::new_with_state(state);
         let base = from.map(Location::url);
         for root in sources.locations(base)? {
@@ -102,23 +108,36 @@ impl Engine {
         binding::bind_query(&self.state, definition, cycle, parameters).await
     }
 
+    /// Checks the plan of a query beyond the definitions, as [`Self::bind`] checks those. The zones of
+    /// times are checked up to the end of `cycle`, and up to the present.
+    pub(crate) fn check_query(
+        &self,
+        sql: &SqlFile,
+        plan: &LogicalPlan,
+        cycle: Cycle,
+    ) -> Result<()> {
+        let last = cycle.end().max(env::wall_clock());
+        binding::check_plan(&self.state, sql, plan, last)
+    }
+
     /// Plans and runs a bound definition. Its files are staged when this returns; if it fails or is
     /// dropped, the staging session knows what to abort.
-    pub async fn stage(&self, job: StagingJob<'_>) -> Result<Staged> {
+    pub async fn stage(&self, job: StagingJob<'_>) -> Result<Staging> {
         self.runner.run(&self.state, job).await
     }
 
-    /// Plans a bound definition and returns what it would read. Lists the sources and reads the
+    /// Plans a bound definition and returns what it would read, and the files that are missing. Lists the sources and reads the
     /// footers of Parquet files, but no row.
-    pub async fn plan_sources(&self, bound: &BoundDefinition) -> Result<Vec<PlannedSource>> {
-        let scans = ScanLog::new();
+    pub async fn plan_sources(
+        &self,
+        bound: &BoundDefinition,
+        rule: AwaitRule,
+    ) -> Result<(Vec<PlannedSource>, MissingFiles)> {
+        let scans = ScanLog::for_cycle(rule, false);
         let state = extend_config(&self.state, bound, |config| {
             config.with_extension(Arc::clone(&scans))
         });
-        state
-            .create_physical_plan(&bound.plan)
-            .await
-            .map_err(from_datafusion)?;
-        scans.planned(state.runtime_env()).await
+        let (_, missing) = plan_scans(&state, bound, &scans).await?;
+        Ok((scans.planned(state.runtime_env()).await?, missing))
     }
 }

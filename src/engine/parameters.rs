@@ -1,64 +1,125 @@
 //! The window and the parameters of a definition, as values that its query is bound to.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
 
-use datafusion::arrow::datatypes::{DataType, TimeUnit};
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DataFusionError, ScalarValue};
-use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan};
+use datafusion::logical_expr::expr::Placeholder;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, CastKind, DataType as SqlType, Expr as SqlExpr, Query, TimezoneInfo, Value,
+    ValueWithSpan, visit_expressions_mut,
+};
 
 use crate::cycle::Cycle;
 use crate::definition::{Definition, WINDOW_END, WINDOW_START};
 use crate::error::{Error, Result};
 
-/// Finds the column that the query compares with `$window_start`.
-pub(super) fn window_column(plan: &LogicalPlan) -> Result<Option<String>, DataFusionError> {
-    let mut found = None;
-    plan.apply_with_subqueries(|node| {
-        node.apply_expressions(|expression| {
-            expression.apply(|expression| {
-                if let Expr::BinaryExpr(BinaryExpr { left, right, .. }) = expression {
-                    let sides = [(left, right), (right, left)];
-                    found = found.take().or_else(|| {
-                        sides.into_iter().find_map(|(column, value)| {
-                            is_window_start(value)
-                                .then(|| column_name(column))
-                                .flatten()
-                        })
-                    });
+/// Casts the bounds of the window to timestamps where a query moves them, as in
+/// `$window_start - INTERVAL '1 hour'`: the planner would take them for intervals.
+pub(super) fn type_moved_bounds(query: &mut Query) {
+    // The closure never breaks.
+    let _ = visit_expressions_mut(query, |expression| {
+        if let SqlExpr::BinaryOp {
+            left,
+            op: BinaryOperator::Plus | BinaryOperator::Minus,
+            right,
+        } = expression
+        {
+            for side in [left, right] {
+                if is_bound(side) {
+                    **side = as_timestamp(side.clone());
                 }
-                Ok(TreeNodeRecursion::Continue)
-            })
-        })
-    })?;
-    Ok(found)
+            }
+        }
+        ControlFlow::<()>::Continue(())
+    });
 }
 
-fn is_window_start(expression: &Expr) -> bool {
-    match expression {
-        Expr::Placeholder(placeholder) => placeholder.id.strip_prefix('$') == Some(WINDOW_START),
-        Expr::Cast(cast) => is_window_start(&cast.expr),
-        _ => false,
+fn as_timestamp(expr: Box<SqlExpr>) -> SqlExpr {
+    SqlExpr::Cast {
+        kind: CastKind::Cast,
+        expr,
+        data_type: SqlType::Timestamp(None, TimezoneInfo::None),
+        array: false,
+        format: None,
     }
 }
 
-fn column_name(expression: &Expr) -> Option<String> {
-    match expression {
-        Expr::Column(column) => Some(column.name.clone()),
-        Expr::Cast(cast) => column_name(&cast.expr),
-        _ => None,
-    }
+fn is_bound(expression: &SqlExpr) -> bool {
+    matches!(
+        expression,
+        SqlExpr::Value(ValueWithSpan { value: Value::Placeholder(name), .. })
+            if is_window(name)
+    )
 }
 
-/// Returns the window and the given parameters, in the types that the query compares them with.
+fn is_window(placeholder: &str) -> bool {
+    let name = placeholder.strip_prefix('$');
+    name == Some(WINDOW_START) || name == Some(WINDOW_END)
+}
+
+/// Binds the bounds of the window, each use in the type that it is compared with.
 ///
 /// # Errors
-/// [`Error::invalid`] if a parameter is missing or not of its type, or if the window is compared with
-/// something that is not a timestamp.
+/// Fails if a bound is compared with something that it cannot be cast to.
+pub(super) fn bind_window(plan: LogicalPlan, cycle: Cycle) -> Result<LogicalPlan, DataFusionError> {
+    let bound = plan.transform_up_with_subqueries(|node| {
+        let names = NamePreserver::new(&node);
+        let bound = node.map_expressions(|expression| {
+            let name = names.save(&expression);
+            let bound = expression.transform_up(|part| match part {
+                Expr::Placeholder(placeholder) if is_window(&placeholder.id) => {
+                    let value = window_value(&placeholder, cycle)?;
+                    Ok(Transformed::yes(Expr::Literal(value, None)))
+                }
+                other => Ok(Transformed::no(other)),
+            })?;
+            Ok(match bound.transformed {
+                true => bound.update_data(|expression| name.restore(expression)),
+                false => bound,
+            })
+        })?;
+        match bound.transformed {
+            true => bound.map_data(LogicalPlan::recompute_schema),
+            false => Ok(bound),
+        }
+    })?;
+    Ok(bound.data)
+}
+
+fn window_value(placeholder: &Placeholder, cycle: Cycle) -> Result<ScalarValue, DataFusionError> {
+    let is_start = placeholder.id.strip_prefix('$') == Some(WINDOW_START);
+    let instant = match is_start {
+        true => cycle.start(),
+        false => cycle.end(),
+    };
+    let timestamp =
+        ScalarValue::TimestampNanosecond(instant.timestamp_nanos_opt(), Some("+00:00".into()));
+    match placeholder.field.as_ref().map(|field| field.data_type()) {
+        None | Some(DataType::Null) => Ok(timestamp),
+        Some(target) => timestamp.cast_to(target).map_err(|error| {
+            let what = format!(
+                "`{}` is a timestamp, and is compared with a {target}",
+                placeholder.id
+            );
+            let error = Error::invalid(what).with_source(error);
+            error.with_hint("compare it with a timestamp").into()
+        }),
+    }
+}
+
+/// Returns the given parameters, in the types that the query compares them with. The window is bound
+/// already.
+///
+/// # Errors
+/// [`Error::invalid`] if a parameter is missing or not of its type.
 pub(super) fn parameter_values(
     definition: &Definition,
     plan: &LogicalPlan,
-    cycle: Cycle,
     given: &BTreeMap<String, String>,
 ) -> Result<HashMap<String, ScalarValue>> {
     let mut types = HashMap::new();
@@ -69,26 +130,6 @@ pub(super) fn parameter_values(
         types.insert(name.trim_start_matches('$').to_owned(), data_type);
     }
     let mut values = HashMap::new();
-    for (name, instant) in [(WINDOW_START, cycle.start()), (WINDOW_END, cycle.end())] {
-        let Some(data_type) = types.get(name) else {
-            continue;
-        };
-        let timestamp =
-            ScalarValue::TimestampNanosecond(instant.timestamp_nanos_opt(), Some("+00:00".into()));
-        let target_type = data_type.clone().unwrap_or(DataType::Timestamp(
-            TimeUnit::Nanosecond,
-            Some("+00:00".into()),
-        ));
-        let value = timestamp.cast_to(&target_type).map_err(|error| {
-            Error::invalid(format!(
-                "{}: `${name}` is a timestamp, and is compared with a {target_type}",
-                definition.sql.name()
-            ))
-            .with_source(error)
-            .with_hint("compare it with a timestamp")
-        })?;
-        values.insert(name.to_owned(), value);
-    }
     for (name, line) in &definition.parameters {
         let file = definition.sql.name();
         let text = given.get(name).ok_or_else(|| {

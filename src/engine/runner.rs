@@ -8,6 +8,7 @@ use datafusion::execution::session_state::SessionState;
 
 use crate::engine::binding::BoundDefinition;
 use crate::error::Result;
+use crate::scan::MissingSource;
 use crate::scan::scan_log::{ScanLog, SourceScan};
 use crate::scan::shared::barrier::Participant;
 use crate::stage::StagingSession;
@@ -33,11 +34,25 @@ pub struct Staged {
     pub files: Vec<StagedFile>,
     /// The record of what was read of each source, sorted by name.
     pub sources: Vec<SourceScan>,
+    /// The sources without a file for the cycle, which the query could do without.
+    pub missing: Vec<MissingSource>,
+    /// The sources that the cycle has to wait for if there is no row.
+    pub doubtful: Vec<MissingSource>,
+}
+
+/// The outcome of a staging job.
+#[derive(Debug)]
+pub enum Staging {
+    /// The files are staged.
+    Staged(Staged),
+    /// The cycle waits for files of these sources. Nothing was read.
+    Awaited(Vec<MissingSource>),
 }
 
 /// Plans and runs bound definitions.
 #[async_trait]
 pub trait PlanRunner: fmt::Debug + Send + Sync {
-    /// Plans a bound definition in the engine's session `state` and runs the plan to its end.
-    async fn run(&self, state: &SessionState, job: StagingJob<'_>) -> Result<Staged>;
+    /// Plans a bound definition in the engine's session `state`, and runs the plan to its end unless
+    /// files of its sources are awaited.
+    async fn run(&self, state: &SessionState, job: StagingJob<'_>) -> Result<Staging>;
 }

@@ -13,7 +13,7 @@ pub(crate) mod encoder;
 mod info;
 pub(crate) mod json;
 pub(crate) mod parquet;
-mod time_range;
+pub(crate) mod value_range;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -24,8 +24,15 @@ pub enum Chunk {
         line: u64,
         /// The offset of the line in the decompressed file, in bytes.
         offset: u64,
+        /// The length of the line without its newline, in bytes.
+        length: u64,
+        /// The first bytes of the line, by which its form is recognized.
+        head: Bytes,
     },
 }
+
+/// The number of bytes that are kept of an oversized line.
+pub(crate) const OVERSIZED_HEAD_BYTES: usize = 4096;
 
 /// Whole lines of one file; only the last line of the file may lack its newline.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,6 +62,11 @@ impl LineChunk {
             first_line,
             offset,
         }
+    }
+
+    /// Returns the text of all lines.
+    pub fn text(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// Returns the line with this number, if it is in the chunk and not blank.

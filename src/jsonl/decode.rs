@@ -6,6 +6,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 
 use crate::jsonl::chunk::{Line, LineChunk};
+use crate::jsonl::epoch::TimeUnits;
 use crate::jsonl::fast::FastDecoder;
 use crate::jsonl::leaf_mask::LeafMask;
 use crate::jsonl::reason::reason;
@@ -18,6 +19,8 @@ pub struct BadLine {
     pub line: u64,
     /// The offset of the line in the decompressed file, in bytes.
     pub offset: u64,
+    /// The length of the line without its newline, in bytes.
+    pub length: u64,
     /// The reason why the line is malformed.
     pub reason: String,
 }
@@ -60,7 +63,7 @@ impl LineDecoder {
     /// `leaves` has one flag for each leaf of `schema`, depth first, as Parquet counts leaves; `None`
     /// selects all. Values of leaves that are not selected must be valid JSON and are decoded as
     /// NULL, and so are structs, and lists of structs, without a selected leaf. Fields that are not
-    /// nullable are decoded in any case.
+    /// nullable are decoded in any case. `time_units` are those of the numbers in timestamp columns.
     ///
     /// # Errors
     /// Returns an error if a type of `schema` cannot be read from JSON, or if there are not as many
@@ -69,14 +72,15 @@ impl LineDecoder {
         schema: SchemaRef,
         batch_size: usize,
         leaves: Option<&[bool]>,
+        time_units: &TimeUnits,
     ) -> Result<Self, ArrowError> {
         let mask = match leaves {
             Some(leaves) => LeafMask::new(&schema, leaves)?,
             None => LeafMask::All,
         };
         Ok(Self {
-            fast: FastDecoder::new(&schema, &mask),
-            reference: ReferenceDecoder::new(SchemaRef::clone(&schema), mask)?,
+            fast: FastDecoder::new(&schema, &mask, time_units),
+            reference: ReferenceDecoder::new(SchemaRef::clone(&schema), mask, time_units)?,
             schema,
             batch_size: batch_size.max(1),
             unusual_run: 0,
@@ -94,6 +98,7 @@ impl LineDecoder {
             BadLine {
                 line: first.map_or(1, |line| line.number),
                 offset: first.map_or(0, |line| line.offset),
+                length: first.map_or(0, |line| line.text.len() as u64),
                 reason: reason(&error),
             }
         })?;
@@ -137,6 +142,7 @@ impl LineDecoder {
         let bad = |reason| BadLine {
             line: line.number,
             offset: line.offset,
+            length: line.text.len() as u64,
             reason,
         };
         let rows = self
@@ -201,6 +207,7 @@ impl LineDecoder {
             Some(BadLine {
                 line: line.number,
                 offset: line.offset,
+                length: line.text.len() as u64,
                 reason,
             })
         }));
@@ -270,7 +277,7 @@ mod tests {
     }
 
     fn decode_as(schema: SchemaRef, size: usize, text: &[u8]) -> Result<Vec<usize>, BadLine> {
-        let mut decoder = LineDecoder::new(schema, size, None).unwrap();
+        let mut decoder = LineDecoder::new(schema, size, None, &TimeUnits::default()).unwrap();
         let mut splitter = LineSplitter::new(text, CHUNK_BYTES);
         let mut rows = Vec::new();
         while let Some(Chunk::Lines(chunk)) = splitter.next_chunk().unwrap() {
@@ -318,7 +325,7 @@ mod tests {
             text.push_str(&line);
             text.push('\n');
         }
-        let mut decoder = LineDecoder::new(schema(), 300, None).unwrap();
+        let mut decoder = LineDecoder::new(schema(), 300, None, &TimeUnits::default()).unwrap();
         let mut splitter = LineSplitter::new(text.as_bytes(), CHUNK_BYTES);
         let Some(Chunk::Lines(chunk)) = splitter.next_chunk().unwrap() else {
             panic!("no chunk");

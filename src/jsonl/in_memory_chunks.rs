@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 
-use crate::jsonl::chunk::{BYTE_ORDER_MARK, Chunk, LineChunk, MAX_LINE_BYTES, raw_lines};
+use crate::jsonl::chunk::{
+    BYTE_ORDER_MARK, Chunk, LineChunk, MAX_LINE_BYTES, OVERSIZED_HEAD_BYTES, raw_lines,
+};
 
 /// Splits a file whose text is in memory. The chunks are slices of that text.
 pub struct InMemoryChunks {
@@ -42,6 +44,8 @@ impl InMemoryChunks {
             return Some(Chunk::OversizedLine {
                 line: first_line,
                 offset,
+                length: (length - usize::from(bytes.ends_with(b"\n"))) as u64,
+                head: bytes.slice(..OVERSIZED_HEAD_BYTES),
             });
         }
         self.next_line += memchr::memchr_iter(b'\n', &bytes).count() as u64;

@@ -51,6 +51,7 @@ impl Inflater {
     }
 
     /// Decompresses all members of a gzip file into `text`, up to `max_bytes` within its capacity.
+    /// Zero bytes behind a member are skipped.
     ///
     /// Returns false if the data is corrupt, truncated or does not fit. The caller then decompresses
     /// it in a stream, which reports the error.
@@ -81,6 +82,8 @@ impl Inflater {
             // SAFETY: libdeflate has initialized this many bytes of the spare capacity.
             unsafe { text.set_len(text.len() + written) };
             rest = rest.get(read..).unwrap_or_default();
+            let zeros = rest.iter().take_while(|byte| **byte == 0).count();
+            rest = rest.get(zeros..).unwrap_or_default();
         }
         true
     }
@@ -135,6 +138,12 @@ mod tests {
         assert_eq!(inflate(&members, 100).unwrap(), b"samesize");
         // The trailer states the length of the last member only: the whole text does not fit.
         assert_eq!(inflate(&members, inflated_size(&members).unwrap()), None);
+    }
+
+    #[test]
+    fn zeros_behind_members_are_skipped() {
+        let padded = [&gzip("one")[..], &[0; 9], &gzip("two"), &[0; 513]].concat();
+        assert_eq!(inflate(&padded, 100).unwrap(), b"onetwo");
     }
 
     #[test]

@@ -1,12 +1,16 @@
 //! The reusable buffer that whole files are decompressed into.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
 /// The headroom of a new buffer, as a multiple of the size of the file that needs it.
 const GROWTH: usize = 2;
+
+/// The interval at which one who waits looks whether the text is still wanted.
+const RECHECK: Duration = Duration::from_millis(50);
 
 /// A limit on the memory of an [`InflateBuffer`]. Dropping it releases what it has reserved.
 pub trait Reservation: Send {
@@ -57,11 +61,18 @@ impl InflateBuffer {
         self.max_bytes
     }
 
-    /// Takes the buffer, empty and with at least `capacity` bytes. Blocks until it is returned.
+    /// Takes the buffer, empty and with at least `capacity` bytes. Blocks until it is returned, or until
+    /// the text `is_unwanted`: a piece that is sent just while its receiver goes away stays in the channel
+    /// as long as there is a sender, and the one who waits here may be that sender.
     ///
-    /// Returns `None` if the capacity exceeds the maximum, or if the reservation does not allow for it
-    /// and for `compressed_bytes`, the memory that the caller holds meanwhile.
-    pub fn take(&self, capacity: usize, compressed_bytes: usize) -> Option<Vec<u8>> {
+    /// Returns `None` if the text is unwanted, if the capacity exceeds the maximum, or if the reservation
+    /// does not allow for it and for `compressed_bytes`, the memory that the caller holds meanwhile.
+    pub fn take(
+        &self,
+        capacity: usize,
+        compressed_bytes: usize,
+        is_unwanted: impl Fn() -> bool,
+    ) -> Option<Vec<u8>> {
         if capacity > self.max_bytes {
             return None;
         }
@@ -69,7 +80,10 @@ impl InflateBuffer {
         let mut buffer = loop {
             match state.buffer.take() {
                 Some(buffer) => break buffer,
-                None => self.slot.returned.wait(&mut state),
+                None if is_unwanted() => return None,
+                None => {
+                    self.slot.returned.wait_for(&mut state, RECHECK);
+                }
             }
         };
         buffer.clear();
@@ -153,6 +167,11 @@ mod tests {
         }
     }
 
+    /// The text is still wanted.
+    fn wanted() -> bool {
+        false
+    }
+
     /// A buffer of at most 2000 bytes, and the bytes that it has reserved of `limit`.
     fn buffer_within(limit: usize) -> (InflateBuffer, impl Fn() -> usize) {
         let reserved = Arc::new(AtomicUsize::new(0));
@@ -167,8 +186,8 @@ mod tests {
     #[test]
     fn the_buffer_returns_with_its_last_slice() {
         let (buffer, reserved) = buffer_within(3000);
-        assert_eq!(buffer.take(2001, 0), None);
-        let mut taken = buffer.take(1000, 0).unwrap();
+        assert_eq!(buffer.take(2001, 0, wanted), None);
+        let mut taken = buffer.take(1000, 0, wanted).unwrap();
         assert_eq!(reserved(), 1000);
         taken.extend_from_slice(b"text");
         let (address, lent) = (taken.as_ptr(), buffer.lend(taken));
@@ -178,7 +197,7 @@ mod tests {
             let buffer = buffer.clone();
             move || {
                 buffer
-                    .take(1000, 0)
+                    .take(1000, 0, wanted)
                     .map(|again| (again.as_ptr().addr(), again.len()))
             }
         });
@@ -188,13 +207,24 @@ mod tests {
     }
 
     #[test]
+    fn nobody_waits_for_a_buffer_once_its_text_is_unwanted() {
+        let (buffer, _) = buffer_within(3000);
+        let lent = buffer.lend(buffer.take(1000, 0, wanted).unwrap());
+        let looks = AtomicUsize::new(0);
+        let third_look = || looks.fetch_add(1, Ordering::Relaxed) == 2;
+        assert_eq!(buffer.take(1000, 0, third_look), None);
+        drop(lent);
+        assert!(buffer.take(1000, 0, || true).is_some());
+    }
+
+    #[test]
     fn a_file_that_is_a_little_larger_fits_into_the_same_buffer() {
         let (buffer, reserved) = buffer_within(3000);
-        let taken = buffer.take(600, 0).unwrap();
+        let taken = buffer.take(600, 0, wanted).unwrap();
         let address = taken.as_ptr();
         assert_eq!(reserved(), 600);
         buffer.give_back(taken);
-        let again = buffer.take(1000, 0).unwrap();
+        let again = buffer.take(1000, 0, wanted).unwrap();
         assert_eq!(again.as_ptr(), address);
         assert_eq!(reserved(), 1000);
     }
@@ -202,8 +232,8 @@ mod tests {
     #[test]
     fn an_exhausted_budget_gives_no_buffer() {
         let (buffer, reserved) = buffer_within(1500);
-        assert_eq!(buffer.take(1000, 600), None);
-        assert!(buffer.take(1000, 400).is_some());
+        assert_eq!(buffer.take(1000, 600, wanted), None);
+        assert!(buffer.take(1000, 400, wanted).is_some());
         assert_eq!(reserved(), 1400);
         drop(buffer);
         assert_eq!(reserved(), 0);

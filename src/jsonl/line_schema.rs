@@ -8,6 +8,7 @@ use arrow::error::ArrowError;
 
 use crate::arrow_leaves::leaf_ranges;
 use crate::jsonl::decode::LineDecoder;
+use crate::jsonl::epoch::TimeUnits;
 
 /// A schema with a selection of its leaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,21 +16,31 @@ pub struct LineSchema {
     schema: SchemaRef,
     /// One flag for each leaf of the schema: those that are not set are NULL. `None` selects all.
     leaves: Option<Vec<bool>>,
+    /// The units of the numbers in timestamp columns.
+    time_units: TimeUnits,
 }
 
 impl LineSchema {
     /// Projects the columns of a file's schema, given by their indexes.
     ///
-    /// `leaves` has one flag for each leaf of `file_schema`; `None` selects all of them.
-    pub fn project(file_schema: &Schema, columns: &[usize], leaves: Option<&[bool]>) -> Self {
+    /// `leaves` has one flag for each leaf of `file_schema`; `None` selects all of them. `time_units`
+    /// are those of all leaves of `file_schema`.
+    pub fn project(
+        file_schema: &Schema,
+        columns: &[usize],
+        leaves: Option<&[bool]>,
+        time_units: &TimeUnits,
+    ) -> Self {
         let all_columns: Vec<_> = leaf_ranges(file_schema.fields(), 0).collect();
-        let (mut fields, mut flags) = (Vec::new(), Vec::new());
+        let (mut fields, mut flags, mut projected) = (Vec::new(), Vec::new(), Vec::new());
         for (field, range) in columns.iter().filter_map(|column| all_columns.get(*column)) {
             fields.push(Arc::clone(field));
             let field_flags = leaves.and_then(|leaves| leaves.get(range.clone()));
             flags.extend(field_flags.unwrap_or_default());
+            projected.extend(range.clone());
         }
         Self {
+            time_units: time_units.select(projected.into_iter()),
             schema: Arc::new(Schema::new(fields)),
             leaves: flags.contains(&false).then_some(flags),
         }
@@ -40,6 +51,7 @@ impl LineSchema {
         Self {
             schema,
             leaves: None,
+            time_units: TimeUnits::default(),
         }
     }
 
@@ -59,7 +71,7 @@ impl LineSchema {
     /// Returns an error if a type cannot be read from JSON.
     pub fn decoder(&self, batch_size: usize) -> Result<LineDecoder, ArrowError> {
         let schema = Arc::clone(&self.schema);
-        LineDecoder::new(schema, batch_size, self.leaves.as_deref())
+        LineDecoder::new(schema, batch_size, self.leaves.as_deref(), &self.time_units)
     }
 }
 

@@ -4,7 +4,9 @@ use std::io::{self, Read};
 
 use bytes::Bytes;
 
-use crate::jsonl::chunk::{BYTE_ORDER_MARK, Chunk, LineChunk, MAX_LINE_BYTES, raw_lines};
+use crate::jsonl::chunk::{
+    BYTE_ORDER_MARK, Chunk, LineChunk, MAX_LINE_BYTES, OVERSIZED_HEAD_BYTES, raw_lines,
+};
 
 /// Reads one file and splits it into chunks.
 pub struct LineSplitter<R> {
@@ -25,6 +27,11 @@ impl<R: Read> LineSplitter<R> {
     /// Creates a splitter of the decompressed bytes that `reader` returns, into chunks of about
     /// `chunk_bytes`.
     pub fn new(reader: R, chunk_bytes: usize) -> Self {
+        Self::with_max_line(reader, chunk_bytes, MAX_LINE_BYTES)
+    }
+
+    /// Creates a splitter as [`Self::new`] does, which skips lines longer than `max_line_bytes`.
+    pub fn with_max_line(reader: R, chunk_bytes: usize, max_line_bytes: usize) -> Self {
         Self {
             reader,
             buffer: Vec::new(),
@@ -33,7 +40,7 @@ impl<R: Read> LineSplitter<R> {
             offset: 0,
             is_start: true,
             chunk_bytes,
-            max_line_bytes: MAX_LINE_BYTES,
+            max_line_bytes,
         }
     }
 
@@ -88,10 +95,9 @@ impl<R: Read> LineSplitter<R> {
 
     /// Reads past the end of the buffer's first line and discards it.
     fn skip_line(&mut self) -> io::Result<Chunk> {
-        let skipped_line = Chunk::OversizedLine {
-            line: self.next_line,
-            offset: self.offset,
-        };
+        let (line, offset) = (self.next_line, self.offset);
+        let start = self.buffer.get(..OVERSIZED_HEAD_BYTES);
+        let head = Bytes::copy_from_slice(start.unwrap_or(&self.buffer));
         self.next_line += 1;
         self.searched = 0;
         loop {
@@ -100,7 +106,13 @@ impl<R: Read> LineSplitter<R> {
             self.buffer.drain(..skipped);
             self.offset += skipped as u64;
             if newline.is_some() || self.fill()? && self.buffer.is_empty() {
-                return Ok(skipped_line);
+                let length = self.offset - offset - u64::from(newline.is_some());
+                return Ok(Chunk::OversizedLine {
+                    line,
+                    offset,
+                    length,
+                    head,
+                });
             }
         }
     }
@@ -193,7 +205,19 @@ mod tests {
                     Chunk::Lines(chunk) => {
                         kept.extend(chunk.lines().map(|line| (line.number, line.offset)));
                     }
-                    Chunk::OversizedLine { line, offset } => oversized.push((line, offset)),
+                    Chunk::OversizedLine {
+                        line,
+                        offset,
+                        length,
+                        head,
+                    } => {
+                        let from = usize::try_from(offset).unwrap();
+                        let to = from + usize::try_from(length).unwrap();
+                        assert!(length > 10 && !text[from..to].contains('\n'));
+                        assert!(text[to..].is_empty() || text[to..].starts_with('\n'));
+                        assert!(!head.is_empty() && text.as_bytes()[from..].starts_with(&head));
+                        oversized.push((line, offset));
+                    }
                 }
             }
             (kept, oversized)

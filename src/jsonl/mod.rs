@@ -1,9 +1,12 @@
 //! Decodes JSON lines to Arrow record batches.
 //!
 //! ```text
-//! compressed bytes ─compression, inflate→ text ─line_splitter→ chunks of whole lines ─decode→ batches
+//! compressed bytes ─decompress, inflate→ text ─line_splitter→ chunks of whole lines ─decode→ batches
 //!    decode: each line by the fast decoder; a line of unusual form strictly, by the reference decoder
 //! ```
+//! The first bytes of a file decide about its compression. Formats that are not read are recognized,
+//! and so are other forms of JSON and of text.
+//!
 //! A line is one JSON object. Blank lines, CRLF, a byte-order mark at the start and a last line
 //! without newline are accepted; anything else is malformed.
 //!
@@ -13,9 +16,9 @@
 //! ```no_run
 //! # use std::sync::Arc;
 //! # use arrow::datatypes::{DataType, Field, Schema};
-//! # use dayport::jsonl::{CHUNK_BYTES, Chunk, LineDecoder, LineSplitter};
+//! # use dayport::jsonl::{CHUNK_BYTES, Chunk, LineSchema, LineSplitter};
 //! let schema = Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, false)]));
-//! let mut decoder = LineDecoder::new(schema, 8192, None)?;
+//! let mut decoder = LineSchema::all(schema).decoder(8192)?;
 //! let mut splitter = LineSplitter::new("{\"id\":1}\n{\"id\":\"x\"}\n".as_bytes(), CHUNK_BYTES);
 //! while let Some(chunk) = splitter.next_chunk()? {
 //!     if let Chunk::Lines(lines) = chunk {
@@ -29,9 +32,14 @@
 
 mod chunk;
 mod compression;
+mod content;
 mod decode;
+mod decompress;
+mod epoch;
 mod fast;
+mod file_error;
 mod find;
+mod gzip_members;
 mod in_memory_chunks;
 mod inflate;
 mod inflate_buffer;
@@ -43,10 +51,16 @@ mod reference;
 mod strict;
 #[cfg(test)]
 mod tests;
+mod text_shape;
+mod zstd_frames;
 
 pub use self::chunk::{CHUNK_BYTES, Chunk, Line, LineChunk, MAX_LINE_BYTES};
 pub use self::compression::Compression;
+pub use self::content::{ContentKind, Remedy};
 pub use self::decode::{BadLine, DecodedChunk, LineDecoder};
+pub use self::decompress::read_head;
+pub use self::epoch::{EpochRule, EpochUnit, TimeUnits};
+pub use self::file_error::FileError;
 pub use self::find::{FoundLine, decode_line, find_lines};
 pub use self::in_memory_chunks::InMemoryChunks;
 pub use self::inflate::{Inflater, inflated_size};
@@ -54,3 +68,4 @@ pub use self::inflate_buffer::{InflateBuffer, Reservation};
 pub use self::leaf_mask::LeafMask;
 pub use self::line_schema::LineSchema;
 pub use self::line_splitter::LineSplitter;
+pub use self::text_shape::TextShape;

@@ -8,9 +8,10 @@ use arrow::json::ReaderBuilder;
 use arrow::json::reader::Decoder;
 
 use crate::jsonl::chunk::Line;
+use crate::jsonl::epoch::TimeUnits;
 use crate::jsonl::leaf_mask::LeafMask;
 use crate::jsonl::reason::reason;
-use crate::jsonl::strict::write_canonical;
+use crate::jsonl::strict::{with_time_units, write_canonical};
 
 /// The number of lines that are decoded in one block. A block with a bad line is decoded again in
 /// smaller blocks, down to single lines.
@@ -19,11 +20,16 @@ const BLOCK_LINES: [usize; 3] = [1024, SMALL_BLOCK, 1];
 /// The maximum number of lines of a block that reuses the decoder.
 const SMALL_BLOCK: usize = 64;
 
+/// The maximum length of a line in a decoder that is reused, in bytes.
+const MAX_REUSED_BYTES: usize = 1 << 20;
+
 /// Decodes lines in blocks, or one by one where a block holds a bad line.
 pub(crate) struct ReferenceDecoder {
     schema: SchemaRef,
     mask: LeafMask,
     pruned_schema: SchemaRef,
+    /// The pruned schema with the units of the numbers in its timestamp columns.
+    strict_schema: SchemaRef,
     /// The decoder of small blocks. `None` after an error, which leaves part of a line in it.
     decoder: Option<Decoder>,
     /// The number of lines that were passed to this decoder.
@@ -41,14 +47,20 @@ pub(crate) struct ReferenceRows {
 }
 
 impl ReferenceDecoder {
-    /// Creates a decoder of the leaves of `schema` that `mask` selects.
+    /// Creates a decoder of the leaves of `schema` that `mask` selects. `time_units` are those of
+    /// all leaves.
     ///
     /// # Errors
     /// Returns an error if a selected type cannot be read from JSON.
-    pub(crate) fn new(schema: SchemaRef, mask: LeafMask) -> Result<Self, ArrowError> {
+    pub(crate) fn new(
+        schema: SchemaRef,
+        mask: LeafMask,
+        time_units: &TimeUnits,
+    ) -> Result<Self, ArrowError> {
         let pruned_schema = mask.prune_schema(&schema);
         Ok(Self {
             decoder: Some(arrow_decoder(&pruned_schema, SMALL_BLOCK)?),
+            strict_schema: mask.prune_schema(&with_time_units(&schema, time_units)),
             schema,
             mask,
             pruned_schema,
@@ -112,10 +124,11 @@ impl ReferenceDecoder {
         };
         let mut text = Vec::new();
         for line in lines {
-            push_line(&mut decoder, &self.pruned_schema, *line, &mut text)?;
+            push_line(&mut decoder, &self.strict_schema, *line, &mut text)?;
         }
         let batch = decoder.flush().map_err(|error| reason(&error))?;
-        if is_small {
+        // The buffers of a decoder never shrink.
+        if is_small && text.capacity() <= MAX_REUSED_BYTES {
             self.decoder = Some(decoder);
         }
         batch.ok_or_else(|| "no row in it".to_owned())

@@ -15,21 +15,23 @@
 //! | duplicate keys | the last one counts; each must fit the type |
 //! | lone surrogates, in any field | rejected: they are no characters |
 //! | `\u0000` | kept |
-//! | nesting | at most [`MAX_DEPTH`] levels |
+//! | nesting | at most [`grammar::MAX_DEPTH`] levels |
 
+mod grammar;
 mod numeric;
 mod reject;
 mod temporal;
+mod units;
 
 use arrow::datatypes::{DataType, Field, Fields, SchemaRef};
 
+use self::grammar::Parser;
 use self::reject::{LineReject, Problem, Scalar, Strict};
-use crate::jsonl::fast::escape;
 
-/// The maximum nesting depth of values.
-const MAX_DEPTH: usize = 1000;
+pub(crate) use self::units::with_time_units;
 
-/// Appends the canonical form of a line to `out`: its fields in `schema`, with exact values.
+/// Appends the canonical form of a line to `out`: its fields in `schema`, with exact values. The units
+/// of numbers in timestamp columns are those of [`with_time_units`].
 ///
 /// # Errors
 /// Returns the reason if the line is not a single JSON object, or if a value does not fit its type.
@@ -37,11 +39,7 @@ pub(crate) fn write_canonical(line: &[u8], schema: &SchemaRef, out: &mut Vec<u8>
     if str::from_utf8(line).is_err() {
         return Err(LineReject::new("not valid JSON: the text is not UTF-8"));
     }
-    let mut parser = Parser {
-        line,
-        at: 0,
-        depth: 0,
-    };
+    let mut parser = Parser::new(line);
     parser.skip_space();
     if parser.peek() != Some(b'{') {
         return Err(LineReject::new(format!(
@@ -57,98 +55,7 @@ pub(crate) fn write_canonical(line: &[u8], schema: &SchemaRef, out: &mut Vec<u8>
         Some(_) => Err(parser.invalid("the end of the line")),
     }
 }
-
-/// Parses one line.
-struct Parser<'a> {
-    line: &'a [u8],
-    at: usize,
-    /// The number of objects and lists around the position.
-    depth: usize,
-}
-
 impl<'a> Parser<'a> {
-    fn peek(&self) -> Option<u8> {
-        self.line.get(self.at).copied()
-    }
-
-    fn skip_space(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t' | b'\r' | b'\n')) {
-            self.at += 1;
-        }
-    }
-
-    /// Returns the reject of text that is not JSON.
-    fn invalid(&self, expected: &str) -> LineReject {
-        if self.at >= self.line.len() {
-            return LineReject::of(Problem::EndOfLine);
-        }
-        let column = self.at + 1;
-        LineReject::new(format!(
-            "not valid JSON: {expected} is expected at byte {column} of the line"
-        ))
-    }
-
-    /// Returns the kind of the next value, for messages.
-    fn kind(&self) -> &'static str {
-        match self.peek() {
-            Some(b'{') => "an object",
-            Some(b'[') => "a list",
-            Some(b'"') => "a string",
-            Some(_) if self.is_at("true") || self.is_at("false") => "a boolean",
-            Some(_) if self.is_at("null") => "null",
-            Some(b'-' | b'0'..=b'9') => "a number",
-            Some(_) => "text that is not JSON",
-            None => "nothing",
-        }
-    }
-
-    /// Returns the reject of a value of another kind than the type has.
-    fn unexpected(&self, expected: &str) -> LineReject {
-        match self.kind() {
-            "text that is not JSON" | "nothing" => self.invalid("a value"),
-            kind => LineReject::new(format!("{expected} is expected, found {kind}")),
-        }
-    }
-
-    fn expect(&mut self, byte: u8, expected: &str) -> Strict<()> {
-        if self.peek() != Some(byte) {
-            return Err(self.invalid(expected));
-        }
-        self.at += 1;
-        Ok(())
-    }
-
-    fn is_at(&self, literal: &str) -> bool {
-        let rest = self.line.get(self.at..).unwrap_or_default();
-        rest.starts_with(literal.as_bytes())
-    }
-
-    /// Skips a literal, and returns false if there is another value.
-    fn take_literal(&mut self, literal: &str) -> Strict<bool> {
-        if self.peek() != literal.bytes().next() {
-            return Ok(false);
-        }
-        let rest = self.line.get(self.at..).unwrap_or_default();
-        let is_word = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
-        if !rest.starts_with(literal.as_bytes()) || is_word(rest.get(literal.len())) {
-            return Err(self.invalid("a value"));
-        }
-        self.at += literal.len();
-        Ok(true)
-    }
-
-    /// Enters an object or a list.
-    fn enter(&mut self) -> Strict<()> {
-        self.at += 1;
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return Err(LineReject::new(format!(
-                "values are nested more than {MAX_DEPTH} levels deep"
-            )));
-        }
-        Ok(())
-    }
-
     /// Parses the object at the position, and writes the members that are `fields`.
     fn object(&mut self, fields: &Fields, out: &mut Vec<u8>) -> Strict<()> {
         self.enter()?;
@@ -204,18 +111,6 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Parses a key with its colon.
-    fn key(&mut self) -> Strict<String> {
-        if self.peek() != Some(b'"') {
-            return Err(self.invalid("a key in double quotes"));
-        }
-        let key = self.string()?;
-        self.skip_space();
-        self.expect(b':', "`:`")?;
-        self.skip_space();
-        Ok(key)
-    }
-
     /// Parses the value of a field, and writes it in its canonical form.
     fn value(&mut self, field: &Field, out: &mut Vec<u8>) -> Strict<()> {
         if self.take_literal("null")? {
@@ -233,6 +128,10 @@ impl<'a> Parser<'a> {
             DataType::List(element) | DataType::LargeList(element) => match self.peek() {
                 Some(b'[') => self.list(element, out),
                 _ => Err(self.unexpected("a list")),
+            },
+            DataType::Map(entry, _) => match (self.peek(), entry.data_type()) {
+                (Some(b'{'), DataType::Struct(key_and_value)) => self.map(key_and_value, out),
+                _ => Err(self.unexpected("an object")),
             },
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => match self.peek() {
                 Some(b'"') => {
@@ -252,7 +151,7 @@ impl<'a> Parser<'a> {
             }
             data_type => match (
                 numeric::NumberRule::of(data_type),
-                temporal::TimeRule::of(data_type)?,
+                temporal::TimeRule::of(field)?,
             ) {
                 (Some(rule), _) => rule.write(self.scalar("a number")?, out),
                 (_, Some(rule)) => rule.write(self.scalar("a time")?, out),
@@ -267,28 +166,51 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// Parses the object at the position, all of whose members are entries of a map.
+    fn map(&mut self, key_and_value: &Fields, out: &mut Vec<u8>) -> Strict<()> {
+        let [_, value] = key_and_value.as_ref() else {
+            return Err(self.unexpected("a map"));
+        };
+        self.items(b"{}", "`,` or `}`", out, |parser, out| {
+            write_string(&parser.key()?, out);
+            out.push(b':');
+            parser.value(value, out)
+        })
+    }
+
     fn list(&mut self, element: &Field, out: &mut Vec<u8>) -> Strict<()> {
+        self.items(b"[]", "`,` or `]`", out, |parser, out| {
+            parser.value(element, out)
+        })
+    }
+
+    /// Parses what is between two brackets, item by item, and writes it with them.
+    fn items(
+        &mut self,
+        &[opening, closing]: &[u8; 2],
+        expected: &str,
+        out: &mut Vec<u8>,
+        mut item: impl FnMut(&mut Self, &mut Vec<u8>) -> Strict<()>,
+    ) -> Strict<()> {
         self.enter()?;
-        out.push(b'[');
+        out.push(opening);
         self.skip_space();
-        if self.peek() == Some(b']') {
-            self.at += 1;
-        } else {
+        if self.peek() != Some(closing) {
             loop {
                 self.skip_space();
-                self.value(element, out)?;
+                item(self, out)?;
                 self.skip_space();
                 match self.peek() {
                     Some(b',') => out.push(b','),
-                    Some(b']') => break,
-                    _ => return Err(self.invalid("`,` or `]`")),
+                    Some(byte) if byte == closing => break,
+                    _ => return Err(self.invalid(expected)),
                 }
                 self.at += 1;
             }
-            self.at += 1;
         }
+        self.at += 1;
         self.depth -= 1;
-        out.push(b']');
+        out.push(closing);
         Ok(())
     }
 
@@ -298,127 +220,6 @@ impl<'a> Parser<'a> {
             Some(b'"') => Ok(Scalar::Text(self.string()?)),
             Some(b'-' | b'0'..=b'9') => Ok(Scalar::Number(self.number()?)),
             _ => Err(self.unexpected(expected)),
-        }
-    }
-
-    /// Parses the number at the position, and returns its text (RFC 8259 §6).
-    fn number(&mut self) -> Strict<&'a str> {
-        let start = self.at;
-        if self.peek() == Some(b'-') {
-            self.at += 1;
-        }
-        if self.peek() == Some(b'0') {
-            self.at += 1;
-        } else {
-            self.digits()?;
-        }
-        if self.peek() == Some(b'.') {
-            self.at += 1;
-            self.digits()?;
-        }
-        if matches!(self.peek(), Some(b'e' | b'E')) {
-            self.at += 1;
-            if matches!(self.peek(), Some(b'-' | b'+')) {
-                self.at += 1;
-            }
-            self.digits()?;
-        }
-        let text = self.line.get(start..self.at).unwrap_or_default();
-        str::from_utf8(text).map_err(|_| self.invalid("a number"))
-    }
-
-    fn digits(&mut self) -> Strict<()> {
-        if !matches!(self.peek(), Some(b'0'..=b'9')) {
-            return Err(self.invalid("a digit"));
-        }
-        while matches!(self.peek(), Some(b'0'..=b'9')) {
-            self.at += 1;
-        }
-        Ok(())
-    }
-
-    /// Parses the string at the position (RFC 8259 §7).
-    fn string(&mut self) -> Strict<String> {
-        self.at += 1;
-        let mut text = Vec::new();
-        loop {
-            match self.peek() {
-                Some(b'"') => break,
-                Some(b'\\') => {
-                    let (character, end) = escape(self.line, self.at + 1)
-                        .ok_or_else(|| self.invalid("an escape of a character"))?;
-                    text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-                    self.at = end;
-                }
-                Some(0..0x20) => return Err(self.invalid("an escaped control character")),
-                Some(byte) => {
-                    text.push(byte);
-                    self.at += 1;
-                }
-                None => return Err(self.invalid("`\"`")),
-            }
-        }
-        self.at += 1;
-        String::from_utf8(text).map_err(|_| self.invalid("UTF-8"))
-    }
-
-    /// Skips a value of no field, without recursion.
-    fn skip_value(&mut self) -> Strict<()> {
-        let mut closing = Vec::new();
-        loop {
-            match self.peek() {
-                Some(open @ (b'{' | b'[')) => {
-                    self.enter()?;
-                    let close = if open == b'{' { b'}' } else { b']' };
-                    self.skip_space();
-                    if self.peek() != Some(close) {
-                        closing.push(close);
-                        if close == b'}' {
-                            self.key()?;
-                        }
-                        continue;
-                    }
-                    self.at += 1;
-                    self.depth -= 1;
-                }
-                Some(b'"') => {
-                    self.string()?;
-                }
-                Some(b'-' | b'0'..=b'9') => {
-                    self.number()?;
-                }
-                _ => {
-                    let is_literal = self.take_literal("true")?
-                        || self.take_literal("false")?
-                        || self.take_literal("null")?;
-                    if !is_literal {
-                        return Err(self.invalid("a value"));
-                    }
-                }
-            }
-            // A value has ended, and with it perhaps those around it.
-            loop {
-                let Some(close) = closing.last().copied() else {
-                    return Ok(());
-                };
-                self.skip_space();
-                match self.peek() {
-                    Some(b',') => {
-                        self.at += 1;
-                        self.skip_space();
-                        if close == b'}' {
-                            self.key()?;
-                        }
-                        break;
-                    }
-                    Some(byte) if byte == close => {
-                        self.at += 1;
-                        self.depth -= 1;
-                        closing.pop();
-                    }
-                    _ => return Err(self.invalid("`,` or a closing bracket")),
-                }
-            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The decoder compared with strict JSON and arrow-json, on random lines.
 
+mod numeric_times;
 mod random;
 
 use std::collections::BTreeSet;
@@ -8,12 +9,14 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::error::ArrowError;
 use arrow::json::ReaderBuilder;
 use fastrand::Rng;
 
 use self::random::{LineGenerator, mutated};
 use crate::jsonl::chunk::{CHUNK_BYTES, Chunk, LineChunk};
 use crate::jsonl::decode::LineDecoder;
+use crate::jsonl::epoch::TimeUnits;
 use crate::jsonl::fast::FastDecoder;
 use crate::jsonl::leaf_mask::LeafMask;
 use crate::jsonl::line_splitter::LineSplitter;
@@ -108,6 +111,15 @@ fn by_arrow(schema: &SchemaRef, line: &[u8]) -> Option<RecordBatch> {
     decoder.flush().ok()?
 }
 
+/// Creates a decoder without declared units of time.
+fn line_decoder(
+    schema: SchemaRef,
+    size: usize,
+    leaves: Option<&[bool]>,
+) -> Result<LineDecoder, ArrowError> {
+    LineDecoder::new(schema, size, leaves, &TimeUnits::default())
+}
+
 fn chunk(lines: &[Vec<u8>]) -> LineChunk {
     let text = lines.join(&b'\n');
     let mut splitter = LineSplitter::new(text.as_slice(), CHUNK_BYTES);
@@ -120,7 +132,8 @@ fn chunk(lines: &[Vec<u8>]) -> LineChunk {
 /// Decodes `lines`, compares rows and bad lines with those of arrow-json, and returns the number of
 /// rows.
 fn compare(schema: &SchemaRef, lines: &[Vec<u8>]) -> usize {
-    let mut fast = FastDecoder::new(schema, &LeafMask::All).expect("types that are known");
+    let mut fast = FastDecoder::new(schema, &LeafMask::All, &TimeUnits::default())
+        .expect("types that are known");
     let (mut rows, mut bad) = (Vec::new(), BTreeSet::new());
     for (n, line) in lines.iter().enumerate() {
         let text = String::from_utf8_lossy(line);
@@ -136,7 +149,7 @@ fn compare(schema: &SchemaRef, lines: &[Vec<u8>]) -> usize {
     }
     let expected = concat_batches(schema, &rows).unwrap();
     for size in [3, 1000] {
-        let mut decoder = LineDecoder::new(Arc::clone(schema), size, None).unwrap();
+        let mut decoder = line_decoder(Arc::clone(schema), size, None).unwrap();
         let decoded = decoder.decode(&chunk(lines)).unwrap();
         assert!(
             decoded
@@ -166,14 +179,15 @@ fn usual_lines(random: &mut Rng, schema: &SchemaRef, count: usize) -> Vec<Vec<u8
 fn lines_of_the_usual_form_never_reach_the_reference_decoder() {
     let (schema, mut random) = (schema(), Rng::with_seed(1));
     let lines = usual_lines(&mut random, &schema, 1000);
-    let mut fast = FastDecoder::new(&schema, &LeafMask::All).expect("types that are known");
+    let mut fast = FastDecoder::new(&schema, &LeafMask::All, &TimeUnits::default())
+        .expect("types that are known");
     for line in &lines {
         assert!(fast.read(line), "{}", String::from_utf8_lossy(line));
     }
     for lines in lines.chunks(100) {
         assert_eq!(compare(&schema, lines), lines.len());
     }
-    let mut decoder = LineDecoder::new(schema, 1000, None).unwrap();
+    let mut decoder = line_decoder(schema, 1000, None).unwrap();
     let batches = decoder.decode_strictly(&chunk(&lines)).unwrap();
     assert_eq!(
         batches.iter().map(RecordBatch::num_rows).sum::<usize>(),
@@ -266,7 +280,7 @@ fn small_schema() -> SchemaRef {
 }
 
 fn decoded(schema: &SchemaRef, leaves: &[bool], line: &str) -> RecordBatch {
-    let mut decoder = LineDecoder::new(Arc::clone(schema), 9, Some(leaves)).unwrap();
+    let mut decoder = line_decoder(Arc::clone(schema), 9, Some(leaves)).unwrap();
     let batches = decoder.decode_strictly(&chunk(&[line.as_bytes().to_vec()]));
     batches.unwrap().pop().unwrap()
 }
@@ -301,7 +315,7 @@ fn leaves_that_are_not_selected_are_null() {
         r#"{"id":"x","l":{}}"#,
         r#"{"n":[1]}"#,
     ] {
-        let mut decoder = LineDecoder::new(Arc::clone(&schema), 9, Some(&[false; 6])).unwrap();
+        let mut decoder = line_decoder(Arc::clone(&schema), 9, Some(&[false; 6])).unwrap();
         let text = chunk(&[wrong.as_bytes().to_vec()]);
         assert!(decoder.decode_strictly(&text).is_err(), "{wrong}");
     }
@@ -318,7 +332,7 @@ fn leaves_that_are_not_selected_are_null() {
     let unread = decoded(&schema, &only_a, r#"{"id":"x","o":{"a":"y","b":[]}}"#);
     let expected = by_arrow(&schema, br#"{"id":"x","o":{"a":"y"}}"#).unwrap();
     assert_eq!(unread, expected);
-    assert!(LineDecoder::new(schema, 9, Some(&[true; 5])).is_err());
+    assert!(line_decoder(schema, 9, Some(&[true; 5])).is_err());
 }
 
 #[test]
@@ -328,13 +342,15 @@ fn both_decoders_mask_the_same_leaves() {
     for _ in 0..20 {
         let leaves: Vec<bool> = (0..all.unwrap()).map(|_| random.usize(..3) == 0).collect();
         let mask = LeafMask::new(&schema, &leaves).unwrap();
-        let mut reference = ReferenceDecoder::new(Arc::clone(&schema), mask.clone()).unwrap();
+        let mut reference =
+            ReferenceDecoder::new(Arc::clone(&schema), mask.clone(), &TimeUnits::default())
+                .unwrap();
         let lines = chunk(&usual_lines(&mut random, &schema, 60));
         let expected = reference
             .decode(&lines.lines().collect::<Vec<_>>())
             .unwrap();
         assert_eq!(expected.bad, []);
-        let mut decoder = LineDecoder::new(Arc::clone(&schema), 60, Some(&leaves)).unwrap();
+        let mut decoder = line_decoder(Arc::clone(&schema), 60, Some(&leaves)).unwrap();
         let actual = decoder.decode_strictly(&lines).unwrap();
         assert_eq!(decoder.unusual_lines(), 0);
         assert_eq!(
@@ -342,7 +358,7 @@ fn both_decoders_mask_the_same_leaves() {
             [concat_batches(&schema, &expected.batches).unwrap()]
         );
         // Masking batches that were decoded in full gives the same rows.
-        let mut full_decoder = LineDecoder::new(Arc::clone(&schema), 60, None).unwrap();
+        let mut full_decoder = line_decoder(Arc::clone(&schema), 60, None).unwrap();
         let full = full_decoder.decode_strictly(&lines).unwrap();
         let masked = full.into_iter().map(|batch| {
             let pruned = mask.prune(&batch).unwrap();
@@ -357,7 +373,7 @@ fn both_decoders_mask_the_same_leaves() {
 fn a_type_that_only_arrow_json_knows_is_read_by_it() {
     let decimal = Field::new("d", DataType::Decimal128(10, 2), true);
     let schema: SchemaRef = Arc::new(Schema::new(vec![decimal]));
-    let mut decoder = LineDecoder::new(Arc::clone(&schema), 9, None).unwrap();
+    let mut decoder = line_decoder(Arc::clone(&schema), 9, None).unwrap();
     let batches = decoder
         .decode_strictly(&chunk(&[b"{\"d\":1.25}".to_vec()]))
         .unwrap();
@@ -370,7 +386,7 @@ fn a_type_that_only_arrow_json_knows_is_read_by_it() {
 fn values_nested_without_end_are_bad_lines() {
     let schema = small_schema();
     let line = format!("{{\"x\":{}{}}}", "[".repeat(200_000), "]".repeat(200_000));
-    let mut decoder = LineDecoder::new(schema, 9, None).unwrap();
+    let mut decoder = line_decoder(schema, 9, None).unwrap();
     let bad = decoder
         .decode_strictly(&chunk(&[line.into_bytes()]))
         .unwrap_err();
@@ -403,13 +419,13 @@ fn control_characters_in_strings_are_bad_lines() {
                     format!("{{\"id\":\"k\",\"x\":\"{wrong}\"}}"),
                     format!("{{\"id\":\"k\",\"{wrong}\":1}}"),
                 ] {
-                    let mut decoder = LineDecoder::new(Arc::clone(&schema), 9, None).unwrap();
+                    let mut decoder = line_decoder(Arc::clone(&schema), 9, None).unwrap();
                     let lines = chunk(&[line.clone().into_bytes()]);
                     assert!(decoder.decode_strictly(&lines).is_err(), "{line:?}");
                 }
             }
             let line = format!("{{\"id\":\"{}\",\"x\":\"{}\"}}", text(0x7f), text(b' '));
-            let mut decoder = LineDecoder::new(Arc::clone(&schema), 9, None).unwrap();
+            let mut decoder = line_decoder(Arc::clone(&schema), 9, None).unwrap();
             let lines = chunk(&[line.clone().into_bytes()]);
             assert!(decoder.decode_strictly(&lines).is_ok(), "{line:?}");
             assert_eq!(decoder.unusual_lines(), 0, "{line:?}");

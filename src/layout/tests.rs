@@ -72,8 +72,11 @@ fn every_key_parses_back() {
         ManifestName::parse(&manifest.path()),
         Some(manifest.clone())
     );
-    let entry = log_entry(&manifest.table, u64::MAX);
-    assert_eq!(parse_log_entry(&entry), Some((manifest.table, u64::MAX)));
+    let entry = log_entry(&manifest.table, MAX_SEQUENCE);
+    assert_eq!(
+        parse_log_entry(&entry),
+        Some((manifest.table, MAX_SEQUENCE))
+    );
 }
 
 #[test]
@@ -82,6 +85,22 @@ fn a_recorded_key_is_the_key_it_was() {
     let recorded = parse_recorded(shard.path().as_ref()).unwrap();
     assert_eq!(recorded, shard.path());
     assert_eq!(Shard::parse(&recorded), Some(shard));
+}
+
+#[test]
+fn an_equals_sign_in_a_value_is_escaped_and_its_old_form_is_still_known() {
+    let shard = shard(partition(&[("k", "a=b"), ("l", "..")]));
+    let folder = "data/pageview_events";
+    let key = format!("{folder}/k=a%3Db/l=../data-000000000007.json.gz");
+    assert_eq!(shard.path().as_ref(), key);
+    assert_eq!(shard.partition.to_string(), "k=a%3Db/l=..");
+    let old = format!("{folder}/k=a=b/l=../data-000000000007.json.gz");
+    for key in [key, old] {
+        let recorded = parse_recorded(&key).unwrap();
+        assert_eq!(Shard::parse(&recorded), Some(shard.clone()), "{key}");
+    }
+    let mixed = parse_recorded("data/t/k=a%3Db=c/data-000000000007.json.gz").unwrap();
+    assert_eq!(Shard::parse(&mixed), None);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::listing::location::{SourceLocation, key_url};
 use crate::listing::partition_filter::PartitionFilters;
 use crate::listing::snapshot::SourceFile;
 use crate::listing::time_bounds::TimeBounds;
-use crate::store::CONCURRENCY;
+use crate::store::{CONCURRENCY, file_name, is_marker};
 
 /// One expansion of a source's folders into files.
 pub(crate) struct Expansion<'a> {
@@ -27,6 +27,7 @@ pub(crate) struct Expansion<'a> {
     pub(crate) partition_fields: &'a [FieldRef],
     pub(crate) filters: &'a PartitionFilters,
     pub(crate) time: Option<TimePruning<'a>>,
+    pub(crate) nothing: NothingThere,
 }
 
 /// The rule and the bounds by which folders are pruned by their time.
@@ -35,6 +36,17 @@ pub(crate) struct TimePruning<'a> {
     /// The maximum by which a row's time may lie outside the range of its folder.
     pub(crate) slack: TimeDelta,
     pub(crate) bounds: TimeBounds,
+}
+
+/// The meaning of an empty location.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NothingThere {
+    /// A mistake in the declaration or the call.
+    Mistake,
+    /// A mistake, unless there are other files or folders beside the location.
+    MistakeWithoutSiblings,
+    /// A source whose files are still to come.
+    NoFiles,
 }
 
 /// A folder with the values of the partition columns of its path.
@@ -71,7 +83,7 @@ impl Expansion<'_> {
         for (depth, field) in self.partition_fields.iter().enumerate() {
             let mut subfolders = Vec::new();
             for (folder, listing) in self.list_all(folders).await? {
-                self.refuse_stray_files(&folder, &listing)?;
+                self.refuse_stray_files(&listing)?;
                 subfolders.extend(self.subfolders(&folder, &listing, field)?);
             }
             folders = self.prune(depth + 1, subfolders)?;
@@ -79,12 +91,10 @@ impl Expansion<'_> {
         let mut files = Vec::new();
         for (folder, listing) in self.list_all(folders).await? {
             self.refuse_subfolders(&listing)?;
-            files.extend(
-                visible_files(&folder, listing.objects).map(|meta| SourceFile {
-                    meta,
-                    partition: folder.values.clone(),
-                }),
-            );
+            files.extend(visible_files(listing.objects).map(|meta| SourceFile {
+                meta,
+                partition: folder.values.clone(),
+            }));
         }
         files.sort_by(|one, other| one.meta.location.cmp(&other.meta.location));
         Ok(files)
@@ -117,21 +127,74 @@ impl Expansion<'_> {
     }
 
     async fn list(&self, folder: Folder) -> Result<(Folder, ListResult)> {
-        let listing = self
+        let mut listing = self
             .store
             .list_with_delimiter(Some(&folder.path))
             .await
             .map_err(|error| self.store_error("list", self.url(&folder.path), error))?;
         let is_empty = listing.objects.is_empty() && listing.common_prefixes.is_empty();
-        if is_empty && folder.path == self.location.path {
-            // An empty day is a folder without rows, but an empty source is a mistake.
+        if is_empty && folder.path == self.location.path && self.is_mistake().await {
             let what = format!(
                 "source `{}`: there is nothing at `{}`",
                 self.source, self.location
             );
             return Err(Error::invalid(what).with_hint("check LOCATION and `--from`"));
         }
+        for object in &listing.objects {
+            if is_nameless(&object.location) && !is_marker(object) {
+                return Err(self.nameless(&object.location));
+            }
+        }
+        let (nameless, named): (Vec<Path>, Vec<Path>) =
+            listing.common_prefixes.into_iter().partition(is_nameless);
+        for folder in &nameless {
+            self.require_markers(folder).await?;
+        }
+        listing.common_prefixes = named;
         Ok((folder, listing))
+    }
+
+    /// Refuses the files below a folder whose name is empty, `.` or `..`, as in the key `src//a.json`:
+    /// it belongs to no partition, and other tools take it for another folder.
+    async fn require_markers(&self, folder: &Path) -> Result<()> {
+        let mut below = self.store.list(Some(folder));
+        while let Some(object) = below.next().await {
+            let object =
+                object.map_err(|error| self.store_error("list", self.url(folder), error))?;
+            if !is_marker(&object) {
+                return Err(self.nameless(&object.location));
+            }
+        }
+        Ok(())
+    }
+
+    fn nameless(&self, path: &Path) -> Error {
+        Error::invalid(format!(
+            "source `{}`: the key `{}` has an empty part, `.` or `..` between its slashes",
+            self.source,
+            self.url(path)
+        ))
+        .with_hint("copy the object to a key without such parts and delete this one")
+    }
+
+    /// Returns true if nothing at the location is a mistake, as opposed to files that are still to come.
+    async fn is_mistake(&self) -> bool {
+        match self.nothing {
+            NothingThere::Mistake => true,
+            NothingThere::NoFiles => false,
+            NothingThere::MistakeWithoutSiblings => {
+                let parts: Vec<_> = self.location.path.parts().collect();
+                let Some((_, above)) = parts.split_last() else {
+                    return true;
+                };
+                let parent = Path::from_iter(above.iter().cloned());
+                let listed = self.store.list_with_delimiter(Some(&parent)).await;
+                // The right to list may be limited to the location.
+                !listed.is_ok_and(|siblings| {
+                    !siblings.objects.is_empty() || !siblings.common_prefixes.is_empty()
+                })
+            }
+        }
     }
 
     fn subfolders(
@@ -143,10 +206,14 @@ impl Expansion<'_> {
         listing
             .common_prefixes
             .iter()
-            .filter_map(|path| Some((path, path.filename().filter(|name| !is_hidden(name))?)))
-            .map(|(path, name)| {
-                let value = folder_value(name, field)
-                    .map_err(|reason| self.misplaced("folder", path, &reason))?;
+            .filter(|path| !is_hidden(path))
+            .map(|path| {
+                let name = file_name(path);
+                let value = match &name {
+                    Some(name) => folder_value(name, field),
+                    None => Err("has a name that is not UTF-8".to_owned()),
+                };
+                let value = value.map_err(|reason| self.misplaced("folder", path, &reason))?;
                 let mut values = folder.values.clone();
                 values.push(value);
                 Ok(Folder {
@@ -184,17 +251,16 @@ impl Expansion<'_> {
 
     /// Refuses a file above the last level, which belongs to no partition. An empty file may be the
     /// marker of a folder.
-    fn refuse_stray_files(&self, folder: &Folder, listing: &ListResult) -> Result<()> {
+    fn refuse_stray_files(&self, listing: &ListResult) -> Result<()> {
         let objects = listing.objects.iter().cloned();
-        match visible_files(folder, objects).find(|meta| meta.size > 0) {
+        match visible_files(objects).find(|meta| meta.size > 0) {
             Some(meta) => Err(self.misplaced("file", &meta.location, "is in no partition folder")),
             None => Ok(()),
         }
     }
 
     fn refuse_subfolders(&self, listing: &ListResult) -> Result<()> {
-        let visible = |path: &&Path| path.filename().is_some_and(|name| !is_hidden(name));
-        match listing.common_prefixes.iter().find(visible) {
+        match listing.common_prefixes.iter().find(|path| !is_hidden(path)) {
             Some(path) => Err(self.misplaced("folder", path, "is not a declared partition column")),
             None => Ok(()),
         }
@@ -239,21 +305,19 @@ fn widened(range: &Range<Nanos>, slack: TimeDelta) -> Range<Nanos> {
 }
 
 fn visible_files(
-    folder: &Folder,
     objects: impl IntoIterator<Item = ObjectMeta>,
 ) -> impl Iterator<Item = ObjectMeta> {
-    objects.into_iter().filter(|meta| {
-        // Some tools create an object with the folder's own name as its marker.
-        let is_marker = meta.location == folder.path;
-        !is_marker
-            && meta
-                .location
-                .filename()
-                .is_some_and(|name| !is_hidden(name))
-    })
+    let objects = objects.into_iter();
+    objects.filter(|meta| !is_marker(meta) && !is_hidden(&meta.location))
 }
 
 /// Returns true for a name that tools give to files that are not data: `_SUCCESS`, `.part-0.crc`.
-fn is_hidden(name: &str) -> bool {
-    name.starts_with(['_', '.'])
+fn is_hidden(path: &Path) -> bool {
+    let name = path.filename();
+    name.is_none_or(|name| name.starts_with(['_', '.']))
+}
+
+/// Returns true if the last part of a key is empty, `.` or `..`.
+fn is_nameless(path: &Path) -> bool {
+    file_name(path).is_some_and(|name| matches!(name.as_ref(), "" | "." | ".."))
 }

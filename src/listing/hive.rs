@@ -39,6 +39,9 @@ pub(super) fn folder_value(name: &str, field: &Field) -> Result<ScalarValue, Str
     if value == HIVE_NULL {
         return null_value(field);
     }
+    if field.data_type().is_string() && percent_decode_str(value).decode_utf8().is_err() {
+        return Err(format!("holds no UTF-8 text in `{}`", field.name()));
+    }
     parse(value, field.data_type())
         .ok_or_else(|| format!("holds no {} in `{}`", field.data_type(), field.name()))
 }
@@ -145,5 +148,9 @@ mod tests {
         ] {
             assert_eq!(folder_value(name, &date), Err(reason.to_owned()));
         }
+        assert_eq!(
+            value("k=caf%E9", DataType::Utf8View),
+            Err("holds no UTF-8 text in `k`".to_owned())
+        );
     }
 }

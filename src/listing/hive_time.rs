@@ -5,14 +5,15 @@ use std::ops::Range;
 use chrono::{DateTime, Days, Months, NaiveDate, NaiveDateTime, TimeDelta};
 use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::ScalarValue;
+use serde::{Deserialize, Serialize};
 
 use crate::listing::hive::parse_date;
 
 /// Nanoseconds since 1970-01-01T00:00:00Z, wide enough for every timestamp of every unit.
-pub(super) type Nanos = i128;
+pub(crate) type Nanos = i128;
 
 /// The partition columns that contain the time, by their indexes among the partition columns.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum TimeFolders {
     /// Folders such as `date=2026-01-15[/hour=03]`.
     Dated { date: usize, hour: Option<usize> },

@@ -7,6 +7,7 @@ use object_store::path::Path;
 use url::{Position, Url};
 
 use crate::error::{Error, Result};
+use crate::store::{path_of_url, shown, shown_url};
 
 /// A folder or a file of one object store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,8 +27,8 @@ impl SourceLocation {
     /// `base` is a folder, with or without a slash at its end.
     ///
     /// # Errors
-    /// [`Error::invalid`], without file and line, if it is not a URL, is a relative path without
-    /// `base`, or has `..` or empty parts.
+    /// [`Error::invalid`], without file and line, if it is not a URL or has a user name or password in
+    /// it, is a relative path without `base`, or has `..` or empty parts.
     pub(crate) fn resolve(location: &str, base: Option<&Url>) -> Result<Self> {
         let is_folder = location.ends_with('/');
         if location.contains("://") {
@@ -57,14 +58,21 @@ impl SourceLocation {
     }
 
     fn of_url(url: &Url, is_folder: bool) -> Result<Self> {
+        if !url.username().is_empty() || url.password().is_some() {
+            let hint = "credentials come from the environment, a profile or a role";
+            return Err(unusable(url.as_str()).with_hint(hint));
+        }
         if url.scheme() != "file" && url.host_str().is_none_or(str::is_empty) {
             let hint = "a URL names a bucket: s3://bucket/folder/";
             return Err(unusable(url.as_str()).with_hint(hint));
         }
         let store = ObjectStoreUrl::parse(&url[..Position::BeforePath])
             .map_err(|error| unusable(url.as_str()).with_source(error))?;
-        let path = Path::from_url_path(url.path())
-            .map_err(|error| unusable(url.as_str()).with_source(error))?;
+        let path = match url.scheme() {
+            "file" => path_of_url(url),
+            _ => Path::from_url_path(url.path())
+                .map_err(|error| unusable(url.as_str()).with_source(error))?,
+        };
         Ok(Self {
             store,
             path,
@@ -87,11 +95,12 @@ impl fmt::Display for SourceLocation {
 /// Returns the URL of a key, not percent-encoded, as it is reported and digested:
 /// `s3://bucket/raw/a.json`.
 pub(crate) fn key_url(store: &ObjectStoreUrl, path: &Path) -> String {
-    format!("{}{path}", store.as_str())
+    format!("{}{}", store.as_str(), shown(path.as_ref()))
 }
 
 fn unusable(location: &str) -> Error {
-    Error::invalid(format!("LOCATION `{location}` is not usable"))
+    let shown = shown_url(location);
+    Error::invalid(format!("LOCATION `{shown}` is not usable"))
 }
 
 #[cfg(test)]
@@ -117,6 +126,10 @@ mod tests {
             "file:///srv/raw/a/b.json"
         );
         assert_eq!(resolved("./", "s3://raw"), "s3://raw/");
+        assert_eq!(
+            resolved("x/", "file:///srv/my%09raw/"),
+            "file:///srv/my\traw/x/"
+        );
         assert_eq!(
             resolved("my data/", "file:///srv/my%20raw/"),
             "file:///srv/my raw/my data/"

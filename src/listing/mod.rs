@@ -2,10 +2,12 @@
 //!
 //! ```text
 //! SourceLocation ─expand→ folders, pruned by partition_filter, time_bounds and hive_time → SourceFiles
+//!    ─cycle_folders→ true if one lies in a folder of the cycle itself
 //!    ─snapshot→ SnapshotFiles (key, size, ETag) and their digest
 //!    ─file_groups→ groups of about the same size, one for each task
 //! ```
 
+pub(crate) mod cycle_folders;
 pub(crate) mod expand;
 pub(crate) mod file_groups;
 pub(crate) mod hive;

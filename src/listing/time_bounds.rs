@@ -9,7 +9,8 @@ use datafusion::logical_expr::{Between, BinaryExpr, Cast, Expr, Operator, TryCas
 
 use crate::listing::hive_time::Nanos;
 
-const DAY: Nanos = 86_400_000_000_000;
+/// A day, in nanoseconds.
+pub(crate) const DAY: Nanos = 86_400_000_000_000;
 
 /// Bounds outside which no row meets the filters. Rows inside may or may not meet them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,6 +39,21 @@ impl TimeBounds {
             }
         }
         bounds
+    }
+
+    /// Returns the earliest time, inclusive, if there is one.
+    pub(crate) fn first(&self) -> Option<Nanos> {
+        self.from
+    }
+
+    /// Returns the latest time, inclusive, if there is one.
+    pub(crate) fn last(&self) -> Option<Nanos> {
+        self.through
+    }
+
+    /// Returns true if the filters bound the time on both sides.
+    pub(crate) fn is_bounded(&self) -> bool {
+        self.from.is_some() && self.through.is_some()
     }
 
     /// Returns true if a row whose time lies in the half-open `range` may meet the filters.
@@ -159,7 +175,8 @@ fn is_utc(zone: Option<&str>) -> bool {
     matches!(zone, None | Some("UTC" | "Z" | "+00:00" | "+00" | "+0000"))
 }
 
-fn unit_nanos(unit: &TimeUnit) -> Nanos {
+/// Returns the nanoseconds that a unit counts.
+pub(crate) fn unit_nanos(unit: &TimeUnit) -> Nanos {
     match unit {
         TimeUnit::Second => 1_000_000_000,
         TimeUnit::Millisecond => 1_000_000,

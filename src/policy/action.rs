@@ -10,6 +10,8 @@ pub(crate) enum IamAction {
     /// Also creates and completes multipart uploads, and uploads their parts.
     PutObject,
     AbortMultipartUpload,
+    /// Tells whether an upload that cannot be completed is gone, on stores that do not say so.
+    ListMultipartUploadParts,
     DeleteObject,
     GenerateDataKey,
     /// Needed because multipart uploads are decrypted when they are completed.
@@ -28,6 +30,7 @@ impl IamAction {
             IamAction::GetObject => "s3:GetObject",
             IamAction::PutObject => "s3:PutObject",
             IamAction::AbortMultipartUpload => "s3:AbortMultipartUpload",
+            IamAction::ListMultipartUploadParts => "s3:ListMultipartUploadParts",
             IamAction::DeleteObject => "s3:DeleteObject",
             IamAction::GenerateDataKey => "kms:GenerateDataKey",
             IamAction::Decrypt => "kms:Decrypt",

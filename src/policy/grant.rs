@@ -269,15 +269,34 @@ impl Grant {
                 ..allow("DayportWrite")
             },
             Statement {
-                actions: vec![IamAction::AbortMultipartUpload, IamAction::DeleteObject],
+                actions: vec![
+                    IamAction::AbortMultipartUpload,
+                    IamAction::DeleteObject,
+                    IamAction::ListMultipartUploadParts,
+                ],
                 resources: deleted,
                 ..allow("DayportRemove")
             },
         ];
+        rights.push(self.schema_statement());
         if self.settings {
             rights.push(self.settings_statement());
         }
         rights
+    }
+
+    /// Returns the statement that lets a run describe the versions of schemas. Without it, tables are
+    /// published all the same. `check` aborts an upload to find out whether it is granted.
+    pub(crate) fn schema_statement(&self) -> Statement {
+        Statement {
+            actions: vec![
+                IamAction::GetObject,
+                IamAction::PutObject,
+                IamAction::AbortMultipartUpload,
+            ],
+            resources: vec![self.arns_below(layout::schemas_folder().as_ref())],
+            ..allow("DayportSchema")
+        }
     }
 
     fn settings_statement(&self) -> Statement {
@@ -389,7 +408,7 @@ mod tests {
         let remove = grant("p").statement_granting(IamAction::DeleteObject);
         let of = |folder: &str| remove.resources.iter().any(|name| name.contains(folder));
         assert!(of("/p/data/*") && of("/p/rejects/*") && of("/p/_dayport/check/*"));
-        assert!(!of("manifests") && !of("/log"));
+        assert!(!of("manifests") && !of("/log") && !of("schema"));
     }
 
     /// Measured on radosgw 16.2: with this right the keys outside the prefix are still refused.

@@ -6,11 +6,13 @@
 //! Each statement is built in one place; `check` quotes the one that is missing.
 
 mod action;
+mod denial;
 mod grant;
 mod render;
 mod statement;
 
 pub(crate) use action::IamAction;
+pub(crate) use denial::denied_action;
 pub(crate) use grant::Grant;
 pub(crate) use render::{PolicyDocument, PolicyFormat, render};
 pub(crate) use statement::Statement;

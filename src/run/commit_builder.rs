@@ -6,12 +6,15 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 
 use crate::cycle::SyncMode;
-use crate::delivery::{History, LogAction, LogEntry, PendingUpload, Publication};
+use crate::delivery::{History, LogAction, LogEntry, PendingUpload, Publication, require_own_keys};
 use crate::engine::Staged;
 use crate::error::{Error, Result};
-use crate::manifest::{DataFile, DefinitionRecord, Manifest, RejectsFile, SourceRecord, VERSION};
+use crate::manifest::{
+    DataFile, DefinitionRecord, Manifest, RejectsFile, SourceRecord, VERSION, WRITER,
+};
 use crate::run::context::Delivery;
 use crate::scan::scan_log::SourceScan;
+use crate::schema_version::AssignedVersion;
 use crate::stage::StageSpec;
 use crate::staged::{StagedFile, UploadToken};
 
@@ -22,7 +25,10 @@ pub(super) struct CommitBuilder<'a> {
     pub(super) publication: &'a Publication,
     /// The manifest that the publication replaces.
     pub(super) replaced: Option<&'a Manifest>,
+    /// The manifests that it replaces besides: all of an incremental table that becomes a snapshot.
+    pub(super) superseded: &'a [Manifest],
     pub(super) spec: &'a StageSpec,
+    pub(super) schema_version: &'a AssignedVersion,
 }
 
 /// A file of rejects that is uploaded and not yet visible.
@@ -35,7 +41,7 @@ impl CommitBuilder<'_> {
     /// Builds the entry of the commit log.
     ///
     /// # Errors
-    /// Fails if two staged files have the same name.
+    /// Fails if two staged files have the same name, or if the entry names files of other tables.
     pub(super) fn entry(&self, staged: Staged, rejects: Vec<StagedRejects>) -> Result<LogEntry> {
         let paths: BTreeSet<String> = staged
             .files
@@ -57,6 +63,10 @@ impl CommitBuilder<'_> {
             // The snapshot replaces the whole table.
             SyncMode::Snapshot => state.needs_republish.clear(),
         }
+        for source in &staged.sources {
+            state.note_values(&source.name, &source.columns.with_values);
+        }
+        state.schema = Some(self.schema_version.newest.clone());
         let context = self.delivery.context;
         let now = context.clock.now();
         let records = rejects.into_iter().map(|staged| staged.record).collect();
@@ -67,7 +77,9 @@ impl CommitBuilder<'_> {
         };
         let sequence = self.history.next_sequence;
         let run_id = &context.run_id;
-        Ok(LogEntry::new(sequence, run_id, now, action, state))
+        let entry = LogEntry::new(sequence, run_id, now, action, state);
+        require_own_keys(&self.delivery.definition.table, &entry)?;
+        Ok(entry)
     }
 
     fn uploads(&self, files: &[StagedFile], rejects: &[StagedRejects]) -> Vec<PendingUpload> {
@@ -96,16 +108,16 @@ impl CommitBuilder<'_> {
         shards.chain(reject_files).collect()
     }
 
-    /// Returns the files of the replaced manifest that the new one does not name.
+    /// Returns the files of the replaced manifests that the new one does not name.
     fn removed(&self, paths: &BTreeSet<String>) -> Vec<String> {
-        let Some(replaced) = self.replaced else {
-            return Vec::new();
-        };
-        let files = replaced.files.iter().map(|file| &file.path);
-        let rejects = replaced.rejects.iter().map(|file| &file.path);
-        files
-            .chain(rejects)
-            .filter(|path| !paths.contains(*path))
+        let replaced = self.replaced.into_iter().chain(self.superseded);
+        let mut seen = BTreeSet::new();
+        replaced
+            .flat_map(|manifest| {
+                let files = manifest.files.iter().map(|file| &file.path);
+                files.chain(manifest.rejects.iter().map(|file| &file.path))
+            })
+            .filter(|path| !paths.contains(*path) && seen.insert(*path))
             .cloned()
             .collect()
     }
@@ -139,12 +151,13 @@ impl CommitBuilder<'_> {
             run_id: context.run_id.clone(),
             started_at: started,
             committed_at,
-            writer: concat!("dayport ", env!("CARGO_PKG_VERSION")).to_owned(),
+            writer: WRITER.to_owned(),
             format: self.spec.encoding.format(),
             compression: self.spec.encoding.compression().to_owned(),
             partition_by: self.spec.partition_columns.clone(),
-            window_column: self.spec.window_column.clone(),
+            window_column: self.spec.window.as_ref().map(|window| window.name.clone()),
             schema: self.spec.schema.clone(),
+            schema_version: Some(self.schema_version.version),
             definition: DefinitionRecord {
                 file: file.unwrap_or_default().to_string_lossy().into_owned(),
                 sha256: definition.sha256.clone(),
@@ -167,6 +180,8 @@ fn source_record(scan: &SourceScan) -> SourceRecord {
         bytes: scan.bytes,
         rows_read: scan.rows_read,
         rows_rejected: scan.rows_rejected,
+        without_values: scan.columns.without_values.keys().cloned().collect(),
         digest: scan.digest.clone(),
+        misplaced: scan.misplaced.clone(),
     }
 }

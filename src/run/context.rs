@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cycle::Cycle;
 use crate::definition::Definition;
+use crate::delivery::ConditionProof;
 use crate::engine::Engine;
 use crate::env::Clock;
 use crate::run::report::TableReport;
@@ -29,6 +30,8 @@ pub struct RunContext {
     pub listener: Box<dyn ProgressListener>,
     /// Cancels staging. A commit that has started is carried through.
     pub stop: CancellationToken,
+    /// The proof that the destination honours the condition of commits.
+    pub condition: ConditionProof,
 }
 
 /// A listener that is notified of the progress of each table and cycle.

@@ -3,27 +3,30 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use object_store::path::Path;
-use sha2::{Digest, Sha256};
 use tracing::{debug, info};
 
-use crate::cycle::Cycle;
+use crate::cycle::{Cycle, SyncMode};
 use crate::definition::Definition;
-use crate::delivery::{self, Commit, Decision, History, LogEntry, Publish};
-use crate::engine::{BoundDefinition, StagingJob};
+use crate::delivery::{self, Commit, Decision, History, LogEntry, Publish, Published};
+use crate::engine::{BoundDefinition, Staging, StagingJob};
 use crate::error::{Error, Result};
-use crate::format::json;
 use crate::layout::{self, ManifestName, Shard};
-use crate::manifest::{Manifest, RejectsFile};
-use crate::run::commit_builder::{CommitBuilder, StagedRejects};
+use crate::manifest::{self, Manifest};
+use crate::run::commit_builder::CommitBuilder;
 use crate::run::context::{Delivery, RunContext};
 use crate::run::guards;
+use crate::run::names;
+use crate::run::rejects::stage_rejects;
 use crate::run::report::{TableOutcome, TableReport};
 use crate::run::request::RunRequest;
-use crate::scan::scan_log::{ScanLog, SourceScan};
+use crate::scan::MissingSource;
+use crate::scan::absent::AbsentColumn;
+use crate::scan::scan_log::ScanLog;
 use crate::scan::shared::barrier::Participant;
+use crate::schema_evolution::Change;
+use crate::schema_version;
 use crate::stage::{NumberingHistory, StagingConfig, StagingSession, WriterIndex};
+use crate::store::shown;
 
 /// The maximum number of attempts before the table is left to concurrent runs.
 const MAX_ATTEMPTS: u32 = 3;
@@ -65,6 +68,10 @@ pub(super) async fn deliver(
         TableOutcome::AlreadyPublished { run_id: by, .. } => {
             debug!(%table, %cycle, run_id, by, "already published");
         }
+        TableOutcome::Awaited { sources, .. } => {
+            let sources = MissingSource::list(sources);
+            info!(%table, %cycle, run_id, sources, "awaited");
+        }
         TableOutcome::Superseded { by } => debug!(%table, %cycle, run_id, %by, "superseded"),
         // The report contains it too, but some read only the logs.
         TableOutcome::Failed(failure) => {
@@ -83,11 +90,38 @@ pub(super) async fn deliver(
 
 /// The outcome of one attempt at a delivery.
 enum Attempt {
-    Done(TableOutcome),
+    Done(Box<TableOutcome>),
     /// Another run committed first: retry from recovery.
     Overtaken {
         by: Box<LogEntry>,
     },
+}
+
+impl Attempt {
+    fn done(outcome: TableOutcome) -> Self {
+        Attempt::Done(Box::new(outcome))
+    }
+}
+
+/// The outcome of staging.
+enum StagedEntry {
+    /// The entry may be committed.
+    Ready(Box<ReadyEntry>),
+    /// The cycle waits for files of these sources.
+    Awaited(Vec<MissingSource>),
+}
+
+/// A log entry that may be committed, and what the report says beside it.
+struct ReadyEntry {
+    entry: LogEntry,
+    /// The keys of the foreign objects that were found.
+    foreign: Vec<String>,
+    /// The sources without a file for the cycle, which the query could do without.
+    missing: Vec<MissingSource>,
+    /// The columns for which no line had a value, in no cycle.
+    absent: Vec<AbsentColumn>,
+    /// The changes against the table as it was published before.
+    changes: Vec<Change>,
 }
 
 impl Delivery<'_> {
@@ -96,7 +130,7 @@ impl Delivery<'_> {
         let mut participant = Some(participant);
         for _ in 0..MAX_ATTEMPTS {
             match self.attempt(participant.take()).await? {
-                Attempt::Done(outcome) => return Ok(outcome),
+                Attempt::Done(outcome) => return Ok(*outcome),
                 Attempt::Overtaken { by } => {
                     let (table, cycle) = (&self.definition.table, self.cycle);
                     let run_id = &self.context.run_id;
@@ -112,17 +146,28 @@ impl Delivery<'_> {
     }
 
     async fn attempt(&self, participant: Option<Participant>) -> Result<Attempt> {
+        names::require_keys(self)?;
         let history = self.recover().await?;
         let mode = self.definition.sync_mode;
-        let publication = match delivery::decide(&history, mode, self.cycle, self.request.rerun) {
+        let publication = match delivery::decide(&history, mode, self.cycle, self.request.rerun)? {
             Decision::Publish(publication) => publication,
             Decision::AlreadyPublished(name) => {
-                return Ok(Attempt::Done(self.already_published(name).await?));
+                return Ok(Attempt::done(self.already_published(name).await?));
             }
             Decision::Superseded(name) => {
-                return Ok(Attempt::Done(TableOutcome::Superseded { by: name.cycle }));
+                return Ok(Attempt::done(TableOutcome::Superseded { by: name.cycle }));
             }
         };
+        let context = self.context;
+        context
+            .condition
+            .require(
+                &context.destination,
+                &history,
+                &context.run_id,
+                context.clock.now(),
+            )
+            .await?;
         let replaced = match &publication.replaces {
             Some(name) => Some(self.manifest(name).await?),
             None => None,
@@ -138,13 +183,32 @@ impl Delivery<'_> {
             )
             .await?;
 
+        let newest = match history.newest() {
+            Some(name) if publication.replaces.as_ref() != Some(&name) => {
+                Some(self.manifest(&name).await?)
+            }
+            _ => None,
+        };
+        let published: Vec<&Manifest> = replaced.iter().chain(&newest).collect();
+        let changes = match published.first() {
+            Some(held) => guards::check_changes(self.request, self.definition, &bound.spec, held)?,
+            None => Vec::new(),
+        };
+        let schema_version = schema_version::assign(
+            history.state.schema.as_ref(),
+            &published,
+            &bound.spec.table_shape(mode),
+            self.cycle,
+            publication.name.revision,
+        )?;
+        let superseded = self.superseded(&history, replaced.as_ref()).await?;
+        for manifest in replaced.iter().chain(&superseded) {
+            delivery::require_own_files(manifest)?;
+        }
         let stage = Arc::new(StagingSession::new(StagingConfig {
             destination: self.context.destination.clone(),
             table: self.definition.table.clone(),
-            staging: format!(
-                "{}-{}-{}",
-                self.context.run_id, self.definition.table, self.cycle
-            ),
+            staging: self.staging(),
             numbering: self.numbering(&history, replaced.as_ref()),
             writer: WriterIndex::ONLY,
             attempt: None,
@@ -156,20 +220,56 @@ impl Delivery<'_> {
             history: &history,
             publication: &publication,
             replaced: replaced.as_ref(),
+            superseded: &superseded,
             spec: &bound.spec,
+            schema_version: &schema_version,
         };
-        let (entry, foreign) = match self.stage(&bound, &stage, &builder, participant).await {
-            Ok(staged) => staged,
+        let staged = match self.stage(&bound, &stage, &builder, participant).await {
+            Ok(StagedEntry::Ready(staged)) => ReadyEntry { changes, ..*staged },
+            Ok(StagedEntry::Awaited(sources)) => {
+                stage.abort().await?;
+                let stays_due = self.stays_due(&history);
+                return Ok(Attempt::done(TableOutcome::Awaited { sources, stays_due }));
+            }
             Err(error) => return Err(abort(&stage, error).await),
         };
-        self.commit_and_publish(&stage, &entry, foreign).await
+        self.commit_and_publish(&stage, staged).await
     }
 
-    /// Returns the objects in the partitions written to that no manifest of the table names.
+    /// Returns the name of the staging folder.
+    pub(super) fn staging(&self) -> String {
+        let (run_id, table) = (&self.context.run_id, &self.definition.table);
+        layout::staging_name(run_id, table, self.cycle)
+    }
+
+    /// Returns the manifests of an incremental table that becomes a snapshot, which replaces all of
+    /// them.
+    async fn superseded(
+        &self,
+        history: &History,
+        replaced: Option<&Manifest>,
+    ) -> Result<Vec<Manifest>> {
+        let was_incremental =
+            replaced.is_some_and(|manifest| manifest.sync_mode == SyncMode::Incremental);
+        if self.definition.sync_mode != SyncMode::Snapshot || !was_incremental {
+            return Ok(Vec::new());
+        }
+        let manifests = history.manifests(&self.context.destination).await?;
+        Ok(manifest::current(manifests))
+    }
+
+    /// Returns true if a later run without dates comes back to the cycle while it is not published.
+    fn stays_due(&self, history: &History) -> bool {
+        self.definition.sync_mode == SyncMode::Incremental
+            && history.first().is_some_and(|first| first <= self.cycle)
+    }
+
+    /// Returns the objects in the partitions written to that no manifest of the table names, and those
+    /// beside its manifests and log entries whose numbers are passed over.
     async fn foreign(&self, stage: &StagingSession, history: &History) -> Result<Vec<String>> {
         let others = stage.others();
         if others.is_empty() {
-            return Ok(Vec::new());
+            return Ok(history.foreign.clone());
         }
         let manifests = history.manifests(&self.context.destination).await?;
         let owned: BTreeSet<&str> = manifests
@@ -178,7 +278,10 @@ impl Delivery<'_> {
             .map(|file| file.path.as_str())
             .collect();
         let foreign = others.iter().filter(|path| !owned.contains(path.as_ref()));
-        Ok(foreign.map(Path::to_string).collect())
+        Ok(foreign
+            .map(|path| shown(path.as_ref()).into_owned())
+            .chain(history.foreign.iter().cloned())
+            .collect())
     }
 
     async fn recover(&self) -> Result<History> {
@@ -220,19 +323,18 @@ impl Delivery<'_> {
     }
 
     /// Stages the rows and the rejects, and checks the guards. Returns the entry, which may be
-    /// committed, and the keys of the foreign objects that were found.
+    /// committed.
     async fn stage(
         &self,
         bound: &BoundDefinition,
         stage: &Arc<StagingSession>,
         builder: &CommitBuilder<'_>,
         participant: Option<Participant>,
-    ) -> Result<(LogEntry, Vec<String>)> {
-        let scans = if self.request.max_rejects.is_strict() {
-            ScanLog::new()
-        } else {
-            ScanLog::keeping_rejects()
-        };
+    ) -> Result<StagedEntry> {
+        let rule = self
+            .request
+            .await_rule(self.definition, self.cycle, builder.history);
+        let scans = ScanLog::for_cycle(rule, !self.request.max_rejects.is_strict());
         self.context.listener.staging_started(
             self.definition,
             self.cycle,
@@ -247,55 +349,40 @@ impl Delivery<'_> {
                 scans,
                 participant,
             };
-            let staged = engine.stage(job).await?;
+            let mut staged = match engine.stage(job).await? {
+                Staging::Staged(staged) => staged,
+                Staging::Awaited(sources) => return Ok(StagedEntry::Awaited(sources)),
+            };
+            if !staged.doubtful.is_empty() && staged.files.iter().all(|file| file.rows == 0) {
+                return Ok(StagedEntry::Awaited(std::mem::take(&mut staged.doubtful)));
+            }
             let (table, cycle) = (&self.definition.table, self.cycle);
             let (run_id, files) = (&self.context.run_id, staged.files.len());
             info!(%table, %cycle, run_id, files, "staged");
             guards::check(self.request, &staged, builder.replaced)?;
-            let rejects = self.stage_rejects(stage, &staged.sources).await?;
+            let absent = guards::check_absent(&staged, &builder.history.state)?;
+            let rejects = stage_rejects(self, stage, &staged.sources).await?;
             let foreign = self.foreign(stage, builder.history).await?;
-            Ok((builder.entry(staged, rejects)?, foreign))
+            let missing = std::mem::take(&mut staged.missing);
+            Ok(StagedEntry::Ready(Box::new(ReadyEntry {
+                entry: builder.entry(staged, rejects)?,
+                foreign,
+                missing,
+                absent,
+                changes: Vec::new(),
+            })))
         };
         let interrupted = "interrupted before the commit: nothing was published";
         let staged = self.context.stop.run_until_cancelled(staging).await;
         staged.ok_or_else(|| Error::unavailable(interrupted))?
     }
 
-    /// Stages a file of rejects for each source that has malformed lines.
-    async fn stage_rejects(
-        &self,
-        stage: &StagingSession,
-        sources: &[SourceScan],
-    ) -> Result<Vec<StagedRejects>> {
-        let mut staged = Vec::new();
-        for source in sources.iter().filter(|source| !source.rejects.is_empty()) {
-            let path = layout::rejects_file(
-                &source.name,
-                self.cycle,
-                &self.definition.table,
-                &self.context.run_id,
-            );
-            let text = json::encode_lines(&source.rejects)?;
-            let record = RejectsFile {
-                source: source.name.clone(),
-                path: path.to_string(),
-                rows: source.rejects.len() as u64,
-                bytes: text.len() as u64,
-                etag: None,
-                sha256: format!("{:x}", Sha256::digest(&text)),
-            };
-            let token = stage.stage_object(&path, Bytes::from(text)).await?;
-            staged.push(StagedRejects { record, token });
-        }
-        Ok(staged)
-    }
-
     async fn commit_and_publish(
         &self,
         stage: &StagingSession,
-        entry: &LogEntry,
-        foreign: Vec<String>,
+        staged: ReadyEntry,
     ) -> Result<Attempt> {
+        let entry = &staged.entry;
         let destination = &self.context.destination;
         match delivery::commit(destination, &self.definition.table, entry).await? {
             Commit::Won => {
@@ -313,9 +400,9 @@ impl Delivery<'_> {
             }
         }
         match delivery::publish(destination, entry).await? {
-            Publish::Published(manifest) => {
+            Publish::Published(published) => {
                 stage.discard();
-                Ok(Attempt::Done(published(*manifest, foreign)))
+                Ok(Attempt::done(staged.outcome(*published)))
             }
             Publish::Impossible { lost, .. } => {
                 self.recover().await?;
@@ -330,17 +417,28 @@ impl Delivery<'_> {
     }
 }
 
-fn published(manifest: Manifest, foreign: Vec<String>) -> TableOutcome {
-    TableOutcome::Published {
-        revision: manifest.revision,
-        rows: manifest.rows,
-        files: manifest.files.len() as u64,
-        bytes: manifest.bytes,
-        manifest: manifest.name().path().to_string(),
-        sources: manifest.sources,
-        rejects: manifest.rejects,
-        replaced: manifest.replaced,
-        foreign,
+impl ReadyEntry {
+    /// Returns the outcome once the entry is published.
+    fn outcome(self, published: Published) -> TableOutcome {
+        let Published {
+            manifest,
+            schema_file_error,
+        } = published;
+        TableOutcome::Published {
+            revision: manifest.revision,
+            rows: manifest.rows,
+            files: manifest.files.len() as u64,
+            bytes: manifest.bytes,
+            manifest: manifest.name().path().to_string(),
+            sources: manifest.sources,
+            rejects: manifest.rejects,
+            replaced: manifest.replaced,
+            foreign: self.foreign,
+            missing: self.missing,
+            absent: self.absent,
+            changes: self.changes.iter().map(ToString::to_string).collect(),
+            schema_file_error: schema_file_error.as_ref().map(Error::chain),
+        }
     }
 }
 

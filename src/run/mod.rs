@@ -9,16 +9,19 @@ mod commit_builder;
 mod context;
 mod deliver;
 mod guards;
+mod names;
 mod plan;
 mod prepare;
+mod rejects;
 mod report;
 mod request;
 mod schedule;
 
+pub use crate::delivery::ConditionProof;
 pub use context::{NoProgress, ProgressListener, RunContext};
 pub use plan::{ExpectedOutput, PlannedStep, PlannedTable, ReplacedPublication, RunPlan, plan};
 pub use report::{RunReport, TableFailure, TableOutcome, TableReport};
-pub use request::{CycleSelection, RunRequest, parameter, pick};
+pub use request::{CycleSelection, MAX_CATCH_UP, RunRequest, parameter, pick};
 
 use std::sync::Arc;
 
@@ -36,12 +39,13 @@ const MAX_STAGING_AGE: TimeDelta = TimeDelta::days(7);
 /// Returns the report with the outcome of each table.
 ///
 /// # Errors
-/// Fails only before any table is attempted.
+/// Fails only before any table is attempted; also if more cycles of a table are due than a run catches
+/// up with.
 pub async fn run(context: Arc<RunContext>, request: RunRequest) -> Result<RunReport> {
     let (started, last_closed) = prepare(&context, &request).await?;
 
     let shared_request = Arc::new(request);
-    let (tables, scans) = deliver_all(&context, &shared_request, last_closed).await;
+    let (tables, scans) = deliver_all(&context, &shared_request, last_closed).await?;
     context
         .destination
         .sweep_staging((started - MAX_STAGING_AGE).into());

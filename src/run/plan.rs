@@ -11,10 +11,11 @@ use crate::error::{Error, ExitCode, Result};
 use crate::layout::{FileFormat, ManifestName};
 use crate::manifest::Manifest;
 use crate::run::context::RunContext;
-use crate::run::guards;
-use crate::run::prepare::{chosen_cycles, due_cycles, prepare};
+use crate::run::guards::{self, total};
+use crate::run::prepare::{check_catch_up, chosen_cycles, due_cycles, max_attempts, prepare};
 use crate::run::report::{TableFailure, exit_code};
 use crate::run::request::{CycleSelection, RunRequest};
+use crate::scan::MissingSource;
 use crate::scan::planned::PlannedSource;
 
 /// The plan of a run: the steps that it would take now.
@@ -67,6 +68,20 @@ pub enum PlannedStep {
         /// The pending publication of an earlier run that this one finishes first.
         #[serde(skip_serializing_if = "Option::is_none")]
         finishes: Option<String>,
+        /// The sources without a file for the cycle, which the query could do without.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        missing: Vec<MissingSource>,
+        /// The sources that the cycle has to wait for if the query yields no row.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        doubtful: Vec<MissingSource>,
+        /// The changes against the table as it was published before.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        changes: Vec<String>,
+    },
+    /// The cycle would not be published, because no file of its sources exists.
+    Awaits {
+        /// The sources without a file, by name.
+        sources: Vec<MissingSource>,
     },
     /// The cycle is published, and would be skipped.
     AlreadyPublished {
@@ -129,10 +144,16 @@ pub async fn plan(context: &RunContext, request: &RunRequest) -> Result<RunPlan>
         .iter()
         .map(|definition| planner.table(definition))
         .collect();
-    let tables: Vec<Vec<PlannedTable>> = futures::stream::iter(pending)
+    let tables: Vec<Result<Vec<PlannedTable>>> = futures::stream::iter(pending)
         .buffered(request.jobs.max(1))
         .collect()
         .await;
+    let mut complaints = Vec::new();
+    let tables: Vec<Vec<PlannedTable>> = tables
+        .into_iter()
+        .filter_map(|table| table.map_err(|error| complaints.push(error)).ok())
+        .collect();
+    Error::all(complaints)?;
     Ok(RunPlan {
         destination: context.destination.to_string(),
         planned_at,
@@ -147,7 +168,11 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    async fn table(&self, definition: &Definition) -> Vec<PlannedTable> {
+    /// Plans a table.
+    ///
+    /// # Errors
+    /// Fails if more of its cycles are due than a run catches up with.
+    async fn table(&self, definition: &Definition) -> Result<Vec<PlannedTable>> {
         let planned = |cycle, step| PlannedTable {
             table: definition.table.to_string(),
             sync_mode: definition.sync_mode,
@@ -157,32 +182,36 @@ impl Planner<'_> {
         let destination = &self.context.destination;
         let inspected = match delivery::inspect(destination, &definition.table).await {
             Ok(inspected) => inspected,
-            Err(error) => return vec![planned(None, failed(&error))],
+            Err(error) => return Ok(vec![planned(None, failed(&error))]),
         };
         let table = PlannedState::new(inspected);
         let cycles = match &self.request.selection {
-            CycleSelection::Due => {
-                due_cycles(self.request, definition, &table.history, self.last_closed)
-            }
+            CycleSelection::Due => due_cycles(definition, &table.history, self.last_closed),
             CycleSelection::Cycles(cycles) => chosen_cycles(definition, cycles),
         };
         if cycles.is_empty() {
-            return vec![planned(None, PlannedStep::UpToDate)];
+            return Ok(vec![planned(None, PlannedStep::UpToDate)]);
         }
+        check_catch_up(self.request, [(definition, cycles.as_slice())])?;
+        let mut attempts_left = max_attempts(self.request);
         let mut tables = Vec::new();
         for (index, cycle) in cycles.into_iter().enumerate() {
             let step = self
                 .cycle(definition, cycle, &table, index == 0)
                 .await
                 .unwrap_or_else(|error| failed(&error));
-            let stops = matches!(step, PlannedStep::Failed(_));
+            // Cycles of one table are published in order.
+            let mut stops = matches!(step, PlannedStep::Failed(_));
+            if !matches!(step, PlannedStep::Awaits { .. }) {
+                attempts_left = attempts_left.saturating_sub(1);
+                stops |= attempts_left == 0;
+            }
             tables.push(planned(Some(cycle), step));
             if stops {
-                // Cycles of one table are published in order.
                 break;
             }
         }
-        tables
+        Ok(tables)
     }
 
     async fn cycle(
@@ -193,7 +222,7 @@ impl Planner<'_> {
         is_first: bool,
     ) -> Result<PlannedStep> {
         let (mode, request) = (definition.sync_mode, self.request);
-        let publication = match delivery::decide(&table.history, mode, cycle, request.rerun) {
+        let publication = match delivery::decide(&table.history, mode, cycle, request.rerun)? {
             Decision::Publish(publication) => publication,
             Decision::AlreadyPublished(name) => {
                 return Ok(PlannedStep::AlreadyPublished {
@@ -207,15 +236,28 @@ impl Planner<'_> {
         let bound = engine
             .bind(definition, cycle, &request.parameters, request.format)
             .await?;
-        let sources = engine.plan_sources(&bound).await?;
         let replaced = match &publication.replaces {
             Some(name) => Some(self.manifest(table, name).await?),
             None => None,
         };
+        if let Some(replaced) = &replaced {
+            delivery::require_own_files(replaced)?;
+        }
         let newest = match table.history.newest() {
             Some(name) => Some(self.manifest(table, &name).await?),
             None => None,
         };
+        let changes = match replaced.as_ref().or(newest.as_ref()) {
+            Some(held) => guards::check_changes(request, definition, &bound.spec, held)?,
+            None => Vec::new(),
+        };
+        let rule = request.await_rule(definition, cycle, &table.history);
+        let (sources, missing) = engine.plan_sources(&bound, rule).await?;
+        if missing.is_awaited {
+            return Ok(PlannedStep::Awaits {
+                sources: missing.sources,
+            });
+        }
         Ok(PlannedStep::Publish {
             revision: publication.name.revision,
             format: bound.spec.encoding.format(),
@@ -229,6 +271,9 @@ impl Planner<'_> {
                 files: manifest.files.into_iter().map(|file| file.path).collect(),
             }),
             finishes: table.finishes.clone().filter(|_| is_first),
+            missing: missing.sources,
+            doubtful: missing.doubtful,
+            changes: changes.iter().map(ToString::to_string).collect(),
         })
     }
 
@@ -283,19 +328,22 @@ fn failed(error: &Error) -> PlannedStep {
 impl RunPlan {
     /// Returns the exit code that a run would end with, as far as that is known.
     pub fn exit_code(&self) -> ExitCode {
-        exit_code(self.tables.iter().filter_map(|table| match &table.step {
+        let failures = self.tables.iter().filter_map(|table| match &table.step {
             PlannedStep::Failed(failure) => Some(failure),
             _ => None,
-        }))
+        });
+        let mut tables = self.tables.iter();
+        let is_awaiting = tables.any(|table| matches!(table.step, PlannedStep::Awaits { .. }));
+        exit_code(failures, is_awaiting)
     }
 }
 
 /// Estimates the output. Returns `None` if the earlier publication read no bytes to compare with.
 fn expected(manifest: &Manifest, sources: &[PlannedSource]) -> Option<ExpectedOutput> {
-    let then: u64 = manifest.sources.iter().map(|source| source.bytes).sum();
-    let now: u64 = sources.iter().map(|source| source.bytes).sum();
+    let then = total(manifest.sources.iter().map(|source| source.bytes));
+    let now = total(sources.iter().map(|source| source.bytes));
     let scaled = |figure: u64| {
-        let exact = u128::from(figure) * u128::from(now) / u128::from(then);
+        let exact = u128::from(figure).saturating_mul(now) / then;
         u64::try_from(exact).unwrap_or(u64::MAX)
     };
     (then > 0).then(|| ExpectedOutput {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
+use tracing::info;
 
 use crate::cycle::{Cycle, SyncMode, due};
 use crate::definition::Definition;
@@ -28,19 +29,23 @@ pub(super) async fn prepare(
         ))
         .with_hint(format!("the last closed cycle is {last_closed}")));
     }
-    check(context, request, last_closed).await?;
+    let newest = match &request.selection {
+        CycleSelection::Due => last_closed,
+        CycleSelection::Cycles(cycles) => cycles.iter().max().copied().unwrap_or(last_closed),
+    };
+    check(context, request, newest).await?;
     context.destination.probe().await?;
     Ok((started, last_closed))
 }
 
-/// Binds every definition, so that all complaints are reported together and before anything is
-/// attempted.
-async fn check(context: &RunContext, request: &RunRequest, last_closed: Cycle) -> Result<()> {
+/// Binds every definition to the newest of the selected cycles, so that all complaints are reported
+/// together and before anything is attempted.
+async fn check(context: &RunContext, request: &RunRequest, newest: Cycle) -> Result<()> {
     let mut complaints = Vec::new();
     for definition in &request.definitions {
         let bound = context
             .engine
-            .bind(definition, last_closed, &request.parameters, request.format)
+            .bind(definition, newest, &request.parameters, request.format)
             .await;
         complaints.extend(bound.err());
     }
@@ -72,21 +77,74 @@ pub(super) async fn cycles_of(
             let (destination, table) = (&context.destination, &definition.table);
             let now = context.clock.now();
             let history = recover(destination, table, &context.run_id, now).await?;
-            Ok(due_cycles(request, definition, &history, last_closed))
+            Ok(due_cycles(definition, &history, last_closed))
         }
         CycleSelection::Cycles(cycles) => Ok(chosen_cycles(definition, cycles)),
     }
 }
 
-pub(super) fn due_cycles(
+/// Returns the maximum number of cycles of a table that are attempted. Cycles that wait for source
+/// files do not count, so that they do not keep later ones from being published.
+pub(super) fn max_attempts(request: &RunRequest) -> usize {
+    let given = request.max_cycles.unwrap_or(usize::MAX);
+    match request.selection {
+        CycleSelection::Due if request.catches_up_in_rounds => given.min(request.max_catch_up),
+        CycleSelection::Due => given,
+        CycleSelection::Cycles(_) => usize::MAX,
+    }
+}
+
+/// Checks that no table has more cycles to catch up with than a run does without being asked.
+///
+/// # Errors
+/// Fails with one complaint for each such table.
+pub(super) fn check_catch_up<'a>(
     request: &RunRequest,
+    tables: impl IntoIterator<Item = (&'a Definition, &'a [Cycle])>,
+) -> Result<()> {
+    if request.selection != CycleSelection::Due {
+        return Ok(());
+    }
+    let max = request.max_catch_up;
+    let mut complaints = Vec::new();
+    for (definition, cycles) in tables {
+        let (Some(first), Some(last)) = (cycles.first(), cycles.last()) else {
+            continue;
+        };
+        let (table, due) = (&definition.table, cycles.len());
+        if due.min(request.max_cycles.unwrap_or(usize::MAX)) <= max {
+            continue;
+        }
+        if request.catches_up_in_rounds {
+            let taken = max_attempts(request);
+            info!(%table, due, taken, %first, %last, "catching up: the round takes some of the due cycles");
+            continue;
+        }
+        complaints.push(
+            Error::invalid(format!(
+                "`{table}`: {due} cycles are due, {first} to {last}, more than --max-catch-up {max}; \
+                 nothing was attempted"
+            ))
+            .with_hint(format!(
+                "name them with --since {first} --through {last}, take some with --max-cycles {max}, \
+                 or raise --max-catch-up"
+            )),
+        );
+    }
+    Error::all(complaints)
+}
+
+pub(super) fn due_cycles(
     definition: &Definition,
     history: &History,
     last_closed: Cycle,
 ) -> Vec<Cycle> {
-    let mut cycles = due(definition.sync_mode, &history.published(), last_closed);
-    cycles.truncate(request.max_cycles.unwrap_or(usize::MAX));
-    cycles
+    due(
+        definition.sync_mode,
+        history.first(),
+        &history.published(),
+        last_closed,
+    )
 }
 
 pub(super) fn chosen_cycles(definition: &Definition, cycles: &[Cycle]) -> Vec<Cycle> {

@@ -7,6 +7,8 @@ use crate::cycle::{Cycle, SyncMode};
 use crate::definition::Definition;
 use crate::error::{Error, ErrorKind, ExitCode};
 use crate::manifest::{RejectsFile, SourceRecord};
+use crate::scan::MissingSource;
+use crate::scan::absent::AbsentColumn;
 
 /// The report of a run.
 #[derive(Debug, Serialize)]
@@ -70,6 +72,19 @@ pub enum TableOutcome {
         /// The keys of objects in the partitions written to that no manifest names; they are kept.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         foreign: Vec<String>,
+        /// The sources without a file for the cycle, which the query could do without.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        missing: Vec<MissingSource>,
+        /// The columns of JSON sources for which no line had a value, neither in this cycle nor in an
+        /// earlier one.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        absent: Vec<AbsentColumn>,
+        /// The changes against the table as it was published before.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        changes: Vec<String>,
+        /// The reason why the file of the table's schema version is not written.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        schema_file_error: Option<String>,
     },
     /// The cycle was published before, by the run with this id.
     AlreadyPublished {
@@ -77,6 +92,13 @@ pub enum TableOutcome {
         revision: u32,
         /// The id of the run that published it.
         run_id: String,
+    },
+    /// No file of the sources exists for the cycle: it is not published, and stays due.
+    Awaited {
+        /// The sources without a file, by name.
+        sources: Vec<MissingSource>,
+        /// True if a later run comes back to the cycle by itself.
+        stays_due: bool,
     },
     /// A snapshot of this later cycle is published.
     Superseded {
@@ -114,6 +136,14 @@ impl TableReport {
 }
 
 impl TableOutcome {
+    /// Returns the sources that the cycle waits for, in one line.
+    pub fn awaits(&self) -> Option<String> {
+        match self {
+            TableOutcome::Awaited { sources, .. } => Some(MissingSource::list(sources)),
+            _ => None,
+        }
+    }
+
     /// Creates the outcome of a failed delivery.
     pub fn failed(error: &Error) -> Self {
         TableOutcome::Failed(error.into())
@@ -130,14 +160,19 @@ impl From<&Error> for TableFailure {
     }
 }
 
-/// Returns the exit code of a run or a plan: 0 if no table failed; 75 if every failure is transient;
-/// else 1.
-pub(super) fn exit_code<'a>(failures: impl IntoIterator<Item = &'a TableFailure>) -> ExitCode {
+/// Returns the exit code of a run or a plan: 0 if no table failed; 75 if every failure is transient, or
+/// a cycle is awaited; 2 if every failure is of a version that is too old; else 1.
+pub(super) fn exit_code<'a>(
+    failures: impl IntoIterator<Item = &'a TableFailure>,
+    is_awaiting: bool,
+) -> ExitCode {
     let kinds: Vec<ErrorKind> = failures.into_iter().map(|failure| failure.kind).collect();
-    if kinds.is_empty() {
+    if kinds.is_empty() && !is_awaiting {
         ExitCode::Done
     } else if kinds.iter().all(|kind| *kind == ErrorKind::Unavailable) {
         ExitCode::TryAgain
+    } else if kinds.iter().all(|kind| *kind == ErrorKind::Outdated) {
+        ExitCode::Invalid
     } else {
         ExitCode::Failed
     }
@@ -146,10 +181,17 @@ pub(super) fn exit_code<'a>(failures: impl IntoIterator<Item = &'a TableFailure>
 impl RunReport {
     /// Returns the exit code of the run, as `exit_code` derives it from the failures.
     pub fn exit_code(&self) -> ExitCode {
-        exit_code(self.tables.iter().filter_map(|table| match &table.outcome {
+        let failures = self.tables.iter().filter_map(|table| match &table.outcome {
             TableOutcome::Failed(failure) => Some(failure),
             _ => None,
-        }))
+        });
+        exit_code(failures, self.is_awaiting())
+    }
+
+    /// Returns true if a cycle waits for files of its sources.
+    pub fn is_awaiting(&self) -> bool {
+        let mut tables = self.tables.iter();
+        tables.any(|table| matches!(table.outcome, TableOutcome::Awaited { .. }))
     }
 }
 
@@ -176,6 +218,10 @@ mod tests {
         let unavailable = || Error::unavailable("x");
         assert_eq!(report(vec![]).exit_code(), ExitCode::Done);
         assert_eq!(report(vec![unavailable()]).exit_code(), ExitCode::TryAgain);
+        let outdated = || Error::outdated("x");
+        assert_eq!(report(vec![outdated()]).exit_code(), ExitCode::Invalid);
+        let mixed = report(vec![outdated(), Error::data("x")]);
+        assert_eq!(mixed.exit_code(), ExitCode::Failed);
         let mixed = report(vec![unavailable(), Error::data("x")]);
         assert_eq!(mixed.exit_code(), ExitCode::Failed);
     }

@@ -4,9 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cycle::Cycle;
 use crate::definition::Definition;
+use crate::delivery::History;
 use crate::error::{Error, Result};
 use crate::layout::{FileFormat, TableName};
 use crate::scan::rejects::MaxRejects;
+use crate::scan::{AwaitRule, MaxMisplaced};
+
+/// The default maximum of due cycles of one table that a run attempts without being asked for them:
+/// a month. More are due after a long stop, or because a clock or the first published day is wrong.
+pub const MAX_CATCH_UP: usize = 31;
 
 /// The cycles that a run selects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,12 +42,24 @@ pub struct RunRequest {
     pub jobs: usize,
     /// The maximum number of cycles of one table, if they are selected by what is due.
     pub max_cycles: Option<usize>,
+    /// The maximum number of due cycles of one table that a run attempts without being asked for them.
+    pub max_catch_up: usize,
+    /// True if more due cycles than `max_catch_up` are left to later runs; otherwise they are an error.
+    pub catches_up_in_rounds: bool,
     /// The maximum number or share of malformed lines of a source.
     pub max_rejects: MaxRejects,
+    /// The maximum number or share of rows of a source outside of the time of their folder.
+    pub max_misplaced: MaxMisplaced,
     /// The maximum percentage of rows by which a replacement may be smaller than what it replaces.
     pub max_shrink: u8,
     /// True if a replacement may shrink by any number of rows.
     pub allow_shrink: bool,
+    /// True if cycles without source files are published without rows.
+    pub allow_empty: bool,
+    /// True if sync mode, format and partitioning may differ from what is published.
+    pub accept_change: bool,
+    /// True if columns may differ from what is published so that receivers break.
+    pub accept_schema: bool,
 }
 
 impl Default for RunRequest {
@@ -55,9 +73,32 @@ impl Default for RunRequest {
             target_file_size: None,
             jobs: 1,
             max_cycles: None,
+            max_catch_up: MAX_CATCH_UP,
+            catches_up_in_rounds: false,
             max_rejects: MaxRejects::default(),
+            max_misplaced: MaxMisplaced::default(),
             max_shrink: 50,
             allow_shrink: false,
+            allow_empty: false,
+            accept_change: false,
+            accept_schema: false,
+        }
+    }
+}
+
+impl RunRequest {
+    /// Returns the rule about missing source files for a table and cycle. `history` is that of the table.
+    pub(super) fn await_rule(
+        &self,
+        definition: &Definition,
+        cycle: Cycle,
+        history: &History,
+    ) -> AwaitRule {
+        AwaitRule {
+            cycle,
+            sync_mode: definition.sync_mode,
+            published_before: history.newest().is_some(),
+            allow_empty: self.allow_empty || definition.allow_empty,
         }
     }
 }

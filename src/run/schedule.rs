@@ -6,10 +6,10 @@ use std::sync::Arc;
 use futures::StreamExt;
 
 use crate::cycle::Cycle;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::run::context::RunContext;
 use crate::run::deliver::deliver;
-use crate::run::prepare::cycles_of;
+use crate::run::prepare::{check_catch_up, cycles_of, max_attempts};
 use crate::run::report::{TableOutcome, TableReport};
 use crate::run::request::RunRequest;
 use crate::scan::shared::barrier::{Participant, ScanBarrier, SharedScanStats};
@@ -20,16 +20,21 @@ struct ScheduledTable {
     index: usize,
     /// The cycles that it still has to deliver.
     cycles: BTreeSet<Cycle>,
+    /// The number of cycles that it may still deliver.
+    attempts_left: usize,
     reports: Vec<TableReport>,
 }
 
 /// Delivers cycle after cycle, oldest first; of each cycle at most `jobs` tables concurrently, which
 /// share their scans. Returns the reports in the order of the definitions, then of the cycles.
+///
+/// # Errors
+/// Fails before any delivery if more cycles are due than a run catches up with.
 pub(super) async fn deliver_all(
     context: &Arc<RunContext>,
     request: &Arc<RunRequest>,
     last_closed: Cycle,
-) -> (Vec<TableReport>, SharedScanStats) {
+) -> Result<(Vec<TableReport>, SharedScanStats)> {
     let jobs = request.jobs.max(1);
     let mut tables: Vec<ScheduledTable> = futures::stream::iter(0..request.definitions.len())
         .map(|index| async move {
@@ -44,6 +49,7 @@ pub(super) async fn deliver_all(
             };
             ScheduledTable {
                 index,
+                attempts_left: max_attempts(request),
                 cycles,
                 reports,
             }
@@ -51,6 +57,13 @@ pub(super) async fn deliver_all(
         .buffered(jobs)
         .collect()
         .await;
+
+    let due: Vec<Vec<Cycle>> = tables
+        .iter()
+        .map(|table| table.cycles.iter().copied().collect())
+        .collect();
+    let definitions = request.definitions.iter();
+    check_catch_up(request, definitions.zip(due.iter().map(Vec::as_slice)))?;
 
     let mut stats = SharedScanStats::default();
     while let Some(cycle) = tables.iter().filter_map(|table| table.cycles.first()).min() {
@@ -66,7 +79,7 @@ pub(super) async fn deliver_all(
         }
     }
     let reports = tables.into_iter().flat_map(|table| table.reports);
-    (reports.collect(), stats)
+    Ok((reports.collect(), stats))
 }
 
 /// Delivers one cycle of several tables concurrently.
@@ -96,9 +109,17 @@ async fn deliver_concurrently(
             TableReport::failed(Some(definition), Some(cycle), failure)
         });
         table.cycles.remove(&cycle);
-        if matches!(report.outcome, TableOutcome::Failed(_)) {
+        match report.outcome {
+            // Later cycles do not wait with it.
+            TableOutcome::Awaited { .. } => {}
             // Cycles of one table are published in order.
-            table.cycles.clear();
+            TableOutcome::Failed(_) => table.cycles.clear(),
+            _ => {
+                table.attempts_left = table.attempts_left.saturating_sub(1);
+                if table.attempts_left == 0 {
+                    table.cycles.clear();
+                }
+            }
         }
         table.reports.push(report);
     }

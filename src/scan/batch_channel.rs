@@ -10,12 +10,14 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use tokio::sync::{Mutex, mpsc};
 
 use crate::error::Error;
+use crate::memory_gate::MemoryPermit;
 
 /// The maximum number of batches in the channel, besides those that the plan has received.
 const MAX_BUFFERED_BATCHES: usize = 2;
 
 enum Message {
-    Batch(RecordBatch),
+    /// A batch, and the permission for what it holds in memory.
+    Batch(RecordBatch, Option<Arc<MemoryPermit>>),
     Failed(DataFusionError),
     /// One of the senders has sent all its batches.
     End,
@@ -69,9 +71,13 @@ pub(super) fn batch_channel(tasks: usize) -> (Vec<BatchSender>, BatchReceiver) {
 }
 
 impl BatchSender {
-    /// Sends a batch. Returns false if the plan needs no more batches.
-    pub(super) async fn send(&self, batch: RecordBatch) -> bool {
-        self.messages.send(Message::Batch(batch)).await.is_ok()
+    /// Sends a batch. Returns false if the plan needs no more batches. `permit` is held until the plan asks
+    /// for another batch.
+    pub(super) async fn send(&self, batch: RecordBatch, permit: Option<Arc<MemoryPermit>>) -> bool {
+        self.messages
+            .send(Message::Batch(batch, permit))
+            .await
+            .is_ok()
     }
 
     /// Sends an error, which must be the last message.
@@ -102,11 +108,12 @@ impl BatchReceiver {
     /// Returns a stream of batches for one partition of the plan.
     pub(crate) fn stream(&self, schema: SchemaRef) -> SendableRecordBatchStream {
         let queue = Arc::clone(&self.queue);
-        let batches = futures::stream::unfold(Some(queue), |queue| async {
-            let queue = queue?;
+        let batches = futures::stream::unfold(Some((queue, None)), |state| async {
+            let (queue, previous) = state?;
+            drop(previous);
             match next(&queue).await {
                 Ok(None) => None,
-                Ok(Some(batch)) => Some((Ok(batch), Some(queue))),
+                Ok(Some((batch, permit))) => Some((Ok(batch), Some((queue, permit)))),
                 Err(error) => Some((Err(error), None)),
             }
         });
@@ -114,14 +121,17 @@ impl BatchReceiver {
     }
 }
 
-async fn next(queue: &Mutex<Queue>) -> Result<Option<RecordBatch>> {
+/// A batch, and the permission for what it holds in memory.
+type PermittedBatch = (RecordBatch, Option<Arc<MemoryPermit>>);
+
+async fn next(queue: &Mutex<Queue>) -> Result<Option<PermittedBatch>> {
     let mut queue = queue.lock().await;
     loop {
         if queue.open_senders == 0 {
             return Ok(None);
         }
         match queue.messages.recv().await {
-            Some(Message::Batch(batch)) => return Ok(Some(batch)),
+            Some(Message::Batch(batch, permit)) => return Ok(Some((batch, permit))),
             Some(Message::Failed(error)) => return Err(error),
             Some(Message::End) => queue.open_senders -= 1,
             None => {
@@ -154,7 +164,7 @@ mod tests {
         let (senders, receiver) = batch_channel(2);
         for sender in senders {
             tokio::spawn(async move {
-                assert!(sender.send(batch()).await);
+                assert!(sender.send(batch(), None).await);
                 sender.end().await;
             });
         }
@@ -177,6 +187,6 @@ mod tests {
     async fn sending_fails_once_the_plan_has_ended() {
         let (senders, receiver) = batch_channel(1);
         drop(receiver);
-        assert!(!senders[0].send(batch()).await);
+        assert!(!senders[0].send(batch(), None).await);
     }
 }

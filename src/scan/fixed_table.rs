@@ -12,8 +12,10 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use object_store::ObjectMeta;
 
+use crate::jsonl::TimeUnits;
 use crate::listing::partition_filter::{PartitionFilters, filter_pushdown};
 use crate::listing::snapshot::SourceFile;
+use crate::scan::absent::AbsentRules;
 use crate::scan::plan::{ScanArgs, TableFiles};
 use crate::scan::spec::SourceFormat;
 
@@ -50,6 +52,8 @@ impl FixedTable {
                 store,
                 format,
                 schema,
+                time_units: TimeUnits::default(),
+                absent_rules: AbsentRules::default(),
             },
         }
     }
@@ -103,7 +107,7 @@ impl TableProvider for FixedTable {
             .filter(|(_, is_match)| *is_match)
             .map(|(file, _)| file.clone())
             .collect();
-        let scan = self.table_files.new_scan("", &files, false);
+        let scan = Arc::new(self.table_files.new_scan("", &files, false));
         let args = ScanArgs {
             projection,
             leaves: None,

@@ -1,5 +1,6 @@
 //! The planning of a scan: from a file-list snapshot to the operator that reads the files.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::catalog::Session;
@@ -16,14 +17,18 @@ use datafusion::logical_expr::utils::conjunction;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
-use parking_lot::Mutex;
 
+use crate::jsonl::TimeUnits;
 use crate::listing::file_groups::group_files_by_size;
 use crate::listing::snapshot::{SourceFile, snapshot};
+use crate::scan::absent::AbsentRules;
 use crate::scan::json::columns::ScanColumns;
 use crate::scan::json::exec::JsonLinesExec;
 use crate::scan::json::pipeline::ReadSettings;
-use crate::scan::parquet_views::ViewReaders;
+use crate::scan::misplaced::CheckedFiles;
+use crate::scan::missing::CycleFiles;
+use crate::scan::parquet::row_group_memory::ReaderMemory;
+use crate::scan::parquet::source::CheckedParquetSource;
 use crate::scan::record::{Scan, ScanCounts, ScanTag, UnverifiedFiles};
 use crate::scan::shared::parquet::SharedParquetExec;
 use crate::scan::shared::request::{RequestKind, ScanRequest, ScanRequests};
@@ -36,24 +41,24 @@ pub(super) struct TableFiles {
     pub(super) format: SourceFormat,
     /// The columns of the files, then those of the folders.
     pub(super) schema: TableSchema,
+    /// The units of the numbers in the timestamps of the files' columns.
+    pub(super) time_units: TimeUnits,
+    /// The rules for columns without any value.
+    pub(super) absent_rules: AbsentRules,
 }
 
 impl TableFiles {
     /// Creates the record of a scan of `files`, with a snapshot of their list.
     ///
     /// With `keep_rejects`, malformed lines are rejected; without, they fail the scan.
-    pub(super) fn new_scan(
-        &self,
-        source: &str,
-        files: &[SourceFile],
-        keep_rejects: bool,
-    ) -> Arc<Scan> {
-        Arc::new(Scan {
+    pub(super) fn new_scan(&self, source: &str, files: &[SourceFile], keep_rejects: bool) -> Scan {
+        Scan {
             source: source.to_owned(),
             files: snapshot(&self.store, files),
             newest: files.iter().map(|file| file.meta.last_modified).max(),
             counts: ScanCounts::default(),
-            rejects: keep_rejects.then(Mutex::default),
+            absent_rules: self.absent_rules.clone(),
+            rejects: keep_rejects.then(Arc::default),
             unverified: match self.format {
                 SourceFormat::Json(_) => None,
                 SourceFormat::Parquet => Some(UnverifiedFiles {
@@ -61,6 +66,20 @@ impl TableFiles {
                     files: files.iter().map(|file| file.meta.clone()).collect(),
                 }),
             },
+            filters: String::new(),
+            filter_columns: BTreeSet::new(),
+            cycle_files: CycleFiles::default(),
+            time_check: None,
+            checked_files: None,
+        }
+    }
+
+    /// Returns the files that are searched for misplaced rows after the run.
+    pub(super) fn checked_files(&self, files: &[SourceFile]) -> Option<CheckedFiles> {
+        (self.format == SourceFormat::Parquet).then(|| CheckedFiles {
+            store: self.store.clone(),
+            schema: Arc::clone(self.schema.file_schema()),
+            files: files.to_vec(),
         })
     }
 
@@ -97,7 +116,7 @@ impl TableFiles {
         let groups = group_files_by_size(files.clone(), tasks);
         match self.format {
             SourceFormat::Json(compression) => {
-                let columns = ScanColumns::new(&self.schema, &self.projection(&args), args.leaves)?;
+                let columns = self.columns(&args)?;
                 let settings = ReadSettings {
                     store: self.store.clone(),
                     compression,
@@ -131,7 +150,7 @@ impl TableFiles {
                     projection: self.projection(&args),
                     predicate: self.predicate(state, args.filters)?,
                 };
-                let columns = ScanColumns::new(&self.schema, &self.projection(&args), args.leaves)?;
+                let columns = self.columns(&args)?;
                 let request = request_shared_scan(&requests, kind);
                 Ok(Arc::new(SharedParquetExec::new(
                     input,
@@ -140,6 +159,11 @@ impl TableFiles {
                 )))
             }
         }
+    }
+
+    fn columns(&self, args: &ScanArgs<'_>) -> Result<ScanColumns> {
+        let projection = self.projection(args);
+        ScanColumns::new(&self.schema, &projection, args.leaves, &self.time_units)
     }
 
     fn projection(&self, args: &ScanArgs<'_>) -> Vec<usize> {
@@ -160,7 +184,7 @@ impl TableFiles {
         state.create_physical_expr(all, &schema).map(Some)
     }
 
-    /// Plans DataFusion's Parquet reader, whose files are tagged with their scan. DataFusion's
+    /// Plans DataFusion's Parquet reader with our checks, whose files are tagged with their scan. DataFusion's
     /// optimizer pushes the filters down into it, so that it skips row groups.
     fn parquet(
         &self,
@@ -185,9 +209,10 @@ impl TableFiles {
             runtime.object_store(&self.store)?,
             runtime.cache_manager.get_file_metadata_cache(),
         );
-        let source = ParquetSource::new(self.schema.clone())
-            .with_table_parquet_options(options)
-            .with_parquet_file_reader_factory(Arc::new(ViewReaders::new(Arc::new(readers))));
+        let batch_rows = state.config().batch_size();
+        let memory = ReaderMemory::new(&runtime.memory_pool, batch_rows);
+        let parquet = ParquetSource::new(self.schema.clone()).with_table_parquet_options(options);
+        let source = CheckedParquetSource::new(parquet, Some(Arc::new(readers)), Some(memory));
         let config = FileScanConfigBuilder::new(self.store.clone(), Arc::new(source));
         Ok(config.with_file_groups(file_groups.collect()))
     }

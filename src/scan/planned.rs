@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use futures::{StreamExt, TryStreamExt};
 use serde::Serialize;
@@ -12,6 +11,7 @@ use serde::Serialize;
 use crate::engine_error::from_datafusion;
 use crate::error::Result;
 use crate::listing::snapshot::SnapshotFile;
+use crate::scan::parquet::row_count::row_count;
 use crate::scan::record::Scan;
 use crate::scan::scan_log::{ScanLog, by_source};
 use crate::store::CONCURRENCY;
@@ -50,7 +50,7 @@ impl ScanLog {
                 name: name.to_owned(),
                 files: files.len() as u64,
                 bytes: files.iter().map(|file| file.size).sum(),
-                rows: row_count(&scans, runtime).await?,
+                rows: total_row_count(&scans, runtime).await?,
                 newest: scans.iter().filter_map(|scan| scan.newest).max(),
             });
         }
@@ -59,7 +59,7 @@ impl ScanLog {
 }
 
 /// Returns the number of rows of all files, from their footers; `None` if a file has none.
-async fn row_count(scans: &[&Arc<Scan>], runtime: &RuntimeEnv) -> Result<Option<u64>> {
+async fn total_row_count(scans: &[&Arc<Scan>], runtime: &RuntimeEnv) -> Result<Option<u64>> {
     let mut files = BTreeMap::new();
     for scan in scans {
         if scan.files.is_empty() {
@@ -73,16 +73,15 @@ async fn row_count(scans: &[&Arc<Scan>], runtime: &RuntimeEnv) -> Result<Option<
             .object_store(&unverified.store)
             .map_err(from_datafusion)?;
         for file in unverified.files.iter().filter(|file| file.size > 0) {
-            files.insert(file.location.clone(), (Arc::clone(&store), file.clone()));
+            let of_store = (unverified.store.clone(), Arc::clone(&store));
+            files.insert(file.location.clone(), (of_store, file.clone()));
         }
     }
     let counts: Vec<u64> = futures::stream::iter(files.into_values())
-        .map(|(store, file)| async move {
-            let footer = DFParquetMetadata::new(store.as_ref(), &file)
-                .fetch_metadata()
+        .map(|((url, store), file)| async move {
+            row_count(&url, store.as_ref(), &file)
                 .await
-                .map_err(from_datafusion)?;
-            Ok(u64::try_from(footer.file_metadata().num_rows()).unwrap_or(0))
+                .map_err(from_datafusion)
         })
         .buffer_unordered(CONCURRENCY.parquet_footers)
         .try_collect()

@@ -1,5 +1,6 @@
 //! The record of one scan: its file-list snapshot, and counts that grow while the plan runs.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,14 +12,18 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectMeta, ObjectStoreExt};
-use parking_lot::Mutex;
 
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
-use crate::jsonl::BadLine;
+use crate::jsonl::{BadLine, TextShape};
 use crate::listing::snapshot::SnapshotFile;
-use crate::scan::rejects::{MAX_REJECT_RECORDS, Reject};
-use crate::store::CONCURRENCY;
+use crate::scan::absent::AbsentRules;
+use crate::scan::key_log::KeyLog;
+use crate::scan::misplaced::{CheckedFiles, MisplacedLog, TimeCheck};
+use crate::scan::missing::CycleFiles;
+use crate::scan::reject_log::RejectLog;
+use crate::scan::rejects::Reject;
+use crate::store::{CONCURRENCY, shown};
 
 /// Counts of one scan, which its tasks add to.
 #[derive(Debug, Default)]
@@ -29,6 +34,14 @@ pub(crate) struct ScanCounts {
     pub(crate) bytes_read: AtomicU64,
     /// Malformed lines that were rejected.
     pub(crate) rows_rejected: AtomicU64,
+    /// Their length without line ends, in bytes.
+    pub(crate) bytes_rejected: AtomicU64,
+    /// The decompressed bytes that a JSON scan decoded.
+    pub(crate) text_bytes: AtomicU64,
+    /// Rows outside of the time of their folder.
+    pub(crate) misplaced: MisplacedLog,
+    /// The keys that a JSON scan found in its lines.
+    pub(crate) keys: KeyLog,
 }
 
 /// One scan of one source.
@@ -41,10 +54,21 @@ pub(crate) struct Scan {
     /// The time at which the newest of the files was written.
     pub(super) newest: Option<DateTime<Utc>>,
     pub(crate) counts: ScanCounts,
+    /// The rules for columns without any value.
+    pub(super) absent_rules: AbsentRules,
     /// The malformed lines that were rejected; `None` if the first one fails the scan.
-    pub(crate) rejects: Option<Mutex<Vec<Reject>>>,
+    pub(crate) rejects: Option<Arc<RejectLog>>,
     /// The files that must be verified after the run.
     pub(super) unverified: Option<UnverifiedFiles>,
+    /// The filters that the files were listed by, as text.
+    pub(super) filters: String,
+    /// The columns that these filters use.
+    pub(super) filter_columns: BTreeSet<String>,
+    pub(super) cycle_files: CycleFiles,
+    /// The rule by which rows are in no cycle, if the folders are pruned by the cycle.
+    pub(crate) time_check: Option<TimeCheck>,
+    /// The files that are searched for such rows after the run: those of Parquet.
+    pub(crate) checked_files: Option<CheckedFiles>,
 }
 
 /// Files whose reader does not compare their ETags with those of the snapshot.
@@ -66,7 +90,7 @@ impl UnverifiedFiles {
             .map(|file| {
                 let store = Arc::clone(&store);
                 async move {
-                    let key = file.location.to_string();
+                    let key = shown(file.location.as_ref()).into_owned();
                     match store.head(&file.location).await {
                         Ok(now) if now.size == file.size && now.e_tag == file.e_tag => Ok(None),
                         Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(Some(key)),
@@ -89,39 +113,91 @@ impl UnverifiedFiles {
 
 impl Scan {
     /// Creates a scan without a snapshot: it counts the rows of files that another scan has on record.
+    /// It adds malformed lines to `rejects`, or fails at the first one, and counts misplaced rows by
+    /// `time_check`.
     #[cfg(feature = "cluster")]
-    pub(crate) fn without_files(source: &str, keep_rejects: bool) -> Arc<Self> {
+    pub(crate) fn without_files(
+        source: &str,
+        rejects: Option<Arc<RejectLog>>,
+        time_check: Option<TimeCheck>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             source: source.to_owned(),
             files: Vec::new(),
             newest: None,
             counts: ScanCounts::default(),
-            rejects: keep_rejects.then(Mutex::default),
+            absent_rules: AbsentRules::default(),
+            rejects,
             unverified: None,
+            filters: String::new(),
+            filter_columns: BTreeSet::new(),
+            cycle_files: CycleFiles::default(),
+            time_check,
+            checked_files: None,
         })
     }
 
     /// Records a malformed line as rejected.
     ///
     /// # Errors
-    /// [`Error::data`] if the scan rejects no lines, or has rejected the maximum number.
+    /// [`Error::data`] if the scan rejects no lines; [`Error::unavailable`] if rejects cannot be spilled.
     pub(super) fn reject_line(&self, key: &str, bad: BadLine) -> Result<()> {
         let Some(rejects) = &self.rejects else {
             return Err(malformed_line(key, &bad));
         };
-        let mut rejects = rejects.lock();
-        if rejects.len() >= MAX_REJECT_RECORDS {
-            return Err(malformed_line(key, &bad)
-                .context(format!("more than {MAX_REJECT_RECORDS} malformed lines")));
-        }
-        rejects.push(Reject {
+        let reject = Reject {
             file: key.to_owned(),
             line: bad.line,
             offset: bad.offset,
             reason: bad.reason,
-        });
-        self.counts.rows_rejected.fetch_add(1, Ordering::Relaxed);
+        };
+        rejects.push(reject, bad.length)?;
+        let counts = &self.counts;
+        counts.rows_rejected.fetch_add(1, Ordering::Relaxed);
+        counts
+            .bytes_rejected
+            .fetch_add(bad.length, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Notes what a file looks like whose first lines are about to be rejected.
+    ///
+    /// # Errors
+    /// [`Error::data`] with the first of them if the scan rejects no lines.
+    pub(super) fn note_shape(&self, key: &str, shape: TextShape, first: &BadLine) -> Result<()> {
+        let Some(rejects) = &self.rejects else {
+            return Err(malformed_line(key, first)
+                .with_hint(format!("the file looks like {shape}: {}", shape.hint())));
+        };
+        rejects.note_shape(key, shape);
+        Ok(())
+    }
+
+    /// Notes that a file has no good line. `reason` is the most common reason, and `frame` the form
+    /// of a file whose lines are not malformed.
+    ///
+    /// # Errors
+    /// [`Error::data`] if the scan rejects no lines.
+    pub(super) fn note_without_row(
+        &self,
+        key: &str,
+        reason: String,
+        frame: Option<TextShape>,
+    ) -> Result<()> {
+        match (&self.rejects, frame) {
+            (Some(rejects), frame) => {
+                if let Some(shape) = frame {
+                    rejects.note_shape(key, shape);
+                }
+                rejects.note_without_row(key, reason);
+                Ok(())
+            }
+            (None, Some(shape)) => Err(Error::data(format!(
+                "`{key}` has no good line: it looks like {shape}"
+            ))
+            .with_hint(shape.hint())),
+            (None, None) => Err(Error::data(format!("`{key}` has no good line: {reason}"))),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Rejects: the record of malformed lines, and the limit on their number.
+//! Rejects: the record of a malformed line, and the guard on their number.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,10 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-
-/// The maximum number of rejects that are recorded for one scan. More do not come from accidents in
-/// single lines: the source is wrong.
-pub(super) const MAX_REJECT_RECORDS: usize = 100_000;
+use crate::scan::limit::Limit;
 
 /// One malformed line of a source file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -29,7 +26,7 @@ pub struct Reject {
 pub enum MaxRejects {
     /// A number of lines. With 0, the first malformed line ends the scan.
     Lines(u64),
-    /// A percentage of the lines that are read.
+    /// A percentage of the lines that are read, and of their bytes.
     Percent(f64),
 }
 
@@ -45,6 +42,20 @@ impl MaxRejects {
         match self {
             MaxRejects::Lines(lines) => lines == 0,
             MaxRejects::Percent(percent) => percent <= 0.0,
+        }
+    }
+
+    /// Returns true if any number of malformed lines is allowed, in files without a good line, too.
+    pub(super) fn allows_all(self) -> bool {
+        matches!(self, MaxRejects::Percent(percent) if percent >= 100.0)
+    }
+
+    /// Returns true if malformed lines of `rejected` bytes in `text` bytes are allowed. A number of
+    /// lines does not limit their length.
+    pub fn allows_bytes(self, rejected: u64, text: u64) -> bool {
+        match self {
+            MaxRejects::Lines(_) => true,
+            MaxRejects::Percent(percent) => rejected as f64 <= text as f64 * percent / 100.0,
         }
     }
 
@@ -73,17 +84,9 @@ impl FromStr for MaxRejects {
 
     /// Parses `0`, `25` or `0.1%`.
     fn from_str(text: &str) -> Result<Self> {
-        let parsed = match text.strip_suffix('%') {
-            Some(percent) => percent
-                .parse()
-                .ok()
-                .filter(|percent| (0.0..=100.0).contains(percent))
-                .map(MaxRejects::Percent),
-            None => text.parse().ok().map(MaxRejects::Lines),
-        };
-        parsed.ok_or_else(|| {
-            Error::invalid(format!("`{text}` is not a number of lines"))
-                .with_hint("write it like 0, 25 or 0.1%")
+        Ok(match Limit::parse(text, "lines")? {
+            Limit::Number(number) => MaxRejects::Lines(number),
+            Limit::Percent(percent) => MaxRejects::Percent(percent),
         })
     }
 }
@@ -99,6 +102,10 @@ mod tests {
         assert!(limit("2").allows(2, 0) && !limit("2").allows(3, 1_000_000));
         assert!(limit("0.1%").allows(1, 999) && !limit("0.1%").allows(1, 998));
         assert!(limit("100%").allows(5, 0));
+        assert!(limit("25%").allows_bytes(25, 100) && !limit("25%").allows_bytes(26, 100));
+        assert!(limit("1").allows_bytes(100, 100) && limit("0.1%").allows_bytes(0, 0));
+        assert!(limit("100%").allows_all() && !limit("99.9%").allows_all());
+        assert!(!limit("1000000").allows_all());
         for text in ["", "-1", "1.5", "101%", "x%", "NaN%"] {
             assert!(text.parse::<MaxRejects>().is_err(), "{text}");
         }

@@ -12,13 +12,13 @@ use datafusion::prelude::SessionContext;
 use crate::cycle::Cycle;
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
+use crate::scan::parquet::misplaced::count_misplaced;
 use crate::scan::planned::PlannedSource;
-use crate::scan::rejects::Reject;
-use crate::scan::scan_log::ScanLog;
+use crate::scan::scan_log::{ScanLog, SourceScan};
 use crate::scan::table::SourceTable;
 
 /// The result of reading a sample.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Sample {
     /// The files that a query over the cycle, or over all of the source, would read.
     pub planned: PlannedSource,
@@ -26,15 +26,16 @@ pub(crate) struct Sample {
     pub of_cycle: bool,
     /// The number of rows that were read.
     pub rows: u64,
-    /// The lines that do not fit the declaration.
-    pub rejects: Vec<Reject>,
+    /// The scan of the source, with the lines that do not fit the declaration.
+    pub scan: SourceScan,
 }
 
 /// Reads at most `max_rows` rows with all their columns: rows of the cycle, if the source's folders
 /// contain the time of its rows, or else the first rows that are read.
 ///
 /// # Errors
-/// The source cannot be listed or read, or a file does not have its format.
+/// The source cannot be listed or read, a file does not have its format, or no line has a declared key
+/// that lines have in another case.
 pub(crate) async fn sample(
     session: &SessionContext,
     name: &str,
@@ -61,7 +62,7 @@ pub(crate) async fn sample(
         rows = rows.filter(window).map_err(from_datafusion)?;
     }
     let limited = rows.limit(0, Some(max_rows)).map_err(from_datafusion)?;
-    let scans = ScanLog::keeping_rejects();
+    let scans = ScanLog::for_sample(cycle);
     let config = session
         .copied_config()
         .with_create_default_catalog_and_schema(false)
@@ -77,18 +78,18 @@ pub(crate) async fn sample(
     let batches = collect(Arc::clone(&plan), state.task_ctx())
         .await
         .map_err(from_datafusion)?;
-    let rejects = scans
-        .report(&plan)
-        .into_iter()
-        .flat_map(|scan| scan.rejects);
+    scans.check_keys()?;
+    count_misplaced(&scans, state.runtime_env()).await?;
+    let not_scanned = || Error::internal(format!("no scan of the source `{name}`"));
+    let scan = scans.report(&plan).into_iter().next();
     Ok(Sample {
+        scan: scan.ok_or_else(not_scanned)?,
         planned: planned
             .into_iter()
             .find(|source| source.name == name)
-            .ok_or_else(|| Error::internal(format!("no scan of the source `{name}`")))?,
+            .ok_or_else(not_scanned)?,
         of_cycle,
         rows: batches.iter().map(|batch| batch.num_rows() as u64).sum(),
-        rejects: rejects.collect(),
     })
 }
 

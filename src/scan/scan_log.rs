@@ -8,10 +8,15 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::physical_plan::ExecutionPlan;
 use parking_lot::Mutex;
 
+use crate::cycle::{Cycle, SyncMode};
 use crate::error::Result;
 use crate::listing::snapshot::{SnapshotFile, digest};
+use crate::manifest::MisplacedRecord;
+use crate::scan::absent::AbsentRule;
+use crate::scan::misplaced::summarize;
+use crate::scan::missing::AwaitRule;
 use crate::scan::record::{Scan, ScanCounts, parquet_scan};
-use crate::scan::rejects::Reject;
+use crate::scan::reject_log::SourceRejects;
 
 /// A log of the scans that are planned in one session, in the order of planning.
 ///
@@ -22,11 +27,14 @@ use crate::scan::rejects::Reject;
 pub struct ScanLog {
     scans: Mutex<Vec<Arc<Scan>>>,
     keeps_rejects: bool,
+    await_rule: Option<AwaitRule>,
+    /// The cycle whose scans count misplaced rows.
+    time_checked: Option<Cycle>,
 }
 
 /// The files and rows of one source that one run read. A source that was scanned twice has each of
 /// its files once, and the rows of both scans.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct SourceScan {
     /// The source's name.
     pub name: String,
@@ -39,10 +47,56 @@ pub struct SourceScan {
     pub rows_read: u64,
     /// The number of malformed lines that were rejected.
     pub rows_rejected: u64,
+    /// Their length without line ends, in bytes.
+    pub bytes_rejected: u64,
+    /// The decompressed bytes of all lines; 0 for a Parquet source.
+    pub text_bytes: u64,
     /// The SHA-256 over `key\tsize\tetag\n` of each file, sorted by key, in hexadecimal.
     pub digest: String,
     /// The malformed lines, each once, in the order of files and lines.
-    pub rejects: Vec<Reject>,
+    pub rejects: SourceRejects,
+    /// The columns of JSON lines that the scan decoded, by whether any line had a value.
+    pub(crate) columns: DecodedColumns,
+    /// The rows outside of the time of their folder, which no cycle reads.
+    pub misplaced: Option<MisplacedRecord>,
+}
+
+/// The columns that the scans of one source decoded. A cluster's executors do not report them, and
+/// Parquet scans have none.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct DecodedColumns {
+    /// The paths of the columns of which a line had a value.
+    pub(crate) with_values: BTreeSet<String>,
+    /// The paths of the other ones, and the rule for each.
+    pub(crate) without_values: BTreeMap<String, AbsentRule>,
+    /// Those of the other ones by which the query filters rows: it may have left out all rows.
+    pub(crate) filtered: BTreeSet<String>,
+}
+
+impl DecodedColumns {
+    fn of(scans: &[&Arc<Scan>]) -> Self {
+        let mut columns = Self::default();
+        for scan in scans {
+            let (found, absent) = scan.counts.keys.found_and_absent();
+            columns.with_values.extend(found);
+            let ruled = absent.into_iter().map(|path| {
+                let rule = scan.absent_rules.rule(&path);
+                (path, rule)
+            });
+            columns.without_values.extend(ruled);
+        }
+        let without_values = &columns.without_values;
+        let filtered = scans.iter().flat_map(|scan| &scan.filter_columns);
+        columns.filtered = filtered
+            .filter(|column| without_values.contains_key(*column))
+            .cloned()
+            .collect();
+        let with_values = &columns.with_values;
+        columns
+            .without_values
+            .retain(|path, _| !with_values.contains(path));
+        columns
+    }
 }
 
 /// The progress of the running scans, for a progress bar. Parquet scans are counted when they end.
@@ -68,6 +122,43 @@ impl ScanLog {
             keeps_rejects: true,
             ..Self::default()
         })
+    }
+
+    /// Creates an empty log, whose scans note which files of a cycle are missing.
+    pub fn for_cycle(rule: AwaitRule, keeps_rejects: bool) -> Arc<Self> {
+        Arc::new(Self {
+            keeps_rejects,
+            await_rule: Some(rule),
+            time_checked: (rule.sync_mode == SyncMode::Incremental).then_some(rule.cycle),
+            ..Self::default()
+        })
+    }
+
+    /// Creates an empty log, whose scans keep malformed lines on record and count rows that are not in
+    /// the folders of `cycle`.
+    pub(crate) fn for_sample(cycle: Cycle) -> Arc<Self> {
+        Arc::new(Self {
+            keeps_rejects: true,
+            time_checked: Some(cycle),
+            ..Self::default()
+        })
+    }
+
+    /// Creates an empty log of the same settings.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn empty(&self) -> Arc<Self> {
+        Arc::new(Self {
+            scans: Mutex::default(),
+            ..*self
+        })
+    }
+
+    pub(super) fn await_rule(&self) -> Option<AwaitRule> {
+        self.await_rule
+    }
+
+    pub(super) fn time_checked(&self) -> Option<Cycle> {
+        self.time_checked
     }
 
     pub(super) fn keeps_rejects(&self) -> bool {
@@ -102,6 +193,17 @@ impl ScanLog {
             }
         }
         Ok(())
+    }
+
+    /// Verifies that no declared key is absent from a whole scan while its lines have one that differs
+    /// in case only. A cluster's executors do not report their keys.
+    ///
+    /// # Errors
+    /// [`Error::data`](crate::error::Error::data) with the spelling, file and line.
+    pub fn check_keys(&self) -> Result<()> {
+        self.scans()
+            .iter()
+            .try_for_each(|scan| scan.counts.keys.check(&scan.source))
     }
 
     /// Returns the progress of the scans.
@@ -150,20 +252,17 @@ fn source_scan(name: &str, scans: &[&Arc<Scan>], parquet_rows: &[(Arc<Scan>, u64
         .filter(|(scan, _)| is_own(scan))
         .map(|(_, rows)| rows)
         .sum();
-    let rejects: BTreeSet<Reject> = scans
-        .iter()
-        .filter_map(|scan| scan.rejects.as_ref())
-        .flat_map(|rejects| {
-            let rejects = rejects.lock();
-            rejects.clone()
-        })
-        .collect();
+    let rejects = scans.iter().filter_map(|scan| scan.rejects.clone());
     SourceScan {
         name: name.to_owned(),
-        rejects: rejects.into_iter().collect(),
+        rejects: SourceRejects::new(rejects.collect()),
+        columns: DecodedColumns::of(scans),
+        misplaced: summarize(scans.iter().map(|scan| &scan.counts.misplaced)),
         bytes: files.iter().map(|file| file.size).sum(),
         rows_read: sum(|counts| &counts.rows_read) + own_parquet_rows,
         rows_rejected: sum(|counts| &counts.rows_rejected),
+        bytes_rejected: sum(|counts| &counts.bytes_rejected),
+        text_bytes: sum(|counts| &counts.text_bytes),
         digest: digest(&files),
         files,
     }
@@ -187,6 +286,8 @@ mod tests {
     use datafusion::physical_plan::empty::EmptyExec;
 
     use super::*;
+    use crate::scan::absent::AbsentRules;
+    use crate::scan::missing::CycleFiles;
 
     fn scan(source: &str, keys: &[&str], rows: u64) -> Arc<Scan> {
         let counts = ScanCounts::default();
@@ -203,8 +304,14 @@ mod tests {
                 .collect(),
             newest: None,
             counts,
+            absent_rules: AbsentRules::default(),
             rejects: None,
             unverified: None,
+            filters: String::new(),
+            filter_columns: BTreeSet::new(),
+            cycle_files: CycleFiles::default(),
+            time_check: None,
+            checked_files: None,
         })
     }
 

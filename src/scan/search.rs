@@ -23,6 +23,7 @@ use crate::listing::snapshot::{SourceFile, digest, snapshot};
 use crate::scan::columns_read::ColumnsRead;
 use crate::scan::fixed_table::FixedTable;
 use crate::scan::json::columns::ScanColumns;
+use crate::scan::json::error::read_error;
 use crate::scan::plan::TableFiles;
 use crate::scan::spec::SourceFormat;
 use crate::scan::table::SourceTable;
@@ -137,10 +138,11 @@ impl SourceFiles {
         value: &str,
     ) -> Result<Vec<FoundRow>> {
         let schema = self.table.schema.file_schema();
-        let Ok(field) = schema.field_with_name(column) else {
+        let Some((index, field)) = schema.column_with_name(column) else {
             return Ok(Vec::new());
         };
-        let value = &SearchValue::new(field, value);
+        let line_schema = LineSchema::project(schema, &[index], None, &self.table.time_units);
+        let value = &SearchValue::new(field, line_schema, value);
         let found: Vec<Vec<FoundRow>> = stream::iter(&self.files)
             .map(|file| async move {
                 match self.table.format {
@@ -176,9 +178,7 @@ impl SourceFiles {
         let lines = tokio::task::spawn_blocking(search)
             .await
             .map_err(|error| Error::internal("a search ended").with_source(error))?
-            .map_err(|error| {
-                Error::data(format!("`{key}` cannot be inflated")).with_source(error)
-            })?;
+            .map_err(|error| read_error(&key, error))?;
         let found = lines.into_iter().map(|FoundLine { line, offset, text }| {
             let position = RowPosition::Line { line, offset };
             self.found(file, position, FoundContent::Line(text))
@@ -281,12 +281,12 @@ struct SearchValue {
 }
 
 impl SearchValue {
-    fn new(field: &Field, text: &str) -> Self {
+    fn new(field: &Field, column: LineSchema, text: &str) -> Self {
         let is_plain = text
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':'));
         Self {
-            column: LineSchema::all(Arc::new(Schema::new(vec![field.clone()]))),
+            column,
             is_plain: is_plain && field.data_type().is_string(),
             text: Finder::new(text).into_owned(),
             typed: ScalarValue::try_from_string(text.to_owned(), field.data_type()).ok(),
@@ -324,8 +324,13 @@ impl FoundRow {
         };
         let projection: Vec<usize> = (0..in_files).filter(|index| is_read(*index)).collect();
         let leaves = columns_read.map(ColumnsRead::leaves);
-        let columns = ScanColumns::new(&self.table.schema, &projection, leaves)
-            .map_err(|error| error.to_string())?;
+        let columns = ScanColumns::new(
+            &self.table.schema,
+            &projection,
+            leaves,
+            &self.table.time_units,
+        )
+        .map_err(|error| error.to_string())?;
         let decoded = decode_line(columns.decoded(), line)?;
 
         let mut decoded_columns = decoded.columns().iter();

@@ -4,8 +4,9 @@
 use chrono::TimeDelta;
 use datafusion::arrow::datatypes::{DataType, FieldRef, SchemaRef};
 
-use crate::jsonl::Compression;
+use crate::jsonl::{Compression, TimeUnits};
 use crate::listing::hive_time::TimeFolders;
+use crate::scan::absent::AbsentRules;
 
 /// The format of a table's files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,4 +38,8 @@ pub(crate) struct TableSpec {
     pub(crate) partition_fields: Vec<FieldRef>,
     pub(crate) format: SourceFormat,
     pub(crate) time: Option<TimeRule>,
+    /// The units of the numbers in the timestamps of the files' columns.
+    pub(crate) time_units: TimeUnits,
+    /// The rules for columns without any value.
+    pub(crate) absent_rules: AbsentRules,
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion::arrow::datatypes::SchemaRef;
+use chrono::TimeDelta;
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::Result;
 use datafusion::datasource::table_schema::TableSchema;
@@ -11,12 +12,20 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
 use crate::arrow_leaves::total_leaf_count;
-use crate::listing::expand::{Expansion, TimePruning};
+use crate::cycle::{Cycle, SyncMode};
+use crate::listing::cycle_folders::{expected_folders, has_own_file};
+use crate::listing::expand::{Expansion, NothingThere, TimePruning};
+use crate::listing::hive_time::TimeFolders;
 use crate::listing::location::SourceLocation;
 use crate::listing::partition_filter::{PartitionFilters, filter_pushdown};
 use crate::listing::snapshot::SourceFile;
 use crate::listing::time_bounds::TimeBounds;
+use crate::scan::misplaced::TimeCheck;
+use crate::scan::missing::{
+    AwaitRule, CycleFiles, MissingSource, columns_of, filters_key, names_any,
+};
 use crate::scan::plan::{ScanArgs, TableFiles};
+use crate::scan::record::Scan;
 use crate::scan::scan_log::ScanLog;
 use crate::scan::spec::{TableSpec, TimeRule};
 
@@ -44,6 +53,8 @@ impl SourceTable {
                 store: location.store.clone(),
                 format: spec.format,
                 schema,
+                time_units: spec.time_units,
+                absent_rules: spec.absent_rules,
             },
             location,
             time: spec.time,
@@ -86,6 +97,15 @@ impl SourceTable {
         state: &dyn Session,
         filters: &[Expr],
     ) -> Result<Vec<SourceFile>> {
+        self.list_with(state, filters, NothingThere::Mistake).await
+    }
+
+    async fn list_with(
+        &self,
+        state: &dyn Session,
+        filters: &[Expr],
+        nothing: NothingThere,
+    ) -> Result<Vec<SourceFile>> {
         let partition_fields = self.table_files.schema.table_partition_cols();
         let store = state.runtime_env().object_store(&self.location.store)?;
         Expansion {
@@ -94,14 +114,76 @@ impl SourceTable {
             location: &self.location,
             partition_fields,
             filters: &PartitionFilters::new(state, partition_fields, filters)?,
-            time: self.time.as_ref().map(|time| TimePruning {
-                folders: &time.folders,
-                slack: time.slack,
-                bounds: TimeBounds::of(filters, &time.column, &time.data_type),
-            }),
+            time: self.time_pruning(filters),
+            nothing,
         }
         .files()
         .await
+    }
+
+    fn time_pruning(&self, filters: &[Expr]) -> Option<TimePruning<'_>> {
+        self.time.as_ref().map(|time| TimePruning {
+            folders: &time.folders,
+            slack: time.slack,
+            bounds: TimeBounds::of(filters, &time.column, &time.data_type),
+        })
+    }
+
+    /// Returns the rule by which rows of a scan for `cycle` are in no cycle.
+    fn time_check(&self, filters: &[Expr], cycle: Cycle) -> Option<TimeCheck> {
+        let time = self.time.as_ref()?;
+        let bounds = TimeBounds::of(filters, &time.column, &time.data_type);
+        TimeCheck::new(time, &bounds, cycle)
+    }
+
+    /// Determines what a scan of these files means for the cycle of `rule`.
+    fn cycle_files(&self, files: &[SourceFile], filters: &[Expr], rule: AwaitRule) -> CycleFiles {
+        let fields = self.table_files.schema.table_partition_cols();
+        let is_incremental = rule.sync_mode == SyncMode::Incremental;
+        let time = self.time_pruning(filters).filter(|_| is_incremental);
+        let by_time = time.as_ref().is_some_and(|time| time.bounds.is_bounded());
+        let names = fields.iter().map(|field| field.name().as_str());
+        let missing_source = |time: Option<&TimePruning<'_>>| {
+            let folders = expected_folders(fields, filters, time, rule.cycle);
+            MissingSource {
+                name: self.name.clone(),
+                folders: Some(folders).filter(|folders| !folders.is_empty()),
+                location: self.location.to_string(),
+            }
+        };
+        let missing = |time: Option<&TimePruning<'_>>| {
+            let has_file = has_own_file(files, time, rule.cycle);
+            (!has_file).then(|| missing_source(time))
+        };
+        let folders = TimeFolders::recognise(fields).filter(|_| is_incremental);
+        let undeclared = match (&self.time, &folders) {
+            (None, Some(folders)) => self.undeclared_time(folders, filters),
+            _ => None,
+        };
+        CycleFiles {
+            is_windowed: is_incremental && (by_time || names_any(filters, names)),
+            missing: missing(time.as_ref()),
+            doubtful: undeclared.and_then(|time| missing(Some(&time))),
+        }
+    }
+
+    /// Returns the pruning that folders would allow if they hold the time of the column by which
+    /// `filters` limit the rows on both sides.
+    fn undeclared_time<'a>(
+        &self,
+        folders: &'a TimeFolders,
+        filters: &[Expr],
+    ) -> Option<TimePruning<'a>> {
+        let fields = self.file_schema().fields().iter();
+        let timestamps =
+            fields.filter(|field| matches!(field.data_type(), DataType::Timestamp(_, _)));
+        let mut bounds =
+            timestamps.map(|field| TimeBounds::of(filters, field.name(), field.data_type()));
+        Some(TimePruning {
+            folders,
+            slack: TimeDelta::zero(),
+            bounds: bounds.find(TimeBounds::is_bounded)?,
+        })
     }
 
     /// Returns the name of the column whose time the folders describe, if the declaration has one.
@@ -138,10 +220,30 @@ impl TableProvider for SourceTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let files = self.list(state, filters).await?;
         let log = state.config().get_extension::<ScanLog>();
+        let rule = log.as_ref().and_then(|log| log.await_rule());
+        let nothing = match rule {
+            None => NothingThere::Mistake,
+            Some(rule) if rule.published_before => NothingThere::NoFiles,
+            Some(_) => NothingThere::MistakeWithoutSiblings,
+        };
+        let files = self.list_with(state, filters, nothing).await?;
         let keep_rejects = log.as_ref().is_some_and(|log| log.keeps_rejects());
-        let scan = self.table_files.new_scan(&self.name, &files, keep_rejects);
+        let cycle_files = rule.map(|rule| self.cycle_files(&files, filters, rule));
+        let cycle = log.as_ref().and_then(|log| log.time_checked());
+        let time_check = cycle.and_then(|cycle| self.time_check(filters, cycle));
+        let checked_files = match time_check {
+            Some(_) => self.table_files.checked_files(&files),
+            None => None,
+        };
+        let scan = Arc::new(Scan {
+            time_check,
+            checked_files,
+            filters: filters_key(filters),
+            filter_columns: columns_of(filters),
+            cycle_files: cycle_files.unwrap_or_default(),
+            ..self.table_files.new_scan(&self.name, &files, keep_rejects)
+        });
         if let Some(log) = log {
             log.add(Arc::clone(&scan));
         }

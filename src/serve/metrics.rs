@@ -1,7 +1,7 @@
 //! Formats the metrics of a serving process in the text format of Prometheus
 //! ([exposition formats](https://prometheus.io/docs/instrumenting/exposition_formats/), version 0.0.4).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use chrono::{DateTime, Utc};
@@ -70,7 +70,7 @@ impl ServeState {
             text,
             "retries_total",
             "counter",
-            "Rounds scheduled as a retry of a failed one.",
+            "Rounds scheduled as a retry of one that failed or found source files missing.",
             [(none(), self.retries as f64)],
         );
         family(
@@ -98,6 +98,17 @@ impl ServeState {
             "gauge",
             "Time of the next round.",
             self.next.map(|next| (none(), next.timestamp() as f64)),
+        );
+        let awaited = self.served.iter().map(|table| {
+            let cycles = self.awaited.get(table).map_or(0, BTreeSet::len);
+            (labelled(table), cycles as f64)
+        });
+        family(
+            text,
+            "awaited_cycles",
+            "gauge",
+            "Due cycles that wait for source files, as of the last round.",
+            awaited,
         );
         let Some(observed) = &self.observed else {
             return;
@@ -235,6 +246,10 @@ mod tests {
                     rejects: Vec::new(),
                     replaced: Vec::new(),
                     foreign: Vec::new(),
+                    missing: Vec::new(),
+                    absent: Vec::new(),
+                    changes: Vec::new(),
+                    schema_file_error: None,
                 },
             }],
             scans: 1,
@@ -253,6 +268,7 @@ mod tests {
             seconds: 1.5,
             committed_at: time("2026-01-16T03:00:30Z"),
             outlier: None,
+            empty_among_full: false,
         };
         Status {
             destination: "out".to_owned(),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::cycle::Cycle;
-use crate::run::{RunReport, TableOutcome};
+use crate::run::{RunReport, TableOutcome, TableReport};
 use crate::serve::Schedule;
 use crate::status::{DayStatus, Incident, Status, TableStatus};
 
@@ -37,6 +37,10 @@ pub(crate) struct ServeState {
     pub rounds: u64,
     /// The number of consecutive rounds that failed, up to the last one.
     pub failed_rounds: u32,
+    /// The number of consecutive rounds that left cycles to wait for source files, up to the last one.
+    pub awaiting_rounds: u32,
+    /// The cycles of each table that the last round left to wait for source files.
+    pub awaited: BTreeMap<String, BTreeSet<Cycle>>,
     /// The number of rounds that were scheduled as a retry of a failed one.
     pub retries: u64,
     /// True while a round runs.
@@ -58,6 +62,8 @@ impl ServeState {
             served: BTreeSet::new(),
             rounds: 0,
             failed_rounds: 0,
+            awaiting_rounds: 0,
+            awaited: BTreeMap::new(),
             retries: 0,
             is_running: false,
             next: None,
@@ -67,6 +73,7 @@ impl ServeState {
 
     /// Adds the outcomes of a run.
     pub(crate) fn add_run(&mut self, report: &RunReport) {
+        self.awaited.clear();
         for table in &report.tables {
             let counts = self.counts.entry(table.table.clone()).or_default();
             counts.seconds += table.seconds;
@@ -96,10 +103,33 @@ impl ServeState {
                         },
                     );
                 }
+                TableOutcome::Awaited { .. } => {
+                    let cycles = self.awaited.entry(table.table.clone()).or_default();
+                    cycles.extend(table.cycle);
+                    let text = format!("awaits {}", table.outcome.awaits().unwrap_or_default());
+                    self.add_awaited(report.finished_at, table, text);
+                }
                 TableOutcome::AlreadyPublished { .. } | TableOutcome::Superseded { .. } => {}
             }
         }
         self.incidents.truncate(MAX_INCIDENTS);
+    }
+
+    /// Adds a cycle that waits, once: each round finds it again.
+    fn add_awaited(&mut self, at: DateTime<Utc>, table: &TableReport, text: String) {
+        let incident = Incident {
+            at,
+            table: table.table.clone(),
+            cycle: table.cycle,
+            text,
+        };
+        let is_same = |other: &Incident| {
+            (&other.table, other.cycle, &other.text)
+                == (&incident.table, incident.cycle, &incident.text)
+        };
+        if !self.incidents.iter().any(is_same) {
+            self.incidents.insert(0, incident);
+        }
     }
 
     /// Adds a failure of a round that concerns all tables.

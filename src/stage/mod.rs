@@ -15,19 +15,22 @@
 //! | `exec`, `staged_rows` | the operator, and staged files as its rows |
 //! | `session`, `shard_numbers` | uploads with withheld completion, and their names |
 //! | `partitioned_writer`, `combined_schema`, `splitter`, `open_partition` | rows to partitions, each written by a task |
-//! | `spill_sort`, `clustered_writer` | rows of partitions that have no open file |
-//! | `rolling_file`, `shard_writer`, `compression_limit` | the rows of one partition to files |
+//! | `spill_sort`, `row_width`, `clustered_writer` | rows of partitions that have no open file |
+//! | `rolling_file`, `shard_writer`, `file_memory`, `compression_limit` | the rows of one partition to files |
+//! | `window_check` | rows outside of the cycle |
 
 mod clustered_writer;
 mod combined_schema;
 mod compression_limit;
 mod encoding_options;
 mod exec;
+mod file_memory;
 mod format;
 mod format_binding;
 mod open_partition;
 mod partitioned_writer;
 mod rolling_file;
+mod row_width;
 mod session;
 mod shard_numbers;
 mod shard_writer;
@@ -35,14 +38,16 @@ mod spec;
 mod spill_sort;
 mod splitter;
 mod staged_rows;
+mod window_check;
 
 pub use compression_limit::CompressionLimit;
 pub use encoding_options::EncodingOptions;
 pub use exec::{DistributionMode, StagedWriteExec};
 pub use format::{StageFormats, spec_of};
 pub use partitioned_writer::PartitionedWriter;
+pub(crate) use row_width::context_for_rows;
 pub use session::{Progress, StagingConfig, StagingSession};
 pub use shard_numbers::{NumberingHistory, WriterIndex};
-pub use spec::{CopyContext, StageSpec};
+pub use spec::{CopyContext, StageSpec, WindowColumn};
 pub use splitter::PartitionRows;
 pub use staged_rows::{staged_files, staged_rows, staged_schema};

@@ -10,9 +10,12 @@ use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
 use crate::layout::Partition;
+use crate::memory_gate::MemoryPermit;
+use crate::stage::file_memory::QueueLimits;
 use crate::stage::rolling_file::RollingFileWriter;
 use crate::stage::shard_writer::ShardSettings;
 use crate::staged::StagedFile;
+use crate::view_gc::batch_bytes;
 
 /// The minimum number of rows that are sent to a file at once; fewer are coalesced.
 const MIN_ROWS: usize = 256;
@@ -25,10 +28,12 @@ const QUEUED_BATCHES: usize = 2;
 
 /// The task that writes one partition, with the channel to it.
 pub(super) struct OpenPartition {
-    batches: mpsc::Sender<RecordBatch>,
+    batches: mpsc::Sender<(RecordBatch, MemoryPermit)>,
+    limits: QueueLimits,
     /// Small batches of late rows that are coalesced before they are sent.
     pending: Vec<RecordBatch>,
     pending_rows: usize,
+    pending_bytes: usize,
     min_rows: usize,
     task: SpawnedTask<Result<Vec<StagedFile>>>,
 }
@@ -44,7 +49,8 @@ impl OpenPartition {
         partition: Partition,
         even_if_empty: bool,
     ) -> Result<Self> {
-        let (sender, mut batches) = mpsc::channel(QUEUED_BATCHES);
+        let limits = settings.queue.clone();
+        let (sender, mut batches) = mpsc::channel::<(RecordBatch, MemoryPermit)>(QUEUED_BATCHES);
         let consumer = MemoryConsumer::new(format!("file of {partition}"));
         let memory = consumer.register(&settings.pool.pool);
         let token = settings.session.track()?;
@@ -54,8 +60,9 @@ impl OpenPartition {
         let task = SpawnedTask::spawn(async move {
             let mut writer = RollingFileWriter::new(settings, partition, memory);
             let written = async {
-                while let Some(batch) = batches.recv().await {
+                while let Some((batch, permit)) = batches.recv().await {
                     writer.write(batch).await?;
+                    drop(permit);
                 }
                 writer.finish(even_if_empty).await
             };
@@ -65,8 +72,10 @@ impl OpenPartition {
         });
         Ok(Self {
             batches: sender,
+            limits,
             pending: Vec::new(),
             pending_rows: 0,
+            pending_bytes: 0,
             min_rows: match file_size < SMALL_FILE_BYTES {
                 true => 1,
                 false => MIN_ROWS,
@@ -81,8 +90,11 @@ impl OpenPartition {
             return self.send_now(batch).await;
         }
         self.pending_rows += batch.num_rows();
+        self.pending_bytes += batch_bytes(&batch);
         self.pending.push(batch);
-        match self.pending_rows >= self.min_rows {
+        let is_enough =
+            self.pending_rows >= self.min_rows || self.pending_bytes >= self.limits.pending_bytes;
+        match is_enough {
             true => self.send_pending().await,
             false => Ok(()),
         }
@@ -91,16 +103,24 @@ impl OpenPartition {
     async fn send_pending(&mut self) -> Result<()> {
         let pending = std::mem::take(&mut self.pending);
         self.pending_rows = 0;
+        self.pending_bytes = 0;
         let Some(first) = pending.first() else {
             return Ok(());
         };
-        let coalesced = concat_batches(first.schema_ref(), &pending)
-            .map_err(|error| Error::internal("cannot concatenate rows").with_source(error))?;
+        let coalesced = match pending.as_slice() {
+            [one] => one.clone(),
+            _ => concat_batches(first.schema_ref(), &pending)
+                .map_err(|error| Error::internal("cannot concatenate rows").with_source(error))?,
+        };
+        drop(pending);
         self.send_now(coalesced).await
     }
 
     async fn send_now(&mut self, batch: RecordBatch) -> Result<()> {
-        if self.batches.send(batch).await.is_ok() {
+        let bytes = batch_bytes(&batch);
+        // The files take what is queued, whatever the plan does: this ends.
+        let permit = self.limits.gate.acquire(bytes).await;
+        if self.batches.send((batch, permit)).await.is_ok() {
             return Ok(());
         }
         // The task has dropped the receiver, so it has failed: its error is the cause.

@@ -18,16 +18,20 @@ use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
 use crate::layout::Partition;
 use crate::memory_budget::MemoryBudget;
+use crate::memory_gate::MemoryGate;
 use crate::stage::clustered_writer::{ClusteredWriter, EndingPartitions};
 use crate::stage::combined_schema::CombinedSchema;
 use crate::stage::compression_limit::CompressionLimit;
+use crate::stage::file_memory::{FileMemory, QueueLimits};
 use crate::stage::open_partition::OpenPartition;
 use crate::stage::session::StagingSession;
 use crate::stage::shard_writer::{ShardSettings, SharedPool};
 use crate::stage::spec::StageSpec;
 use crate::stage::spill_sort::SpillSort;
 use crate::stage::splitter::{PartitionRows, take_rows};
+use crate::stage::window_check::WindowCheck;
 use crate::staged::StagedFile;
+use crate::view_gc::batch_bytes;
 
 /// Writes the rows of one input partition of the plan, each into the files of its Hive partition.
 pub struct PartitionedWriter {
@@ -38,6 +42,7 @@ pub struct PartitionedWriter {
     open: HashMap<Partition, OpenPartition>,
     /// The sort of rows without an open file: once it exists, every new partition goes into it.
     spill_sort: Option<SpillSort>,
+    window_check: Option<WindowCheck>,
     empty_file: bool,
     /// The number of rows written, to be compared with the rows in the files.
     rows: u64,
@@ -58,20 +63,35 @@ impl PartitionedWriter {
             Some(shared) => shared.as_ref().clone(),
             None => CompressionLimit::new(config.target_partitions()),
         };
-        let window_column = spec
-            .window_column
-            .as_ref()
-            .and_then(|name| file_schema.index_of(name).ok());
+        let window = spec.window.as_ref();
+        let window_column = window.and_then(|window| file_schema.index_of(&window.name).ok());
+        let window_check = window.and_then(|window| WindowCheck::new(window, schema.schema()));
         let tables = session.config().concurrent_tables;
+        let pool = context.memory_pool();
+        let budget = MemoryBudget::of(&**pool);
+        let max_open_files = budget.open_files(tables, spec.encoding.opening_memory(file_schema));
         Ok(Self {
-            max_open_files: MemoryBudget::of(&**context.memory_pool())
-                .open_files(tables, spec.encoding.opening_memory(file_schema)),
+            max_open_files,
             settings: Arc::new(ShardSettings {
                 session,
                 encoding: Arc::clone(&spec.encoding),
                 schema: Arc::clone(file_schema),
                 pool: SharedPool {
                     pool: Arc::clone(context.memory_pool()),
+                },
+                queue: QueueLimits {
+                    gate: MemoryGate::new(
+                        pool,
+                        "rows queued for files",
+                        budget.queued_batches(tables),
+                    ),
+                    pending_bytes: budget.pending_bytes(tables, max_open_files),
+                },
+                parts: MemoryGate::new(pool, "parts being uploaded", budget.uploaded_parts(tables)),
+                memory: FileMemory {
+                    encoded_bytes: budget.encoded_bytes(),
+                    row_group_bytes: budget.row_group_bytes(),
+                    early_end_bytes: budget.early_end_bytes(tables, max_open_files),
                 },
                 window_column,
                 compression,
@@ -80,6 +100,7 @@ impl PartitionedWriter {
             context,
             open: HashMap::new(),
             spill_sort: None,
+            window_check,
             empty_file: spec.empty_file,
             rows: 0,
         })
@@ -102,6 +123,9 @@ impl PartitionedWriter {
         }
         self.rows += batch.num_rows() as u64;
         let combined = self.schema.combine(batch)?;
+        if let Some(check) = &mut self.window_check {
+            check.add(&combined);
+        }
         let mut spilled = Vec::new();
         for PartitionRows { partition, rows } in self.schema.split(&combined)? {
             if self.has_file(&partition)? {
@@ -116,7 +140,7 @@ impl PartitionedWriter {
         // All of these partitions together: the sort pays for each batch, however small.
         spilled.sort_unstable();
         let rows = take_rows(&combined, spilled)?;
-        self.spill_sort()?.write(&rows).await
+        self.spill_sort(&combined)?.write(&rows).await
     }
 
     /// Writes combined rows that all belong to `partition`.
@@ -126,9 +150,12 @@ impl PartitionedWriter {
         combined: &RecordBatch,
     ) -> Result<()> {
         self.rows += combined.num_rows() as u64;
+        if let Some(check) = &mut self.window_check {
+            check.add(combined);
+        }
         match self.has_file(partition)? {
             true => self.send(partition, combined).await,
-            false => self.spill_sort()?.write(combined).await,
+            false => self.spill_sort(combined)?.write(combined).await,
         }
     }
 
@@ -140,13 +167,15 @@ impl PartitionedWriter {
         }
     }
 
-    /// Returns the sort of rows without an open file; the first call starts it.
-    fn spill_sort(&mut self) -> Result<&mut SpillSort> {
+    /// Returns the sort of rows without an open file; the first call starts it, for rows like those of
+    /// `first`.
+    fn spill_sort(&mut self, first: &RecordBatch) -> Result<&mut SpillSort> {
         let sort = match self.spill_sort.take() {
             Some(sort) => sort,
             None => SpillSort::new(
                 self.schema.schema(),
                 self.schema.first_partition_column(),
+                batch_bytes(first) / first.num_rows().max(1),
                 &self.context,
             )?,
         };
@@ -173,8 +202,12 @@ impl PartitionedWriter {
     /// Ends all files and returns them. Nothing of them is visible.
     ///
     /// # Errors
-    /// [`Error::internal`] if the files do not have as many rows as were written.
+    /// [`Error::data`] if a row lies outside of the cycle; [`Error::internal`] if the files do not have as
+    /// many rows as were written.
     pub async fn finish(self) -> Result<Vec<StagedFile>> {
+        if let Some(check) = &self.window_check {
+            check.finish()?;
+        }
         let mut ending = EndingPartitions::default();
         if self.open.is_empty() && self.empty_file {
             ending.finish(self.open_partition(Partition::default(), true)?);

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::layout::Partition;
 use crate::stage::shard_writer::{ShardSettings, ShardWriter};
 use crate::staged::StagedFile;
+use crate::view_gc::batch_bytes;
 
 /// The maximum number of rows that are encoded before the size of the file is checked again.
 const MAX_ROWS: usize = 8192;
@@ -40,9 +41,14 @@ impl RollingFileWriter {
 
     /// Encodes a batch; a file that reaches its target size ends.
     pub(super) async fn write(&mut self, batch: RecordBatch) -> Result<()> {
+        // Of wide rows, fewer.
+        let bytes = batch_bytes(&batch);
+        self.settings.pool.note_passed(bytes);
+        let row_bytes = bytes / batch.num_rows().max(1);
+        let max_rows = (self.settings.memory.encoded_bytes / row_bytes.max(1)).clamp(1, MAX_ROWS);
         let mut rest = batch;
         while rest.num_rows() > 0 {
-            let rows = rest.slice(0, rest.num_rows().min(MAX_ROWS));
+            let rows = rest.slice(0, max_rows.min(rest.num_rows()));
             rest = rest.slice(rows.num_rows(), rest.num_rows() - rows.num_rows());
             let mut shard = match self.open.take() {
                 Some(shard) => shard,

@@ -15,7 +15,9 @@ use crate::error::{Error, Result};
 use crate::layout::{self, FileFormat, Partition, Shard, TableName};
 use crate::stage::shard_numbers::{NumberingHistory, ShardNumberAllocator, WriterIndex};
 use crate::staged::{StagedFile, UploadToken};
-use crate::store::{CONCURRENCY, Destination, StartedUpload, Upload};
+use crate::store::{
+    CONCURRENCY, Destination, KeyFault, KeyFaultCause, StartedUpload, Upload, key_fault,
+};
 
 /// The minimum size of a part of an upload, in bytes. S3 requires 5 MiB.
 const MIN_PART_BYTES: u64 = 8 << 20;
@@ -123,7 +125,13 @@ impl StagingSession {
 
     /// Registers files that another session staged: they are aborted with this session. Lists their
     /// partitions, as if this session had written to them.
+    ///
+    /// # Errors
+    /// Fails if a file is not of this session's table and staging folder: an abort would delete it.
     pub async fn register_files(&self, files: &[StagedFile]) -> Result<()> {
+        for file in files {
+            self.require_own(file)?;
+        }
         let started = files.iter().map(|file| StartedUpload {
             path: file.shard.path(),
             token: file.token.clone(),
@@ -150,6 +158,14 @@ impl StagingSession {
             .await
     }
 
+    fn require_own(&self, file: &StagedFile) -> Result<()> {
+        layout::parse_own(&self.config.table, file.shard.path().as_ref())?;
+        if let UploadToken::Rename { staged, .. } = &file.token {
+            layout::parse_own_staged(&self.config.staging, staged)?;
+        }
+        Ok(())
+    }
+
     /// Returns the size in bytes soon after which a file of `format` ends.
     pub fn target_file_size(&self, format: FileFormat) -> u64 {
         let default = format.info().default_target_file_size;
@@ -158,6 +174,24 @@ impl StagingSession {
 
     pub(super) fn part_size(&self, format: FileFormat) -> u64 {
         MIN_PART_BYTES.max(self.target_file_size(format) / MAX_PARTS)
+    }
+
+    /// Checks that the store can have the files of a partition, before any rows are encoded.
+    ///
+    /// # Errors
+    /// [`Error::data`] if a name is too long, without the value that makes it so.
+    pub(super) fn require_names(&self, partition: &Partition, format: FileFormat) -> Result<()> {
+        let shard = Shard {
+            table: self.config.table.clone(),
+            partition: partition.clone(),
+            number: 0,
+            format,
+        };
+        let path = shard.path();
+        match self.config.destination.key_fault(&path) {
+            None => Ok(()),
+            Some(fault) => Err(partition_fault(partition, &path, &fault)),
+        }
     }
 
     /// Starts the upload of the next shard of a partition.
@@ -179,12 +213,19 @@ impl StagingSession {
             number,
             format,
         };
-        let upload = self.start_upload(&shard.path()).await?;
+        let path = shard.path();
+        if let Some(fault) = self.config.destination.key_fault(&path) {
+            return Err(partition_fault(partition, &path, &fault));
+        }
+        let upload = self.start_upload(&path).await?;
         Ok((shard, upload))
     }
 
     /// Uploads a whole object, with its completion withheld like that of a shard.
     pub async fn stage_object(&self, path: &Path, bytes: Bytes) -> Result<UploadToken> {
+        if let Some(fault) = self.config.destination.key_fault(path) {
+            return Err(key_fault(path, &fault));
+        }
         let mut upload = self.start_upload(path).await?;
         upload.part(bytes).await?;
         upload.seal().await
@@ -254,6 +295,35 @@ impl StagingSession {
             destination.discard_staging(staging);
         }
     }
+}
+
+/// The advice about values that make a key too long.
+const VALUE_HINT: &str = "shorten the value in the query, as with left(v, 80), or leave such rows out with WHERE; \
+     most characters other than ASCII letters and digits take 3 bytes in a key for each of their own";
+
+/// Creates the error of a file of a partition that a store cannot have. If a value is at fault, it names
+/// the columns and not the values, which may be personal.
+fn partition_fault(partition: &Partition, path: &Path, fault: &KeyFault) -> Error {
+    let columns: Vec<String> = partition
+        .values()
+        .iter()
+        .map(|(column, _)| format!("`{column}`"))
+        .collect();
+    let message = match fault.cause {
+        // The first parts of the key are `data` and the table.
+        KeyFaultCause::Part(index) => match index.checked_sub(2).and_then(|at| columns.get(at)) {
+            Some(column) => format!("a value of the partition column {column} gives {fault}"),
+            None => return key_fault(path, fault),
+        },
+        KeyFaultCause::Key if !columns.is_empty() => format!(
+            "the values of the partition columns {} give {fault}",
+            columns.join(", ")
+        ),
+        KeyFaultCause::Key | KeyFaultCause::InTheWay | KeyFaultCause::LeadsOut => {
+            return key_fault(path, fault);
+        }
+    };
+    Error::data(message).with_hint(VALUE_HINT)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use object_store::path::Path;
 use parking_lot::Mutex;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::layout::{self, FileFormat, Partition, Shard, TableName};
 use crate::store::Destination;
 
@@ -66,12 +66,19 @@ pub(super) struct ShardNumberAllocator {
     others: Mutex<BTreeSet<Path>>,
 }
 
+/// The greatest number from which counting goes on. Nobody reaches it by counting: a greater one is that
+/// of a foreign file, and is passed over.
+const MAX_COUNTED: u64 = 99_999_999_999;
+
 /// The numbers that are available in one partition.
 #[derive(Debug)]
 struct PartitionNumbers {
     reusable: VecDeque<u64>,
-    next: u64,
+    /// The next number of this writer that may be free; `None` at the end of the range.
+    next: Option<u64>,
     step: u64,
+    /// The numbers of existing files from which counting does not go on.
+    passed_over: BTreeSet<u64>,
 }
 
 impl PartitionNumbers {
@@ -106,27 +113,38 @@ impl PartitionNumbers {
                 && !present.iter().any(|shard| has_name(&shard))
         };
         let reusable = owned.iter().copied().filter(is_usable).collect();
-        let taken = present
+        let existing = present
             .iter()
             .filter(of_partition)
             .map(|shard| shard.number);
-        let next = taken
+        let (counted, passed_over): (BTreeSet<u64>, BTreeSet<u64>) = existing
             .chain(owned.iter().copied())
-            .chain(retired)
-            .max()
-            .map_or(0, |greatest| greatest + 1);
+            .partition(|number| *number <= MAX_COUNTED);
+        let greatest = counted.last().copied().max(retired);
+        let first = match greatest {
+            None => Some(0),
+            Some(greatest) => greatest.checked_add(1),
+        };
         Self {
             reusable,
-            next: next + writer.index,
+            next: first.and_then(|first| first.checked_add(writer.index)),
             step: writer.count.max(1),
+            passed_over,
         }
     }
 
-    fn take(&mut self) -> u64 {
-        self.reusable.pop_front().unwrap_or_else(|| {
-            self.next += self.step;
-            self.next - self.step
-        })
+    /// Returns the next number, or `None` at the end of the range.
+    fn take(&mut self) -> Option<u64> {
+        if let Some(number) = self.reusable.pop_front() {
+            return Some(number);
+        }
+        loop {
+            let number = self.next?;
+            self.next = number.checked_add(self.step);
+            if !self.passed_over.contains(&number) {
+                return Some(number);
+            }
+        }
     }
 }
 
@@ -148,6 +166,9 @@ impl ShardNumberAllocator {
     }
 
     /// Returns the next number; the first call for a partition lists its folder.
+    ///
+    /// # Errors
+    /// Fails if the store does, or with [`Error::data`] at the end of the range of numbers.
     pub(super) async fn next(
         &self,
         destination: &Destination,
@@ -160,8 +181,13 @@ impl ShardNumberAllocator {
             Arc::clone(partitions.entry(partition.clone()).or_default())
         };
         let mut numbers = slot.lock().await;
+        let exhausted = || {
+            let folder = layout::partition_folder(table, partition);
+            Error::data(format!("no file number is left in `{folder}`"))
+                .with_hint("a record of the table holds the greatest number: did dayport write it?")
+        };
         if let Some(numbers) = numbers.as_mut() {
-            return Ok(numbers.take());
+            return numbers.take().ok_or_else(exhausted);
         }
         let present = self.list_partition(destination, table, partition).await?;
         let numbers = numbers.insert(PartitionNumbers::new(
@@ -171,7 +197,7 @@ impl ShardNumberAllocator {
             format,
             &present,
         ));
-        Ok(numbers.take())
+        numbers.take().ok_or_else(exhausted)
     }
 
     /// Lists the shards in a partition; every other object there becomes one of the others.
@@ -226,7 +252,7 @@ mod tests {
             format,
             present,
         );
-        std::array::from_fn(|_| available.take())
+        std::array::from_fn(|_| available.take().unwrap())
     }
 
     #[test]
@@ -238,6 +264,42 @@ mod tests {
         assert_eq!(first_four(&fresh, parquet, &present), [5, 6, 7, 8]);
         let other_format = shards(&[0], FileFormat::Json);
         assert_eq!(first_four(&fresh, parquet, &other_format), [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn numbers_at_the_end_of_the_range_are_passed_over() {
+        let fresh = NumberingHistory::default();
+        let parquet = FileFormat::Parquet;
+        for end in [MAX_COUNTED + 1, u64::MAX - 1, u64::MAX] {
+            let present = shards(&[0, end], parquet);
+            assert_eq!(first_four(&fresh, parquet, &present), [1, 2, 3, 4]);
+        }
+        // Counting that gets there goes around the files.
+        let present = shards(&[MAX_COUNTED, MAX_COUNTED + 2], parquet);
+        let numbers = first_four(&fresh, parquet, &present);
+        assert_eq!(numbers, [1, 3, 4, 5].map(|after| MAX_COUNTED + after));
+    }
+
+    #[test]
+    fn no_number_comes_after_the_greatest_retired_one() {
+        let taken = |retired, writer| {
+            let history = NumberingHistory {
+                replaced: BTreeSet::new(),
+                retired: BTreeMap::from([(Partition::default(), retired)]),
+            };
+            let partition = Partition::default();
+            let none = BTreeSet::new();
+            let format = FileFormat::Json;
+            let mut numbers = PartitionNumbers::new(&history, writer, &partition, format, &none);
+            [numbers.take(), numbers.take()]
+        };
+        assert_eq!(taken(u64::MAX, WriterIndex::ONLY), [None, None]);
+        assert_eq!(
+            taken(u64::MAX - 1, WriterIndex::ONLY),
+            [Some(u64::MAX), None]
+        );
+        let second = WriterIndex { index: 1, count: 2 };
+        assert_eq!(taken(u64::MAX - 1, second), [None, None]);
     }
 
     #[test]
@@ -270,7 +332,7 @@ mod tests {
                 FileFormat::Parquet,
                 &present,
             );
-            taken.extend([available.take(), available.take()]);
+            taken.extend([available.take(), available.take()].map(Option::unwrap));
         }
         assert_eq!(taken, [5, 8, 6, 9, 7, 10]);
     }

@@ -17,13 +17,22 @@ use crate::error::{Error, Result};
 use crate::format::{FileEncoder, FileEncoding};
 use crate::layout::{FileFormat, Partition, Shard};
 use crate::memory_budget::MemoryBudget;
+use crate::memory_gate::{MemoryGate, MemoryPermit};
+use crate::resident::note_passed;
 use crate::stage::compression_limit::CompressionLimit;
+use crate::stage::file_memory::{FileMemory, QueueLimits};
 use crate::stage::session::StagingSession;
 use crate::staged::StagedFile;
 use crate::store::Upload;
 
 /// The maximum number of blocks of one file that are compressed, or wait to be appended, concurrently.
 const MAX_BLOCKS: usize = 8;
+
+/// The maximum size of the blocks of one file that wait, in bytes.
+const MAX_BLOCKS_BYTES: usize = 16 << 20;
+
+/// The minimum size of a part that is not the last one, in bytes; S3's.
+const MIN_STORE_PART_BYTES: u64 = 5 << 20;
 
 /// The memory pool that open files share with the query and its sorts.
 #[derive(Debug)]
@@ -36,6 +45,16 @@ impl SharedPool {
     fn is_pressed(&self) -> bool {
         MemoryBudget::of(&*self.pool).is_pressed(self.pool.reserved())
     }
+
+    /// Notes that rows of `bytes` are written.
+    pub(super) fn note_passed(&self, bytes: usize) {
+        note_passed(bytes, MemoryBudget::of(&*self.pool).limit());
+    }
+
+    /// Returns true if more is reserved than there is.
+    fn is_exhausted(&self) -> bool {
+        MemoryBudget::of(&*self.pool).is_exhausted(self.pool.reserved())
+    }
 }
 
 /// The settings that all partitions of a table share.
@@ -45,6 +64,12 @@ pub(super) struct ShardSettings {
     pub encoding: Arc<dyn FileEncoding>,
     pub schema: SchemaRef,
     pub pool: SharedPool,
+    /// The memory of rows that wait for the files.
+    pub queue: QueueLimits,
+    /// Counts the parts of all files that are being uploaded.
+    pub parts: MemoryGate,
+    /// The sizes of what a file has in memory.
+    pub memory: FileMemory,
     /// The index of the window column in `schema`.
     pub window_column: Option<usize>,
     pub compression: CompressionLimit,
@@ -56,6 +81,8 @@ pub(super) struct ShardWriter {
     /// Blocks of the encoder that are being compressed, in order.
     blocks: VecDeque<JoinHandle<Result<GzipMember>>>,
     rows: u64,
+    /// True if the file has to end, whatever its size: the memory is exhausted.
+    ends_early: bool,
     /// The least and the greatest value of the window column, in microseconds.
     window: Option<(i64, i64)>,
     sink: UploadSink,
@@ -63,11 +90,17 @@ pub(super) struct ShardWriter {
 
 impl ShardWriter {
     /// Creates a writer of an empty file; its upload starts with the first part.
+    ///
+    /// # Errors
+    /// [`Error::data`] if the store cannot have the files of the partition.
     pub(super) fn new(settings: Arc<ShardSettings>, partition: Partition) -> Result<Self> {
+        let format = settings.encoding.format();
+        settings.session.require_names(&partition, format)?;
         Ok(Self {
             encoder: settings.encoding.encoder(&settings.schema)?,
             blocks: VecDeque::new(),
             rows: 0,
+            ends_early: false,
             window: None,
             sink: UploadSink {
                 settings,
@@ -95,15 +128,23 @@ impl ShardWriter {
         session.progress().add_rows(rows);
 
         let pool = &self.sink.settings.pool;
-        if memory.try_resize(self.encoder.memory()).is_err() || pool.is_pressed() {
+        let is_large = self.encoder.pending() >= self.sink.settings.memory.row_group_bytes;
+        if memory.try_resize(self.encoder.memory()).is_err() || pool.is_pressed() || is_large {
             self.encoder.relieve()?;
             self.compress_ready_blocks().await?;
             self.append_blocks(0).await?;
             // The minimum that is needed to continue is reserved even above the limit.
             memory.resize(self.encoder.memory());
         }
-        if self.encoder.ready() as u64 >= session.part_size(self.sink.format()) {
+        let mut part_size = session.part_size(self.sink.format());
+        if self.sink.settings.pool.is_exhausted() {
+            part_size = part_size.min(MIN_STORE_PART_BYTES);
+            let held = self.encoder.ready() + self.encoder.pending();
+            self.ends_early = held >= self.sink.settings.memory.early_end_bytes;
+        }
+        if self.encoder.ready() as u64 >= part_size {
             self.sink.send(self.encoder.take()).await?;
+            memory.resize(self.encoder.memory());
         }
         Ok(())
     }
@@ -112,6 +153,8 @@ impl ShardWriter {
     /// number alone, not on how fast they are, so that equal rows make equal files.
     async fn compress_ready_blocks(&mut self) -> Result<()> {
         while let Some(block) = self.encoder.take_block() {
+            // A block is larger than usual where a row is.
+            let max_blocks = (MAX_BLOCKS_BYTES / block.size().max(1)).min(MAX_BLOCKS);
             let permit = self.sink.settings.compression.permit().await?;
             self.blocks.push_back(tokio::task::spawn_blocking(move || {
                 let member = block.compress();
@@ -119,7 +162,7 @@ impl ShardWriter {
                 member
                     .map_err(|error| Error::internal("cannot compress a block").with_source(error))
             }));
-            self.append_blocks(MAX_BLOCKS).await?;
+            self.append_blocks(max_blocks).await?;
         }
         Ok(())
     }
@@ -152,11 +195,11 @@ impl ShardWriter {
         }
     }
 
-    /// Returns true if the file has reached its target size.
+    /// Returns true if the file has reached its target size, or has to end earlier.
     pub(super) fn is_full(&self) -> bool {
         let size = self.sink.bytes + (self.encoder.ready() + self.encoder.pending()) as u64;
         let session = &self.sink.settings.session;
-        size >= session.target_file_size(self.sink.format())
+        self.ends_early || size >= session.target_file_size(self.sink.format())
     }
 
     /// Ends the file: all of its bytes are in the store, and only its completion is withheld.
@@ -229,6 +272,23 @@ impl UploadSink {
         let length = bytes.len() as u64;
         self.bytes += length;
         session.progress().add_bytes(length);
-        upload.part(Bytes::from(bytes)).await
+        let permit = self.settings.parts.acquire(bytes.len()).await;
+        let part = UploadedPart {
+            bytes,
+            _permit: permit,
+        };
+        upload.part(Bytes::from_owner(part)).await
+    }
+}
+
+/// A part, which is in memory until the store has it.
+struct UploadedPart {
+    bytes: Vec<u8>,
+    _permit: MemoryPermit,
+}
+
+impl AsRef<[u8]> for UploadedPart {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }

@@ -2,9 +2,14 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::cycle::SyncMode;
 use crate::error::{Error, Result};
 use crate::format::FileEncoding;
 use crate::schema::{ColumnType, ExportSchema};
+use crate::schema_evolution::TableShape;
 use crate::stage::encoding_options::EncodingOptions;
 use crate::stage::splitter::Splitter;
 
@@ -14,10 +19,23 @@ use datafusion::arrow::datatypes::{Field, Schema};
 /// that plans it, set by the engine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CopyContext {
-    /// The column that the query compares with the window, if any.
-    pub window_column: Option<String>,
+    /// The exported column that the window selects by, if there is one.
+    pub window: Option<WindowColumn>,
     /// True if no rows at all make one empty file.
     pub empty_file: bool,
+}
+
+/// The exported column that the window of a cycle selects by: the values of every row lie in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowColumn {
+    /// The name of the column.
+    pub name: String,
+    /// The first instant of the window.
+    pub start: DateTime<Utc>,
+    /// The first instant after the window.
+    pub end: DateTime<Utc>,
+    /// True if rows without a value may be exported.
+    pub is_nullable: bool,
 }
 
 /// The specification of the files of a table.
@@ -34,12 +52,22 @@ pub struct StageSpec {
     /// The columns of `partition_by`, with the types that the query yields.
     pub partition_columns: ExportSchema,
     /// The column of `schema` that the window selects by, if there is one.
-    pub window_column: Option<String>,
+    pub window: Option<WindowColumn>,
     /// True if no rows at all make one empty file.
     pub empty_file: bool,
 }
 
 impl StageSpec {
+    /// Returns the shape of a table that consists of such files.
+    pub(crate) fn table_shape(&self, sync_mode: SyncMode) -> TableShape {
+        TableShape {
+            sync_mode,
+            format: self.encoding.format(),
+            partition_by: self.partition_columns.clone(),
+            schema: self.schema.clone(),
+        }
+    }
+
     /// Specifies the files of a query with the columns `query`, including partition columns.
     ///
     /// # Errors
@@ -63,18 +91,19 @@ impl StageSpec {
                 .with_hint("the files would have no columns; select at least one more"));
         }
         let schema = ExportSchema::of(inside)?;
-        let is_timestamp = |name: &String| {
-            let named = schema.columns().iter().find(|column| column.name == *name);
+        let is_timestamp = |window: &WindowColumn| {
+            let mut columns = schema.columns().iter();
+            let named = columns.find(|column| column.name == window.name);
             named.is_some_and(|column| column.kind == ColumnType::Timestamp)
         };
-        let window_column = context.window_column.clone().filter(is_timestamp);
+        let window = context.window.clone().filter(is_timestamp);
         Ok(Self {
             encoding,
             options,
             schema,
             partition_by: partition_by.to_vec(),
             partition_columns: ExportSchema::of(outside)?,
-            window_column,
+            window,
             empty_file: context.empty_file,
         })
     }

@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
+use crate::stage::row_width::context_for_rows;
 use crate::view_gc::{cast_to, offset_strings};
 
 /// The column that keeps the rows of a partition in the order of the query.
@@ -39,12 +40,14 @@ pub(super) struct SpillSort {
 
 impl SpillSort {
     /// Starts a sort of rows of the schema `combined`, whose partition columns start at column
-    /// `first_key`.
+    /// `first_key`. The rows have about `row_bytes` each.
     pub(super) fn new(
         combined: &SchemaRef,
         first_key: usize,
+        row_bytes: usize,
         context: &Arc<TaskContext>,
     ) -> Result<Self> {
+        let context = &context_for_rows(context, row_bytes);
         let sequence = Arc::new(Field::new(SEQUENCE, DataType::UInt64, false));
         let fields: Fields = combined
             .fields()

@@ -77,6 +77,9 @@ pub(crate) struct PublishedDay {
     /// The rows as a multiple of the trailing median, if that makes the day an outlier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outlier: Option<f64>,
+    /// True if the day is empty, and the published days before and after it are not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub empty_among_full: bool,
 }
 
 impl DayStatus {
@@ -127,6 +130,7 @@ pub(crate) fn calendar(records: &TableRecords, first: Cycle, last: Cycle) -> Tab
         };
         days.push(day);
     }
+    mark_empty_days(&mut days);
     let trailing = &earlier[earlier.len().saturating_sub(TRAILING)..];
     TableStatus {
         table: records.table.clone(),
@@ -147,12 +151,12 @@ pub(crate) fn calendar(records: &TableRecords, first: Cycle, last: Cycle) -> Tab
 }
 
 fn is_due(records: &TableRecords, sync_mode: Option<SyncMode>, cycle: Cycle, last: Cycle) -> bool {
-    let Some((first, newest)) = records.published_range else {
-        return false;
-    };
     if records.damaged.contains(&cycle) {
         return true;
     }
+    let Some((first, newest)) = records.published_range else {
+        return false;
+    };
     match sync_mode {
         // A catch-up publishes only the last day of a snapshot.
         Some(SyncMode::Snapshot) => cycle == last && newest < last,
@@ -171,10 +175,33 @@ fn published_day(manifest: &Manifest, earlier: &[u64]) -> PublishedDay {
         rows: manifest.rows,
         bytes: manifest.bytes,
         files: manifest.files.len() as u64,
-        rejects: manifest.rejects.iter().map(|rejects| rejects.rows).sum(),
+        rejects: manifest
+            .rejects
+            .iter()
+            .fold(0, |rows, rejects| rows.saturating_add(rejects.rows)),
         seconds: took.as_seconds_f64(),
         committed_at: manifest.committed_at,
         outlier: outlier(manifest.rows, trailing),
+        empty_among_full: false,
+    }
+}
+
+/// Marks the published days that are empty although the ones next to them are not.
+fn mark_empty_days(days: &mut [DayStatus]) {
+    let published: Vec<&mut PublishedDay> = days
+        .iter_mut()
+        .filter_map(|day| match day {
+            DayStatus::Published(day) => Some(day),
+            _ => None,
+        })
+        .collect();
+    let rows: Vec<u64> = published.iter().map(|day| day.rows).collect();
+    for (index, day) in published.into_iter().enumerate() {
+        let before = index.checked_sub(1).and_then(|before| rows.get(before));
+        let neighbours = [before, rows.get(index + 1)];
+        let mut known = neighbours.into_iter().flatten().peekable();
+        day.empty_among_full =
+            day.rows == 0 && known.peek().is_some() && known.all(|rows| *rows > 0);
     }
 }
 

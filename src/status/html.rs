@@ -1,6 +1,7 @@
 //! Renders the state of a destination as one page without scripts or network access, light and dark.
 //! The module does no I/O.
 
+use std::cmp::Reverse;
 use std::fmt::Write;
 
 use chrono::{DateTime, Datelike, Utc};
@@ -8,7 +9,7 @@ use chrono::{DateTime, Datelike, Utc};
 use crate::cycle::Cycle;
 use crate::human;
 use crate::status::chart::{Bar, bars};
-use crate::status::{DayStatus, PublishedDay, Status, TableStatus};
+use crate::status::{DayStatus, PublishedDay, Status, TableStatus, folded};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -20,6 +21,9 @@ type Chart = (&'static str, fn(&PublishedDay) -> f64, fn(f64) -> String);
 
 /// The maximum number of incidents that are shown.
 const MAX_INCIDENTS: usize = 20;
+
+/// The maximum number of unusual days that are listed.
+const MAX_UNUSUAL: usize = 30;
 
 /// The number of days from which a calendar fills the width of the page.
 const WIDE_CALENDAR: usize = 30;
@@ -40,6 +44,7 @@ pub(crate) fn page(status: &Status) -> String {
         body.push_str("<section><h2>Nothing is published yet</h2><p>The first run writes the first manifests.</p></section>");
     } else {
         heat_map(status, &mut body);
+        unusual_days(status, &mut body);
         cards(status, &mut body);
     }
     incidents(status, &mut body);
@@ -74,13 +79,18 @@ fn tiles(status: &Status, body: &mut String) {
     let newest = status.tables.iter().filter_map(|table| table.newest).max();
     let tone = |count: u64, tone: &'static str| if count == 0 { "good" } else { tone };
     body.push_str("<div class=\"tiles\">");
+    let tables = status.tables.len() as u64;
     for (class, figure, label) in [
-        ("", status.tables.len().to_string(), "tables".to_owned()),
-        ("", published.to_string(), "cycles published".to_owned()),
+        ("", tables.to_string(), human::noun(tables, "table")),
+        (
+            "",
+            published.to_string(),
+            format!("{} published", human::noun(published as u64, "cycle")),
+        ),
         (
             tone(missing, "bad"),
             missing.to_string(),
-            "cycles missing".to_owned(),
+            format!("{} missing", human::noun(missing, "cycle")),
         ),
         (
             tone(unfinished as u64, "warn"),
@@ -90,7 +100,10 @@ fn tiles(status: &Status, body: &mut String) {
         (
             tone(outliers as u64, "warn"),
             outliers.to_string(),
-            "tables whose last day is an outlier".to_owned(),
+            match outliers {
+                1 => "table whose last day is an outlier".to_owned(),
+                _ => "tables whose last day is an outlier".to_owned(),
+            },
         ),
         (
             "",
@@ -230,6 +243,43 @@ fn describe(day: &PublishedDay) -> String {
     text
 }
 
+/// Lists the outliers, and the days that are empty although the ones next to them are not; the newest
+/// first.
+fn unusual_days(status: &Status, body: &mut String) {
+    let mut days: Vec<(&TableStatus, &PublishedDay)> = status
+        .tables
+        .iter()
+        .flat_map(|table| table.published().map(move |day| (table, day)))
+        .filter(|(_, day)| day.outlier.is_some() || day.empty_among_full)
+        .collect();
+    if days.is_empty() {
+        return;
+    }
+    days.sort_by_key(|(_, day)| Reverse(day.cycle));
+    body.push_str("<section><h2>Unusual days</h2><ul class=\"incidents\">");
+    for (table, day) in days.iter().take(MAX_UNUSUAL) {
+        let why = match day.outlier {
+            Some(times) => format!("{times:.2} times the trailing median"),
+            None => "the days around it have rows".to_owned(),
+        };
+        let _ = write!(
+            body,
+            "<li><b>{} {}</b> {}: {why}</li>",
+            table.table,
+            day.cycle,
+            human::counted(day.rows, "row")
+        );
+    }
+    if let Some(more) = days.len().checked_sub(MAX_UNUSUAL).filter(|more| *more > 0) {
+        let _ = write!(
+            body,
+            "<li>and {} before</li>",
+            human::counted(more as u64, "day")
+        );
+    }
+    body.push_str("</ul></section>");
+}
+
 fn cards(status: &Status, body: &mut String) {
     body.push_str("<section><h2>Tables</h2><div class=\"cards\">");
     for table in &status.tables {
@@ -317,11 +367,15 @@ fn incidents(status: &Status, body: &mut String) {
         body.push_str("<p>None.</p>");
     } else {
         body.push_str("<ul class=\"incidents\">");
-        for incident in status.incidents.iter().take(MAX_INCIDENTS) {
+        for (incident, count) in folded(&status.incidents).into_iter().take(MAX_INCIDENTS) {
             let cycle = incident.cycle.map(|cycle| format!(" {cycle}"));
+            let times = match count {
+                1 => String::new(),
+                count => format!("<span class=\"badge\">×{count}</span>"),
+            };
             let _ = write!(
                 body,
-                "<li><time>{}</time><b>{}{}</b> {}</li>",
+                "<li><time>{}</time><b>{}{}</b> {}{times}</li>",
                 instant(incident.at),
                 escaped(&incident.table),
                 cycle.unwrap_or_default(),

@@ -11,9 +11,10 @@ mod records;
 
 pub(crate) use calendar::{DayStatus, PublishedDay, TableStatus, calendar};
 pub(crate) use html::page;
-pub(crate) use records::Incident;
+pub(crate) use records::{Incident, folded};
 
 use std::cmp::Reverse;
+use std::ops::RangeInclusive;
 
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt};
@@ -43,18 +44,23 @@ pub(crate) struct Status {
     pub incidents: Vec<Incident>,
 }
 
+/// Returns the `days` days up to the last one that is closed at `at`.
+pub(crate) fn last_days(at: DateTime<Utc>, days: u32) -> Result<RangeInclusive<Cycle>> {
+    let last = Cycle::last_closed(at)?;
+    Ok(last.days_before(days.max(1) - 1)?..=last)
+}
+
 impl Status {
-    /// Reads the state of every table that has a manifest, over the `days` days up to the last closed one.
+    /// Reads the state of every table that has a manifest, over these days.
     ///
     /// # Errors
     /// If the store is unavailable, or a manifest cannot be read.
     pub(crate) async fn load(
         destination: &Destination,
         at: DateTime<Utc>,
-        days: u32,
+        days: RangeInclusive<Cycle>,
     ) -> Result<Self> {
-        let last = Cycle::last_closed(at)?;
-        let first = last.days_before(days.max(1) - 1)?;
+        let (first, last) = days.into_inner();
         let folders = destination.folders(&layout::manifests_folder()).await?;
         let reads: Vec<_> = folders
             .iter()

@@ -25,6 +25,21 @@ pub(crate) struct Incident {
     pub text: String,
 }
 
+/// Folds incidents of one table with the same text into the newest of them, with their number.
+pub(crate) fn folded(incidents: &[Incident]) -> Vec<(&Incident, u64)> {
+    let mut folded: Vec<(&Incident, u64)> = Vec::new();
+    for incident in incidents {
+        let same = |(known, _): &&mut (&Incident, u64)| {
+            known.table == incident.table && known.text == incident.text
+        };
+        match folded.iter_mut().find(same) {
+            Some((_, count)) => *count += 1,
+            None => folded.push((incident, 1)),
+        }
+    }
+    folded
+}
+
 /// The records of one table in a destination, before they are judged.
 #[derive(Debug, Clone)]
 pub(crate) struct TableRecords {
@@ -108,7 +123,11 @@ pub(super) async fn read_table(
 
 /// Returns an incident if malformed lines were set aside.
 fn rejects_incident(manifest: &Manifest) -> Option<Incident> {
-    let rows: u64 = manifest.rejects.iter().map(|rejects| rejects.rows).sum();
+    // Not `sum()`: numbers of a damaged manifest must not overflow.
+    let rows = manifest
+        .rejects
+        .iter()
+        .fold(0, |rows: u64, rejects| rows.saturating_add(rejects.rows));
     (rows > 0).then(|| Incident {
         at: manifest.committed_at,
         table: manifest.table.to_string(),

@@ -17,6 +17,7 @@ use object_store::multipart::MultipartStore;
 use crate::error::Result;
 use crate::store::address::{Address, BucketKind};
 use crate::store::staging::{OpenedStore, Staging};
+use crate::store::upload_lookup::S3UploadLookup;
 use crate::store::{Location, StoreOptions, local, s3};
 
 /// A client of one bucket, for both of its interfaces.
@@ -76,6 +77,10 @@ pub(super) async fn open_destination(
                 prefix: prefix.clone(),
                 store: client.store,
                 staging: Staging::Multipart(client.multipart),
+                uploads: Some(Arc::new(S3UploadLookup::new(
+                    location.clone(),
+                    options.clone(),
+                ))),
             })
         }
     }
@@ -87,7 +92,7 @@ pub(super) async fn open_read_only(
     options: &StoreOptions,
 ) -> Result<OpenedStore> {
     match location.address() {
-        Address::Folder(root) if !root.is_dir() => local::open_missing(location, root),
+        Address::Folder(root) if !root.is_dir() => Ok(local::open_missing(location, root)),
         Address::Folder(_) | Address::Bucket { .. } => open_destination(location, options).await,
     }
 }

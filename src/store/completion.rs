@@ -112,6 +112,21 @@ impl Destination {
         }
     }
 
+    /// Returns true if the upload to `path` is neither completed nor aborted.
+    ///
+    /// # Errors
+    /// Fails if the store does not tell.
+    pub async fn upload_exists(&self, path: &Path, token: &UploadToken) -> Result<bool> {
+        match (self.uploads(), token) {
+            (Some(uploads), UploadToken::Multipart { upload_id, .. }) => {
+                uploads.exists(&self.absolute(path), upload_id).await
+            }
+            _ => Err(Error::unavailable(format!(
+                "`{self}` does not tell whether the upload of `{path}` exists"
+            ))),
+        }
+    }
+
     /// Aborts an upload. Idempotent: one that does not exist any more is aborted already.
     pub async fn abort(&self, path: &Path, token: &UploadToken) -> Result<()> {
         match (self.staging(), token) {
@@ -143,11 +158,11 @@ impl Destination {
         }
     }
 
-    /// Removes the staging folders of runs that died before `before`, as a lifecycle rule does with
-    /// unfinished uploads on S3. Best effort: leftovers are harmless.
+    /// Removes the staging folders and the temporary files of runs that died before `before`, as a
+    /// lifecycle rule does with unfinished uploads on S3. Best effort: leftovers are harmless.
     pub fn sweep_staging(&self, before: SystemTime) {
         if let Staging::Rename { root } = self.staging() {
-            local::sweep_staging(root, before);
+            local::sweep(root, before);
         }
     }
 

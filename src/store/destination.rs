@@ -9,13 +9,15 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{
-    Error as StoreError, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload,
+    Error as StoreError, ListResult, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload,
 };
 
 use crate::error::{Error, Result};
 use crate::layout::{self, Layout};
 use crate::store::staging::{OpenedStore, Staging};
-use crate::store::{Location, StoreOptions, backend};
+use crate::store::{
+    KeyFault, Location, StoreOptions, UploadLookup, backend, is_marker, key_fault as faults,
+};
 
 /// A prefix in a store. All keys in arguments and results are relative to the prefix.
 #[derive(Debug, Clone)]
@@ -25,6 +27,7 @@ pub struct Destination {
     layout: Layout,
     store: Arc<dyn ObjectStore>,
     staging: Staging,
+    uploads: Option<Arc<dyn UploadLookup>>,
 }
 
 /// The outcome of a create-if-absent put.
@@ -57,6 +60,7 @@ impl Destination {
             layout: Layout::new(opened.prefix),
             store: opened.store,
             staging: opened.staging,
+            uploads: opened.uploads,
         }
     }
 
@@ -71,6 +75,16 @@ impl Destination {
             layout: Layout::new(prefix),
             store: Arc::<S>::clone(&store),
             staging: Staging::Multipart(store),
+            uploads: None,
+        }
+    }
+
+    /// Returns the destination with a lookup of its uploads.
+    #[must_use]
+    pub fn with_upload_lookup(self, uploads: Arc<dyn UploadLookup>) -> Self {
+        Self {
+            uploads: Some(uploads),
+            ..self
         }
     }
 
@@ -81,7 +95,12 @@ impl Destination {
             layout: Layout::new(Path::default()),
             store,
             staging: Staging::Rename { root },
+            uploads: None,
         }
+    }
+
+    pub(super) fn uploads(&self) -> Option<&dyn UploadLookup> {
+        self.uploads.as_deref()
     }
 
     pub(super) fn staging(&self) -> &Staging {
@@ -100,6 +119,23 @@ impl Destination {
     /// Returns the absolute key in the store of a relative key.
     pub fn absolute(&self, path: &Path) -> Path {
         self.layout.absolute(path)
+    }
+
+    /// Returns the reason why the store cannot have an object with this key, if there is one.
+    pub fn key_fault(&self, path: &Path) -> Option<KeyFault> {
+        match &self.staging {
+            Staging::Multipart(_) => faults::in_bucket(&self.absolute(path)),
+            Staging::Rename { root } => faults::in_folder(root, path),
+        }
+    }
+
+    /// Returns the key under which the store writes an object before it is at `path`.
+    pub fn temporary_key(&self, path: &Path) -> Path {
+        match &self.staging {
+            Staging::Multipart(_) => path.clone(),
+            // `object_store` appends `#1`.
+            Staging::Rename { .. } => Path::parse(format!("{path}#1")).unwrap_or_default(),
+        }
     }
 
     pub(super) fn error(&self, doing: &str, path: &Path, error: StoreError) -> Error {
@@ -125,12 +161,15 @@ impl Destination {
             })
     }
 
-    /// Lists every object below a folder, in the order of their keys.
+    /// Lists every object below a folder, in the order of their keys, but for markers of folders.
     pub async fn list(&self, folder: &Path) -> Result<Vec<ObjectMeta>> {
         let mut objects: Vec<ObjectMeta> = self
             .store
             .list(Some(&self.absolute(folder)))
             .try_filter_map(|mut meta| async {
+                if is_marker(&meta) {
+                    return Ok(None);
+                }
                 Ok(self.layout.relative(&meta.location).map(|relative| {
                     meta.location = relative;
                     meta
@@ -143,13 +182,28 @@ impl Destination {
         Ok(objects)
     }
 
-    /// Lists the names of the folders directly below a folder.
-    pub async fn folders(&self, folder: &Path) -> Result<Vec<String>> {
-        let listing = self
+    /// Lists the objects and folders directly below a folder, but for markers of folders.
+    pub async fn list_level(&self, folder: &Path) -> Result<ListResult> {
+        let mut listing = self
             .store
             .list_with_delimiter(Some(&self.absolute(folder)))
             .await
             .map_err(|error| self.error("list", folder, error))?;
+        let relative = |path: &Path| self.layout.relative(path);
+        listing.objects.retain_mut(|object| {
+            let location = relative(&object.location);
+            let is_listed = location.is_some() && !is_marker(object);
+            object.location = location.unwrap_or_default();
+            is_listed
+        });
+        let folders = listing.common_prefixes.iter().filter_map(relative);
+        listing.common_prefixes = folders.collect();
+        Ok(listing)
+    }
+
+    /// Lists the names of the folders directly below a folder.
+    pub async fn folders(&self, folder: &Path) -> Result<Vec<String>> {
+        let listing = self.list_level(folder).await?;
         Ok(listing
             .common_prefixes
             .iter()

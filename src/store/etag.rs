@@ -27,8 +27,13 @@ pub fn unquoted_etag(etag: &str) -> String {
     etag.trim_matches('"').to_owned()
 }
 
+/// Returns true if an unquoted ETag can be an MD5.
+pub(super) fn is_md5(etag: &str) -> bool {
+    etag.len() == 32 && etag.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 fn md5_bytes(hexadecimal: &str) -> Option<Vec<u8>> {
-    if hexadecimal.len() != 32 || !hexadecimal.is_ascii() {
+    if !is_md5(hexadecimal) {
         return None;
     }
     (0..32)

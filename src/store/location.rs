@@ -1,12 +1,14 @@
 //! Locations: the addresses that `--from` and `--to` accept.
 
 use std::fmt;
+use std::path::{Component, Path as FilePath, PathBuf};
 
 use object_store::path::Path;
 use url::Url;
 
 use crate::error::{Error, Result};
 use crate::store::address::{Address, BucketKind};
+use crate::store::shown_url;
 
 /// The location of a folder of this machine, or of a prefix in a bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +34,11 @@ impl Location {
     /// Fails on any other text, and on a URL with credentials, which then is not part of the message.
     pub fn parse(text: &str) -> Result<Self> {
         let Some((scheme, _)) = text.split_once("://") else {
-            return Self::folder(text);
+            return match one_slash(text) {
+                Some(meant) => Err(Error::invalid(format!("`{text}` is not an address"))
+                    .with_hint(format!("write `{meant}`, or `./{text}` for a folder"))),
+                None => Self::folder(text),
+            };
         };
         let Ok(url) = Url::parse(text) else {
             return Err(invalid(text, "is not a URL"));
@@ -56,6 +62,7 @@ impl Location {
         let absolute = std::path::absolute(text).map_err(|error| {
             Error::invalid(format!("`{text}` is not a folder")).with_source(error)
         })?;
+        let absolute = without_parents(&absolute);
         let url = Url::from_directory_path(&absolute)
             .map_err(|()| Error::invalid(format!("`{text}` is not a folder")))?;
         Ok(Self {
@@ -161,8 +168,33 @@ impl Location {
     }
 }
 
+/// Returns the address that was meant by one without `//`, such as `s3:/bucket`.
+fn one_slash(text: &str) -> Option<String> {
+    let (scheme, rest) = text.split_once(':')?;
+    let is_known = scheme == "file" || BucketKind::from_scheme(scheme).is_some();
+    let slashes = if scheme == "file" { "///" } else { "//" };
+    is_known.then(|| format!("{scheme}:{slashes}{}", rest.trim_start_matches('/')))
+}
+
+/// Returns the path without `..`, as the system resolves it: `link/..` is the parent of the folder that
+/// `link` leads to.
+fn without_parents(path: &FilePath) -> PathBuf {
+    let mut resolved = PathBuf::new();
+    for component in path.components() {
+        if component == Component::ParentDir {
+            if let Ok(folder) = std::fs::canonicalize(&resolved) {
+                resolved = folder;
+            }
+            resolved.pop();
+        } else {
+            resolved.push(component);
+        }
+    }
+    resolved
+}
+
 fn invalid(text: &str, what: &str) -> Error {
-    Error::invalid(format!("`{text}` {what}"))
+    Error::invalid(format!("`{}` {what}", shown_url(text)))
         .with_hint("give a folder, or an address such as `s3://bucket/prefix/`")
 }
 
@@ -207,12 +239,52 @@ mod tests {
     }
 
     #[test]
+    fn parents_are_resolved_as_the_system_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        std::fs::create_dir_all(root.join("a/b")).unwrap();
+        std::os::unix::fs::symlink(root.join("a/b"), root.join("link")).unwrap();
+        let parsed = |path: &str| {
+            let location = Location::parse(root.join(path).to_str().unwrap()).unwrap();
+            assert!(!location.url().as_str().contains(".."));
+            location.to_string()
+        };
+        let at = |path: &str| root.join(path).display().to_string();
+        assert_eq!(parsed("a/../c"), at("c"));
+        assert_eq!(parsed("link/../c"), at("a/c"));
+        assert_eq!(parsed("missing/../c"), at("c"));
+        assert_eq!(parsed("a/b/../.."), root.display().to_string());
+    }
+
+    #[test]
+    fn an_address_with_one_slash_is_no_folder() {
+        for (text, meant) in [
+            ("s3:/bucket/x", "`s3://bucket/x`"),
+            ("s3:bucket", "`s3://bucket`"),
+            ("file:/tmp/x", "`file:///tmp/x`"),
+        ] {
+            let error = Location::parse(text).unwrap_err();
+            assert!(error.render().contains(meant), "{}", error.render());
+        }
+        assert!(Location::parse("./s3:/x").unwrap().is_folder());
+    }
+
+    #[test]
     fn other_addresses_are_refused_without_printing_secrets() {
         for text in ["gs://bucket/x", "https://host/x", "s3:///x", "s3://b/x?y=1"] {
             assert!(Location::parse(text).is_err(), "{text}");
         }
-        let error = Location::parse("s3://AKIA:hunter2@bucket/x").unwrap_err();
-        assert!(!error.render().contains("hunter2"));
+        for text in [
+            "s3://AKIA:hunter2@bucket/x",
+            "https://user:hunter2@host/x",
+            "s3://user:hunter2@/x",
+            "s3://a b:hunter2@bucket/x",
+            "file://user:hunter2@host/x",
+            "s3://bucket/x?X-Amz-Signature=hunter2",
+        ] {
+            let error = Location::parse(text).unwrap_err();
+            assert!(!error.render().contains("hunter2"), "{}", error.render());
+        }
     }
 
     #[test]

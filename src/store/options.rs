@@ -29,6 +29,10 @@ pub struct S3Options {
     pub encryption: Encryption,
     /// A role to assume with the credentials of the chain.
     pub role: Option<AssumedRole>,
+    /// True if the ETags of a server other than AWS are no MD5 digests, and are not compared with those
+    /// of what was sent.
+    #[serde(default)]
+    pub opaque_etags: bool,
 }
 
 /// The server-side encryption of the objects that are written.

@@ -5,25 +5,23 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, Method, Request, StatusCode};
-use http_body_util::BodyExt;
 use object_store::ClientOptions;
 use object_store::CredentialProvider;
 use object_store::aws::{AwsAuthorizer, AwsCredential};
 use object_store::client::{HttpClient, HttpConnector, HttpRequestBody, ReqwestConnector};
 use object_store::path::Path;
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 
 use crate::error::{Error, Result};
 use crate::store::credentials::ChainCredentials;
 use crate::store::s3;
+use crate::store::s3_answers::read_answer;
+use crate::store::s3_keys::{KEY_ESCAPED, QUERY_ESCAPED};
+use crate::store::s3_xml;
 use crate::store::{Location, S3Prefix, StoreOptions};
 
 /// The timeout of a request. Responses are small.
 const TIMEOUT: Duration = Duration::from_secs(20);
-
-/// The characters that a key may contain and a URL may not. `%` is one of them, since the keys of this
-/// crate contain escapes of their own.
-const ESCAPED: AsciiSet = CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'?');
 
 /// A bucket of S3 whose settings can be requested.
 #[derive(Debug)]
@@ -91,8 +89,16 @@ impl S3Bucket {
 
     /// Requests the headers of the object with this absolute key.
     pub async fn head_object(&self, key: &Path) -> Result<S3Response> {
-        let escaped = utf8_percent_encode(key.as_ref(), &ESCAPED);
+        let escaped = utf8_percent_encode(key.as_ref(), &KEY_ESCAPED);
         self.call(Method::HEAD, &format!("/{escaped}")).await
+    }
+
+    /// Requests the first part of the upload to the object with this absolute key.
+    pub async fn parts(&self, key: &Path, upload_id: &str) -> Result<S3Response> {
+        let key = utf8_percent_encode(key.as_ref(), &KEY_ESCAPED);
+        let upload_id = utf8_percent_encode(upload_id, &QUERY_ESCAPED);
+        let target = format!("/{key}?max-parts=1&uploadId={upload_id}");
+        self.call(Method::GET, &target).await
     }
 
     async fn call(&self, method: Method, target: &str) -> Result<S3Response> {
@@ -115,7 +121,8 @@ impl S3Bucket {
         };
         let response = self.client.execute(request).await.map_err(unanswered)?;
         let (parts, body) = response.into_parts();
-        let bytes = body.collect().await.map_err(unanswered)?.to_bytes();
+        let read = read_answer(parts.status, body).await;
+        let bytes = read.map_err(unanswered)?;
         Ok(S3Response {
             status: parts.status,
             headers: parts.headers,
@@ -137,8 +144,7 @@ impl S3Response {
     }
 
     /// Returns the error code, such as `AccessDenied`.
-    pub fn code(&self) -> Option<&str> {
-        let (_, rest) = self.body.split_once("<Code>")?;
-        rest.split_once("</Code>").map(|(code, _)| code)
+    pub fn code(&self) -> Option<String> {
+        s3_xml::code_of(self.body.as_bytes())
     }
 }

@@ -8,6 +8,8 @@ use object_store::ObjectStore;
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 
+use crate::store::UploadLookup;
+
 /// The mechanism that keeps a file invisible until it is published.
 #[derive(Clone)]
 pub(super) enum Staging {
@@ -32,4 +34,6 @@ pub(super) struct OpenedStore {
     pub prefix: Path,
     pub store: Arc<dyn ObjectStore>,
     pub staging: Staging,
+    /// Looks up uploads, where the store has any.
+    pub uploads: Option<Arc<dyn UploadLookup>>,
 }

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
 use crate::format::{DecodeOutcome, json};
+use crate::human;
 use crate::store::{CONCURRENCY, Destination};
 use crate::verify::plan::{FileContent, ObjectState, RecordedFile};
 use crate::verify::progress::VerifyProgress;
@@ -81,15 +82,11 @@ pub(super) async fn file(
     let finding = match fetched? {
         Fetched::Whole => {
             let observed = decoded?;
-            let totals = VerifyTotals {
-                files: 1,
-                rows: match &observed.decoded {
-                    DecodeOutcome::Whole { rows, .. } => *rows,
-                    DecodeOutcome::Broken(_) => 0,
-                },
-                bytes: observed.bytes,
-                cycles: 0,
+            let rows = match &observed.decoded {
+                DecodeOutcome::Whole { rows, .. } => *rows,
+                DecodeOutcome::Broken(_) => 0,
             };
+            let totals = recorded.totals(rows, observed.bytes);
             return Ok((compare(recorded, etag.as_deref(), &observed), totals));
         }
         Fetched::Gone => recorded.finding(FindingKind::Missing, "deleted while it was verified"),
@@ -130,7 +127,7 @@ fn compare(recorded: &RecordedFile, etag: Option<&str>, observed: &Observed) -> 
                 let expected = recorded.rows;
                 found.push((
                     FindingKind::Rows,
-                    format!("{rows} rows, recorded as {expected}"),
+                    format!("{}, recorded as {expected}", human::counted(*rows, "row")),
                 ));
             }
             found.extend(mismatch.clone().map(|detail| (FindingKind::Schema, detail)));

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 use crate::error::{Error, Result};
 use crate::layout::{self, TableName};
-use crate::store::{CONCURRENCY, Destination};
+use crate::store::{CONCURRENCY, Destination, shown};
 use crate::verify::plan::{self, Listing, ObjectState, VerifyPlan};
 use crate::verify::progress::VerifyProgress;
 use crate::verify::published::{self, PublishedTable};
@@ -52,6 +52,7 @@ pub(crate) async fn verify(
         cycles: totals.cycles,
         files: totals.files,
         rows: totals.rows,
+        rejects: totals.rejects,
         bytes: totals.bytes,
         findings,
     })
@@ -123,9 +124,16 @@ async fn verify_published(
     let listing = list(destination, published, &scope.cycles).await?;
     let VerifyPlan {
         mut findings,
-        files,
+        mut files,
         cycles,
     } = plan::plan(published, &scope.cycles, &listing);
+    let is_named = scope.tables.contains(&published.table);
+    findings.extend(plan::unpublished(published, &scope.cycles, is_named));
+    if scope.ignores_etags {
+        for (recorded, _) in &mut files {
+            recorded.etag = None;
+        }
+    }
     let mut totals = VerifyTotals {
         cycles,
         ..VerifyTotals::default()
@@ -133,12 +141,7 @@ async fn verify_published(
     if scope.depth == VerifyDepth::Quick {
         for (recorded, state) in &files {
             findings.extend(check::metadata(recorded, state));
-            totals.add(VerifyTotals {
-                files: 1,
-                rows: recorded.rows,
-                bytes: size(state),
-                cycles: 0,
-            });
+            totals.add(recorded.totals(recorded.rows, size(state)));
         }
         return Ok((findings, totals));
     }
@@ -185,7 +188,7 @@ async fn list(
     let folder = layout::table_folder(&published.table);
     let objects = destination.list(&folder).await?.into_iter();
     let mut listing: Listing = objects
-        .map(|meta| (meta.location.to_string(), present(meta)))
+        .map(|meta| (shown(meta.location.as_ref()).into_owned(), present(meta)))
         .collect();
     for path in plan::rejects(published, cycles) {
         let Ok(key) = Path::parse(path) else {

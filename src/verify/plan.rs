@@ -11,7 +11,7 @@ use crate::layout::{self, Partition, Shard};
 use crate::manifest::{DataFile, Manifest};
 use crate::schema::ExportSchema;
 use crate::verify::published::{PublishedTable, RecordedManifest};
-use crate::verify::report::{Finding, FindingKind};
+use crate::verify::report::{Finding, FindingKind, VerifyTotals};
 use crate::verify::scope::VerifyCycles;
 
 /// Objects by their keys, relative to the prefix.
@@ -54,6 +54,21 @@ pub(super) enum FileContent {
 }
 
 impl RecordedFile {
+    /// Returns the amounts of the file, of which `rows` and `bytes` were read.
+    pub(super) fn totals(&self, rows: u64, bytes: u64) -> VerifyTotals {
+        let (rows, rejects) = match self.content {
+            FileContent::Rows { .. } => (rows, 0),
+            FileContent::Rejects => (0, rows),
+        };
+        VerifyTotals {
+            cycles: 0,
+            files: 1,
+            rows,
+            rejects,
+            bytes,
+        }
+    }
+
     /// Makes a finding about this file.
     pub(super) fn finding(&self, kind: FindingKind, detail: impl Into<String>) -> Finding {
         Finding {
@@ -119,7 +134,8 @@ pub(super) fn plan(
             });
         }
     }
-    if let Some(unfinished) = &published.unfinished
+    let unfinished = published.unfinished.as_ref();
+    if let Some(unfinished) = unfinished
         && cycles.contains(unfinished.cycle)
     {
         plan.findings.push(Finding {
@@ -138,6 +154,9 @@ pub(super) fn plan(
             plan.findings.extend(partition(manifest, file));
         }
         for recorded in recorded(manifest) {
+            if unfinished.is_some_and(|commit| commit.files.contains(&recorded.path)) {
+                continue;
+            }
             match listing.get(&recorded.path) {
                 None => plan.findings.push(recorded.finding(
                     FindingKind::Missing,
@@ -153,6 +172,47 @@ pub(super) fn plan(
     plan.findings.extend(duplicates(published, cycles));
     plan.findings.extend(extra(published, cycles, listing));
     plan
+}
+
+/// Returns a finding for each cycle of a range that is not published. The cycles before the first one of
+/// a table were never due, unless the table `is_named`; a snapshot has those that a later one superseded.
+pub(super) fn unpublished(
+    published: &PublishedTable,
+    cycles: &VerifyCycles,
+    is_named: bool,
+) -> Vec<Finding> {
+    let VerifyCycles::Range { first, last } = cycles else {
+        return Vec::new();
+    };
+    let names = || published.names.iter().map(|name| name.cycle);
+    let is_snapshot = published
+        .current
+        .last()
+        .is_some_and(|record| record.sync_mode() == Some(SyncMode::Snapshot));
+    let is_published = |cycle: Cycle| match is_snapshot {
+        true => names().any(|name| name >= cycle),
+        false => names().any(|name| name == cycle),
+    };
+    let is_unfinished = |cycle| {
+        let unfinished = published.unfinished.as_ref();
+        unfinished.is_some_and(|commit| commit.cycle == cycle)
+    };
+    let first_due = match is_named {
+        true => Some(*first),
+        false => names().min(),
+    };
+    Cycle::range(*first, *last)
+        .into_iter()
+        .filter(|cycle| first_due.is_some_and(|first| first <= *cycle))
+        .filter(|cycle| !is_published(*cycle) && !is_unfinished(*cycle))
+        .map(|cycle| Finding {
+            table: published.table.to_string(),
+            cycle: Some(cycle),
+            key: layout::manifest_folder(&published.table).to_string(),
+            kind: FindingKind::Unpublished,
+            detail: "the cycle has no manifest".to_owned(),
+        })
+        .collect()
 }
 
 fn manifests<'a>(

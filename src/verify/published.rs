@@ -24,7 +24,7 @@ pub(super) enum RecordedManifest {
 }
 
 impl RecordedManifest {
-    fn sync_mode(&self) -> Option<SyncMode> {
+    pub(super) fn sync_mode(&self) -> Option<SyncMode> {
         match self {
             RecordedManifest::Read(manifest) => Some(manifest.sync_mode),
             RecordedManifest::Broken { .. } => None,
@@ -39,7 +39,7 @@ pub(super) struct UnfinishedCommit {
     /// The key of the log entry.
     pub key: String,
     pub detail: String,
-    /// The files that may be visible already.
+    /// The files that may be visible already, and those that may be deleted already.
     pub files: BTreeSet<String>,
 }
 
@@ -71,6 +71,8 @@ pub(super) async fn read(destination: &Destination, table: &TableName) -> Result
         let LogAction::Publish { manifest, uploads } = entry.action else {
             return None;
         };
+        let made = uploads.into_iter().map(|upload| upload.path);
+        let files = made.chain(manifest.replaced.iter().cloned()).collect();
         let name = manifest.name();
         let published = history.newest_of(name.cycle);
         let is_published = published.is_some_and(|newest| newest.revision >= name.revision);
@@ -78,11 +80,12 @@ pub(super) async fn read(destination: &Destination, table: &TableName) -> Result
             cycle: name.cycle,
             key: layout::log_entry(table, entry.sequence).to_string(),
             detail: format!(
-                "run {} committed `{}`, which is not there yet; the next run finishes it",
+                "run {} committed `{}`, which is not there yet; the next run finishes it. Until then the files \
+                 that it replaces are not compared with the older manifest",
                 entry.run_id,
                 name.path()
             ),
-            files: uploads.into_iter().map(|upload| upload.path).collect(),
+            files,
         })
     });
     let names: Vec<ManifestName> = history.current().collect();
@@ -118,13 +121,12 @@ async fn read_record(destination: &Destination, name: &ManifestName) -> Result<R
     };
     let manifest = match read_manifest(destination, name).await {
         Ok(manifest) => manifest,
-        Err(error) if error.kind() == ErrorKind::Data => return Ok(broken(error.chain())),
+        Err(error) if matches!(error.kind(), ErrorKind::Data | ErrorKind::Outdated) => {
+            return Ok(broken(error.chain()));
+        }
         Err(error) => return Err(error),
     };
     let cycle = &manifest.cycle;
-    if manifest.name() != *name {
-        return Ok(broken(format!("it calls itself `{}`", manifest.name())));
-    }
     if (cycle.start, cycle.end) != (cycle.id.start(), cycle.id.end()) {
         return Ok(broken(format!(
             "its window is {} to {}, which is not that day",

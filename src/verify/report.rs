@@ -13,6 +13,8 @@ use crate::error::ExitCode;
 pub(crate) enum FindingKind {
     /// A manifest cannot be read, or does not belong under its name.
     Manifest,
+    /// A cycle that was asked for is not published.
+    Unpublished,
     /// The newest commit has no manifest yet; the operator's next run finishes it.
     Unfinished,
     /// The rows or bytes of a manifest are not the sums over its files.
@@ -46,6 +48,7 @@ impl fmt::Display for FindingKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             FindingKind::Manifest => "manifest",
+            FindingKind::Unpublished => "unpublished",
             FindingKind::Unfinished => "unfinished",
             FindingKind::Sum => "sum",
             FindingKind::Window => "window",
@@ -90,15 +93,17 @@ pub(crate) struct VerifyReport {
     pub files: u64,
     /// The number of rows decoded; in quick mode as recorded.
     pub rows: u64,
+    /// The number of rejected lines in the files of rejects, likewise.
+    pub rejects: u64,
     /// The number of bytes read; in quick mode as listed.
     pub bytes: u64,
     pub findings: Vec<Finding>,
 }
 
 impl VerifyReport {
-    /// Returns 0 if everything is as published, otherwise 1.
+    /// Returns 0 if everything is as published, otherwise 1; also 1 if no cycle was there to compare.
     pub(crate) fn exit_code(&self) -> ExitCode {
-        if self.findings.is_empty() {
+        if self.findings.is_empty() && self.cycles > 0 {
             ExitCode::Done
         } else {
             ExitCode::Failed
@@ -112,6 +117,7 @@ pub(super) struct VerifyTotals {
     pub cycles: u64,
     pub files: u64,
     pub rows: u64,
+    pub rejects: u64,
     pub bytes: u64,
 }
 
@@ -120,6 +126,7 @@ impl VerifyTotals {
         self.cycles += other.cycles;
         self.files += other.files;
         self.rows += other.rows;
+        self.rejects += other.rejects;
         self.bytes += other.bytes;
     }
 }

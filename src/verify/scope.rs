@@ -10,6 +10,8 @@ pub(crate) struct VerifyScope {
     pub tables: Vec<TableName>,
     pub cycles: VerifyCycles,
     pub depth: VerifyDepth,
+    /// True if ETags are not compared, since the export was copied.
+    pub ignores_etags: bool,
     /// The maximum number of files that are read concurrently.
     pub jobs: usize,
 }

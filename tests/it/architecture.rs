@@ -39,7 +39,7 @@ const GROUPS: [Group; 13] = [
     // Bytes and Arrow, nothing of dayport: each could be a crate of its own.
     Group {
         name: "codec",
-        modules: &["arrow_leaves", "view_gc", "codec", "jsonl"],
+        modules: &["arrow_leaves", "year_range", "view_gc", "codec", "jsonl"],
         may_import: &[],
         never_names: &[
             "datafusion",
@@ -52,7 +52,18 @@ const GROUPS: [Group; 13] = [
     Group {
         name: "plain",
         modules: &[
-            "error", "env", "cycle", "layout", "policy", "schema", "manifest", "staged", "format",
+            "visible",
+            "error",
+            "env",
+            "cycle",
+            "layout",
+            "policy",
+            "schema",
+            "manifest",
+            "schema_evolution",
+            "schema_version",
+            "staged",
+            "format",
         ],
         may_import: &["codec"],
         never_names: &[
@@ -80,8 +91,12 @@ const GROUPS: [Group; 13] = [
         name: "sql",
         modules: &[
             "memory_budget",
+            "resident",
+            "memory_gate",
+            "spill_folder",
             "engine_error",
             "sql_file",
+            "refusal",
             "definition",
             "listing",
             "scan",

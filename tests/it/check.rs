@@ -75,12 +75,15 @@ fn a_suitable_destination_is_left_unchanged(destination: TestDestination) {
     };
     let calls = ["list", "delete", "put", "create-if-absent", "read back"];
     let encryption: &[&str] = if is_s3 { &["encryption"] } else { &[] };
-    let more = ["multipart", "abort", "clean up"];
+    let more: &[&str] = match is_s3 {
+        true => &["multipart", "abort", "schema files", "clean up"],
+        false => &["multipart", "abort", "clean up"],
+    };
     let settings: &[&str] = match is_s3 {
         true => &["public access block", "versioning", "lifecycle"],
         false => &[],
     };
-    let all = [&both[..], reach, &calls, encryption, &more, settings].concat();
+    let all = [&both[..], reach, &calls, encryption, more, settings].concat();
     let fine: Vec<String> = all.iter().map(|name| format!("{name}: fine")).collect();
     assert_eq!(verdicts(&output), fine);
     assert_eq!(sandbox.destination.keys(), Vec::<String>::new());
@@ -121,7 +124,7 @@ fn late_and_malformed_sources_are_findings(destination: TestDestination) {
     sandbox.write("raw/sites/sites.json", "{\"id\":1}\n{\"id\":\"one\"}\n");
     let output = check(&sandbox, &[]).exited_with(1);
     output
-        .stdout_has("1 of 2 lines do not match the declaration")
+        .stdout_has("1 of 2 lines of the source")
         .stdout_has("sites.json` line 2");
     set_sites(&sandbox, 2);
     sandbox.write(
@@ -315,4 +318,48 @@ fn encryption_region_and_bucket_are_checked_against_the_arguments() {
     check(&sandbox, &[])
         .exited_with(1)
         .stdout_has("does not respond");
+}
+
+#[test]
+fn only_the_sources_of_the_named_tables_are_sampled() {
+    let sandbox = ready(TestDestination::local());
+    sandbox.write("raw/sites/bad.json", "not JSON\n".repeat(3));
+    let sampled = |args: &[&str]| {
+        let output = check(&sandbox, &[args, &JSON].concat());
+        let names = ["sites", "views"];
+        let verdicts = verdicts(&output).into_iter();
+        verdicts
+            .filter(|line| {
+                names
+                    .iter()
+                    .any(|name| line.starts_with(&format!("{name}: ")))
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(sampled(&[]), ["sites: finding", "views: fine"]);
+    assert_eq!(sampled(&["views"]), ["views: fine"]);
+    assert_eq!(sampled(&["sites"]), ["sites: finding"]);
+    check(&sandbox, &["--date", "14.1.2026"]).exited_with(2);
+}
+
+#[test]
+fn the_sample_is_of_the_date() {
+    let sandbox = Sandbox::fixtures(TestDestination::local());
+    check(&sandbox, &["--date", "2026-01-15", "pageview_events"])
+        .exited_with(0)
+        .stdout_has(" for 2026-01-15");
+    check(&sandbox, &["--date", "2025-01-15", "pageview_events"])
+        .exited_with(1)
+        .stdout_has("there is no file for 2025-01-15");
+}
+
+#[test]
+fn malformed_lines_of_a_sample_are_counted() {
+    let sandbox = ready(TestDestination::local());
+    sandbox.write("raw/sites/bad.json", "not JSON\n".repeat(3));
+    check(&sandbox, &["--max-rejects", "100%", "sites"])
+        .exited_with(0)
+        .stdout_has("3 malformed lines set aside, the first in ")
+        .stdout_has("bad.json` line 1: ")
+        .stdout_has("hint: --max-rejects 100% allows them");
 }

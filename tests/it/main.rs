@@ -9,6 +9,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod absent_columns;
 mod architecture;
 mod boundaries;
 mod check;
@@ -23,23 +24,37 @@ mod export;
 mod failures;
 mod faults;
 mod fixtures;
+mod full_disk;
+mod growing;
+mod key_case;
 mod logs;
 mod manifest;
 mod memory;
+mod misplaced;
+mod odd_names;
+mod page_checksums;
 mod plan;
 mod policy;
 mod query;
 mod races;
 mod readers;
+mod records;
+mod refused;
 mod s3;
 mod s3_settings;
 mod serve;
 mod shared_scan;
 mod shell;
+mod spill;
+mod sql_files;
 mod status;
 mod support;
+mod time_units;
 mod trace;
 mod transcripts;
 mod verify;
+mod version_skew;
 mod wait;
+mod wide_rows;
+mod window;
 mod world;

@@ -1,6 +1,10 @@
 //! An export of many partitions stays within its memory limit: most partitions have no open file
 //! while the query runs, and their rows go through a sort that spills.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
 use chrono::{Days, NaiveDate};
 use serde_json::{Value, json};
 
@@ -148,5 +152,79 @@ fn extension(manifest: &Value) -> &'static str {
         "json.gz"
     } else {
         "parquet"
+    }
+}
+
+/// Without `--memory-limit`, the limit is made for the container, not for its machine.
+#[test]
+fn the_default_limit_fits_into_the_control_group() {
+    let Some(group) = ControlGroup::with_memory(256 << 20) else {
+        eprintln!("no control group can be made here: skipped");
+        return;
+    };
+    let sandbox = Sandbox::empty(TestDestination::local());
+    sandbox.write("sql/sources/late.sql", SOURCE);
+    sandbox.write("sql/late.sql", DEFINITION);
+    sandbox.write("raw/late/late.json", "{}\n");
+    let output = group.run(&sandbox, &["query", "--from", "raw", "-vv", "SELECT 1"]);
+    // 1.25 times the limit and 100 MiB are 256 MiB.
+    assert!(output.contains("memory_limit=124.80 MiB"), "{output}");
+}
+
+/// A control group of Linux, which is removed when it is dropped.
+struct ControlGroup(PathBuf);
+
+impl ControlGroup {
+    /// Creates a group with a limit in bytes; `None` where that is not possible.
+    fn with_memory(bytes: u64) -> Option<ControlGroup> {
+        let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+        let group = |line: &str| {
+            line.rsplit(':')
+                .next()
+                .map(|path| path.trim_start_matches('/').to_owned())
+        };
+        let v1 = own.lines().find(|line| line.contains(":memory:"));
+        let (root, file, group) = match v1 {
+            Some(line) => (
+                "/sys/fs/cgroup/memory",
+                "memory.limit_in_bytes",
+                group(line)?,
+            ),
+            None => {
+                let line = own.lines().find(|line| line.starts_with("0::"))?;
+                ("/sys/fs/cgroup", "memory.max", group(line)?)
+            }
+        };
+        let folder = Path::new(root)
+            .join(group)
+            .join(format!("dayport-{}", std::process::id()));
+        fs::create_dir(&folder).ok()?;
+        let group = ControlGroup(folder);
+        fs::write(group.0.join(file), bytes.to_string()).ok()?;
+        Some(group)
+    }
+
+    /// Runs the program in the group, and returns what it prints to stderr.
+    fn run(&self, sandbox: &Sandbox, args: &[&str]) -> String {
+        let command = sandbox.command(args);
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", "echo $$ > \"$0\" && exec \"$@\""])
+            .arg(self.0.join("cgroup.procs"))
+            .arg(command.get_program())
+            .args(command.get_args())
+            .current_dir(command.get_current_dir().expect("a folder"));
+        for (name, value) in command.get_envs() {
+            shell.env(name, value.unwrap_or_default());
+        }
+        let output = shell.output().expect("run sh");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).expect("text")
+    }
+}
+
+impl Drop for ControlGroup {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
     }
 }

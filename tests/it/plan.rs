@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::s3::{Action, Failure, Fault, Operation};
 use crate::support::{CommandOutput, Sandbox, TestDestination, for_each_destination};
-use crate::world::{set_sites, world};
+use crate::world::{set_sites, set_views, world};
 
 for_each_destination!(
     the_plan_matches_the_run_that_follows,
@@ -60,6 +60,7 @@ fn the_plan_matches_the_run_that_follows(destination: TestDestination) {
     }
 
     sandbox.set_clock("2026-01-18T03:00:00Z");
+    set_views(&sandbox, 17, &[]);
     let later = plan(&sandbox, &JSON).succeeded();
     assert_eq!(
         steps(&later),

@@ -31,6 +31,7 @@ fn a_principal_is_granted_access_by_the_bucket_or_by_a_role() {
         "DayportRead",
         "DayportWrite",
         "DayportRemove",
+        "DayportSchema",
     ];
     assert_eq!(sids(&direct["bucket_policy"]), all);
     for statement in direct["bucket_policy"]["Statement"]
@@ -53,6 +54,7 @@ fn a_principal_is_granted_access_by_the_bucket_or_by_a_role() {
             "DayportRead",
             "DayportWrite",
             "DayportRemove",
+            "DayportSchema",
             "DayportEncrypt"
         ]
     );
@@ -62,7 +64,7 @@ fn a_principal_is_granted_access_by_the_bucket_or_by_a_role() {
         trust["Condition"]["StringEquals"]["sts:ExternalId"],
         "acme-7"
     );
-    let encrypt = &assumed["role_policy"]["Statement"][4];
+    let encrypt = &assumed["role_policy"]["Statement"][5];
     assert_eq!(encrypt["Resource"], json!([KEY]));
 }
 

@@ -1,18 +1,24 @@
 //! Concurrent runs of one table.
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use dayport::error::ErrorKind;
 use dayport::layout::FileFormat;
 use dayport::run::TableOutcome;
+use dayport::store::UploadLookup;
+use object_store::path::Path;
 
-use crate::crash::faulty_store::{FaultInjector, FaultKind, FaultTiming};
-use crate::crash::storage::{Storage, StorageFactory};
+use crate::crash::faulty_store::{FaultInjector, FaultKind, FaultTiming, Verb};
+use crate::crash::storage::{BUCKET, Storage, StorageFactory};
 use crate::crash::truth::{StorageContents, Truth, assert_whole};
 use crate::crash::world::{
     DAY, DAY_AFTER, DAY_BEFORE, FinishedRun, Row, Table, TestRun, World, name, names, visit, visits,
 };
 use crate::crash::{Ending, Model, Step, for_each_storage, run_step};
+use crate::s3::{Action, Failure, Fault, Operation};
 
 for_each_storage! {
     tokio::test(flavor = "multi_thread", worker_threads = 4) =>
@@ -280,7 +286,6 @@ mod stopped_process {
     use std::time::Duration;
 
     use super::*;
-    use crate::s3::{Action, Failure, Fault, Operation};
 
     /// A child process that is killed when dropped.
     struct Program(Child);
@@ -353,4 +358,57 @@ mod stopped_process {
             "the resumed run changed something"
         );
     }
+}
+
+/// Looks up uploads in the server's memory.
+struct ServerUploads(Arc<StorageFactory>);
+
+impl fmt::Debug for ServerUploads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ServerUploads")
+    }
+}
+
+#[async_trait]
+impl UploadLookup for ServerUploads {
+    async fn exists(&self, _key: &Path, upload_id: &str) -> dayport::error::Result<bool> {
+        let uploads = self.0.server().uploads(BUCKET);
+        Ok(uploads.iter().any(|(_, id)| id == upload_id))
+    }
+}
+
+/// Two runs recover one commit. The response to the completion of the first is lost, and it sees no file;
+/// then the second completes the uploads, so that they are gone: the first must not take that for a sweep.
+#[tokio::test]
+async fn a_completion_by_another_run_is_not_taken_for_a_sweep() {
+    let factory = Arc::new(StorageFactory::s3());
+    let storage = factory.create();
+    let world = World::new().await;
+    let mut model = Model::default();
+    let rows = vec![vec![visit(1, "a", DAY, 15), visit(2, "b", DAY, 14)]];
+    let committed = Step::new(rows, visits(DAY)).ending(Ending::Dies { visible: 0 });
+    model.apply(&committed);
+    run_step(&world, &storage, &committed).await;
+
+    let reset = Fault::on(
+        Operation::CompleteMultipartUpload,
+        Action::Before(Failure::Reset),
+    );
+    factory.server().inject(reset.nth(1));
+    let injector = FaultInjector::when(
+        |call| call.verb == Verb::Get && call.key.contains("data/"),
+        FaultTiming::After,
+        FaultKind::Pause,
+    );
+    let lookup = Arc::new(ServerUploads(Arc::clone(&factory)));
+    let destination = storage.with_faults(&injector).with_upload_lookup(lookup);
+    let first = world.start(destination, &visits(DAY));
+    injector.reached().await;
+    world.succeed(&storage, &visits(DAY)).await;
+    injector.resume();
+    let finished = first.end().await;
+
+    assert_eq!(finished.failures(), Vec::<String>::new());
+    assert!(!StorageContents::of(&storage).has_void(Table::Visits));
+    assert_whole(&storage, &model.truth);
 }

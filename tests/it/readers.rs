@@ -41,11 +41,46 @@ COPY (
   ) AS t (id, price, day, digest, note)
 ) TO 'edges'";
 
+/// What a description must not do: a reader that executes one of the statements lacks a table.
+const HOSTILE: &str = "\rDROP VIEW IF EXISTS \"domains\";\rDROP TABLE IF EXISTS `domains`;\u{2028}\
+    DROP VIEW \"domains\";\u{85}*/ \\'; DROP TABLE domains; -- ${env:HOME} \\";
+
 /// Partitions by a date, and by a text that is escaped in keys.
 const LABELS: &str = "COPY (
   SELECT time, user_id, CAST(time AS DATE) AS date, tag || ' + & %/' AS label
   FROM aliases WHERE time >= $window_start AND time < $window_end
 ) TO 'labels' PARTITIONED BY (date, label)";
+
+/// A table before every change of its columns that a run accepts without a flag.
+const GROWN_BEFORE: &str = "COPY (
+  SELECT
+    time, user_id,
+    named_struct('a', tag) AS info,
+    CASE WHEN tag IS NOT NULL THEN [named_struct('a', tag)] END AS items,
+    nullif(1, 2) AS one
+  FROM aliases WHERE time >= $window_start AND time < $window_end
+) TO 'grown'";
+
+/// The table after the changes: another order, also inside of structs; new columns of every kind, also
+/// inside of structs and lists; a column that is required from now on.
+const GROWN_AFTER: &str = "COPY (
+  SELECT
+    nullif(tag, '') AS fresh,
+    CAST(nullif(1, 2) AS DECIMAL(10, 2)) AS price,
+    nullif(CAST(time AS DATE), DATE '2026-01-15') AS date,
+    nullif(time, time) AS instant,
+    nullif(arrow_cast(tag, 'Binary'), arrow_cast('', 'Binary')) AS digest,
+    CASE WHEN tag IS NOT NULL THEN [9223372036854775807, NULL] END AS numbers,
+    nullif(user_id = '', true) AS is_empty,
+    CASE WHEN tag IS NOT NULL THEN
+      [named_struct('b', nullif(1, 2), 'a', tag, 'c', named_struct('d', nullif(tag, '')))] END AS items,
+    user_id,
+    named_struct('new', CASE WHEN tag IS NOT NULL THEN [nullif(1.5, 2.5)] END, 'a', tag,
+      'deep', named_struct('e', nullif(time, time))) AS info,
+    1 AS one,
+    time
+  FROM aliases WHERE time >= $window_start AND time < $window_end
+) TO 'grown'";
 
 /// Returns a Python with these packages; prints the reason if there is none.
 fn python(packages: &[&str]) -> Option<String> {
@@ -86,7 +121,8 @@ fn every_reader_reads_the_same_rows() {
         return;
     }
     let sandbox = Sandbox::fixtures(TestDestination::s3());
-    sandbox.write("sql/edges.sql", EDGES);
+    let hostile = format!("'quote'.{HOSTILE}\n");
+    sandbox.write("sql/edges.sql", EDGES.replacen("'quote'.\n", &hostile, 1));
     sandbox.write("sql/labels.sql", LABELS);
     fs::create_dir(sandbox.folder().join("ddl")).expect("make a folder");
     let days = ["--since", SECOND_DAY, "--through", THIRD_DAY];
@@ -100,6 +136,14 @@ fn every_reader_reads_the_same_rows() {
         sandbox
             .dayport(&[&run[..], &[format], &again].concat())
             .succeeded();
+        // Old and new files of a table whose columns have changed.
+        for (day, sql) in [(SECOND_DAY, GROWN_BEFORE), (THIRD_DAY, GROWN_AFTER)] {
+            sandbox.write("sql/grown.sql", sql);
+            let grown = ["--date", day, "grown"];
+            let output = sandbox.dayport(&[&run[..], &[format], &grown].concat());
+            output.exited_with(0).stdout_has("1 published");
+        }
+        sandbox.remove("sql/grown.sql");
         for dialect in ["duckdb", "spark"] {
             print_ddl(&sandbox, dialect, format, format);
         }

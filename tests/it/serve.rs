@@ -321,6 +321,131 @@ fn two_servers_publish_each_cycle_once() {
     check_published(&sandbox.destination);
 }
 
+/// A round takes as many cycles as it may, and says so; a cycle without source files is retried.
+#[test]
+fn a_long_catch_up_takes_rounds() {
+    let sandbox = world(TestDestination::local());
+    sandbox.run(&["--date", "2026-01-12", "views"]).succeeded();
+    sandbox.remove("raw/views/date=2026-01-14/views.json");
+    let args = [
+        "--every",
+        "24h",
+        "--backoff",
+        "50ms",
+        "--max-catch-up",
+        "2",
+        "views",
+    ];
+    let mut serving = Serving::start(&sandbox, &args);
+    let catching_up = serving.wait_for("catching up: the round takes some of the due cycles");
+    assert_eq!(
+        (&catching_up["due"], &catching_up["taken"]),
+        (&4.into(), &2.into())
+    );
+    let waiting = serving.wait_for("waiting for the next round");
+    assert_eq!(
+        (&waiting["succeeded"], &waiting["awaited"]),
+        (&true.into(), &1.into())
+    );
+    while serving.metric("dayport_cycles_published_total{table=\"views\"}") != Some(3.0) {
+        serving.wait_for("waiting for the next round");
+    }
+    assert_eq!(
+        serving.metric("dayport_awaited_cycles{table=\"views\"}"),
+        Some(1.0)
+    );
+    assert_eq!(serving.get("/readyz").0, "HTTP/1.1 200 OK");
+    let (_, page) = serving.get("/");
+    assert!(page.contains("awaits views date=2026-01-14"), "{page}");
+
+    set_views(&sandbox, 14, &[view(14, 14)]);
+    while serving.wait_for("waiting for the next round")["awaited"] != 0 {}
+    assert_eq!(
+        serving.metric("dayport_awaited_cycles{table=\"views\"}"),
+        Some(0.0)
+    );
+    assert_eq!(serving.stop().0, Some(0));
+    check_published(&sandbox.destination);
+}
+
+/// Sets the limit of descriptors of a process. Returns false if there is no `prlimit`.
+fn limit_descriptors(process: &Child, limit: &str) -> bool {
+    let (pid, limit) = (process.id().to_string(), format!("--nofile={limit}"));
+    let limited = Command::new("prlimit")
+        .args(["--pid", &pid, &limit])
+        .status();
+    match limited {
+        Ok(status) => {
+            assert!(status.success(), "prlimit {limit}");
+            true
+        }
+        Err(error) => {
+            eprintln!("skipped: no prlimit: {error}");
+            false
+        }
+    }
+}
+
+/// More clients than there are descriptors connect, and send nothing.
+#[test]
+fn clients_leave_descriptors_to_the_rounds() {
+    let sandbox = world(TestDestination::local());
+    sandbox.run(&["--date", "2026-01-15", "views"]).succeeded();
+    sandbox.remove("raw/views/date=2026-01-16/views.json");
+    let args = ["--every", "24h", "--backoff", "50ms", "views"];
+    let mut serving = Serving::start(&sandbox, &args);
+    if !limit_descriptors(&serving.child, "128:128") {
+        return;
+    }
+    let connect = |_| TcpStream::connect(&serving.address).expect("connect");
+    let idle: Vec<TcpStream> = (0..300).map(connect).collect();
+    // A round that begins from here on.
+    serving.wait_for("waiting for the next round");
+    serving.wait_for("waiting for the next round");
+    set_views(&sandbox, 16, &[view(16, 16)]);
+    while serving.wait_for("waiting for the next round")["awaited"] != 0 {}
+    drop(idle);
+    assert_eq!(serving.get("/readyz").0, "HTTP/1.1 200 OK");
+    let (code, log) = serving.stop();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(!log.contains("\"succeeded\":false"), "{log}");
+    check_published(&sandbox.destination);
+}
+
+/// The first free descriptor is above the limit: every accept fails.
+#[test]
+fn accepting_is_retried_when_there_are_descriptors() {
+    let sandbox = world(TestDestination::local());
+    let mut serving = Serving::start(&sandbox, &["--every", "24h", "views"]);
+    serving.wait_for("waiting for the next round");
+    if !limit_descriptors(&serving.child, "3:") {
+        return;
+    }
+    let mut stream = TcpStream::connect(&serving.address).expect("connect");
+    let request = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    stream
+        .write_all(request.as_bytes())
+        .expect("send a request");
+    let failing =
+        "connections cannot be accepted: metrics and status page do not respond; retrying";
+    assert_eq!(serving.wait_for(failing)["level"], "WARN");
+    // Long enough for several attempts.
+    let limit = std::time::Duration::from_millis(500);
+    stream.set_read_timeout(Some(limit)).expect("a timeout");
+    let read = stream.read(&mut [0]);
+    assert!(read.is_err(), "a response without a descriptor");
+
+    limit_descriptors(&serving.child, "1024:");
+    stream.set_read_timeout(None).expect("no timeout");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    serving.wait_for("connections are accepted again");
+    let (code, log) = serving.stop();
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(log.matches(failing).count(), 1, "{log}");
+}
+
 #[test]
 fn wrong_arguments_end_immediately() {
     let sandbox = world(TestDestination::local());

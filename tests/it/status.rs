@@ -67,9 +67,11 @@ fn every_day_has_its_state(destination: TestDestination) {
     );
     let text = status(&sandbox, &["--days", "6"]).succeeded();
     text.stdout_has("views  .r0!#!")
+        .stdout_has("empty: views 2026-01-13: the days around it have rows")
         .stdout_has("sites  .##.#!")
         .stdout_has("missing: views: 2 cycles from 2026-01-14 to 2026-01-16")
         .stdout_has("3 cycles missing");
+    text_of_a_range_and_exit_codes(&sandbox);
     sandbox.set_clock("2026-01-16T03:00:00Z");
     let earlier = status(&sandbox, &["--days", "2"]).succeeded();
     earlier
@@ -79,6 +81,38 @@ fn every_day_has_its_state(destination: TestDestination) {
     sandbox.set_clock("2026-02-20T03:00:00Z");
     let later = status(&sandbox, &["--days", "3"]).succeeded();
     later.stdout_has("views  !!!").stdout_has("sites  ..!");
+}
+
+/// The 14th is missing, and the 16th has ended three hours ago.
+fn text_of_a_range_and_exit_codes(sandbox: &Sandbox) {
+    let range = ["--since", "2026-01-12", "--through", "2026-01-13"];
+    status(sandbox, &range)
+        .succeeded()
+        .stdout_has("2026-01-12 to 2026-01-13")
+        .stdout_has("views  r0")
+        .stdout_has("legend: # published; 0 published, empty; r published again");
+    let failing =
+        |what: &str, args: &[&str]| status(sandbox, &[&["--fail-on", what], args].concat());
+    failing("missing", &[])
+        .exited_with(1)
+        .stderr_has("error: 1 missing cycle\n");
+    failing("late", &[]).exited_with(0);
+    failing("missing,late", &["--late-after", "2h"])
+        .exited_with(1)
+        .stderr_has("error: 1 missing cycle, 2 late cycles\n");
+    failing("missing,unfinished,outlier", &range).exited_with(0);
+    status(
+        sandbox,
+        &[
+            "--days",
+            "3",
+            "--since",
+            "2026-01-12",
+            "--through",
+            "2026-01-13",
+        ],
+    )
+    .exited_with(2);
 }
 
 fn an_outlier_is_compared_with_the_days_before(destination: TestDestination) {
@@ -97,11 +131,12 @@ fn an_outlier_is_compared_with_the_days_before(destination: TestDestination) {
 fn nothing_is_published_and_nothing_is_written(destination: TestDestination) {
     let sandbox = world(destination);
     status(&sandbox, &[])
-        .succeeded()
-        .stdout_has("nothing is published in ");
+        .exited_with(2)
+        .stderr_has("nothing is published in ")
+        .hint_has("prefix");
     let page = sandbox.folder().join("status.html");
     let file = page.display().to_string();
-    status(&sandbox, &["--html", &file]).succeeded();
+    status(&sandbox, &["--html", &file]).exited_with(2);
     assert!(
         fs::read_to_string(&page)
             .expect("a page")
@@ -166,6 +201,9 @@ fn the_page_is_self_contained() {
         "<svg",
         "seconds to commit",
         "Last incidents",
+        "Unusual days",
+        "<b>views 2026-01-13</b> 0 rows: the days around it have rows",
+        "<b>2</b><span>tables</span>",
     ] {
         assert!(text.contains(part), "no `{part}` in the page");
     }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::support::{CommandOutput, Sandbox, TestDestination};
-use crate::world::world;
+use crate::world::{VIEWS, set_sites, world};
 
 /// Compares a transcript with `transcripts/<name>.snap`.
 fn assert_transcript(name: &str, sandbox: &Sandbox, output: &CommandOutput) {
@@ -77,6 +77,13 @@ fn runs_that_fail() {
     assert_transcript("wrong_definitions", &sandbox, &run(&[]));
 }
 
+#[test]
+fn runs_that_wait() {
+    let sandbox = world(TestDestination::local());
+    sandbox.remove("raw/views/date=2026-01-15/views.json");
+    assert_transcript("awaited_run", &sandbox, &sandbox.run(&DAY));
+}
+
 /// The members of the report that differ from run to run or from machine to machine.
 const VARYING: [&str; 4] = ["run_id", "digest", "destination", "etag"];
 
@@ -113,4 +120,46 @@ fn reports_in_json() {
         output.stdout = format!("{report:#}\n");
         assert_transcript(name, &sandbox, &output);
     }
+}
+
+/// A key that is spelled in another case, and a column for which no line has a value.
+#[test]
+fn runs_over_keys_that_do_not_occur() {
+    let sandbox = world(TestDestination::local());
+    let sites = |columns: &str, query: &str| {
+        let source =
+            format!("CREATE EXTERNAL TABLE sites ({columns}) STORED AS JSON LOCATION 'sites/'");
+        sandbox.write("sql/sources/sites.sql", source);
+        sandbox.write(
+            "sql/sites.sql",
+            format!("COPY ({query} FROM sites) TO 'sites'"),
+        );
+        sandbox.run(&[&DAY[..], &["sites"]].concat())
+    };
+    sandbox.write("raw/sites/sites.json", "{\"siteId\":1}\n{\"siteId\":2}\n");
+    let folded = sites("siteId BIGINT", "SELECT siteId");
+    assert_transcript("key_in_another_case", &sandbox, &folded);
+    set_sites(&sandbox, 2);
+    let absent = sites("id BIGINT, owner VARCHAR", "SELECT id, owner");
+    assert_transcript("absent_column", &sandbox, &absent);
+}
+
+/// A definition that changes between two cycles.
+#[test]
+fn runs_of_a_changed_definition() {
+    let sandbox = world(TestDestination::local());
+    sandbox.run(&[&DAY[..], &["views"]].concat()).succeeded();
+    let to = sandbox.destination.url();
+    let changed = VIEWS.replace(
+        "id, time, note",
+        "CAST(id AS INT) AS id, time, upper(note) AS loud",
+    );
+    sandbox.write("sql/views.sql", changed);
+    let next = ["--date", "2026-01-16", "--format", "json", "views"];
+    let plan = ["plan", "--from", "raw", "--to", &to];
+    let planned = sandbox.dayport(&[&plan[..], &next].concat());
+    assert_transcript("plan_of_a_changed_definition", &sandbox, &planned);
+    assert_transcript("changed_definition", &sandbox, &sandbox.run(&next));
+    let accepted = sandbox.run(&[&next[..], &["--accept-schema"]].concat());
+    assert_transcript("accepted_change", &sandbox, &accepted);
 }

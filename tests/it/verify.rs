@@ -6,7 +6,9 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::s3::Operation;
-use crate::support::{CommandOutput, Sandbox, TestDestination, for_each_destination, gzip};
+use crate::support::{
+    CommandOutput, Sandbox, TestDestination, for_each_destination, gzip, rewrite,
+};
 use crate::world::{set_sites, set_views, view, world};
 
 for_each_destination!(
@@ -74,10 +76,7 @@ fn exported(destination: TestDestination, format: &str) -> Sandbox {
 }
 
 fn rewrite_manifest(sandbox: &Sandbox, change: impl FnOnce(&mut Value)) {
-    let text = sandbox.destination.read(MANIFEST);
-    let mut manifest: Value = serde_json::from_slice(&text).expect("JSON");
-    change(&mut manifest);
-    sandbox.destination.put(MANIFEST, manifest.to_string());
+    rewrite(&sandbox.destination, MANIFEST, change);
 }
 
 fn of_views(kind: &str, key: &str) -> String {
@@ -88,11 +87,19 @@ fn an_intact_export_has_no_findings(destination: TestDestination) {
     let sandbox = Sandbox::fixtures(destination);
     sandbox.run(&["--date", "2026-01-15"]).exited_with(0);
     is_clean(&sandbox);
-    let rerun = ["--date", "2026-01-15", "--rerun", "--format", "json"];
+    let rerun = [
+        "--date",
+        "2026-01-15",
+        "--rerun",
+        "--format",
+        "json",
+        "--accept-change",
+    ];
     sandbox.run(&rerun).exited_with(0);
     is_clean(&sandbox);
     // Snapshots are replaced; incremental tables have cycles of both formats now.
-    sandbox.run(&["--date", "2026-01-16"]).exited_with(0);
+    let next = ["--date", "2026-01-16", "--accept-change"];
+    sandbox.run(&next).exited_with(0);
     is_clean(&sandbox);
 
     let report = verify(&sandbox, &["--output", "json"]).succeeded().report();
@@ -158,7 +165,7 @@ fn another_valid_file_has_other_rows(destination: TestDestination) {
     );
     verify(&sandbox, &[])
         .exited_with(1)
-        .stdout_has("1 rows, recorded as 2");
+        .stdout_has("1 row, recorded as 2");
 }
 
 /// Rewrites a file: on S3 its ETag comes from the multipart upload, on disk it contains the file's time.
@@ -168,6 +175,8 @@ fn a_rewritten_file_has_another_etag(destination: TestDestination) {
     sandbox.destination.put(VIEWS, bytes);
     for args in [&[][..], &["--quick"]] {
         assert_eq!(found(&sandbox, args), [of_views("etag", VIEWS)]);
+        let ignoring = [args, &["--ignore", "etag"]].concat();
+        assert_eq!(found(&sandbox, &ignoring), Vec::<String>::new());
     }
 }
 
@@ -306,6 +315,7 @@ fn recorded_malformed_lines_are_checked_like_data(destination: TestDestination) 
     let args = ["--date", "2026-01-15", "sites", "--max-rejects", "1"];
     sandbox.run(&args).exited_with(0);
     is_clean(&sandbox);
+    verify(&sandbox, &[]).stdout_has("1 rejected line,");
     let keys = sandbox.destination.keys_below("rejects/");
     let [key] = keys.as_slice() else {
         panic!("{keys:?}");
@@ -356,10 +366,24 @@ fn the_scope_follows_the_arguments(destination: TestDestination) {
     assert_eq!(found(&sandbox, &["sites"]).len(), 1);
     // The snapshot of the 15th is replaced: nothing of it can be checked.
     let args = ["--date", "2026-01-15", "sites"];
-    let output = verify(&sandbox, &args).exited_with(0);
+    let output = verify(&sandbox, &args).exited_with(1);
     output
         .stdout_has("checked 0 cycles of 1 table")
-        .stderr_has("warning: no cycle");
+        .stdout_has("nothing to compare")
+        .stderr_has("error: no cycle");
+    // A cycle that is not there is not as published.
+    let absent = |table: &str| format!("unpublished {table} 2026-01-16 manifests/{table}");
+    let today = ["--date", "2026-01-16"];
+    assert_eq!(
+        found(&sandbox, &today),
+        [
+            "missing sites 2026-01-16 data/sites/data-000000000000.parquet".to_owned(),
+            absent("views"),
+        ]
+    );
+    verify(&sandbox, &["--date", "2026-01-12"])
+        .exited_with(1)
+        .stderr_has("error: no cycle");
 
     let unknown = verify(&sandbox, &["nothing"]).exited_with(2);
     unknown

@@ -45,7 +45,7 @@ async fn complaints_name_file_line_and_remedy() {
         ),
         (
             "CREATE EXTERNAL TABLE events (id INT) STORED AS JSON LOCATION 'x/'\nOPTIONS (\n'speed' 'high')",
-            "3: unknown option `speed`; the options are `compression`, `time_column`, `time_slack`",
+            "3: unknown option `speed`; the options are `compression`, `missing`, `missing.<column>`, `time_column`, `time_slack`",
         ),
         (
             "CREATE EXTERNAL TABLE events (id INT) STORED AS PARQUET LOCATION 'x/'\nOPTIONS ('compression' 'gzip')",
@@ -70,6 +70,10 @@ async fn complaints_name_file_line_and_remedy() {
         (
             "CREATE EXTERNAL TABLE events (id INT,\ni INTERVAL) STORED AS JSON LOCATION 'x/'",
             "2: column `i` is Interval(MonthDayNano), which cannot be read from JSON",
+        ),
+        (
+            "CREATE EXTERNAL TABLE events (time TIMESTAMP) STORED AS PARQUET LOCATION 'x/'\nOPTIONS ('time_unit' 'ms')",
+            "2: `time_unit` is an option of JSON sources; declare the column BIGINT and convert it in the query, for example with to_timestamp_millis",
         ),
         (
             "CREATE EXTERNAL TABLE events (id INT PRIMARY KEY) STORED AS JSON LOCATION 'x/'",

@@ -14,16 +14,19 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::cli::serve::rounds::{Rounds, open_job, post_events};
+use crate::cli::serve::rounds::{CatchUp, Rounds, open_job, post_events};
 use crate::cli::shared::JobArguments;
 use crate::cli::signal::{RUN_STOPS, stop_on_signal};
+use crate::cli::units;
 use crate::env::Clock;
 use crate::error::{Error, ExitCode, Result};
+use crate::run::MAX_CATCH_UP;
 use crate::serve::{Notifier, Schedule, ServeState, listen};
 
 pub(super) const EXAMPLES: &str = "\
 Exports the cycles that are due, as `run` does: first at the start, then at each scheduled time.
-Missed cycles are caught up. A failed cycle is retried after 1, 2, 4 … 60 minutes. Several processes
+Missed cycles are caught up. A cycle that failed, or that waits for source files, is retried after
+1, 2, 4 … 60 minutes. Several processes
 may serve one destination, because each commit has one winner. Give the second one a later --at: it
 exports what the first one has not published. SIGTERM and Ctrl-C discard staged files and finish
 commits.
@@ -56,12 +59,16 @@ pub(super) struct ServeArguments {
     pub at: String,
 
     /// Export due cycles at this interval instead, for example 1h
-    #[arg(long, value_name = "DURATION", conflicts_with = "at", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", conflicts_with = "at", value_parser = units::duration)]
     pub every: Option<Duration>,
 
     /// The maximum number of cycles per table in one round, when it catches up
     #[arg(long, env = "DAYPORT_MAX_CYCLES", value_name = "N")]
     pub max_cycles: Option<usize>,
+
+    /// The maximum number of due cycles per table in one round; the next rounds take the others
+    #[arg(long, env = "DAYPORT_MAX_CATCH_UP", value_name = "N", default_value_t = MAX_CATCH_UP)]
+    pub max_catch_up: usize,
 
     /// The address to serve metrics, health and the status page on
     #[arg(
@@ -82,15 +89,15 @@ pub(super) struct ServeArguments {
     pub notify: Option<String>,
 
     /// The time after its scheduled run from which an unpublished cycle is late
-    #[arg(long, value_name = "DURATION", default_value = "6h", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "6h", value_parser = units::duration)]
     pub late_after: Duration,
 
-    /// The wait after a first failure; it doubles with each further one, up to an hour
-    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = humantime::parse_duration)]
+    /// The wait after a first failure, or for missing source files; it doubles, up to an hour
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = units::duration)]
     pub backoff: Duration,
 
     /// The maximum time that a stop waits for commits to finish
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = units::duration)]
     pub grace: Duration,
 }
 
@@ -105,7 +112,11 @@ pub(super) async fn serve(arguments: ServeArguments) -> Result<ExitCode> {
     let late_after = TimeDelta::from_std(arguments.late_after)
         .map_err(|error| Error::invalid("--late-after is too long").with_source(error))?;
     // A wrong call or definition fails at the start, not in the first round.
-    open_job(&arguments.job, arguments.max_cycles).await?;
+    let catch_up = CatchUp {
+        max_cycles: arguments.max_cycles,
+        max_catch_up: arguments.max_catch_up,
+    };
+    open_job(&arguments.job, catch_up).await?;
     let requested = arguments.listen;
     let cannot = |error| Error::invalid(format!("cannot listen on {requested}")).with_source(error);
     let listener = TcpListener::bind(requested).await.map_err(cannot)?;
@@ -120,7 +131,7 @@ pub(super) async fn serve(arguments: ServeArguments) -> Result<ExitCode> {
     let grace = arguments.grace;
     let rounds = Rounds {
         job: arguments.job,
-        max_cycles: arguments.max_cycles,
+        catch_up,
         first_backoff: arguments.backoff,
         clock,
         schedule,

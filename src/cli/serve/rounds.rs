@@ -13,14 +13,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::cli::job::{Access, Job};
+use crate::cli::schema_files::SchemaFilesWarning;
 use crate::cli::shared::{JobArguments, SelectionArguments};
 use crate::cycle::Cycle;
 use crate::env::Clock;
 use crate::error::{Error, Result};
 use crate::run::{NoProgress, RunReport, TableOutcome, TableReport, run as run_tables};
 use crate::serve::{Event, EventKind, Notifier, Schedule, ServeState, backoff};
-use crate::status::Status;
-use crate::store::Destination;
+use crate::status::{Status, last_days};
+use crate::store::{Destination, Location};
 
 /// The number of days that the metrics and the page cover.
 const DAYS: u32 = 60;
@@ -28,16 +29,36 @@ const DAYS: u32 = 60;
 /// The maximum sleep: a machine may be suspended, so the clock is read this often.
 const TICK: Duration = Duration::from_secs(60);
 
+/// The limits of the cycles of a table that one round takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CatchUp {
+    pub(super) max_cycles: Option<usize>,
+    pub(super) max_catch_up: usize,
+}
+
 /// Opens the job of a round.
-pub(super) async fn open_job(arguments: &JobArguments, max_cycles: Option<usize>) -> Result<Job> {
+pub(super) async fn open_job(arguments: &JobArguments, catch_up: CatchUp) -> Result<Job> {
     let selection = SelectionArguments {
         date: None,
         since: None,
         through: None,
         rerun: false,
-        max_cycles,
+        max_cycles: catch_up.max_cycles,
+        max_catch_up: catch_up.max_catch_up,
     };
-    Job::open(arguments, &selection, Access::ReadWrite).await
+    let mut job = Job::open(arguments, &selection, Access::ReadWrite).await?;
+    job.request.catches_up_in_rounds = true;
+    Ok(job)
+}
+
+/// The outcome of a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RoundOutcome {
+    /// All that is due is published.
+    Done,
+    /// Cycles wait for source files, and nothing failed.
+    Awaiting,
+    Failed,
 }
 
 /// Posts events until the channel closes.
@@ -58,8 +79,7 @@ pub(super) async fn post_events(
 /// The rounds of a serving process.
 pub(super) struct Rounds {
     pub(super) job: JobArguments,
-    /// The maximum number of cycles per table in one round.
-    pub(super) max_cycles: Option<usize>,
+    pub(super) catch_up: CatchUp,
     /// The wait after a first failure.
     pub(super) first_backoff: Duration,
     pub(super) clock: Clock,
@@ -78,12 +98,14 @@ impl Rounds {
     pub(super) async fn run(self) {
         loop {
             self.state.lock().is_running = true;
-            let succeeded = self.round().await;
-            let next = self.schedule_next(succeeded);
+            let outcome = self.round().await;
+            let next = self.schedule_next(outcome);
+            let succeeded = outcome != RoundOutcome::Failed;
+            let awaited: usize = self.state.lock().awaited.values().map(BTreeSet::len).sum();
             if self.stop.is_cancelled() {
                 return;
             }
-            info!(next = %next.format("%Y-%m-%dT%H:%M:%SZ"), succeeded, "waiting for the next round");
+            info!(next = %next.format("%Y-%m-%dT%H:%M:%SZ"), succeeded, awaited, "waiting for the next round");
             self.wait_until(next).await;
             if self.stop.is_cancelled() {
                 return;
@@ -92,19 +114,18 @@ impl Rounds {
     }
 
     /// Records the end of a round, and returns the time of the next one.
-    fn schedule_next(&self, succeeded: bool) -> DateTime<Utc> {
+    fn schedule_next(&self, outcome: RoundOutcome) -> DateTime<Utc> {
         let now = self.clock.now();
         let mut state = self.state.lock();
         state.is_running = false;
         state.rounds += 1;
-        state.failed_rounds = if succeeded {
-            0
-        } else {
-            state.failed_rounds + 1
-        };
+        let counted = |rounds: u32, counts: bool| if counts { rounds + 1 } else { 0 };
+        state.failed_rounds = counted(state.failed_rounds, outcome == RoundOutcome::Failed);
+        state.awaiting_rounds = counted(state.awaiting_rounds, outcome == RoundOutcome::Awaiting);
+        let retries = state.failed_rounds.max(state.awaiting_rounds);
         let mut next = self.schedule.next(now);
-        if !succeeded {
-            let wait = backoff(self.first_backoff, state.failed_rounds);
+        if retries > 0 {
+            let wait = backoff(self.first_backoff, retries);
             let retry = TimeDelta::from_std(wait)
                 .ok()
                 .and_then(|wait| now.checked_add_signed(wait));
@@ -132,11 +153,14 @@ impl Rounds {
         }
     }
 
-    /// Runs one round. Returns true if nothing failed.
-    async fn round(&self) -> bool {
-        let job = match open_job(&self.job, self.max_cycles).await {
+    /// Runs one round.
+    async fn round(&self) -> RoundOutcome {
+        let job = match open_job(&self.job, self.catch_up).await {
             Ok(job) => job,
-            Err(error) => return self.failed(&error),
+            Err(error) => {
+                self.failed(&error);
+                return RoundOutcome::Failed;
+            }
         };
         let (context, request) = job.into_run(Box::new(NoProgress), self.stop.clone());
         let destination = context.destination.clone();
@@ -146,16 +170,25 @@ impl Rounds {
             .map(|definition| definition.table.to_string());
         self.state.lock().served = tables.collect();
         let ran = run_tables(Arc::new(context), request).await;
-        let succeeded = match ran {
-            Ok(report) => self.record(&report),
-            Err(error) => self.failed(&error),
+        let (succeeded, is_awaiting) = match ran {
+            Ok(report) => {
+                self.warn_of_schema_files(&report);
+                (self.record(&report), report.is_awaiting())
+            }
+            Err(error) => (self.failed(&error), false),
         };
-        succeeded & self.observe(&destination).await
+        match (succeeded & self.observe(&destination).await, is_awaiting) {
+            (false, _) => RoundOutcome::Failed,
+            (true, true) => RoundOutcome::Awaiting,
+            (true, false) => RoundOutcome::Done,
+        }
     }
 
     /// Loads the status of the destination. Returns true if that succeeded.
     async fn observe(&self, destination: &Destination) -> bool {
-        match Status::load(destination, self.clock.now(), DAYS).await {
+        let now = self.clock.now();
+        let loaded = async { Status::load(destination, now, last_days(now, DAYS)?).await };
+        match loaded.await {
             Ok(status) => {
                 self.state.lock().observe(status);
                 true
@@ -195,6 +228,14 @@ impl Rounds {
         succeeded
     }
 
+    fn warn_of_schema_files(&self, report: &RunReport) {
+        let to = Location::parse(&self.job.to).ok();
+        if let Some(warning) = to.and_then(|to| SchemaFilesWarning::of(report, &to)) {
+            let SchemaFilesWarning { text, hint } = warning;
+            warn!(run_id = report.run_id, hint, "{text}");
+        }
+    }
+
     /// Notifies of the outcome of a table. Returns true if it did not fail.
     fn notify_of(&self, report: &RunReport, table: &TableReport) -> bool {
         let name = &table.table;
@@ -211,7 +252,10 @@ impl Rounds {
                 self.notify(id, EventKind::Published, name, table.cycle, json!(table));
                 true
             }
-            TableOutcome::AlreadyPublished { .. } | TableOutcome::Superseded { .. } => true,
+            // `run` logs a cycle that waits for source files.
+            TableOutcome::AlreadyPublished { .. }
+            | TableOutcome::Superseded { .. }
+            | TableOutcome::Awaited { .. } => true,
             TableOutcome::Failed(failure) => {
                 warn!(
                     table = name,

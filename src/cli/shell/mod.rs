@@ -13,6 +13,7 @@ use crate::cli::shell::editor::Editor;
 use crate::cli::statement::{PrintOptions, run_statement};
 use crate::error::{Error, Result};
 use crate::query::{QueryCatalog, QueryContext, split};
+use crate::visible::visible_line;
 
 const HELP: &str = "\
 \\d          list the tables: sources, definitions and, with --to, published tables
@@ -65,13 +66,19 @@ pub(super) async fn shell(context: &QueryContext<'_>, options: PrintOptions) -> 
                 let catalog = QueryCatalog::load(context).await?;
                 match describe::table(&catalog, name) {
                     Some(text) => print::text(&text),
-                    None => eprintln!("error: there is no table `{name}`\nhint: \\d lists them"),
+                    None => print::message(&format!(
+                        "error: there is no table `{}`\nhint: \\d lists them\n",
+                        visible_line(name)
+                    )),
                 }
             }
             ShellCommand::Help => print::text(&format!("{HELP}\n")),
             ShellCommand::Quit => return Ok(()),
             ShellCommand::Unknown(word) => {
-                eprintln!("error: there is no command `{word}`\nhint: \\? lists the commands");
+                print::message(&format!(
+                    "error: there is no command `{}`\nhint: \\? lists the commands\n",
+                    visible_line(word)
+                ));
             }
             ShellCommand::Sql => {
                 for statement in split(&text).complete {
@@ -105,12 +112,12 @@ async fn run(context: &QueryContext<'_>, statement: &str, options: PrintOptions)
     let ended = tokio::select! {
         ended = run_statement(context, statement, options) => ended,
         _ = tokio::signal::ctrl_c() => {
-            eprintln!("stopped");
+            print::message("stopped\n");
             return false;
         }
     };
     if let Err(error) = &ended {
-        eprintln!("{}", error.render());
+        print::message(&(error.render() + "\n"));
     }
     ended.is_ok()
 }

@@ -13,6 +13,7 @@ use crate::cluster::scan::rejects::collect_rejects;
 use crate::cluster::scan::row_count::RowCountExec;
 use crate::error;
 use crate::scan::json::exec::JsonLinesExec;
+use crate::scan::parquet::source::without_checks;
 use crate::scan::record::{Scan, parquet_scan};
 use crate::scan::scan_log::ScanLog;
 
@@ -28,7 +29,11 @@ pub(crate) fn distribute_scans(
         };
         let remote: Arc<dyn ExecutionPlan> = match scan {
             LoggedScan::Json(exec) => Arc::new(RemoteJsonExec::over(exec, index)?),
-            LoggedScan::Parquet => Arc::new(RowCountExec::over(Arc::clone(&node), index)?),
+            LoggedScan::Parquet => {
+                // Only DataFusion's own operators are encoded; the tasks put the checks back.
+                let plain = without_checks(&node).unwrap_or_else(|| Arc::clone(&node));
+                Arc::new(RowCountExec::over(plain, index)?)
+            }
         };
         Ok(Transformed::yes(remote))
     })?;

@@ -1,8 +1,9 @@
 //! Reads JSON lines in a task on another machine.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
@@ -27,14 +28,16 @@ use crate::cluster::cancellation::TaskCancellation;
 use crate::cluster::counts::ScanPart;
 use crate::cluster::scan::file_list::{RemoteFile, decode_files, encode_files};
 use crate::cluster::wire::error::encode_for_wire;
-use crate::jsonl::Compression;
+use crate::jsonl::{Compression, TimeUnits};
 use crate::listing::location::key_url;
 use crate::listing::snapshot::SourceFile;
+use crate::memory_budget::MemoryBudget;
 use crate::scan::filter::row_filter::RowFilter;
 use crate::scan::json::columns::ScanColumns;
 use crate::scan::json::exec::JsonLinesExec;
 use crate::scan::json::pipeline::ReadSettings;
 use crate::scan::json::pipeline::scan_files;
+use crate::scan::misplaced::TimeCheck;
 use crate::scan::record::Scan;
 
 /// The serializable part of a [`RemoteJsonExec`]: all but its schema, its filters and its files.
@@ -50,8 +53,14 @@ pub(crate) struct RemoteJsonTask {
     projection: Vec<usize>,
     /// One flag for each leaf of the columns of the files; `None` if all are used.
     leaves: Option<Vec<bool>>,
+    /// The units of the numbers in the timestamps of the files' columns.
+    #[serde(default)]
+    time_units: TimeUnits,
     /// True if malformed lines are set aside; false if the first one fails the scan.
     set_aside: bool,
+    /// The rule by which rows are in no cycle.
+    #[serde(default)]
+    time_check: Option<TimeCheck>,
 }
 
 /// Reads the files that its input lists.
@@ -102,7 +111,9 @@ impl RemoteJsonExec {
             compression: settings.compression,
             projection: exec.columns().projection().to_vec(),
             leaves: exec.columns().leaves().map(<[bool]>::to_vec),
+            time_units: exec.columns().time_units().clone(),
             set_aside: exec.scan().rejects.is_some(),
+            time_check: exec.scan().time_check.clone(),
         };
         Self::new(
             task,
@@ -119,7 +130,12 @@ impl RemoteJsonExec {
         conditions: Vec<Arc<dyn PhysicalExpr>>,
         lists: Arc<dyn ExecutionPlan>,
     ) -> Result<Self> {
-        let columns = ScanColumns::new(&schema, &task.projection, task.leaves.as_deref())?;
+        let columns = ScanColumns::new(
+            &schema,
+            &task.projection,
+            task.leaves.as_deref(),
+            &task.time_units,
+        )?;
         let parts = lists.properties().output_partitioning().partition_count();
         let properties = PlanProperties::new(
             EquivalenceProperties::new(Arc::clone(columns.output())),
@@ -259,7 +275,11 @@ impl ExecutionPlan for RemoteJsonExec {
         });
         let reporter = ScanReporter {
             file_indexes: indexes.collect(),
-            scan: Scan::without_files(&self.task.source, self.task.set_aside),
+            scan: Scan::without_files(
+                &self.task.source,
+                self.task.set_aside.then(Arc::default),
+                self.task.time_check.clone(),
+            ),
             part,
             rows: part.rows_counter(&self.metrics, partition),
             metrics: self.metrics.clone(),
@@ -274,8 +294,9 @@ impl ExecutionPlan for RemoteJsonExec {
         let reported = reporter.report(read.stream(Arc::clone(&schema)));
         let batches = Box::pin(RecordBatchStreamAdapter::new(schema, reported));
         let output_rows = MetricBuilder::new(&self.metrics).output_rows(partition);
+        let budget = MemoryBudget::of(&**context.memory_pool());
         self.filter
-            .stream(batches, self.columns.output_mask(), output_rows)
+            .stream(batches, self.columns.output_mask(), output_rows, budget)
     }
 }
 
@@ -316,24 +337,31 @@ impl ScanReporter {
         })
     }
 
-    /// Reports the malformed lines, once.
+    /// Reports the malformed lines, the bytes of all lines, and the misplaced rows, once.
     fn report_rejects(&mut self) {
-        let Some(rejects) = self.scan.rejects.as_ref().filter(|_| !self.is_reported) else {
+        if std::mem::replace(&mut self.is_reported, true) {
             return;
-        };
-        self.is_reported = true;
-        let rejects = rejects.lock();
-        let mut by_file: BTreeMap<usize, usize> = BTreeMap::new();
-        for reject in rejects.iter() {
-            if let Some(index) = self.file_indexes.get(&reject.file) {
-                *by_file.entry(*index).or_default() += 1;
+        }
+        for (file, misplaced) in self.scan.counts.misplaced.by_file() {
+            if let Some(index) = self.file_indexes.get(&file) {
+                self.part
+                    .report_misplaced(*index, misplaced, &self.metrics, self.partition);
             }
         }
-        for (index, lines) in by_file {
+        let Some(rejects) = &self.scan.rejects else {
+            return;
+        };
+        let text_bytes = self.scan.counts.text_bytes.load(Ordering::Relaxed);
+        let text = self.part.text_counter(&self.metrics, self.partition);
+        text.add(usize::try_from(text_bytes).unwrap_or(usize::MAX));
+        for (file, rejects) in rejects.by_file() {
+            let Some(index) = self.file_indexes.get(&file) else {
+                continue;
+            };
             let count = self
                 .part
-                .rejects_counter(index, &self.metrics, self.partition);
-            count.add(lines);
+                .rejects_counter(*index, &self.metrics, self.partition);
+            count.add(usize::try_from(rejects.lines).unwrap_or(usize::MAX));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Collects the malformed lines that tasks on other machines set aside.
 //!
-//! The tasks report how many malformed lines each file has; the driver reads the files that have some
-//! once more, and puts the lines on record.
+//! The tasks report how many malformed lines each file has; the driver reads the files that have some,
+//! or that have no good line, once more, and puts the lines and files on record.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -68,7 +68,7 @@ async fn reread(
     files: Vec<SourceFile>,
     context: &Arc<TaskContext>,
 ) -> Result<()> {
-    let second_scan = Scan::without_files(&scan.source, true);
+    let second_scan = Scan::without_files(&scan.source, scan.rejects.clone(), None);
     let read = scan_files(
         exec.settings(),
         exec.columns(),
@@ -81,17 +81,14 @@ async fn reread(
     while batches.try_next().await.map_err(from_datafusion)?.is_some() {}
     let found = second_scan.counts.rows_rejected.load(Ordering::Relaxed);
     let counted = scan.counts.rows_rejected.load(Ordering::Relaxed);
+    let bytes = second_scan.counts.bytes_rejected.load(Ordering::Relaxed);
+    scan.counts.bytes_rejected.store(bytes, Ordering::Relaxed);
     if found != counted {
         return Err(Error::data(format!(
             "the source `{}` had {counted} malformed lines, and has {found} now",
             scan.source
         ))
         .with_hint("run again when the source is at rest"));
-    }
-    if let (Some(from), Some(to)) = (&second_scan.rejects, &scan.rejects) {
-        let mut from = from.lock();
-        let mut to = to.lock();
-        to.append(&mut from);
     }
     Ok(())
 }

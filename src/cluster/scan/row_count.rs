@@ -16,6 +16,8 @@ use futures::TryStreamExt;
 
 use crate::cluster::counts::ScanPart;
 use crate::cluster::partition_index::{partition_index, partition_indexes};
+use crate::cluster::wire::error::encode_for_wire;
+use crate::scan::parquet::source::with_checks;
 
 /// Forwards the rows of its input, and reports how many rows each part of the scan has.
 #[derive(Debug)]
@@ -120,14 +122,18 @@ impl ExecutionPlan for RowCountExec {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        let input = self.input.execute(partition, context)?;
+        // The plan was encoded without the checks of values.
+        let checked = with_checks(&self.input).unwrap_or_else(|| Arc::clone(&self.input));
+        let input = checked.execute(partition, context)?;
         let part = ScanPart {
             scan: self.scan,
             part: partition_index(&self.partition_indexes, partition)?,
         };
         // Registered up front, so that a partition that is never polled reports 0.
         let rows = part.rows_counter(&self.metrics, partition);
-        let counted = input.inspect_ok(move |batch| rows.add(batch.num_rows()));
+        let counted = input
+            .inspect_ok(move |batch| rows.add(batch.num_rows()))
+            .map_err(encode_for_wire);
         let schema = self.schema();
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, counted)))
     }

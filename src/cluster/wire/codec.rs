@@ -7,6 +7,7 @@ use datafusion::arrow::datatypes::{FieldRef, Schema};
 use datafusion::common::{DataFusionError, Result, internal_err};
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::TaskContext;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion_proto::physical_plan::{
     PhysicalExtensionCodec, PhysicalPlanDecodeContext, PhysicalProtoConverterExtension,
@@ -16,6 +17,7 @@ use prost::Message;
 
 use crate::cluster::scan::{RemoteJsonExec, RemoteJsonTask, RowCountExec};
 use crate::cluster::write::{GatherExec, RemoteStagedWriteExec, RemoteWriteTask};
+use crate::engine::{bounded, checked};
 use crate::error::Error;
 
 /// The prefix of our operators, with the version of their encoding: all machines of a cluster run the
@@ -160,6 +162,65 @@ impl PhysicalExtensionCodec for PlanCodec {
         ours.encode(bytes)
             .map_err(|error| DataFusionError::External(Box::new(error)))
     }
+
+    /// Marks a bounded function, with its bound: the other machine would take DataFusion's, which has the
+    /// same name.
+    fn try_encode_udf(&self, function: &ScalarUDF, bytes: &mut Vec<u8>) -> Result<()> {
+        match bounded::max_bytes_of_function(function) {
+            Some(max_bytes) => {
+                bytes.extend(bound_mark(max_bytes));
+                Ok(())
+            }
+            None => self.ballista.try_encode_udf(function, bytes),
+        }
+    }
+
+    fn try_decode_udf(&self, name: &str, bytes: &[u8]) -> Result<Arc<ScalarUDF>> {
+        if let Some(max_bytes) = marked_bound(bytes) {
+            let function = bounded::scalar_function(name, max_bytes);
+            return function.ok_or_else(|| unreadable().into());
+        }
+        match checked::scalar_function(name) {
+            Some(function) => Ok(function),
+            None => self.ballista.try_decode_udf(name, bytes),
+        }
+    }
+
+    /// Marks our `sum` and the bounded functions: the other machine would take DataFusion's, which have the
+    /// same names.
+    fn try_encode_udaf(&self, function: &AggregateUDF, bytes: &mut Vec<u8>) -> Result<()> {
+        if checked::is_checked_aggregate(function) {
+            bytes.extend_from_slice(MAGIC);
+            return Ok(());
+        }
+        if let Some(max_bytes) = bounded::max_bytes_of_aggregate(function) {
+            bytes.extend(bound_mark(max_bytes));
+            return Ok(());
+        }
+        self.ballista.try_encode_udaf(function, bytes)
+    }
+
+    fn try_decode_udaf(&self, name: &str, bytes: &[u8]) -> Result<Arc<AggregateUDF>> {
+        if let Some(max_bytes) = marked_bound(bytes) {
+            let function = bounded::aggregate_function(name, max_bytes);
+            return function.ok_or_else(|| unreadable().into());
+        }
+        match bytes == MAGIC {
+            true => Ok(checked::aggregate_function()),
+            false => self.ballista.try_decode_udaf(name, bytes),
+        }
+    }
+}
+
+/// Returns the mark of a function with a bound.
+fn bound_mark(max_bytes: u64) -> Vec<u8> {
+    [MAGIC, &max_bytes.to_le_bytes()].concat()
+}
+
+/// Returns the bound that a function is marked with.
+fn marked_bound(bytes: &[u8]) -> Option<u64> {
+    let bound = bytes.strip_prefix(MAGIC)?.try_into().ok()?;
+    Some(u64::from_le_bytes(bound))
 }
 
 fn unreadable() -> Error {
@@ -185,4 +246,57 @@ fn schema(node: Option<SchemaNode>) -> Result<Schema> {
 
 fn fields(schema: &Schema) -> Vec<FieldRef> {
     schema.fields().iter().cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::execution::FunctionRegistry;
+    use datafusion::functions_aggregate::sum::sum_udaf;
+
+    use super::*;
+
+    #[test]
+    fn the_checked_sum_is_told_from_that_of_datafusion() {
+        let codec = PlanCodec::default();
+        let mut ours = Vec::new();
+        codec
+            .try_encode_udaf(&checked::aggregate_function(), &mut ours)
+            .unwrap();
+        let decoded = codec.try_decode_udaf("sum", &ours).unwrap();
+        assert!(checked::is_checked_aggregate(&decoded));
+        let mut theirs = Vec::new();
+        codec.try_encode_udaf(&sum_udaf(), &mut theirs).unwrap();
+        assert!(theirs.is_empty());
+    }
+
+    #[test]
+    fn bounded_functions_keep_their_bound() {
+        let codec = PlanCodec::default();
+        let mut mark = Vec::new();
+        let repeat = bounded::scalar_function("repeat", 1000).unwrap();
+        codec.try_encode_udf(&repeat, &mut mark).unwrap();
+        let decoded = codec.try_decode_udf("repeat", &mark).unwrap();
+        assert_eq!(bounded::max_bytes_of_function(&decoded), Some(1000));
+        mark.clear();
+        let agg = bounded::aggregate_function("array_agg", 2000).unwrap();
+        codec.try_encode_udaf(&agg, &mut mark).unwrap();
+        let decoded = codec.try_decode_udaf("array_agg", &mark).unwrap();
+        assert_eq!(bounded::max_bytes_of_aggregate(&decoded), Some(2000));
+        assert!(!checked::is_checked_aggregate(&decoded));
+    }
+
+    #[test]
+    fn executors_know_the_checked_functions_by_name() {
+        let codec = PlanCodec::default();
+        let context = TaskContext::default();
+        for name in [
+            "checked_add",
+            "checked_subtract",
+            "checked_multiply",
+            "checked_negate",
+        ] {
+            assert!(context.udf(name).is_err(), "{name}");
+            assert_eq!(codec.try_decode_udf(name, &[]).unwrap().name(), name);
+        }
+    }
 }

@@ -54,6 +54,7 @@ pub(crate) fn decode_from_wire(text: &str) -> Option<Error> {
         ErrorKind::Data => Error::data(wire.message),
         ErrorKind::Unavailable => Error::unavailable(wire.message),
         ErrorKind::Internal => Error::internal(wire.message),
+        ErrorKind::Outdated => Error::outdated(wire.message),
     };
     Some(match wire.hint {
         Some(hint) => error.with_hint(hint),

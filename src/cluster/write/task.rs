@@ -11,7 +11,7 @@ use crate::cluster::write::remote_writer::RemoteWriter;
 use crate::cluster::write::staging_config::{Destinations, RemoteStagingConfig};
 use crate::error::Error;
 use crate::schema::ExportSchema;
-use crate::stage::{EncodingOptions, StageSpec, WriterIndex};
+use crate::stage::{EncodingOptions, StageSpec, WindowColumn, WriterIndex};
 
 /// The settings of all writers of a plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -86,7 +86,7 @@ struct StageSpecProto {
     schema: ExportSchema,
     partition_by: Vec<String>,
     partition_columns: ExportSchema,
-    window_column: Option<String>,
+    window: Option<WindowColumn>,
     empty_file: bool,
 }
 
@@ -97,7 +97,7 @@ impl From<&StageSpec> for StageSpecProto {
             schema: spec.schema.clone(),
             partition_by: spec.partition_by.clone(),
             partition_columns: spec.partition_columns.clone(),
-            window_column: spec.window_column.clone(),
+            window: spec.window.clone(),
             empty_file: spec.empty_file,
         }
     }
@@ -111,7 +111,7 @@ impl StageSpecProto {
             schema: self.schema,
             partition_by: self.partition_by,
             partition_columns: self.partition_columns,
-            window_column: self.window_column,
+            window: self.window,
             empty_file: self.empty_file,
         })
     }

@@ -1,5 +1,7 @@
 //! Writes record batches as lines of JSON.
 
+use std::sync::Arc;
+
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray, RecordBatch};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{
@@ -7,11 +9,12 @@ use arrow::datatypes::{
     TimestampMicrosecondType,
 };
 use arrow::error::ArrowError;
-use arrow::json::EncoderOptions;
 use arrow::json::writer::{NullableEncoder, make_encoder};
+use arrow::json::{EncoderFactory, EncoderOptions};
 
 use crate::codec::json::numbers;
 use crate::codec::json::output_text::OutputText;
+use crate::codec::json::strict_times::StrictTimes;
 use crate::codec::json::strings::{ContiguousStrings, StringViews, quoted};
 use crate::codec::json::time::TimeColumn;
 
@@ -85,14 +88,18 @@ pub struct LineWriter {
     shape: Shape,
     /// The options of the types that are left to `arrow::json`.
     options: EncoderOptions,
+    times: Arc<StrictTimes>,
 }
 
 impl LineWriter {
     /// Creates a writer of batches with these fields.
     pub fn new(fields: &Fields) -> Self {
+        let times = Arc::<StrictTimes>::default();
+        let factory: Arc<dyn EncoderFactory> = Arc::<StrictTimes>::clone(&times);
         Self {
             shape: Shape::of_fields(fields),
-            options: EncoderOptions::default(),
+            options: EncoderOptions::default().with_encoder_factory(factory),
+            times,
         }
     }
 
@@ -100,7 +107,8 @@ impl LineWriter {
     /// `after_line` after each.
     ///
     /// # Errors
-    /// Fails on a type that has no JSON, with nothing written.
+    /// Fails on a type that has no JSON, with nothing written, and on a time that has no text, after
+    /// which the text must be dropped.
     pub fn write(
         &self,
         batch: &RecordBatch,
@@ -114,7 +122,7 @@ impl LineWriter {
             text.push_byte(b'\n');
             after_line(text);
         }
-        Ok(())
+        self.times.check()
     }
 }
 

@@ -7,6 +7,7 @@
 mod line_writer;
 mod numbers;
 mod output_text;
+mod strict_times;
 mod strings;
 mod time;
 
@@ -15,3 +16,4 @@ mod tests;
 
 pub use line_writer::LineWriter;
 pub use output_text::OutputText;
+pub use strict_times::StrictTimes;

@@ -14,7 +14,7 @@ use libdeflater::CompressionError;
 use crate::codec::deflate::{GzipBlock, GzipMember, GzipPool, MemoryGauge};
 use crate::codec::json::{LineWriter, OutputText};
 use crate::error::{Error, Result};
-use crate::format::time_range::check_times;
+use crate::format::value_range::check_values;
 use crate::format::{FileEncoder, FileEncoding, FileFormat};
 
 /// The size from which a block is compressed, in bytes. Larger blocks would be hardly smaller when
@@ -99,7 +99,7 @@ impl JsonEncoder {
 
 impl FileEncoder for JsonEncoder {
     fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        check_times(batch)?;
+        check_values(batch)?;
         let Self {
             gzip,
             lines,

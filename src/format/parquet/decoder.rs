@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Seek, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema};
@@ -38,7 +39,10 @@ impl FileDecoder for ParquetDecoder {
 
     fn finish(mut self: Box<Self>) -> Result<DecodeOutcome> {
         self.spool.rewind().map_err(cannot_spool)?;
-        Ok(decode(self.spool, &self.schema))
+        let (file, schema) = (self.spool, &self.schema);
+        // The reader panics on some damaged files. The message is printed where that happens.
+        let decoded = catch_unwind(AssertUnwindSafe(|| decode(file, schema)));
+        Ok(decoded.unwrap_or_else(|_| DecodeOutcome::Broken("the reader panicked".to_owned())))
     }
 }
 
@@ -106,7 +110,10 @@ fn schema_mismatch(file: &Schema, manifest: &Schema) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use arrow::datatypes::DataType;
+    use arrow::array::{ArrayRef, Int64Array, ListArray, RecordBatch, StringArray};
+    use arrow::datatypes::{DataType, Int64Type};
+    use parquet::arrow::ArrowWriter;
+    use parquet::file::properties::WriterProperties;
 
     use super::*;
 
@@ -147,5 +154,64 @@ mod tests {
         ] {
             assert_eq!(mismatch(file).as_deref(), Some(complaint));
         }
+    }
+
+    /// Returns a small file with strings, lists and nulls.
+    fn small_file() -> Vec<u8> {
+        let ids = Int64Array::from_iter_values(0..200);
+        let names = (0..200).map(|n| (n % 5 > 0).then(|| format!("name {}", n % 7)));
+        let names = StringArray::from_iter(names);
+        let lists = (0..200).map(|n| (n % 3 > 0).then(|| (0..n % 4).map(Some).collect::<Vec<_>>()));
+        let lists = ListArray::from_iter_primitive::<Int64Type, _, _>(lists);
+        let columns: [(&str, ArrayRef); 3] = [
+            ("id", Arc::new(ids)),
+            ("name", Arc::new(names)),
+            ("list", Arc::new(lists)),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let properties = WriterProperties::builder()
+            .set_max_row_group_row_count(Some(100))
+            .build();
+        let mut writer =
+            ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.into_inner().unwrap()
+    }
+
+    /// Changes a few bytes, most of them of the footer.
+    fn damage(file: &mut [u8], random: &mut fastrand::Rng) {
+        let footer_length = file[file.len() - 8..].first_chunk::<4>().unwrap();
+        let footer_length = usize::try_from(u32::from_le_bytes(*footer_length)).unwrap();
+        let (end, footer) = (file.len() - 8, file.len() - 8 - footer_length);
+        for _ in 0..random.usize(1..4) {
+            let start = if random.u8(..4) > 0 { footer } else { 4 };
+            let at = random.usize(start..end);
+            file[at] = match random.u8(..3) {
+                0 => random.u8(..),
+                1 => file[at] ^ (1 << random.u8(..8)),
+                _ => *random.choice(&[0, 1, 127, 128, 255]).unwrap(),
+            };
+        }
+    }
+
+    #[test]
+    fn no_damage_ends_the_program() {
+        let schema: Arc<ExportSchema> = Arc::new(serde_json::from_str("[]").unwrap());
+        let whole = small_file();
+        let mut panics = 0;
+        for seed in 0..3_000 {
+            let mut file = whole.clone();
+            damage(&mut file, &mut fastrand::Rng::with_seed(seed));
+            let mut decoder = open(&schema).unwrap();
+            decoder.write(&file).unwrap();
+            if let DecodeOutcome::Broken(reason) = decoder.finish().unwrap() {
+                panics += u32::from(reason == "the reader panicked");
+            }
+        }
+        println!("{panics} panics");
+        assert!(
+            panics > 0,
+            "the reader does not panic any more: nothing is tested"
+        );
     }
 }

@@ -9,7 +9,7 @@ use parquet::schema::types::ColumnPath;
 
 use crate::codec::parquet::{FileWriter, dictionary_choice, opening_memory};
 use crate::error::{Error, Result};
-use crate::format::time_range::check_times;
+use crate::format::value_range::check_values;
 use crate::format::{FileEncoder, FileEncoding, FileFormat};
 
 /// The target size of a row group, in bytes; it ends here or at [`ROW_GROUP_ROWS`]. In event tables a
@@ -72,7 +72,7 @@ struct ParquetEncoder {
 
 impl FileEncoder for ParquetEncoder {
     fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        check_times(batch)?;
+        check_values(batch)?;
         let file = match &mut self.file {
             Some(file) => file,
             None => {

@@ -47,6 +47,8 @@ use self::primitive::{FromJson, PrimitiveColumn};
 use self::scan::{byte, skip_space};
 use self::strings::StringColumn;
 use self::views::StringViewColumn;
+use crate::arrow_leaves::leaf_ranges;
+use crate::jsonl::epoch::{EpochRule, TimeUnits};
 use crate::jsonl::leaf_mask::LeafMask;
 
 /// The maximum size of the lines of a batch, in bytes: the offsets of strings and lists are `i32`.
@@ -64,11 +66,12 @@ pub(crate) struct FastDecoder {
 
 impl FastDecoder {
     /// Creates a decoder of the leaves of `schema` that `mask` selects; the others are NULL. Returns
-    /// `None` if `schema` has types that only the reference decoder supports.
-    pub(crate) fn new(schema: &SchemaRef, mask: &LeafMask) -> Option<Self> {
+    /// `None` if `schema` has types that only the reference decoder supports. `time_units` are those
+    /// of all leaves.
+    pub(crate) fn new(schema: &SchemaRef, mask: &LeafMask, time_units: &TimeUnits) -> Option<Self> {
         Some(Self {
             schema: SchemaRef::clone(schema),
-            rows: object_column(schema.fields(), false, mask)?,
+            rows: object_column(schema.fields(), false, mask, (time_units, 0))?,
             count: 0,
             bytes: 0,
         })
@@ -114,18 +117,46 @@ impl FastDecoder {
     }
 }
 
-fn object_column(fields: &Fields, nullable: bool, mask: &LeafMask) -> Option<ObjectColumn> {
-    let columns = fields.iter().enumerate().map(|(index, field)| {
-        let member_mask = mask.member(index);
-        column(field.data_type(), field.is_nullable(), member_mask)
-    });
+/// The units of the numbers in timestamp columns, and the index of the first leaf of a column.
+type UnitsFrom<'a> = (&'a TimeUnits, usize);
+
+fn object_column(
+    fields: &Fields,
+    nullable: bool,
+    mask: &LeafMask,
+    (units, first_leaf): UnitsFrom<'_>,
+) -> Option<ObjectColumn> {
+    let columns = leaf_ranges(fields, first_leaf)
+        .enumerate()
+        .map(|(index, (field, leaves))| {
+            let units = (units, leaves.start);
+            column(
+                field.data_type(),
+                field.is_nullable(),
+                mask.member(index),
+                units,
+            )
+        });
     ObjectColumn::new(fields, columns.collect::<Option<_>>()?, nullable)
 }
 
 /// Creates the decoder of a column. Returns `None` if its type is not supported.
-fn column(data_type: &DataType, nullable: bool, mask: &LeafMask) -> Option<Box<dyn ColumnDecoder>> {
-    fn primitive<T: FromJson>(data_type: &DataType, nullable: bool) -> Box<dyn ColumnDecoder> {
-        Box::new(PrimitiveColumn::<T>::new(data_type, nullable))
+fn column(
+    data_type: &DataType,
+    nullable: bool,
+    mask: &LeafMask,
+    units: UnitsFrom<'_>,
+) -> Option<Box<dyn ColumnDecoder>> {
+    fn primitive<T: FromJson>(
+        data_type: &DataType,
+        nullable: bool,
+        (units, leaf): UnitsFrom<'_>,
+    ) -> Box<dyn ColumnDecoder> {
+        let numbers = match data_type {
+            DataType::Timestamp(unit, _) => Some(EpochRule::new(*unit, units.of_leaf(leaf))),
+            _ => None,
+        };
+        Box::new(PrimitiveColumn::<T>::new(data_type, nullable, numbers))
     }
     if matches!(mask, LeafMask::None) {
         return Some(Box::new(NullColumn::new(data_type)));
@@ -135,9 +166,17 @@ fn column(data_type: &DataType, nullable: bool, mask: &LeafMask) -> Option<Box<d
         DataType::Utf8View => return Some(Box::new(StringViewColumn::new(nullable))),
         DataType::Utf8 => return Some(Box::new(StringColumn::<i32>::new(nullable))),
         DataType::LargeUtf8 => return Some(Box::new(StringColumn::<i64>::new(nullable))),
-        DataType::Struct(fields) => return Some(Box::new(object_column(fields, nullable, mask)?)),
+        DataType::Struct(fields) => {
+            return Some(Box::new(object_column(fields, nullable, mask, units)?));
+        }
         DataType::List(element) | DataType::LargeList(element) => {
-            let elements = column(element.data_type(), element.is_nullable(), mask.elements())?;
+            let element_mask = mask.elements();
+            let elements = column(
+                element.data_type(),
+                element.is_nullable(),
+                element_mask,
+                units,
+            )?;
             let field = element.clone();
             return Some(match data_type {
                 DataType::List(_) => Box::new(ListColumn::<i32>::new(field, elements, nullable)),
@@ -161,5 +200,5 @@ fn column(data_type: &DataType, nullable: bool, mask: &LeafMask) -> Option<Box<d
         DataType::Timestamp(TimeUnit::Nanosecond, _) => primitive::<TimestampNanosecondType>,
         _ => return None,
     };
-    Some(new_column(data_type, nullable))
+    Some(new_column(data_type, nullable, units))
 }

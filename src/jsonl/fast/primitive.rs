@@ -11,6 +11,7 @@ use arrow::datatypes::{
 };
 use arrow::error::ArrowError;
 
+use crate::jsonl::epoch::EpochRule;
 use crate::jsonl::fast::column::ColumnDecoder;
 use crate::jsonl::fast::number::{float32, float64, integer};
 use crate::jsonl::fast::time::{date, timestamp};
@@ -20,6 +21,12 @@ pub(crate) trait FromJson: ArrowPrimitiveType {
     /// Reads the value that begins at `at`, and returns it with its end. Returns `None` for any
     /// form but the usual one.
     fn from_json(line: &[u8], at: usize) -> Option<(Self::Native, usize)>;
+
+    /// Reads a number that stands for a time, and returns the time with the number's end. Returns
+    /// `None` for types that are not times.
+    fn from_epoch(_line: &[u8], _at: usize, _rule: EpochRule) -> Option<(Self::Native, usize)> {
+        None
+    }
 }
 
 macro_rules! signed {
@@ -66,6 +73,12 @@ macro_rules! timestamps {
                 let value = seconds.checked_mul($per_second)?.checked_add(fraction)?;
                 Some((value, end))
             }
+
+            #[inline(never)]
+            fn from_epoch(line: &[u8], at: usize, rule: EpochRule) -> Option<(i64, usize)> {
+                let (value, end) = Int64Type::from_json(line, at)?;
+                Some((rule.instant(value)?, end))
+            }
         }
     )+};
 }
@@ -101,16 +114,32 @@ pub(crate) struct PrimitiveColumn<T: FromJson> {
     /// The type, with its time zone.
     data_type: DataType,
     nullable: bool,
+    /// The rule of numbers, in a column of timestamps.
+    numbers: Option<EpochRule>,
 }
 
 impl<T: FromJson> PrimitiveColumn<T> {
-    pub(crate) fn new(data_type: &DataType, nullable: bool) -> Self {
+    pub(crate) fn new(data_type: &DataType, nullable: bool, numbers: Option<EpochRule>) -> Self {
         Self {
             values: Vec::new(),
             validity: NullBufferBuilder::new(0),
             data_type: data_type.clone(),
             nullable,
+            numbers,
         }
+    }
+
+    /// Reads a number as a time, or else a `null`.
+    #[cold]
+    fn read_unusual(&mut self, line: &[u8], at: usize, row: usize) -> Option<usize> {
+        let counted = self.numbers.and_then(|rule| T::from_epoch(line, at, rule));
+        let Some((value, end)) = counted else {
+            return self.read_null(line, at, row);
+        };
+        self.claim(row)?;
+        self.values.push(value);
+        self.validity.append_non_null();
+        Some(end)
     }
 }
 
@@ -135,7 +164,7 @@ impl<T: FromJson> ColumnDecoder for PrimitiveColumn<T> {
     #[inline]
     fn read(&mut self, line: &[u8], at: usize, row: usize) -> Option<usize> {
         let Some((value, end)) = T::from_json(line, at) else {
-            return self.read_null(line, at, row);
+            return self.read_unusual(line, at, row);
         };
         self.claim(row)?;
         self.values.push(value);

@@ -149,6 +149,34 @@ impl Number {
         Ok(if self.is_negative { -value } else { value })
     }
 
+    /// Returns the largest integer that is not above the number times 10^`shift`; `None` if it is beyond
+    /// the range of `i128`.
+    pub(super) fn shifted_floor(&self, shift: i64) -> Option<i128> {
+        let exponent = self.exponent.saturating_add(shift);
+        let (whole, has_fraction) = match usize::try_from(exponent) {
+            Ok(_) if self.digits.is_empty() => (0, false),
+            Ok(zeros) => {
+                let power = 10_i128.checked_pow(u32::try_from(zeros).ok()?)?;
+                (self.digits.parse::<i128>().ok()?.checked_mul(power)?, false)
+            }
+            // The last digit is not zero, so that what is cut is not zero either.
+            Err(_) => {
+                let cut = usize::try_from(exponent.unsigned_abs()).unwrap_or(usize::MAX);
+                let kept = self.digits.len().saturating_sub(cut);
+                let whole = match self.digits.get(..kept).unwrap_or_default() {
+                    "" => 0,
+                    digits => digits.parse().ok()?,
+                };
+                (whole, !self.digits.is_empty())
+            }
+        };
+        Some(match (self.is_negative, has_fraction) {
+            (false, _) => whole,
+            (true, false) => -whole,
+            (true, true) => -whole - 1,
+        })
+    }
+
     /// Returns the number as a decimal without an exponent.
     fn decimal(&self, precision: u8, scale: i8) -> Strict<String> {
         if self.digits.is_empty() {

@@ -2,34 +2,38 @@
 
 use arrow::array::timezone::Tz;
 use arrow::compute::kernels::cast_utils::{Parser, string_to_datetime};
-use arrow::datatypes::{DataType, Date32Type, TimeUnit};
-use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use arrow::datatypes::{DataType, Date32Type, Field, Time64NanosecondType, TimeUnit};
+use chrono::{DateTime, Datelike, Utc};
 
 use super::numeric::Number;
 use super::reject::{LineReject, Scalar, Strict};
-
-/// The years whose instants a number may stand for. A number in the wrong unit is three orders of
-/// magnitude off, and so outside of them.
-const PLAUSIBLE_YEARS: std::ops::RangeInclusive<i32> = 2000..=2100;
-
-/// The days from 0001-01-01 to 1970-01-01.
-const DAYS_TO_EPOCH: i64 = 719_163;
+use super::units::declared_unit;
+use crate::jsonl::epoch::{EpochRule, EpochUnit};
+use crate::year_range;
 
 /// The rule by which a type holds times.
 pub(super) enum TimeRule {
     /// Days since 1970-01-01.
     Date,
+    /// Units since midnight.
+    TimeOfDay(TimeUnit),
     /// Units since 1970-01-01T00:00:00Z; texts without a zone are in `zone`.
-    Timestamp { unit: TimeUnit, zone: Tz },
+    Timestamp {
+        unit: TimeUnit,
+        zone: Tz,
+        numbers: EpochRule,
+    },
 }
 
 impl TimeRule {
-    /// Returns the rule of a type; `None` if it does not hold times.
-    pub(super) fn of(data_type: &DataType) -> Strict<Option<Self>> {
-        Ok(match data_type {
+    /// Returns the rule of a field; `None` if its type does not hold times.
+    pub(super) fn of(field: &Field) -> Strict<Option<Self>> {
+        Ok(match field.data_type() {
             DataType::Date32 => Some(TimeRule::Date),
+            DataType::Time32(unit) | DataType::Time64(unit) => Some(TimeRule::TimeOfDay(*unit)),
             DataType::Timestamp(unit, zone) => Some(TimeRule::Timestamp {
                 unit: *unit,
+                numbers: EpochRule::new(*unit, declared_unit(field)),
                 zone: zone
                     .as_deref()
                     .unwrap_or("UTC")
@@ -48,25 +52,17 @@ impl TimeRule {
                     .ok_or_else(|| LineReject::new("the string is not a date like 2026-01-15"))?;
                 date(i64::from(days))?
             }
-            (TimeRule::Date, Scalar::Number(text)) => date(whole(text, "days")?)?,
-            (TimeRule::Timestamp { unit, zone }, Scalar::Text(text)) => {
+            (TimeRule::Date, Scalar::Number(text)) => date(whole_days(text)?)?,
+            (TimeRule::TimeOfDay(unit), Scalar::Text(text)) => time_of_day(&text, unit)?,
+            (TimeRule::TimeOfDay(_), Scalar::Number(_)) => return Err(no_time_of_day()),
+            (TimeRule::Timestamp { unit, zone, .. }, Scalar::Text(text)) => {
                 let time = string_to_datetime(&zone, &text).map_err(|_| {
                     LineReject::new("the string is not a time like 2026-01-15T12:30:00Z")
                 })?;
                 instant(time.to_utc(), unit)?
             }
-            (TimeRule::Timestamp { unit, .. }, Scalar::Number(text)) => {
-                let value = whole(text, unit_name(unit))?;
-                let year = time_of(value, unit).map(|time| time.year());
-                if !year.is_some_and(|year| PLAUSIBLE_YEARS.contains(&year)) {
-                    return Err(LineReject::new(format!(
-                        "the number is not a time from {} to {}, counted in {} since 1970",
-                        PLAUSIBLE_YEARS.start(),
-                        PLAUSIBLE_YEARS.end(),
-                        unit_name(unit)
-                    )));
-                }
-                value
+            (TimeRule::Timestamp { numbers, .. }, Scalar::Number(text)) => {
+                counted(&Number::parse(text).ok_or_else(no_number)?, numbers)?
             }
         };
         out.extend_from_slice(value.to_string().as_bytes());
@@ -74,26 +70,82 @@ impl TimeRule {
     }
 }
 
-/// Parses a number of days or units.
-fn whole(text: &str, unit: &str) -> Strict<i64> {
+fn no_time_of_day() -> LineReject {
+    LineReject::new("a string with a time of day like 12:30:00 is expected")
+}
+
+/// Parses a time of day, and returns the units since midnight. A fraction of a unit is cut.
+fn time_of_day(text: &str, unit: TimeUnit) -> Strict<i64> {
+    const NANOSECONDS_PER_DAY: i64 = 86_400_000_000_000;
+    let nanoseconds = Time64NanosecondType::parse(text)
+        .filter(|nanoseconds| (0..NANOSECONDS_PER_DAY).contains(nanoseconds))
+        .ok_or_else(no_time_of_day)?;
+    Ok(match unit {
+        TimeUnit::Second => nanoseconds / 1_000_000_000,
+        TimeUnit::Millisecond => nanoseconds / 1_000_000,
+        TimeUnit::Microsecond => nanoseconds / 1_000,
+        TimeUnit::Nanosecond => nanoseconds,
+    })
+}
+
+fn no_number() -> LineReject {
+    LineReject::new("a number is expected")
+}
+
+/// Parses a number of days.
+fn whole_days(text: &str) -> Strict<i64> {
     Number::parse(text)
         .and_then(|number| number.integer().ok())
         .and_then(|value| i64::try_from(value).ok())
-        .ok_or_else(|| LineReject::new(format!("the number is not a whole number of {unit}")))
+        .ok_or_else(|| LineReject::new("the number is not a whole number of days"))
+}
+
+/// Returns the instant that a number counts, in units of the column. A fraction beyond that unit is cut
+/// toward the earlier instant; without a declared unit, a fraction is rejected.
+fn counted(number: &Number, rule: EpochRule) -> Strict<i64> {
+    let unit = rule.numbers.plural();
+    if !rule.is_declared {
+        let whole = number
+            .integer()
+            .map_err(|_| LineReject::new(format!("the number is not a whole number of {unit}")))?;
+        let instant = i64::try_from(whole)
+            .ok()
+            .and_then(|value| rule.instant(value));
+        return instant.ok_or_else(|| {
+            let fitting = rule.plausible_unit(whole);
+            let declare = fitting.map_or("the unit that it has", |unit| unit.name());
+            LineReject::new(format!(
+                "the number is not a time from 2000 to 2100, counted in {unit} since 1970; if it \
+                 counts another unit, declare that: OPTIONS ('time_unit' '{declare}')"
+            ))
+        });
+    }
+    let shift = i64::from(rule.column.digits()) - i64::from(rule.numbers.digits());
+    let instant = number
+        .shifted_floor(shift)
+        .and_then(|value| i64::try_from(value).ok());
+    match instant {
+        Some(instant) if rule.accepts(instant, rule.column) => Ok(instant),
+        None if rule.column == EpochUnit::Nanosecond => Err(out_of_nanoseconds()),
+        _ => Err(out_of_years()),
+    }
 }
 
 fn out_of_years() -> LineReject {
     LineReject::new("the time is outside the years 0001 to 9999")
 }
 
+fn out_of_nanoseconds() -> LineReject {
+    LineReject::new("the time is outside the years 1677 to 2262, which nanoseconds can count")
+}
+
 /// Checks the year of a date, and returns its days since 1970-01-01.
 fn date(days: i64) -> Strict<i64> {
-    let from_common_era = days.checked_add(DAYS_TO_EPOCH);
-    from_common_era
-        .and_then(|days| NaiveDate::from_num_days_from_ce_opt(days.try_into().ok()?))
-        .filter(|date| (1..=9999).contains(&date.year()))
-        .map(|_| days)
-        .ok_or_else(out_of_years)
+    let (first, last) = year_range::days();
+    match (i64::from(first)..=i64::from(last)).contains(&days) {
+        true => Ok(days),
+        false => Err(out_of_years()),
+    }
 }
 
 /// Returns an instant in units since 1970. Fractions of a unit are cut toward the earlier instant,
@@ -106,29 +158,6 @@ fn instant(time: DateTime<Utc>, unit: TimeUnit) -> Strict<i64> {
         TimeUnit::Second => Ok(time.timestamp()),
         TimeUnit::Millisecond => Ok(time.timestamp_millis()),
         TimeUnit::Microsecond => Ok(time.timestamp_micros()),
-        TimeUnit::Nanosecond => time.timestamp_nanos_opt().ok_or_else(|| {
-            LineReject::new(
-                "the time is outside the years 1677 to 2262, which nanoseconds can count",
-            )
-        }),
-    }
-}
-
-/// Returns the instant that a number of units stands for.
-fn time_of(value: i64, unit: TimeUnit) -> Option<DateTime<Utc>> {
-    match unit {
-        TimeUnit::Second => DateTime::from_timestamp(value, 0),
-        TimeUnit::Millisecond => DateTime::from_timestamp_millis(value),
-        TimeUnit::Microsecond => DateTime::from_timestamp_micros(value),
-        TimeUnit::Nanosecond => Some(DateTime::from_timestamp_nanos(value)),
-    }
-}
-
-fn unit_name(unit: TimeUnit) -> &'static str {
-    match unit {
-        TimeUnit::Second => "seconds",
-        TimeUnit::Millisecond => "milliseconds",
-        TimeUnit::Microsecond => "microseconds",
-        TimeUnit::Nanosecond => "nanoseconds",
+        TimeUnit::Nanosecond => time.timestamp_nanos_opt().ok_or_else(out_of_nanoseconds),
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 
+use super::grammar::MAX_DEPTH;
 use super::*;
 
 /// Returns the canonical form of a line, or the reason why it is rejected.
@@ -334,6 +335,54 @@ fn a_line_is_one_object() {
             "{line}"
         );
     }
+}
+
+#[test]
+fn times_of_day_are_texts_within_a_day() {
+    let micros = DataType::Time64(TimeUnit::Microsecond);
+    assert_values(
+        &micros,
+        &[
+            ("\"00:00:00\"", "0"),
+            ("\"12:30:00\"", "45000000000"),
+            ("\"23:59:59.9999999\"", "86399999999"),
+        ],
+    );
+    assert_rejects(
+        &micros,
+        &[
+            "45000",
+            "\"24:00:00\"",
+            "\"23:59:60\"",
+            "\"noon\"",
+            "true",
+            "{}",
+        ],
+    );
+    assert_values(
+        &DataType::Time32(TimeUnit::Second),
+        &[("\"00:01:30.9\"", "90")],
+    );
+}
+
+#[test]
+fn the_values_of_maps_follow_their_type() {
+    let entry = DataType::Struct(
+        vec![
+            Field::new("key", DataType::Utf8, false),
+            Field::new("value", DataType::Int64, true),
+        ]
+        .into(),
+    );
+    let map = DataType::Map(Arc::new(Field::new("entries", entry, false)), false);
+    assert_values(
+        &map,
+        &[
+            ("{ }", "{}"),
+            ("{\"a\": 1.0, \"b\": null}", "{\"a\":1,\"b\":null}"),
+        ],
+    );
+    assert_rejects(&map, &["{\"a\": 1.5}", "[]", "7"]);
 }
 
 /// Values may be personal, and rejects are stored at the destination.

@@ -39,6 +39,7 @@ impl FilterStream {
         splitter: Option<MajoritySplitter>,
         output_mask: Option<Arc<LeafMask>>,
         batches: SendableRecordBatchStream,
+        max_buffered_bytes: usize,
     ) -> Self {
         Self {
             conditions,
@@ -46,8 +47,8 @@ impl FilterStream {
             output_mask,
             batches,
             majority_key: None,
-            majority: SmallBatchCoalescer::default(),
-            rest: SmallBatchCoalescer::default(),
+            majority: SmallBatchCoalescer::new(max_buffered_bytes),
+            rest: SmallBatchCoalescer::new(max_buffered_bytes),
             completed: VecDeque::new(),
         }
     }

@@ -20,6 +20,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 
 use crate::jsonl::LeafMask;
+use crate::memory_budget::MemoryBudget;
 use crate::scan::filter::filter_stream::FilterStream;
 use crate::scan::filter::majority_split::MajoritySplitter;
 use crate::view_gc::gc_views;
@@ -86,7 +87,8 @@ impl RowFilter {
     }
 
     /// Returns the rows of `batches` that meet the conditions, with small batches coalesced. Without
-    /// conditions, the batches are returned as they are. `row_count` counts the rows.
+    /// conditions, the batches are returned as they are. `row_count` counts the rows. What is
+    /// coalesced has the bytes that `budget` allots.
     ///
     /// With `output_mask`, only those leaves are copied; the others are NULL.
     ///
@@ -97,6 +99,7 @@ impl RowFilter {
         batches: SendableRecordBatchStream,
         output_mask: Option<Arc<LeafMask>>,
         row_count: Count,
+        budget: MemoryBudget,
     ) -> Result<SendableRecordBatchStream> {
         let schema = batches.schema();
         if self.conditions.is_empty() && self.split_by.is_empty() {
@@ -111,13 +114,21 @@ impl RowFilter {
             true => None,
             false => Some(MajoritySplitter::new(&self.split_by, &schema)?),
         };
-        let filtered = FilterStream::new(self.conditions.clone(), splitter, output_mask, batches)
-            .into_stream()
-            .map(move |result| {
-                let batch = result?;
-                row_count.add(batch.num_rows());
-                Ok(batch)
-            });
+        let conditions = self.conditions.clone();
+        let max_buffered_bytes = budget.coalesced_bytes();
+        let filtered = FilterStream::new(
+            conditions,
+            splitter,
+            output_mask,
+            batches,
+            max_buffered_bytes,
+        )
+        .into_stream()
+        .map(move |result| {
+            let batch = result?;
+            row_count.add(batch.num_rows());
+            Ok(batch)
+        });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, filtered)))
     }
 }

@@ -15,7 +15,8 @@ use datafusion::physical_plan::metrics::Count;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::TryStreamExt;
 
-use crate::jsonl::LeafMask;
+use crate::jsonl::{LeafMask, TimeUnits};
+use crate::memory_budget::MemoryBudget;
 use crate::scan::filter::row_filter::RowFilter;
 use crate::scan::json::columns::ScanColumns;
 
@@ -29,7 +30,12 @@ async fn filter_all(
     let results = futures::stream::iter(batches.into_iter().map(Ok));
     let input = Box::pin(RecordBatchStreamAdapter::new(Arc::clone(schema), results));
     let row_count = Count::new();
-    let output = filter.stream(input, output_mask, row_count.clone());
+    let output = filter.stream(
+        input,
+        output_mask,
+        row_count.clone(),
+        MemoryBudget::new(1 << 30),
+    );
     let filtered: Vec<RecordBatch> = output.unwrap().try_collect().await.unwrap();
     let rows: usize = filtered.iter().map(RecordBatch::num_rows).sum();
     assert_eq!(row_count.value(), rows);
@@ -179,7 +185,12 @@ async fn leaves_that_are_not_used_are_not_copied() {
     let p = Field::new("p", DataType::Struct(members), true);
     let schema = Arc::new(Schema::new(vec![number("n"), p]));
     let table = TableSchema::builder(Arc::clone(&schema)).build();
-    let columns = ScanColumns::new(&table, &[0, 1], Some(&[true, true, false]));
+    let columns = ScanColumns::new(
+        &table,
+        &[0, 1],
+        Some(&[true, true, false]),
+        &TimeUnits::default(),
+    );
     // Small batches, which are coalesced, then a large one of which all rows match.
     let batches = [(0, 40), (40, 900), (940, 200), (1140, 3000)]
         .map(|(start, rows)| with_object(&schema, start, rows));

@@ -1,6 +1,6 @@
 //! The chunker: decompresses opened files and splits them into chunks, on a thread of its own.
 
-use std::io::{self, Read};
+use std::io::{Cursor, Read};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,8 +9,13 @@ use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
 use crate::jsonl::{
-    Chunk, Compression, InMemoryChunks, InflateBuffer, Inflater, LineSplitter, inflated_size,
+    Chunk, Compression, InMemoryChunks, InflateBuffer, Inflater, LineSplitter, MAX_LINE_BYTES,
+    inflated_size, read_head,
 };
+use crate::memory_budget::MemoryBudget;
+use crate::memory_gate::{MemoryGate, MemoryPermit};
+use crate::resident::note_passed;
+use crate::scan::json::error::read_error;
 use crate::scan::json::fetch::{OpenFile, StoredReader};
 use crate::scan::record::Scan;
 
@@ -30,19 +35,51 @@ pub(crate) struct FileChunk {
     /// The origin. All chunks of a file share one `Arc`.
     pub(crate) origin: Arc<ChunkOrigin>,
     pub(crate) chunk: Chunk,
+    /// The permission to hold the text and its rows, until the rows are dropped.
+    pub(crate) permit: MemoryPermit,
 }
 
 /// Decompresses files and splits them into chunks. Blocks: it must run on a blocking thread.
 pub(crate) struct Chunker {
     compression: Compression,
-    chunk_bytes: usize,
+    limits: ChunkLimits,
     /// The scan of each consumer, which counts the bytes that are read for it.
     scans: Vec<Arc<Scan>>,
     buffer: InflateBuffer,
     /// The compressed bytes of a file that is decompressed as a whole.
     compressed: Vec<u8>,
     inflater: Inflater,
+    /// Counts the chunks, with their rows, that are not consumed yet.
+    gate: MemoryGate,
     chunks: mpsc::Sender<Result<FileChunk>>,
+}
+
+/// The memory of a chunk with its rows, as a multiple of its text.
+const ROWS_AND_TEXT: usize = 2;
+
+/// The limits of chunks, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ChunkLimits {
+    /// The size of a chunk, unless a line is longer.
+    pub(crate) chunk_bytes: usize,
+    /// The maximum length of a line that there is memory for.
+    pub(crate) max_line_bytes: usize,
+    /// The memory of the process.
+    pub(crate) memory: MemoryBudget,
+}
+
+impl ChunkLimits {
+    /// The error of a line that is a row, but too long for the memory limit.
+    fn line_too_long(self, key: &str, line: u64, length: u64) -> Error {
+        let (size, max) = (length.div_ceil(1 << 20), self.max_line_bytes >> 20);
+        let needed = size * MemoryBudget::LIMIT_OF_A_LINE as u64;
+        Error::data(format!(
+            "line {line} of `{key}` has {size} MiB, more than the {max} MiB that --memory-limit leaves for a line"
+        ))
+        .with_hint(format!(
+            "raise --memory-limit to at least {needed}MiB: a line may have an eighth of it"
+        ))
+    }
 }
 
 /// The state of the channel that the chunks are sent to.
@@ -54,9 +91,10 @@ enum Receiver {
 impl Chunker {
     pub(crate) fn new(
         compression: Compression,
-        chunk_bytes: usize,
+        limits: ChunkLimits,
         scans: Vec<Arc<Scan>>,
         buffer: InflateBuffer,
+        gate: MemoryGate,
         chunks: mpsc::Sender<Result<FileChunk>>,
     ) -> Result<Self> {
         let inflater = Inflater::new().map_err(|error| {
@@ -64,11 +102,12 @@ impl Chunker {
         })?;
         Ok(Self {
             compression,
-            chunk_bytes,
+            limits,
             scans,
             buffer,
             compressed: Vec::new(),
             inflater,
+            gate,
             chunks,
         })
     }
@@ -102,19 +141,26 @@ impl Chunker {
             partition: file.file.partition,
             consumers: file.consumers,
         });
+        let failed = |error| read_error(&origin.key, error);
+        let head = read_head(&mut reader).map_err(failed)?;
+        let detected = self.compression.detect(&origin.key, &head);
+        let compression = detected.map_err(|error| failed(error.into()))?;
         let fits = usize::try_from(size).is_ok_and(|size| size <= self.buffer.max_bytes());
-        if !fits || !self.compression.is_gzip(&origin.key) {
-            return self.stream(&origin, reader);
+        if !fits || compression != Compression::Gzip {
+            return self.stream(&origin, compression, Cursor::new(head).chain(reader));
         }
         self.compressed.clear();
         let mut compressed = std::mem::take(&mut self.compressed);
         compressed.reserve(usize::try_from(size).unwrap_or(0));
-        reader
-            .read_to_end(&mut compressed)
-            .map_err(|error| read_error(&origin.key, error))?;
+        compressed.extend_from_slice(&head);
+        reader.read_to_end(&mut compressed).map_err(failed)?;
         let receiver = match self.inflate_whole(&compressed) {
-            Some(text) => self.send_all(&origin, InMemoryChunks::new(text, self.chunk_bytes)),
-            None => self.stream(&origin, compressed.as_slice())?,
+            Some(text) => {
+                let is_text = compression.check_text(&text);
+                is_text.map_err(|error| failed(error.into()))?;
+                self.send_all(&origin, InMemoryChunks::new(text, self.limits.chunk_bytes))
+            }
+            None => self.stream(&origin, compression, compressed.as_slice())?,
         };
         self.compressed = compressed;
         Ok(receiver)
@@ -124,7 +170,8 @@ impl Chunker {
     /// is not intact: it is streamed then.
     fn inflate_whole(&mut self, compressed: &[u8]) -> Option<Bytes> {
         let size = inflated_size(compressed)?;
-        let mut text = self.buffer.take(size, compressed.len())?;
+        let is_unwanted = || self.chunks.is_closed();
+        let mut text = self.buffer.take(size, compressed.len(), is_unwanted)?;
         if self.inflater.gzip(compressed, &mut text, size) {
             return Some(self.buffer.lend(text));
         }
@@ -141,14 +188,22 @@ impl Chunker {
         Receiver::Open
     }
 
-    fn stream(&self, origin: &Arc<ChunkOrigin>, compressed: impl Read) -> Result<Receiver> {
+    fn stream(
+        &self,
+        origin: &Arc<ChunkOrigin>,
+        compression: Compression,
+        stored: impl Read,
+    ) -> Result<Receiver> {
         let failed = |error| read_error(&origin.key, error);
-        let text = self
-            .compression
-            .reader(&origin.key, compressed)
-            .map_err(failed)?;
-        let mut splitter = LineSplitter::new(text, self.chunk_bytes);
+        let text = compression.detected_reader(stored).map_err(failed)?;
+        let mut splitter =
+            LineSplitter::with_max_line(text, self.limits.chunk_bytes, self.limits.max_line_bytes);
         while let Some(chunk) = splitter.next_chunk().map_err(failed)? {
+            if let Chunk::OversizedLine { line, length, .. } = &chunk
+                && *length <= MAX_LINE_BYTES as u64
+            {
+                return Err(self.limits.line_too_long(&origin.key, *line, *length));
+            }
             if let Receiver::Closed = self.send(origin, chunk) {
                 return Ok(Receiver::Closed);
             }
@@ -157,29 +212,24 @@ impl Chunker {
     }
 
     fn send(&self, origin: &Arc<ChunkOrigin>, chunk: Chunk) -> Receiver {
+        let bytes = match &chunk {
+            Chunk::Lines(lines) => lines.text().len(),
+            Chunk::OversizedLine { head, .. } => head.len(),
+        };
+        note_passed(bytes, self.limits.memory.limit());
+        let held = bytes.saturating_mul(ROWS_AND_TEXT);
+        let unwanted = || self.chunks.is_closed();
+        let Some(permit) = self.gate.acquire_blocking(held, unwanted) else {
+            return Receiver::Closed;
+        };
         let file_chunk = FileChunk {
             origin: Arc::clone(origin),
             chunk,
+            permit,
         };
         match self.chunks.blocking_send(Ok(file_chunk)) {
             Ok(()) => Receiver::Open,
             Err(_) => Receiver::Closed,
         }
     }
-}
-
-/// Converts an error of a reader: into our own, if the reader of stored bytes failed with one, else
-/// into one of the decompression.
-fn read_error(key: &str, error: io::Error) -> Error {
-    let inflate_error = match error.downcast::<Error>() {
-        Ok(own) => return own,
-        Err(other) => other,
-    };
-    if inflate_error.kind() == io::ErrorKind::UnexpectedEof {
-        let message = format!("`{key}` is cut off: its compressed data does not end");
-        return Error::data(message).with_source(inflate_error);
-    }
-    Error::data(format!("`{key}` cannot be inflated"))
-        .with_source(inflate_error)
-        .with_hint("if it is not compressed as its name says, set the source's `compression`")
 }

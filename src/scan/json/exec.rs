@@ -18,6 +18,7 @@ use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder,
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 
 use crate::listing::snapshot::SourceFile;
+use crate::memory_budget::MemoryBudget;
 use crate::scan::filter::row_filter::RowFilter;
 use crate::scan::json::columns::ScanColumns;
 use crate::scan::json::pipeline::{ReadSettings, scan_files};
@@ -188,7 +189,8 @@ impl ExecutionPlan for JsonLinesExec {
                 scan_files(&self.settings, &self.columns, scan, files, &context)?.stream(schema)
             }
         };
+        let budget = MemoryBudget::of(&**context.memory_pool());
         self.filter
-            .stream(batches, self.columns.output_mask(), rows)
+            .stream(batches, self.columns.output_mask(), rows, budget)
     }
 }

@@ -11,6 +11,7 @@ mod chunker;
 mod column_union;
 pub(crate) mod columns;
 mod decode_task;
+pub(crate) mod error;
 pub(crate) mod exec;
 mod fetch;
 pub(crate) mod pipeline;

@@ -12,8 +12,9 @@ use tokio::sync::mpsc;
 use crate::jsonl::{Compression, InflateBuffer};
 use crate::listing::snapshot::SourceFile;
 use crate::memory_budget::MemoryBudget;
+use crate::memory_gate::MemoryGate;
 use crate::scan::batch_channel::{BatchReceiver, batch_channel};
-use crate::scan::json::chunker::Chunker;
+use crate::scan::json::chunker::{ChunkLimits, Chunker};
 use crate::scan::json::column_union::ColumnUnion;
 use crate::scan::json::columns::ScanColumns;
 use crate::scan::json::decode_task::{DecodeTask, JsonConsumer};
@@ -86,16 +87,29 @@ pub(crate) fn start_pipeline(
     let columns: Vec<&ScanColumns> = consumers.iter().map(|consumer| &consumer.columns).collect();
     let union = ColumnUnion::new(&settings.schema, &columns);
     let decoder = union.decoded.decoder(batch_size)?;
-    let decode_task = DecodeTask::new(decoder, consumers.into_iter().zip(union.members));
+    let decode_task = DecodeTask::new(
+        decoder,
+        Arc::clone(settings.schema.file_schema()),
+        consumers.into_iter().zip(union.members),
+    );
 
     let (opened, to_split) = mpsc::channel(CONCURRENCY.source_files_ahead);
     let (chunks, to_decode) = mpsc::channel(CHUNKS_AHEAD);
     let reservation = PoolReservation(MemoryConsumer::new("inflated source file").register(pool));
     let chunker = Chunker::new(
         settings.compression,
-        budget.chunk_bytes(),
+        ChunkLimits {
+            chunk_bytes: budget.chunk_bytes(),
+            max_line_bytes: budget.line_bytes(),
+            memory: budget,
+        },
         decode_task.scans(),
         InflateBuffer::new(budget.inflate_bytes(settings.tasks), Box::new(reservation)),
+        MemoryGate::new(
+            pool,
+            "rows of a source file",
+            budget.waiting_chunks(settings.tasks),
+        ),
         chunks,
     )?;
     tokio::spawn(fetch(store, settings.store.clone(), files, opened));

@@ -27,13 +27,13 @@ mod tests {
         let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(1500));
         let reservation = PoolReservation(MemoryConsumer::new("test").register(&pool));
         let buffer = InflateBuffer::new(2000, Box::new(reservation));
-        assert_eq!(buffer.take(1000, 600), None);
+        assert_eq!(buffer.take(1000, 600, || false), None);
         assert_eq!(pool.reserved(), 0);
-        let taken = buffer.take(1000, 400).unwrap();
+        let taken = buffer.take(1000, 400, || false).unwrap();
         assert_eq!(pool.reserved(), 1400);
         buffer.give_back(taken);
         // A smaller file keeps the reservation.
-        assert!(buffer.take(500, 0).is_some());
+        assert!(buffer.take(500, 0, || false).is_some());
         assert_eq!(pool.reserved(), 1400);
         drop(buffer);
         assert_eq!(pool.reserved(), 0);

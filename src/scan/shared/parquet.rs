@@ -17,6 +17,7 @@ use datafusion::physical_plan::{
 };
 
 use crate::jsonl::LeafMask;
+use crate::memory_budget::MemoryBudget;
 use crate::scan::filter::row_filter::RowFilter;
 use crate::scan::shared::request::ScanRequest;
 
@@ -159,11 +160,12 @@ impl ExecutionPlan for SharedParquetExec {
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         let partitions = self.properties().output_partitioning().partition_count();
+        let budget = MemoryBudget::of(&**context.memory_pool());
         let batches = match self.request.open(partition, partitions) {
             Some(input) => input.stream(&context, self.schema())?,
             None => self.input.execute(partition, context)?,
         };
         let rows = MetricBuilder::new(&self.metrics).output_rows(partition);
-        self.filter.stream(batches, self.used.clone(), rows)
+        self.filter.stream(batches, self.used.clone(), rows, budget)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::common::Result;
-use datafusion::datasource::physical_plan::{FileScanConfig, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::physical_plan::{FileScanConfig, FileScanConfigBuilder};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::Operator;
@@ -23,6 +23,7 @@ use crate::scan::batch_channel::{BatchReceiver, BatchSender, batch_channel, fail
 use crate::scan::json::columns::ScanColumns;
 use crate::scan::json::pipeline::{ReadSettings, start_pipeline};
 use crate::scan::json::{JsonConsumer, SharedFile};
+use crate::scan::parquet::source::CheckedParquetSource;
 use crate::scan::record::Scan;
 use crate::scan::shared::request::{RequestKind, ScanRequest};
 
@@ -261,7 +262,7 @@ fn parquet_plan(
     let config = exec.data_source().downcast_ref::<FileScanConfig>()?;
     let mut source = config
         .file_source()
-        .downcast_ref::<ParquetSource>()?
+        .downcast_ref::<CheckedParquetSource>()?
         .clone();
     // A plan without a predicate needs every row group.
     let all_predicates: Option<Vec<_>> = predicates.into_iter().collect();
@@ -334,7 +335,7 @@ async fn forward(consumers: &mut Vec<BatchConsumer>, batch: &RecordBatch) {
     let mut remaining = Vec::with_capacity(consumers.len());
     for consumer in consumers.drain(..) {
         let is_sent = match batch.project(&consumer.column_indexes) {
-            Ok(own) => consumer.sender.send(own).await,
+            Ok(own) => consumer.sender.send(own, None).await,
             Err(error) => {
                 consumer.sender.fail(error.into()).await;
                 false

@@ -187,15 +187,54 @@ fn files_of_a_broken_manifest_or_an_open_commit_are_not_extra() {
         [(FindingKind::Manifest, name.path().to_string())]
     );
 
-    let mut open = published(Vec::new());
+    let mut open = published(vec![manifest("2026-01-15", &[FILE])]);
     open.unfinished = Some(crate::verify::published::UnfinishedCommit {
         cycle: name.cycle,
         key: "log".to_owned(),
         detail: String::new(),
         files: BTreeSet::from([FILE.to_owned()]),
     });
+    // The commit replaces a file that the older manifest names: it may have changed, or be gone.
+    for listed in [&[FILE] as &[&str], &[]] {
+        assert_eq!(
+            found(&open, &VerifyCycles::All, listed),
+            [(FindingKind::Unfinished, "log".to_owned())]
+        );
+    }
+}
+
+#[test]
+fn cycles_of_a_range_without_a_manifest_are_named() {
+    let mut published = published(vec![manifest("2026-01-15", &[FILE])]);
+    published.names = vec![manifest("2026-01-15", &[]).name()];
+    let found = |published: &PublishedTable, first: &str, last: &str, is_named: bool| {
+        let cycles = VerifyCycles::Range {
+            first: first.parse().unwrap(),
+            last: last.parse().unwrap(),
+        };
+        let findings = unpublished(published, &cycles, is_named);
+        let days = findings.iter().filter_map(|finding| finding.cycle);
+        days.map(|cycle| cycle.to_string()).collect::<Vec<_>>()
+    };
+    let range = ("2026-01-14", "2026-01-17");
     assert_eq!(
-        found(&open, &VerifyCycles::All, &[FILE]),
-        [(FindingKind::Unfinished, "log".to_owned())]
+        found(&published, range.0, range.1, false),
+        ["2026-01-16", "2026-01-17"]
+    );
+    assert_eq!(
+        found(&published, range.0, range.1, true),
+        ["2026-01-14", "2026-01-16", "2026-01-17"]
+    );
+    assert_eq!(unpublished(&published, &VerifyCycles::All, true), []);
+
+    // The files of an earlier snapshot are those of the newest.
+    let RecordedManifest::Read(newest) = &mut published.current[0] else {
+        panic!("a manifest that was read");
+    };
+    newest.sync_mode = SyncMode::Snapshot;
+    assert_eq!(found(&published, "2026-01-13", "2026-01-15", true), [""; 0]);
+    assert_eq!(
+        found(&published, "2026-01-15", "2026-01-16", true),
+        ["2026-01-16"]
     );
 }

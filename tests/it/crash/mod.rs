@@ -113,7 +113,7 @@ pub(crate) struct Model {
     pub truth: Truth,
     files: BTreeMap<Table, Vec<Vec<Row>>>,
     /// Cycles that have lost published files.
-    pub damaged: BTreeSet<&'static str>,
+    pub damaged: BTreeSet<String>,
 }
 
 impl Model {
@@ -125,11 +125,11 @@ impl Model {
     pub(crate) fn publish(&mut self, request: &TestRun) {
         for cycle in &request.cycles {
             let published = self.truth.tables.entry(request.table).or_default();
-            let is_published = published.contains_key(*cycle) && !self.damaged.contains(cycle);
+            let is_published = published.contains_key(*cycle) && !self.damaged.contains(*cycle);
             if is_published && !request.rerun {
                 continue;
             }
-            self.damaged.remove(cycle);
+            self.damaged.remove(*cycle);
             let rows = self.files[&request.table]
                 .iter()
                 .flatten()
@@ -153,7 +153,11 @@ impl Model {
                     Table::Names => !published.is_empty(),
                 };
                 if visible > 0 && replaces {
-                    self.damaged.insert(cycle);
+                    let replaced = match step.request.table {
+                        Table::Visits => Some(cycle),
+                        Table::Names => published.keys().next_back().map(String::as_str),
+                    };
+                    self.damaged.extend(replaced.map(str::to_owned));
                 }
             }
         }

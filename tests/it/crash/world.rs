@@ -12,7 +12,8 @@ use dayport::engine::{Engine, EngineSettings};
 use dayport::env::Clock;
 use dayport::layout::FileFormat;
 use dayport::run::{
-    CycleSelection, NoProgress, RunContext, RunReport, RunRequest, TableOutcome, run,
+    ConditionProof, CycleSelection, NoProgress, RunContext, RunReport, RunRequest, TableOutcome,
+    run,
 };
 use dayport::scan::MaxRejects;
 use dayport::store::{Destination, Location, StoreOptions};
@@ -160,6 +161,7 @@ impl TestRun {
             target_file_size: Some(1),
             max_rejects: MaxRejects::Lines(1),
             allow_shrink: true,
+            accept_change: true,
             ..RunRequest::default()
         }
     }
@@ -208,6 +210,8 @@ impl World {
             memory_limit: 64 << 20,
             parallelism: 1,
             gzip_level: GzipLevel::default(),
+            spill_dir: Some(folder.path().join("spills")),
+            spill_id: "test".to_owned(),
         };
         let from = Location::parse(folder.path().to_str().unwrap()).unwrap();
         let declared = Sources::load(&sources).unwrap();
@@ -251,6 +255,7 @@ impl World {
             run_id: format!("run-{number:05}"),
             listener: Box::new(NoProgress),
             stop: CancellationToken::new(),
+            condition: ConditionProof::default(),
         })
     }
 

@@ -8,6 +8,7 @@ for_each_destination!(
     a_snapshot_that_shrinks_a_lot_needs_a_flag,
     a_rerun_that_shrinks_a_lot_needs_a_flag,
     a_catch_up_can_be_bounded,
+    a_long_catch_up_needs_a_range,
 );
 
 /// Checks that a run is refused without effect, and succeeds with `--allow-shrink`.
@@ -35,7 +36,7 @@ fn a_snapshot_that_shrinks_a_lot_needs_a_flag(destination: TestDestination) {
     assert_needs_allow_shrink(
         &sandbox,
         &args,
-        "1 rows would replace 5: more than 50 % would be gone",
+        "1 row would replace 5: more than 50 % would be gone",
     );
     assert_eq!(ids(&rows(&sandbox.destination, "sites")), [0]);
 }
@@ -81,6 +82,42 @@ fn a_catch_up_can_be_bounded(destination: TestDestination) {
     assert_eq!(
         second.results(),
         ["views 2026-01-15 published", "views 2026-01-16 published"]
+    );
+    check_published(&sandbox.destination);
+}
+
+fn a_long_catch_up_needs_a_range(destination: TestDestination) {
+    let mut sandbox = world(destination);
+    for day in 11..=17 {
+        set_views(&sandbox, day, &[view(day, day)]);
+    }
+    sandbox.run(&["--date", "2026-01-11"]).succeeded();
+    sandbox.set_clock("2026-02-13T03:00:00Z");
+    let before = sandbox.destination.contents();
+    let refused =
+        "`views`: 32 cycles are due, 2026-01-12 to 2026-02-12, more than --max-catch-up 31";
+    sandbox
+        .run(&[])
+        .exited_with(2)
+        .stderr_has(refused)
+        .hint_has("--since 2026-01-12 --through 2026-02-12");
+    let to = sandbox.destination.url();
+    sandbox
+        .dayport(&["plan", "--from", "raw", "--to", &to])
+        .exited_with(2)
+        .stderr_has(refused);
+    assert_eq!(sandbox.destination.contents(), before);
+
+    let range = ["--since", "2026-01-12", "--through", "2026-02-12", "views"];
+    let output = sandbox.run(&[&range[..], &["--output", "json"]].concat());
+    assert_eq!(output.results().len(), 32);
+    // The days after the 17th wait for their files, and do not keep others from being published.
+    set_views(&sandbox, 25, &[view(25, 25)]);
+    let some = ["--max-cycles", "1", "views", "--output", "json"];
+    let results = sandbox.run(&some).exited_with(75).results();
+    assert_eq!(
+        results.last().map(String::as_str),
+        Some("views 2026-01-25 published")
     );
     check_published(&sandbox.destination);
 }

@@ -1,12 +1,16 @@
 //! Cycles, contents and names of published files.
 
+mod awaited;
+mod changes;
 mod cycles;
 mod guards;
 mod numbers;
 mod rejects;
 mod rerun;
+mod schema_files;
 mod snapshot;
 mod tables;
+mod wrong_files;
 
 use serde_json::Value;
 

@@ -12,6 +12,7 @@ for_each_destination!(
     malformed_lines_are_recorded,
     too_many_malformed_lines_stop_the_table,
     a_rerun_replaces_the_record,
+    more_malformed_lines_than_a_file_holds_go_to_several,
 );
 
 /// Adds to the one view of the 15th a file with two valid lines, two malformed lines and a blank line.
@@ -125,4 +126,69 @@ fn a_rerun_replaces_the_record(destination: TestDestination) {
         sandbox.destination.keys_below("rejects/"),
         Vec::<String>::new()
     );
+}
+
+fn more_malformed_lines_than_a_file_holds_go_to_several(destination: TestDestination) {
+    let sandbox = world(destination);
+    let bad_lines = |file: &str, lines: usize| {
+        let path = format!("raw/views/date=2026-01-15/{file}.json.gz");
+        // A file has to have a good line.
+        let mut good = view(1, 15);
+        good["received"] = json!("2026-01-15T13:00:00Z");
+        sandbox.write(&path, gzip(&format!("{}{good}\n", "{\n".repeat(lines))));
+    };
+    bad_lines("more", 40_000);
+    bad_lines("many", 60_001);
+    let args = [
+        "--date",
+        "2026-01-15",
+        "--rerun",
+        "views",
+        "--max-rejects",
+        "100001",
+    ];
+    let too_few = [&args[..5], &["100000"]].concat();
+    sandbox
+        .run(&too_few)
+        .exited_with(1)
+        .stderr_has("100001 of 100009 lines of the source `views` are malformed")
+        .stderr_has("many.json.gz` line 1: ");
+    sandbox
+        .run(&args)
+        .exited_with(0)
+        .stderr_has("warning: views: 100,001 malformed lines of the source `views` are set aside")
+        .stderr_has("json.gz` and 1 more file\n");
+    let published = check_published(&sandbox.destination);
+    let files = published["views"][0]["rejects"].as_array().expect("files");
+    let rows: Vec<&Value> = files.iter().map(|file| &file["rows"]).collect();
+    assert_eq!(rows, [100_000, 1]);
+    let path = |file: &Value| file["path"].as_str().expect("a path").to_owned();
+    let first = path(&files[0]);
+    let stem = first.strip_suffix(".json.gz").expect("an extension");
+    assert_eq!(path(&files[1]), format!("{stem}.2.json.gz"));
+
+    let read = |file: &Value| decode(&path(file), &sandbox.destination.read(&path(file)));
+    let lines: Vec<(bool, u64)> = files
+        .iter()
+        .flat_map(read)
+        .map(|line| {
+            let file = line["file"].as_str().expect("a file");
+            let number = line["line"].as_u64().expect("a number");
+            (file.ends_with("/more.json.gz"), number)
+        })
+        .collect();
+    let many = (1..=60_001).map(|line| (false, line));
+    let expected: Vec<(bool, u64)> = many.chain((1..=40_000).map(|line| (true, line))).collect();
+    assert!(lines == expected, "each line once, in order");
+
+    let to = sandbox.destination.url();
+    let verified = sandbox.dayport(&["verify", "--to", &to]);
+    verified.succeeded().stdout_has("all as published");
+    bad_lines("more", 0);
+    bad_lines("many", 1);
+    sandbox.run(&args).exited_with(0);
+    let published = check_published(&sandbox.destination);
+    let replaced = published["views"][0]["replaced"].as_array().expect("keys");
+    assert_eq!(replaced.len(), 2);
+    assert_eq!(sandbox.destination.keys_below("rejects/").len(), 1);
 }

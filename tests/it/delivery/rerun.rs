@@ -56,8 +56,15 @@ fn another_format_removes_the_old_files(destination: TestDestination) {
     assert_eq!(sandbox.destination.keys_below("data/views/"), old);
 
     sandbox
-        .run(&["--date", "2026-01-15", "--rerun", "--format", "json"])
-        .succeeded();
+        .run(&[
+            "--date",
+            "2026-01-15",
+            "--rerun",
+            "--format",
+            "json",
+            "--accept-change",
+        ])
+        .exited_with(0);
 
     let published = check_published(&sandbox.destination);
     let new = [views_file(14, 0, "json.gz"), views_file(15, 0, "json.gz")];
@@ -68,8 +75,14 @@ fn another_format_removes_the_old_files(destination: TestDestination) {
     assert_eq!(ids(&rows(&sandbox.destination, "views")), [1, 2]);
 
     // The names of the old format are never reused.
-    let back = ["--date", "2026-01-15", "--rerun", "views"];
-    sandbox.run(&back).succeeded();
+    let back = [
+        "--date",
+        "2026-01-15",
+        "--rerun",
+        "views",
+        "--accept-change",
+    ];
+    sandbox.run(&back).exited_with(0);
     check_published(&sandbox.destination);
     let again = [views_file(14, 1, "parquet"), views_file(15, 1, "parquet")];
     assert_eq!(sandbox.destination.keys_below("data/views/"), again);

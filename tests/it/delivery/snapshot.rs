@@ -69,8 +69,15 @@ fn an_empty_snapshot_is_one_readable_file(destination: TestDestination) {
         ("2026-01-16", "json", "json.gz"),
     ] {
         sandbox
-            .run(&["--date", day, "--format", format, "sites"])
-            .succeeded();
+            .run(&[
+                "--date",
+                day,
+                "--format",
+                format,
+                "--accept-change",
+                "sites",
+            ])
+            .exited_with(0);
 
         let published = check_published(&sandbox.destination);
         let manifest = &published["sites"][0];

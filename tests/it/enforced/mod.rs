@@ -122,6 +122,8 @@ fn forge_half_published_commit(account: &Account, sandbox: &Sandbox) {
     let log = "/exports/acme/dayport/_dayport/log/views";
     let text = account.s3(Method::GET, &format!("{log}/00000000000000000002.json"), "");
     let mut entry: Value = serde_json::from_str(&text).expect("a log entry");
+    // As if it were from before there were checksums.
+    entry.as_object_mut().expect("an object").remove("checksum");
     entry["sequence"] = json!(3);
     entry["run_id"] = json!("20260117T020000Z-dead00000000");
     let manifest = &mut entry["action"]["manifest"];
@@ -217,6 +219,33 @@ fn without(policy: &Value, denied: &str) -> Value {
     policy
 }
 
+/// A policy that was attached before there were schema files.
+#[test]
+fn an_older_policy_publishes_tables_and_is_told_what_it_lacks() {
+    let Some((account, _, sandbox)) = set_up(true) else {
+        return;
+    };
+    let whole = policy(&sandbox, &["--part", "bucket-policy"]);
+    let mut older = whole.clone();
+    let statements = older["Statement"].as_array_mut().expect("statements");
+    statements.retain(|statement| statement["Sid"] != "DayportSchema");
+    attach(&account, &older);
+    dayport(&sandbox, "check", &[])
+        .exited_with(0)
+        .stdout_has("schema files")
+        .stdout_has("add this statement to the policy: {");
+    dayport(&sandbox, "run", &["--date", "2026-01-15"])
+        .exited_with(0)
+        .stdout_has("2 published")
+        .stderr_has("warning: 2 tables published without the description of the schema")
+        .hint_has("add this statement to the policy: {");
+    attach(&account, &whole);
+    dayport(&sandbox, "run", &["--date", "2026-01-16", "views"]).succeeded();
+    let keys = account.keys(BUCKET);
+    let schemas = keys.iter().filter(|key| key.contains("/schema/"));
+    assert_eq!(schemas.count(), 1, "{keys:?}");
+}
+
 #[test]
 fn everything_outside_the_prefix_is_refused() {
     let Some((account, key, sandbox)) = set_up(true) else {
@@ -227,6 +256,7 @@ fn everything_outside_the_prefix_is_refused() {
     let before = account.keys(BUCKET);
     let manifest = "/exports/acme/dayport/manifests/views/2026-01-15.r0.json";
     let log = "/exports/acme/dayport/_dayport/log/views/00000000000000000001.json";
+    let schema = "/exports/acme/dayport/schema/views/v1.json";
     for (method, target) in [
         (Method::GET, "/exports/acme/secret.txt"),
         (Method::PUT, "/exports/acme/secret.txt"),
@@ -234,6 +264,7 @@ fn everything_outside_the_prefix_is_refused() {
         (Method::PUT, "/exports/acme/dayport/other/x"),
         (Method::DELETE, manifest),
         (Method::DELETE, log),
+        (Method::DELETE, schema),
         (Method::GET, "/exports?list-type=2"),
         (Method::GET, "/exports?list-type=2&prefix=acme%2F"),
         (Method::GET, "/exports?policy="),

@@ -66,6 +66,7 @@ fn tree(format: &str) -> Vec<String> {
     for (table, count) in INCREMENTAL.iter().chain(&SNAPSHOTS) {
         keys.push(format!("_dayport/log/{table}/00000000000000000001.json"));
         keys.push(format!("manifests/{table}/2026-01-15.r0.json"));
+        keys.push(format!("schema/{table}/v1.json"));
         let is_snapshot = SNAPSHOTS.iter().any(|(snapshot, _)| snapshot == table);
         if is_snapshot {
             keys.push(format!("data/{table}/{file}"));

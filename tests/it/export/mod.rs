@@ -1,6 +1,7 @@
 //! One day of the fixtures, exported to each destination in each format.
 
 mod blocks;
+mod compression;
 mod day;
 mod dialect;
 mod expected;

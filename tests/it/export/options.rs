@@ -25,8 +25,15 @@ fn a_definition_can_pin_its_format_and_its_options(destination: TestDestination)
     let day = "2026-01-15";
     let asked = |format| {
         let tables = ["as_asked", "as_json", "as_parquet"];
-        let args = ["--date", day, "--rerun", "--format", format];
-        sandbox.run(&[&args[..], &tables].concat()).succeeded();
+        let args = [
+            "--date",
+            day,
+            "--rerun",
+            "--format",
+            format,
+            "--accept-change",
+        ];
+        sandbox.run(&[&args[..], &tables].concat()).exited_with(0);
         let published = check_published(&sandbox.destination);
         tables.map(|table| published[table][0]["format"].clone())
     };

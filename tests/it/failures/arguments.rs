@@ -1,7 +1,8 @@
 //! Wrong arguments: exit code 2, and nothing is attempted.
 
-use super::{one_day_published, without_effect};
+use super::{one_day_published, run_without_effect, without_effect};
 use crate::support::{TestDestination, for_each_destination};
+use crate::world::world;
 
 for_each_destination!(wrong_arguments_are_refused_without_effect);
 
@@ -39,8 +40,8 @@ const WRONG: [(&[&str], &str, &str); 12] = [
         "",
     ),
     (
-        &["--target-file-size", "4GB"],
-        "--target-file-size: `4GB` is not a size",
+        &["--target-file-size", "4G"],
+        "--target-file-size: `4G` is not a size",
         "4GiB",
     ),
     (
@@ -136,5 +137,53 @@ fn a_build_without_clusters_says_so() {
         output
             .stderr_has("was built without clusters")
             .hint_has("--features cluster");
+    }
+}
+
+#[test]
+fn a_wrong_environment_variable_is_named() {
+    for (variable, value, option) in [
+        ("DAYPORT_MEMORY_LIMIT", "lots", "--memory-limit"),
+        ("DAYPORT_RETRY_TIMEOUT", "soon", "--retry-timeout"),
+        ("DAYPORT_FORMAT", "csv", "--format"),
+    ] {
+        let mut sandbox = one_day_published(TestDestination::local());
+        sandbox.set_env(variable, value);
+        run_without_effect(&sandbox, &[])
+            .exited_with(2)
+            .stderr_has(option)
+            .hint_has(&format!("comes from the environment variable `{variable}`"));
+        // The command line wins, also with a wrong value.
+        let output = run_without_effect(&sandbox, &[option, "wrong"]).exited_with(2);
+        assert!(!output.stderr.contains(variable), "{output}");
+    }
+}
+
+#[test]
+fn days_may_be_relative_and_ranges_open() {
+    let sandbox = world(TestDestination::local());
+    let published = |args: &[&str]| {
+        let output = sandbox.run(&[args, &["--output", "json", "views"]].concat());
+        output.exited_with(0).results()
+    };
+    assert_eq!(
+        published(&["--date", "-3d"]),
+        ["views 2026-01-14 published"]
+    );
+    assert_eq!(
+        published(&["--since", "2026-01-15"]),
+        ["views 2026-01-15 published", "views 2026-01-16 published",]
+    );
+    assert_eq!(
+        published(&["--date", "yesterday"]),
+        ["views 2026-01-16 already_published"]
+    );
+    for (args, message) in [
+        (["--date", "today"], "2026-01-17"),
+        (["--date", "-3x"], "yesterday"),
+        (["--since", "2026-01-18"], "the last closed day 2026-01-16"),
+        (["--through", "2026-01-15"], "--since"),
+    ] {
+        sandbox.run(&args).exited_with(2).stderr_has(message);
     }
 }

@@ -19,7 +19,7 @@ fn a_null_in_a_partition_column_names_the_rows(destination: TestDestination) {
     let sandbox = one_day_published(destination);
     sandbox.write(
         "sql/views.sql",
-        VIEWS.replace("date_part('day', time)", "nullif(id, 151)"),
+        VIEWS.replace("date_part('day', time)", "CAST(nullif(id, 151) AS INT)"),
     );
     set_views(&sandbox, 15, &[view(150, 15), view(151, 15), view(152, 15)]);
     let output = run_without_effect(&sandbox, &["views"]).exited_with(1);
@@ -70,7 +70,7 @@ fn a_broken_file_is_named(destination: TestDestination) {
 fn a_missing_source_is_named(destination: TestDestination) {
     let sandbox = one_day_published(destination);
     sandbox.remove("raw/sites/sites.json");
-    let output = run_without_effect(&sandbox, &["sites"]).exited_with(1);
+    let output = run_without_effect(&sandbox, &["sites"]).exited_with(75);
     output
         .stderr_has("source `sites`")
         .stderr_has("raw/sites/")
@@ -88,7 +88,8 @@ fn a_query_that_fails_after_many_rows_leaves_nothing(destination: TestDestinatio
         for format in ["json", "parquet"] {
             // With little memory, batches are small, so that several precede the failure.
             let small = ["--target-file-size", "64KiB", "--memory-limit", "256MiB"];
-            let args = [&["sites", "--format", format], small.as_slice()].concat();
+            let accept = ["--accept-change", "--accept-schema"];
+            let args = [&["sites", "--format", format], &accept[..], &small].concat();
             let output = run_without_effect(&sandbox, &args).exited_with(1);
             output
                 .stderr_has("sites 2026-01-15: ")

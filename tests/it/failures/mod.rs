@@ -1,11 +1,15 @@
 //! Failures have a clear message and the right exit code, and publish nothing.
 
+mod answers;
 mod arguments;
 mod credentials;
 mod data;
 mod definitions;
+mod escapes;
 mod hidden;
+mod secrets;
 mod stores;
+mod values;
 
 use crate::support::{CommandOutput, Sandbox, TestDestination, check_published};
 use crate::world::world;
@@ -25,7 +29,10 @@ fn run_without_effect(sandbox: &Sandbox, args: &[&str]) -> CommandOutput {
     })
 }
 
-fn without_effect(sandbox: &Sandbox, run: impl FnOnce() -> CommandOutput) -> CommandOutput {
+pub(crate) fn without_effect(
+    sandbox: &Sandbox,
+    run: impl FnOnce() -> CommandOutput,
+) -> CommandOutput {
     let before = sandbox.destination.contents();
     let output = run();
     assert_eq!(sandbox.destination.contents(), before, "after\n{output}");

@@ -1,8 +1,9 @@
 //! Stores that deny requests, or are unreachable.
 
 use super::{one_day_published, run_without_effect, without_effect};
-use crate::s3::{Action, Failure, Fault, On, Operation};
-use crate::support::{Sandbox, TestDestination};
+use crate::s3::{Action, Failure, Fault, On, Operation, Settings};
+use crate::support::{BUCKET, CommandOutput, Sandbox, TestDestination};
+use crate::world::world;
 
 /// An endpoint on which no process listens: port 1 belongs to an unused protocol, and no other test can
 /// get it as a free port.
@@ -106,4 +107,91 @@ fn refuse_uploads(sandbox: &Sandbox) {
         .destination
         .server()
         .inject(Fault::on(uploads, refused));
+}
+
+fn ignore_conditions(sandbox: &Sandbox) {
+    let settings = Settings {
+        ignores_conditions: true,
+        ..Settings::default()
+    };
+    sandbox.destination.server().set(BUCKET, settings);
+}
+
+#[test]
+fn nothing_is_published_to_a_store_that_ignores_conditions() {
+    let sandbox = world(TestDestination::s3());
+    ignore_conditions(&sandbox);
+    let output = run_without_effect(&sandbox, &["views"]).exited_with(1);
+    output
+        .stderr_has("ignores `If-None-Match: *`")
+        .hint_has("export to another one");
+}
+
+/// The condition is proved again on the next day: a proxy may have been put before the store.
+#[test]
+fn the_condition_is_proved_every_day() {
+    let mut sandbox = one_day_published(TestDestination::s3());
+    ignore_conditions(&sandbox);
+    sandbox
+        .run(&["--date", "2026-01-15", "views"])
+        .exited_with(0);
+    sandbox.set_clock("2026-01-18T03:00:00Z");
+    let run = || sandbox.run(&["--date", "2026-01-16", "views"]);
+    let output = without_effect(&sandbox, run).exited_with(1);
+    output.stderr_has("ignores `If-None-Match: *`");
+}
+
+#[test]
+fn the_proof_of_the_condition_leaves_nothing() {
+    for destination in [TestDestination::local(), TestDestination::s3()] {
+        let sandbox = one_day_published(destination);
+        let keys = sandbox.destination.keys();
+        assert!(!keys.iter().any(|key| key.contains("check")), "{keys:?}");
+    }
+}
+
+/// Lets the server change a byte in each of the next parts, without a complaint.
+fn damage_parts(sandbox: &Sandbox, damages_parts: u32) {
+    let settings = Settings {
+        damages_parts,
+        ..Settings::default()
+    };
+    sandbox.destination.server().set(BUCKET, settings);
+}
+
+fn verify(sandbox: &Sandbox) -> CommandOutput {
+    let to = sandbox.destination.url();
+    sandbox.dayport(&["verify", "--to", &to])
+}
+
+#[test]
+fn a_part_that_arrives_damaged_is_sent_again() {
+    let sandbox = world(TestDestination::s3());
+    damage_parts(&sandbox, 1);
+    sandbox
+        .run(&["--date", "2026-01-15"])
+        .exited_with(0)
+        .stderr_has("received other bytes");
+    verify(&sandbox).exited_with(0);
+}
+
+#[test]
+fn parts_that_always_arrive_damaged_publish_nothing() {
+    let mut sandbox = one_day_published(TestDestination::s3());
+    sandbox.set_env("DAYPORT_RETRY_TIMEOUT", "1");
+    damage_parts(&sandbox, u32::MAX);
+    let output = run_without_effect(&sandbox, &["views"]).exited_with(75);
+    output
+        .stderr_has("data/views/")
+        .stderr_has("received other bytes than were sent")
+        .stderr_has("--opaque-etags");
+}
+
+#[test]
+fn opaque_etags_are_not_compared() {
+    let sandbox = world(TestDestination::s3());
+    damage_parts(&sandbox, u32::MAX);
+    let args = ["--date", "2026-01-15", "--opaque-etags", "views"];
+    sandbox.run(&args).exited_with(0);
+    verify(&sandbox).exited_with(1).stdout_has("sha256");
 }

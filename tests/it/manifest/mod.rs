@@ -49,9 +49,10 @@ fn every_manifest_written_fits_the_published_schema() {
 fn the_schema_rejects_invalid_manifests() {
     let whole: Value = serde_json::from_str(VERSION_1).expect("JSON");
     assert_eq!(complaints(&whole), Vec::<String>::new());
-    let spoil: [fn(&mut Value); 6] = [
+    let spoil: [fn(&mut Value); 7] = [
         |manifest| manifest["version"] = json!(2),
         |manifest| manifest["rows"] = json!(-1),
+        |manifest| manifest["checksum"] = json!("md5:0"),
         |manifest| manifest["files"][0]["sha256"] = json!("?"),
         |manifest| manifest["files"][0]["path"] = json!("elsewhere"),
         |manifest| manifest["schema"][0]["type"] = json!("timestamp_ns"),

@@ -189,8 +189,12 @@ class Polars:
             return []
         if self.form == "parquet":
             paths = [f"{self.root}/{file['path']}" for file in files]
-            return pl.read_parquet(paths, hive_partitioning=bool(partitions),
-                                   hive_schema=partitions or None, glob=False).to_dicts()
+            # By the newest schema: older files may lack columns, also inside structs.
+            schema = {c["name"]: self.kind(c["type"]) for c in manifests[-1]["schema"]}
+            casts = pl.ScanCastOptions(missing_struct_fields="insert")
+            frame = pl.scan_parquet(paths, schema=schema, missing_columns="insert", cast_options=casts, glob=False,
+                                    hive_partitioning=bool(partitions), hive_schema=partitions or None)
+            return frame.collect().to_dicts()
         schema = {c["name"]: self.text_kind(c["type"]) for c in manifests[-1]["schema"]}
         rows = []
         for file in files:

@@ -9,12 +9,21 @@ use super::{
 };
 use async_trait::async_trait;
 use hyper::StatusCode;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::{
     Body, S3, S3Request, S3Response,
     dto::{self, StreamingBlob},
     s3_error,
 };
 use std::sync::Arc;
+
+/// The characters that `encoding-type=url` encodes.
+const ENCODED: AsciiSet = NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'/');
 
 pub(super) struct Backend(pub Arc<Memory>);
 
@@ -238,7 +247,7 @@ impl S3 for Backend {
         })
     }
 
-    /// Lists objects. `encoding-type` is not applied, so the response does not name it.
+    /// Lists objects. As on AWS, `encoding-type=url` encodes keys and prefixes, with `+` for a space.
     async fn list_objects_v2(
         &self,
         request: S3Request<dto::ListObjectsV2Input>,
@@ -257,21 +266,29 @@ impl S3 for Backend {
             page_size,
         };
         let page = query.page(&state.bucket(&input.bucket)?.objects);
+        let encoding_type = input.encoding_type.clone();
+        let encoded = |key: &String| match &encoding_type {
+            None => key.clone(),
+            Some(_) => utf8_percent_encode(key, &ENCODED)
+                .to_string()
+                .replace("%20", "+"),
+        };
         let entry = |&(key, object): &(&String, &Object)| dto::Object {
-            key: Some(key.clone()),
+            key: Some(encoded(key)),
             size: Some(object.data.len() as i64),
             e_tag: etag(&object.etag),
             last_modified: Some(object.last_modified.into()),
             ..Default::default()
         };
         let common_prefix = |prefix: &String| dto::CommonPrefix {
-            prefix: Some(prefix.clone()),
+            prefix: Some(encoded(prefix)),
         };
         ok(dto::ListObjectsV2Output {
             name: Some(input.bucket),
-            prefix: input.prefix,
-            delimiter: input.delimiter,
-            start_after: input.start_after,
+            prefix: input.prefix.as_ref().map(encoded),
+            delimiter: input.delimiter.as_ref().map(encoded),
+            start_after: input.start_after.as_ref().map(encoded),
+            encoding_type: encoding_type.clone(),
             continuation_token: input.continuation_token,
             max_keys: Some(page_size as i32),
             key_count: Some(page.len() as i32),

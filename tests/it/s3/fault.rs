@@ -40,6 +40,13 @@ pub(crate) enum Action {
     After(Failure),
     /// The response is correct, but the connection is closed after this number of bytes of its body.
     Truncate { after_bytes: usize },
+    /// The response is correct, but one bit of this byte of its body is flipped.
+    Flip { byte: usize },
+    /// The response is complete, but has only this number of bytes of its body: a `Content-Length` that
+    /// is too short.
+    Shorten { bytes: usize },
+    /// The request is not applied, and has this response.
+    Respond { status: u16, body: &'static str },
     /// The request is applied after this delay.
     Delay(Duration),
 }

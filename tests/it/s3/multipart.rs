@@ -6,8 +6,9 @@ use super::{
     state::Part,
     wire::{Answer, encryption, etag, ok, page_size, read_body},
 };
+use bytes::Bytes;
 use hyper::StatusCode;
-use s3s::{S3Request, S3Response, dto, s3_error};
+use s3s::{S3Request, S3Response, S3Result, dto, s3_error};
 
 impl Backend {
     pub(super) fn create_upload(
@@ -46,6 +47,7 @@ impl Backend {
             input.checksum_sha256.as_deref(),
         )
         .await?;
+        let data = self.damaged(&input.bucket, data)?;
         // On another thread, because the digest would block the other connections.
         let part = tokio::task::spawn_blocking(move || Part::new(data))
             .await
@@ -61,6 +63,20 @@ impl Backend {
             .upload(&input.key, &input.upload_id)?;
         upload.parts.insert(input.part_number, part);
         ok(output)
+    }
+
+    /// Changes a byte of a part if the settings ask for that.
+    fn damaged(&self, bucket: &str, data: Bytes) -> S3Result<Bytes> {
+        let mut state = self.0.lock();
+        let left = &mut state.bucket(bucket)?.settings.damages_parts;
+        if *left == 0 || data.is_empty() {
+            return Ok(data);
+        }
+        *left -= 1;
+        let mut bytes = data.to_vec();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        Ok(bytes.into())
     }
 
     pub(super) fn complete_upload(

@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::{
     Request,
     body::{Frame, Incoming},
-    header::RANGE,
+    header::{CONTENT_LENGTH, RANGE},
     server::conn::http1,
     service::service_fn,
 };
@@ -161,6 +161,27 @@ impl Server {
                 self.faults.record_trigger();
                 Ok(response.map(|body| truncated(body, after_bytes)))
             }
+            Some(Action::Flip { byte }) => {
+                let response = self.apply(request).await?;
+                self.faults.record_trigger();
+                Ok(response.map(|body| flipped(body, byte)))
+            }
+            Some(Action::Shorten { bytes }) => {
+                let (mut parts, body) = self.apply(request).await?.into_parts();
+                let collected = BodyExt::collect(body).await;
+                let body = collected.expect("a body in memory").to_bytes();
+                let short = body.slice(..bytes.min(body.len()));
+                parts.headers.insert(CONTENT_LENGTH, short.len().into());
+                self.faults.record_trigger();
+                Ok(hyper::Response::from_parts(parts, Body::from(short)))
+            }
+            Some(Action::Respond { status, body }) => {
+                let _ = request.into_body().collect().await;
+                self.faults.record_trigger();
+                let mut response = hyper::Response::new(Body::from(body.to_owned()));
+                *response.status_mut() = status.try_into().expect("a status");
+                Ok(response)
+            }
             Some(Action::Before(failure)) => {
                 // Reads the whole body, so that a client that is still sending gets the failure and not
                 // a broken pipe. A client that has disconnected needs no failure.
@@ -210,6 +231,21 @@ impl Failure {
 fn error_response(code: S3ErrorCode, message: &'static str) -> Result<HttpResponse, Broken> {
     let response = S3Error::with_message(code, message).to_http_response();
     Ok(response.expect("an error without headers has a response"))
+}
+
+/// Flips a bit of one byte of a body.
+fn flipped(body: Body, byte: usize) -> Body {
+    let mut left = byte;
+    let chunks = body.map(move |chunk| {
+        let mut chunk = chunk.expect("the backend responds from memory").to_vec();
+        let length = chunk.len();
+        if let Some(byte) = chunk.get_mut(left) {
+            *byte ^= 1;
+        }
+        left = left.checked_sub(length).unwrap_or(usize::MAX);
+        Ok::<_, Broken>(Frame::data(Bytes::from(chunk)))
+    });
+    Body::http_body_unsync(StreamBody::new(chunks))
 }
 
 /// Truncates a body to its first `after_bytes`, followed by an error. The headers, with the full

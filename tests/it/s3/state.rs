@@ -56,6 +56,10 @@ pub(crate) struct Settings {
     /// True if the response for a missing object is `403`, as it is for clients whose permission to list
     /// has a condition.
     pub hides_missing: bool,
+    /// True if the response for completing an upload that is gone is `500`, as from Ceph 16 and moto.
+    pub hides_gone_uploads: bool,
+    /// The number of parts that will be stored with one byte changed, without a complaint.
+    pub damages_parts: u32,
     /// The prefix and the days of a rule that removes unfinished uploads.
     pub aborts_uploads: Option<(String, i32)>,
     /// The prefix of a rule that lets objects expire.
@@ -182,7 +186,11 @@ impl Bucket {
         conditions: &Conditions,
         min_part_size: usize,
     ) -> S3Result<Object> {
-        let upload = self.upload(key, id)?;
+        let hides_gone = self.settings.hides_gone_uploads;
+        let upload = self.upload(key, id).map_err(|error| match hides_gone {
+            true => s3_error!(InternalError),
+            false => error,
+        })?;
         let (data, etag) = assemble(&upload.parts, wanted, min_part_size)?;
         let attributes = upload.attributes.clone();
         let object = Object {

@@ -12,6 +12,7 @@ mod destination;
 mod instant;
 mod published;
 mod raw;
+mod records;
 mod rows;
 mod sandbox;
 mod selftest;
@@ -21,6 +22,7 @@ pub(crate) use destination::{BUCKET, TestDestination};
 pub(crate) use instant::instant;
 pub(crate) use published::{check_data, check_published, check_tidy, current_manifests, manifest};
 pub(crate) use raw::{gzip, lines};
+pub(crate) use records::{check_checksum, damage, rewrite};
 pub(crate) use rows::{decode, number_of, rows, sorted};
 pub(crate) use sandbox::{FIRST_DAY, SECOND_DAY, Sandbox, THIRD_DAY, repository};
 

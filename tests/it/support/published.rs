@@ -101,7 +101,7 @@ fn check_rejects(destination: &TestDestination, published: &Published) {
                     && line["offset"].is_u64()
             };
             assert!(lines.iter().all(is_complete), "{lines:?}");
-            counts.insert(text(&file["source"]), lines.len() as u64);
+            *counts.entry(text(&file["source"])).or_default() += lines.len() as u64;
             named.insert(text(&file["path"]).to_owned());
         }
         for source in list(&manifest["sources"]) {

@@ -8,7 +8,7 @@ use flate2::read::MultiGzDecoder;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::raw::{Raw, date};
+use super::{FIRST_DAY, Raw, date};
 
 const TABLES: [&str; 3] = ["visits", "clicks", "names"];
 
@@ -16,6 +16,16 @@ const TABLES: [&str; 3] = ["visits", "clicks", "names"];
 #[derive(PartialEq)]
 pub(crate) struct Reader {
     objects: BTreeMap<String, Bytes>,
+}
+
+/// What a reader found.
+#[derive(Default)]
+pub(crate) struct Findings {
+    pub problems: Vec<String>,
+    /// The version of the rows of each table and day.
+    pub versions: BTreeMap<(&'static str, u32), u32>,
+    /// The files that a manifest names.
+    named: BTreeSet<String>,
 }
 
 impl Reader {
@@ -41,13 +51,43 @@ impl Reader {
         TABLES.iter().map(|table| self.log(table).len()).sum()
     }
 
-    /// Returns the ids of the uploads that the log names.
+    /// Returns true if each table has a log entry.
+    pub(crate) fn has_commits(&self) -> bool {
+        TABLES.iter().all(|table| !self.log(table).is_empty())
+    }
+
+    /// Counts the log entries that void another.
+    pub(crate) fn voids(&self) -> usize {
+        let entries = TABLES.iter().flat_map(|table| self.log(table));
+        entries
+            .filter(|entry| entry["action"]["kind"] == "void")
+            .count()
+    }
+
+    /// Returns what identifies the uploads that the log names: upload ids, in a folder staged files.
     pub(crate) fn committed_uploads(&self) -> BTreeSet<String> {
         let entries = TABLES.iter().flat_map(|table| self.log(table));
         entries
             .flat_map(|entry| entry["action"]["uploads"].as_array().cloned())
             .flatten()
-            .filter_map(|upload| Some(upload["token"]["upload_id"].as_str()?.to_owned()))
+            .filter_map(|upload| {
+                let token = &upload["token"];
+                let id = token["upload_id"].as_str();
+                Some(id.or_else(|| token["staged"].as_str())?.to_owned())
+            })
+            .collect()
+    }
+
+    /// Returns the cycles that the newest entry of the log records as damaged by a voided replacement.
+    fn damaged(&self, table: &str) -> BTreeSet<String> {
+        let log = self.log(table);
+        let damaged = log
+            .last()
+            .and_then(|entry| entry["memory"]["damaged"].as_array());
+        damaged
+            .into_iter()
+            .flatten()
+            .filter_map(|cycle| Some(cycle.as_str()?.to_owned()))
             .collect()
     }
 
@@ -83,34 +123,41 @@ impl Reader {
         newest
     }
 
-    /// Returns the problems. Unless the export is `finished`, tables with pending work are left out, and
-    /// cycles may be missing.
+    /// Returns the problems, as [`Self::check`] finds them.
     pub(crate) fn problems(&self, raw: &Raw, finished: bool) -> Vec<String> {
-        let mut problems = Vec::new();
-        let mut named = BTreeSet::new();
+        self.check(raw, finished).problems
+    }
+
+    /// Reads everything. Unless the export is `finished`, tables with pending work and damaged cycles are
+    /// left out, and cycles may be missing.
+    pub(crate) fn check(&self, raw: &Raw, finished: bool) -> Findings {
+        let mut findings = Findings::default();
         for table in TABLES {
             if finished || !self.is_unfinished(table) {
-                self.check_table(raw, table, finished, &mut named, &mut problems);
+                self.check_table(raw, table, finished, &mut findings);
             }
         }
         if finished {
             let data = self.objects.keys().filter(|key| key.starts_with("data/"));
-            let unnamed = data.filter(|key| !named.contains(*key));
-            problems.extend(unnamed.map(|key| format!("no manifest names `{key}`")));
+            let unnamed = data.filter(|key| !findings.named.contains(*key));
+            let problems = unnamed.map(|key| format!("no manifest names `{key}`"));
+            findings.problems.extend(problems);
         }
-        problems
+        findings
     }
 
-    fn check_table(
-        &self,
-        raw: &Raw,
-        table: &str,
-        finished: bool,
-        named: &mut BTreeSet<String>,
-        problems: &mut Vec<String>,
-    ) {
+    fn check_table(&self, raw: &Raw, table: &'static str, finished: bool, findings: &mut Findings) {
+        let Findings {
+            problems,
+            versions: seen,
+            named,
+        } = findings;
         let current = self.current(table);
-        let days = crate::FIRST_DAY..=raw.last_day();
+        let damaged = self.damaged(table);
+        if finished && !damaged.is_empty() {
+            problems.push(format!("{table}: damaged are {damaged:?}"));
+        }
+        let days = FIRST_DAY..=raw.last_day();
         if finished {
             let expected: BTreeSet<String> = match table {
                 "names" => BTreeSet::from([date(raw.last_day())]),
@@ -122,7 +169,8 @@ impl Reader {
             }
         }
         for day in days {
-            let Some(manifest) = current.get(&date(day)) else {
+            let id = date(day);
+            let Some(manifest) = current.get(&id).filter(|_| !damaged.contains(&id)) else {
                 continue;
             };
             let (mut ids, mut versions) = (Vec::new(), BTreeSet::new());
@@ -156,6 +204,7 @@ impl Reader {
             if !is_one || versions.last() > Some(&raw.version(day)) {
                 problems.push(format!("{table} {}: versions {versions:?}", date(day)));
             }
+            seen.extend(versions.last().map(|version| ((table, day), *version)));
         }
     }
 }

@@ -1,0 +1,114 @@
+//! The work of reading one file, whose errors and panics get the name of the file.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::common::Result;
+use datafusion_datasource::morsel::{Morsel, MorselPlan, MorselPlanner};
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
+
+use super::damage::DamageSearch;
+use super::open_file::OpenFile;
+
+/// Plans the reading of one file.
+#[derive(Debug)]
+pub(super) struct FilePlanner {
+    planner: Box<dyn MorselPlanner>,
+    file: Arc<OpenFile>,
+    damage: Arc<DamageSearch>,
+}
+
+impl FilePlanner {
+    /// Wraps what plans the reading of `file`, in which `damage` finds columns that cannot be read.
+    pub(super) fn boxed(
+        planner: Box<dyn MorselPlanner>,
+        file: Arc<OpenFile>,
+        damage: Arc<DamageSearch>,
+    ) -> Box<dyn MorselPlanner> {
+        Box::new(Self {
+            planner,
+            file,
+            damage,
+        })
+    }
+}
+
+impl MorselPlanner for FilePlanner {
+    fn plan(self: Box<Self>) -> Result<Option<MorselPlan>> {
+        let Self {
+            planner,
+            file,
+            damage,
+        } = *self;
+        // The reader panics on some damaged files.
+        let planned = catch_unwind(AssertUnwindSafe(|| planner.plan()))
+            .unwrap_or_else(|panic| Err(file.panicked(panic)))
+            .map_err(|error| file.name(error))?;
+        let Some(mut plan) = planned else {
+            return Ok(None);
+        };
+        let morsels = plan.take_morsels().into_iter();
+        let morsels = morsels.map(|morsel| -> Box<dyn Morsel> {
+            let (file, damage) = (Arc::clone(&file), Arc::clone(&damage));
+            Box::new(FileMorsel {
+                morsel,
+                file,
+                damage,
+            })
+        });
+        let planners = plan.take_ready_planners().into_iter();
+        let planners =
+            planners.map(|planner| Self::boxed(planner, Arc::clone(&file), Arc::clone(&damage)));
+        let mut named = MorselPlan::new()
+            .with_morsels(morsels.collect())
+            .with_planners(planners.collect());
+        if let Some(pending) = plan.take_pending_planner() {
+            named.set_pending_planner(async move {
+                let next = AssertUnwindSafe(pending.into_future()).catch_unwind().await;
+                next.unwrap_or_else(|panic| Err(file.panicked(panic)))
+                    .map_err(|error| file.name(error))
+                    .map(|planner| Self::boxed(planner, file, damage))
+            });
+        }
+        Ok(Some(named))
+    }
+}
+
+/// Rows of one file.
+#[derive(Debug)]
+struct FileMorsel {
+    morsel: Box<dyn Morsel>,
+    file: Arc<OpenFile>,
+    damage: Arc<DamageSearch>,
+}
+
+impl Morsel for FileMorsel {
+    fn into_stream(self: Box<Self>) -> BoxStream<'static, Result<RecordBatch>> {
+        let Self {
+            morsel,
+            file,
+            damage,
+        } = *self;
+        AssertUnwindSafe(morsel.into_stream())
+            .catch_unwind()
+            .then(move |batch| {
+                let (file, damage) = (Arc::clone(&file), Arc::clone(&damage));
+                async move {
+                    match batch.unwrap_or_else(|panic| Err(file.panicked(panic))) {
+                        Ok(batch) => {
+                            file.add_returned(batch.num_rows());
+                            Ok(batch)
+                        }
+                        Err(error) if file.is_damage(&error) => {
+                            let column = damage.first_column().await;
+                            Err(file.damaged_in(column, &error))
+                        }
+                        Err(error) => Err(file.name(error)),
+                    }
+                }
+            })
+            .boxed()
+    }
+}
