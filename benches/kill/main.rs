@@ -124,8 +124,7 @@ impl Test {
             .arg(self.raw.folder())
             .arg("--sql")
             .arg(self.raw.sql())
-            .stdin(Stdio::null())
-            .stderr(Stdio::null());
+            .stdin(Stdio::null());
         if let Some(day) = rerun_of {
             command.args(["--rerun", "--date", &date(day), "visits", "clicks"]);
         }
@@ -161,8 +160,8 @@ impl Test {
         });
         let before = self.server.calls().len();
         let kill_at = self.random.usize(..4);
-        // A run of one cycle makes about 40 requests; a higher number lets the run end.
-        let request = self.random.u64(1..=50);
+        // A run of one cycle makes about 40 requests.
+        let request = self.spread(50);
         if kill_at < 2 {
             let failure = Failure::Silence;
             let action = [Action::Before(failure), Action::After(failure)][kill_at];
@@ -177,18 +176,28 @@ impl Test {
                 assert!(started.elapsed() < TIMEOUT, "a run hangs");
             }
         } else {
-            let thousandths = self.random.u32(..1_000);
+            let thousandths = u32::try_from(self.spread(1_000)).expect("a small number");
             std::thread::sleep(self.run_time * thousandths / 1_000);
             is_running = child.try_wait().expect("get the status").is_none();
         }
         child.kill().expect("kill the program");
-        child.wait().expect("wait for the program");
+        let status = child.wait().expect("wait for the program");
         self.server.clear_faults();
+        if status.code() == Some(2) {
+            self.report(&["a run ended with exit status 2".to_owned()]);
+        }
         self.landed += u64::from(is_running);
         assert!(
             kill_at != 1 || !is_running || self.server.calls().len() > before,
             "no request was recorded"
         );
+    }
+
+    /// Returns a number up to eight times that of a run of one cycle. Kills leave cycles to later runs,
+    /// which then have more to do: some of them have to end.
+    fn spread(&mut self, of_one_cycle: u64) -> u64 {
+        let most = of_one_cycle << self.random.u32(..4);
+        self.random.u64(1..=most)
     }
 
     /// Checks what readers see now.
