@@ -4,11 +4,16 @@
 //! [`Error::hint`], never into the message. `Display` prints the message alone: [`Error::render`]
 //! walks the chain once, for the one place that prints errors.
 
+mod causes;
+mod store_fault;
+
+pub(crate) use causes::causes;
+
 use std::fmt;
-use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::store_fault::StoreFault;
 use crate::visible::visible_line;
 
 /// The result of every fallible function of this crate.
@@ -121,21 +126,21 @@ impl Error {
     /// Refused credentials, missing buckets and names that a store cannot have need a human; every other
     /// error may be transient.
     pub fn store(doing: &str, what: impl fmt::Display, source: object_store::Error) -> Self {
-        let (kind, hint) = store_fault(&source);
+        let StoreFault { kind, hint } = StoreFault::of(&source);
         let mut error = Self::new(kind, format!("cannot {doing} `{what}`")).with_source(source);
-        error.hint = hint.map(str::to_owned);
+        error.hint = hint;
         error
     }
 
     /// Creates the error of a source file that was listed and cannot be read. One that is gone may have
     /// been replaced: the next run finds out.
     pub(crate) fn read_fault(message: impl Into<String>, fault: &object_store::Error) -> Self {
-        let (kind, hint) = match fault {
-            object_store::Error::NotFound { .. } => (ErrorKind::Unavailable, None),
-            fault => store_fault(fault),
+        let StoreFault { kind, hint } = match fault {
+            object_store::Error::NotFound { .. } => StoreFault::from(ErrorKind::Unavailable),
+            fault => StoreFault::of(fault),
         };
         let mut error = Self::new(kind, message);
-        error.hint = hint.map(str::to_owned);
+        error.hint = hint;
         error
     }
 
@@ -232,121 +237,6 @@ impl Error {
     }
 }
 
-/// Returns the kind of an error of a store, and what to do about it.
-fn store_fault(error: &object_store::Error) -> (ErrorKind, Option<&'static str>) {
-    use object_store::Error as Store;
-    match error {
-        Store::PermissionDenied { .. } => (
-            ErrorKind::Invalid,
-            Some("the credentials are refused; check them and the bucket policy"),
-        ),
-        Store::Unauthenticated { .. } => (
-            ErrorKind::Invalid,
-            Some("check the credentials, and the trust policy of a role"),
-        ),
-        Store::NotFound { .. } => (ErrorKind::Invalid, None),
-        Store::Generic { store, source } if *store == LOCAL => {
-            file_fault(source.as_ref()).unwrap_or((ErrorKind::Unavailable, None))
-        }
-        Store::Generic { source, .. } if is_refusal(source.as_ref()) => (
-            ErrorKind::Invalid,
-            Some("check the bucket's name, the credentials and the bucket policy"),
-        ),
-        Store::Generic { source, .. } if is_unusable_key(source.as_ref()) => {
-            (ErrorKind::Data, Some("the store cannot have such a key"))
-        }
-        Store::InvalidPath { .. } => (ErrorKind::Data, Some("rename it")),
-        Store::NotImplemented { .. } | Store::NotSupported { .. } => (
-            ErrorKind::Invalid,
-            Some("this store lacks an operation that a safe export needs"),
-        ),
-        _ => (ErrorKind::Unavailable, None),
-    }
-}
-
-/// The name of the store in errors about files of this machine.
-const LOCAL: &str = "LocalFileSystem";
-
-/// Returns the fault of a file or folder of this machine, if no retry can help.
-fn file_fault(
-    error: &(dyn std::error::Error + 'static),
-) -> Option<(ErrorKind, Option<&'static str>)> {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            return match error.kind() {
-                io::ErrorKind::PermissionDenied => Some((
-                    ErrorKind::Invalid,
-                    Some("check the permissions of the file and of the folders above it"),
-                )),
-                io::ErrorKind::ReadOnlyFilesystem => {
-                    Some((ErrorKind::Invalid, Some("the disk is mounted read-only")))
-                }
-                io::ErrorKind::InvalidFilename => Some((
-                    ErrorKind::Data,
-                    Some("a name or the whole path is too long"),
-                )),
-                io::ErrorKind::InvalidInput => Some((
-                    ErrorKind::Data,
-                    Some("put a file in its place, rename it, or remove it"),
-                )),
-                io::ErrorKind::NotADirectory
-                | io::ErrorKind::IsADirectory
-                | io::ErrorKind::DirectoryNotEmpty
-                | io::ErrorKind::AlreadyExists => Some((
-                    ErrorKind::Data,
-                    Some(
-                        "a file is where a folder is needed, or the other way round: move it away",
-                    ),
-                )),
-                _ if error.raw_os_error() == Some(libc::ELOOP) => {
-                    Some((ErrorKind::Data, Some("remove the circle of links")))
-                }
-                _ => None,
-            };
-        }
-        cause = error.source();
-    }
-    None
-}
-
-/// Returns true if a store refused a request in a way that no retry can help.
-///
-/// For listings `object_store` keeps the status inside its retry error, which is not public, so it is
-/// found in the text.
-fn is_refusal(error: &(dyn std::error::Error + 'static)) -> bool {
-    says(
-        error,
-        &[
-            "status code: 401 Unauthorized",
-            "status code: 403 Forbidden",
-            "status code: 404 Not Found",
-        ],
-    )
-}
-
-/// Returns true if a store cannot have an object with the key of a request. The client of S3 cuts the
-/// bodies of errors to code and message.
-fn is_unusable_key(error: &(dyn std::error::Error + 'static)) -> bool {
-    says(
-        error,
-        &["400 Bad Request: KeyTooLong", "400 Bad Request: InvalidURI"],
-    )
-}
-
-/// Returns true if an error or one of its causes has one of these texts.
-fn says(error: &(dyn std::error::Error + 'static), texts: &[&str]) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        let message = error.to_string();
-        if texts.iter().any(|text| message.contains(text)) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
-}
-
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
@@ -375,37 +265,6 @@ mod tests {
         ]
         .map(ExitCode::code);
         assert_eq!(numbers, [0, 1, 2, 75]);
-    }
-
-    #[test]
-    fn permanent_faults_of_files_are_not_retried() {
-        let kind = |error: io::Error| {
-            let source = Box::new(error);
-            let error = object_store::Error::Generic {
-                store: LOCAL,
-                source,
-            };
-            Error::store("read", "a", error).kind()
-        };
-        for errno in [
-            libc::ENAMETOOLONG,
-            libc::EINVAL,
-            libc::EISDIR,
-            libc::ENOTDIR,
-            libc::ELOOP,
-        ] {
-            assert_eq!(kind(io::Error::from_raw_os_error(errno)), ErrorKind::Data);
-        }
-        for errno in [libc::EACCES, libc::EPERM, libc::EROFS] {
-            assert_eq!(
-                kind(io::Error::from_raw_os_error(errno)),
-                ErrorKind::Invalid
-            );
-        }
-        for errno in [libc::EIO, libc::ENOSPC, libc::EAGAIN, libc::ESTALE] {
-            let kind = kind(io::Error::from_raw_os_error(errno));
-            assert_eq!(kind, ErrorKind::Unavailable);
-        }
     }
 
     #[test]

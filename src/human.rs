@@ -4,6 +4,7 @@
 //! the same everywhere. JSON reports and metrics hold plain numbers instead.
 
 use std::fmt;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
@@ -40,9 +41,20 @@ pub(crate) fn age(age: TimeDelta) -> impl fmt::Display {
     HumanDuration(age.to_std().unwrap_or_default())
 }
 
+/// Formats a duration in whole seconds: `5 s`, `90 s`.
+pub(crate) fn seconds(duration: Duration) -> impl fmt::Display {
+    format!("{} s", duration.as_secs())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_are_in_whole_seconds() {
+        assert_eq!(seconds(Duration::from_millis(5_900)).to_string(), "5 s");
+        assert_eq!(seconds(Duration::from_secs(90)).to_string(), "90 s");
+    }
 
     #[test]
     fn counts_have_separators_and_a_plural() {

@@ -30,6 +30,7 @@ use crate::listing::location::SourceLocation;
 use crate::scan::nested_projection::NestedProjectionPushdown;
 use crate::scan::table::SourceTable;
 use crate::sql_file::parse_folder;
+use crate::store::shown_url;
 
 /// All declared sources, sorted by name. Names are unique, since they are file names.
 #[derive(Debug)]
@@ -84,6 +85,29 @@ impl Sources {
         }
         Error::all(complaints)?;
         Ok(roots.into_iter().collect())
+    }
+
+    /// Checks that a destination is in no folder of a source: the next run would read what this one
+    /// exports.
+    ///
+    /// # Errors
+    /// [`Error::invalid`] with file and line of each such source, and as [`Self::locations`].
+    pub fn check_destination(&self, destination: &Url, base: Option<&Url>) -> Result<()> {
+        let complaints = self.tables().filter_map(|(declaration, table)| {
+            let location = resolve(declaration, table, base).ok()?;
+            location.contains(destination).then(|| {
+                let file = &declaration.file;
+                let inside = format!(
+                    "the destination `{}` is inside of the source `{}`, whose files are in `{location}`",
+                    shown_url(destination.as_str()),
+                    declaration.name
+                );
+                Error::invalid(inside)
+                    .with_hint("export to a folder that no source reads: the next run would read the export")
+                    .context(file.position(file.last_line_of("location")))
+            })
+        });
+        Error::all(complaints.collect())
     }
 
     /// Registers the tables, then the views, in the session's default catalog and schema.

@@ -14,7 +14,7 @@ use crate::check::{
 };
 use crate::cli::job::{self, run_id};
 use crate::cli::shared::{JobArguments, ReportFormat};
-use crate::cli::signal::stop_on_signal;
+use crate::cli::signal::{stop_on_signal, unless_silent};
 use crate::cli::{config, days, print};
 use crate::cycle::Cycle;
 use crate::definition::Definition;
@@ -85,7 +85,7 @@ pub(super) async fn check(arguments: CheckArguments) -> Result<ExitCode> {
         tables: &tables,
         stop: &stop,
     };
-    if let Err(error) = check_destination(&target, &mut list).await {
+    if let Err(error) = unless_silent(&stop, check_destination(&target, &mut list)).await {
         list.error(CheckArea::Destination, "open", &error);
     }
     match arguments.output {
@@ -155,6 +155,9 @@ async fn open_inputs(
     let (Ok(definitions), Ok(sources)) = (definitions, sources) else {
         return Ok(None);
     };
+    let to = Location::parse(&job.to)?;
+    let base = source_root.as_ref().map(Location::url);
+    sources.check_destination(to.url(), base)?;
     let source_s3 = config::source_store(&job.s3);
     match Engine::open(&sources, source_root.as_ref(), &source_s3, settings).await {
         Ok(engine) => Ok(Some((definitions, sources, engine))),

@@ -111,7 +111,7 @@ pub(super) struct ExecutorArguments {
         long,
         env = "DAYPORT_RETRY_TIMEOUT",
         value_name = "DURATION",
-        default_value = "120s",
+        default_value = "75s",
         value_parser = units::duration
     )]
     pub retry_timeout: Duration,

@@ -84,6 +84,10 @@ impl Job {
             }
             _ => None,
         };
+        if let (Some(sources), Some(root), Some(location)) = (&sources, &source_root, &location) {
+            let base = root.as_ref().map(Location::url);
+            collect(sources.check_destination(location.url(), base), errors);
+        }
         let destination = match (&location, &s3) {
             (Some(location), Some(s3)) => {
                 // A call with errors creates no folder.

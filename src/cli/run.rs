@@ -13,7 +13,7 @@ use crate::cli::print;
 use crate::cli::progress::ProgressBars;
 use crate::cli::schema_files::SchemaFilesWarning;
 use crate::cli::shared::{JobArguments, ReportFormat, SelectionArguments};
-use crate::cli::signal::{RUN_STOPS, stop_on_signal};
+use crate::cli::signal::{RUN_STOPS, stop_on_signal, unless_silent};
 use crate::error::{ExitCode, Result};
 use crate::human;
 use crate::manifest::RejectsFile;
@@ -76,8 +76,9 @@ pub(super) async fn run(arguments: RunArguments) -> Result<ExitCode> {
         job = distributed;
         last_calls = Some(calls);
     }
-    let (context, request) = job.into_run(listener, stop_on_signal(RUN_STOPS));
-    let ran = run_tables(Arc::new(context), request).await;
+    let stop = stop_on_signal(RUN_STOPS);
+    let (context, request) = job.into_run(listener, stop.clone());
+    let ran = unless_silent(&stop, run_tables(Arc::new(context), request)).await;
     if let Some(calls) = last_calls {
         calls.close();
         // A cluster that does not respond must not hold up the report.

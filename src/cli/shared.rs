@@ -64,7 +64,7 @@ pub(super) struct S3Arguments {
         long,
         env = "DAYPORT_RETRY_TIMEOUT",
         value_name = "DURATION",
-        default_value = "120s",
+        default_value = "75s",
         value_parser = units::duration, help_heading = "S3")]
     pub retry_timeout: Duration,
 

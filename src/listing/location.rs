@@ -57,6 +57,13 @@ impl SourceLocation {
         })
     }
 
+    /// Returns true if the folder of `url` is this folder or below it.
+    pub(crate) fn contains(&self, url: &Url) -> bool {
+        Self::of_url(url, true).is_ok_and(|folder| {
+            folder.store == self.store && folder.path.prefix_matches(&self.path)
+        })
+    }
+
     fn of_url(url: &Url, is_folder: bool) -> Result<Self> {
         if !url.username().is_empty() || url.password().is_some() {
             let hint = "credentials come from the environment, a profile or a role";
@@ -106,6 +113,32 @@ fn unusable(location: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_contains_itself_and_what_is_below() {
+        let contains = |location: &str, url: &str| {
+            let base = Url::parse("s3://raw/org/").unwrap();
+            let location = SourceLocation::resolve(location, Some(&base)).unwrap();
+            location.contains(&Url::parse(url).unwrap())
+        };
+        for (location, url) in [
+            ("events/", "s3://raw/org/events"),
+            ("events", "s3://raw/org/events/out/"),
+            ("./", "s3://raw/org/out/"),
+            ("s3://bucket/", "s3://bucket/out/"),
+            ("/raw/a b/", "file:///raw/a%20b/out/"),
+        ] {
+            assert!(contains(location, url), "{location} {url}");
+        }
+        for (location, url) in [
+            ("events/", "s3://raw/org/events-out/"),
+            ("events/", "s3://raw/org/"),
+            ("events/", "s3://other/org/events/"),
+            ("/raw/", "s3://raw/"),
+        ] {
+            assert!(!contains(location, url), "{location} {url}");
+        }
+    }
 
     fn resolved(location: &str, base: &str) -> String {
         let base = Url::parse(base).unwrap();

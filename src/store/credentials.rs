@@ -22,7 +22,9 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::error::Error;
+use crate::store::response_watch::{Cause, ResponseWatch};
 use crate::store::retry::RetryPolicy;
+use crate::store::tls_fault::{innermost, tls_fault};
 
 /// The time before their expiry at which credentials are refreshed.
 const REFRESH_MARGIN: Duration = Duration::from_secs(300);
@@ -42,6 +44,7 @@ pub(super) struct ChainCredentials {
     retry: RetryPolicy,
     /// The timeout of one request.
     timeout: Duration,
+    watch: Arc<ResponseWatch>,
     cached: Mutex<Option<Cached>>,
 }
 
@@ -60,15 +63,24 @@ impl ChainCredentials {
             provider,
             retry,
             timeout: CREDENTIALS_TIMEOUT,
+            watch: ResponseWatch::new("the AWS credential chain", retry.timeout),
             cached: Mutex::new(None),
         }
     }
 
     /// Requests credentials from the chain once.
     async fn request(&self) -> Result<Credentials, CredentialsError> {
-        tokio::time::timeout(self.timeout, self.provider.provide_credentials())
-            .await
-            .unwrap_or_else(|_| Err(CredentialsError::provider_timed_out(self.timeout)))
+        let request = self.provider.provide_credentials();
+        let (waiting, result) = self.watch.watch(None, self.timeout, request).await;
+        let result =
+            result.unwrap_or_else(|| Err(CredentialsError::provider_timed_out(self.timeout)));
+        match &result {
+            Err(error) if is_transient(error) => {
+                waiting.failed(Cause::Request(innermost(error)), Instant::now());
+            }
+            _ => waiting.responded(Instant::now()),
+        }
+        result
     }
 
     /// Requests credentials, and retries transient failures until the policy's timeout.
@@ -142,6 +154,9 @@ impl CredentialProvider for ChainCredentials {
 
 /// Returns true if the same request may succeed a little later.
 fn is_transient(error: &CredentialsError) -> bool {
+    if tls_fault(error).is_some() {
+        return false;
+    }
     if matches!(error, CredentialsError::ProviderTimedOut(_)) {
         return true;
     }

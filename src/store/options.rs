@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+/// The time for which a store call is retried by default. It is below the 90 s that the units of
+/// `docs/deploy` grant to a stop.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(75);
+
 /// The options of a store beyond what the environment configures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreOptions {
@@ -16,7 +20,7 @@ pub struct StoreOptions {
 impl Default for StoreOptions {
     fn default() -> Self {
         Self {
-            retry_timeout: Duration::from_secs(120),
+            retry_timeout: RETRY_TIMEOUT,
             s3: S3Options::default(),
         }
     }

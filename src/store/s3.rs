@@ -3,26 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::BehaviorVersion;
 use aws_config::sts::AssumeRoleProvider;
-use aws_config::timeout::TimeoutConfig;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use object_store::ClientOptions;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::client::{HttpConnector, ReqwestConnector};
-use url::Url;
 
-use crate::env;
 use crate::error::{Error, Result};
 use crate::store::credentials::ChainCredentials;
+use crate::store::response_watch::ResponseWatch;
 use crate::store::retry::RetryPolicy;
 use crate::store::s3_keys::AnyKeyConnector;
+use crate::store::s3_settings::{CONNECT_TIMEOUT, S3Settings};
 use crate::store::sent_digest::ComparingConnector;
+use crate::store::watched_client::WatchedConnector;
 use crate::store::{AssumedRole, StoreOptions};
-
-/// The timeout of opening a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The endpoint of a bucket and the credentials for it.
 pub(super) struct BucketAccess {
@@ -35,39 +30,13 @@ pub(super) struct BucketAccess {
 /// Resolves from the AWS environment how to access `bucket`.
 ///
 /// # Errors
-/// Fails if no region is set for AWS, or if the credential chain is empty.
+/// Fails if a setting is wrong or the region of AWS is missing, or if the credential chain is empty.
 pub(super) async fn access(bucket: &str, options: &StoreOptions) -> Result<BucketAccess> {
-    let https = aws_smithy_http_client::Builder::new()
-        .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
-        .build_https();
-    let chain = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(https)
-        // The SDK's default of 3.1 s is too short for a handshake with an overloaded machine.
-        .timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(CONNECT_TIMEOUT)
-                .build(),
-        )
-        .load()
-        .await;
-
-    let endpoint = env::var("AWS_ENDPOINT_URL_S3")
-        .or_else(|| chain.endpoint_url().map(str::to_owned))
-        .filter(|endpoint| !endpoint.is_empty());
-    if let Some(endpoint) = &endpoint {
-        check_endpoint(endpoint)?;
-    }
-    let region = match (chain.region(), &endpoint) {
-        (Some(region), _) => region.to_string(),
-        // Servers other than AWS accept any region.
-        (None, Some(_)) => "us-east-1".to_owned(),
-        (None, None) => {
-            return Err(
-                Error::invalid(format!("no AWS region is set for the bucket `{bucket}`"))
-                    .with_hint("set AWS_REGION, or `region` in the profile"),
-            );
-        }
-    };
+    let S3Settings {
+        chain,
+        endpoint,
+        region,
+    } = S3Settings::load(bucket).await?;
     let provider = match &options.s3.role {
         Some(role) => assume(role, &chain).await,
         None => chain.credentials_provider().ok_or_else(|| {
@@ -85,24 +54,6 @@ pub(super) async fn access(bucket: &str, options: &StoreOptions) -> Result<Bucke
     })
 }
 
-/// Checks that an endpoint is an address, and has no user name and password: requests are signed, so they
-/// would be of no use, but be part of the address in messages.
-///
-/// # Errors
-/// Fails if it is not or has; it is not part of the message.
-fn check_endpoint(endpoint: &str) -> Result<()> {
-    let hint = "set AWS_ENDPOINT_URL, or `endpoint_url` in the profile, to an address such as \
-                `https://host:port`; credentials come from the environment, a profile or a role";
-    let wrong = |what: &str| Error::invalid(format!("the endpoint of S3 {what}")).with_hint(hint);
-    match Url::parse(endpoint) {
-        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-            Err(wrong("has a user name or a password in it"))
-        }
-        Ok(url) if url.has_host() && matches!(url.scheme(), "http" | "https") => Ok(()),
-        Ok(_) | Err(_) => Err(wrong("is not an http:// or https:// address")),
-    }
-}
-
 /// Opens a client of `bucket` without any call to it.
 pub(super) async fn open(bucket: &str, options: &StoreOptions) -> Result<AmazonS3> {
     let BucketAccess {
@@ -113,12 +64,20 @@ pub(super) async fn open(bucket: &str, options: &StoreOptions) -> Result<AmazonS
     let allow_http = endpoint
         .as_deref()
         .is_some_and(|endpoint| endpoint.starts_with("http://"));
-    let mut builder = AmazonS3Builder::new().with_bucket_name(bucket);
-    builder = match endpoint.is_some() && !options.s3.opaque_etags {
-        true => with_connector(builder, ComparingConnector, &credentials, &region),
-        false => with_connector(builder, ReqwestConnector::default(), &credentials, &region),
+    let watch = ResponseWatch::new(format!("the bucket `{bucket}`"), options.retry_timeout);
+    let connector =
+        WatchedConnector::new(ReqwestConnector::default(), watch, options.retry_timeout);
+    let builder = AmazonS3Builder::new().with_bucket_name(bucket);
+    let builder = match endpoint.is_some() && !options.s3.opaque_etags {
+        true => with_connector(
+            builder,
+            ComparingConnector::new(connector),
+            &credentials,
+            &region,
+        ),
+        false => with_connector(builder, connector, &credentials, &region),
     };
-    builder = builder
+    let mut builder = builder
         .with_region(region)
         .with_credentials(credentials)
         .with_client_options(
@@ -173,27 +132,4 @@ async fn assume(role: &AssumedRole, chain: &aws_config::SdkConfig) -> SharedCred
         builder = builder.external_id(external_id);
     }
     SharedCredentialsProvider::new(builder.build().await)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn endpoints_are_addresses_without_secrets() {
-        for endpoint in ["http://127.0.0.1:9000", "https://s3.example.com/base"] {
-            check_endpoint(endpoint).unwrap();
-        }
-        for endpoint in [
-            "http://user:hunter2@host:9000",
-            "http://hunter2@host",
-            "user:hunter2@host",
-            "https://user:hun/ter2@host",
-            "host:9000",
-        ] {
-            let error = check_endpoint(endpoint).unwrap_err().render();
-            assert!(error.contains("AWS_ENDPOINT_URL"), "{error}");
-            assert!(!error.contains("ter2"), "{error}");
-        }
-    }
 }

@@ -14,10 +14,12 @@ use percent_encoding::utf8_percent_encode;
 
 use crate::error::{Error, Result};
 use crate::store::credentials::ChainCredentials;
+use crate::store::response_watch::ResponseWatch;
 use crate::store::s3;
 use crate::store::s3_answers::read_answer;
 use crate::store::s3_keys::{KEY_ESCAPED, QUERY_ESCAPED};
 use crate::store::s3_xml;
+use crate::store::watched_client::WatchedConnector;
 use crate::store::{Location, S3Prefix, StoreOptions};
 
 /// The timeout of a request. Responses are small.
@@ -65,7 +67,8 @@ impl S3Bucket {
             .with_allow_http(endpoint.starts_with("http://"))
             .with_timeout(TIMEOUT)
             .with_connect_timeout(Duration::from_secs(10));
-        let client = ReqwestConnector::default()
+        let watch = ResponseWatch::new(format!("the bucket `{bucket}`"), TIMEOUT);
+        let client = WatchedConnector::new(ReqwestConnector::default(), watch, TIMEOUT)
             .connect(&client_options)
             .map_err(|error| Error::store("open", bucket, error))?;
         Ok(Some(Self {

@@ -12,7 +12,6 @@ use md5::{Digest, Md5};
 use object_store::ClientOptions;
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
-    ReqwestConnector,
 };
 use tracing::warn;
 
@@ -24,13 +23,19 @@ const ENCRYPTION: &str = "x-amz-server-side-encryption";
 const CUSTOMER_KEY: &str = "x-amz-server-side-encryption-customer-algorithm";
 
 /// A connector whose clients compare the ETags of what they put.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct ComparingConnector;
+#[derive(Debug)]
+pub(super) struct ComparingConnector<C>(C);
 
-impl HttpConnector for ComparingConnector {
+impl<C> ComparingConnector<C> {
+    /// Creates a connector whose clients send requests by those of `connector`.
+    pub(super) fn new(connector: C) -> Self {
+        Self(connector)
+    }
+}
+
+impl<C: HttpConnector> HttpConnector for ComparingConnector<C> {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        let client = ReqwestConnector::default().connect(options)?;
-        Ok(HttpClient::new(ComparingClient(client)))
+        Ok(HttpClient::new(ComparingClient(self.0.connect(options)?)))
     }
 }
 

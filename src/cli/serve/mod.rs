@@ -16,7 +16,7 @@ use tracing::{info, warn};
 
 use crate::cli::serve::rounds::{CatchUp, Rounds, open_job, post_events};
 use crate::cli::shared::JobArguments;
-use crate::cli::signal::{RUN_STOPS, stop_on_signal};
+use crate::cli::signal::{RUN_STOPS, stop_on_signal, unless_silent};
 use crate::cli::units;
 use crate::env::Clock;
 use crate::error::{Error, ExitCode, Result};
@@ -155,14 +155,16 @@ pub(super) async fn serve(arguments: ServeArguments) -> Result<ExitCode> {
         let posting = posting.await;
         ended.and(posting)
     };
+    let end = unless_silent(&stop, async { Ok(end.await) });
     let ended = tokio::time::timeout_at(deadline, end).await;
     http.abort();
     match ended {
-        Ok(Ok(())) => {
+        Ok(Ok(Ok(()))) => {
             info!("stopped");
             Ok(ExitCode::Done)
         }
-        Ok(Err(error)) => Err(unexpected_end(Err(error))),
+        Ok(Ok(Err(error))) => Err(unexpected_end(Err(error))),
+        Ok(Err(silent)) => Err(silent),
         Err(_) => {
             warn!("stopped before all work had ended; the next run finishes the commits");
             Ok(ExitCode::TryAgain)

@@ -187,3 +187,20 @@ fn days_may_be_relative_and_ranges_open() {
         sandbox.run(&args).exited_with(2).stderr_has(message);
     }
 }
+
+/// The next run would read what this one exports.
+#[test]
+fn a_destination_inside_of_a_source_is_a_wrong_call() {
+    let sandbox = world(TestDestination::local());
+    for to in ["raw/views", "raw/views/out", "./raw/../raw/views/out/"] {
+        for command in ["run", "plan", "check"] {
+            let output = sandbox.dayport(&[command, "--from", "raw", "--to", to]);
+            output
+                .exited_with(2)
+                .stderr_has("sql/sources/")
+                .stderr_has("is inside of the source")
+                .hint_has("a folder that no source reads");
+        }
+    }
+    assert!(!sandbox.folder().join("raw/views/out").exists());
+}

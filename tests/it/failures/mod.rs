@@ -7,8 +7,11 @@ mod data;
 mod definitions;
 mod escapes;
 mod hidden;
+mod quiet;
 mod secrets;
+mod settings;
 mod stores;
+mod tls;
 mod values;
 
 use crate::support::{CommandOutput, Sandbox, TestDestination, check_published};

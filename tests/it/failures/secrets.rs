@@ -21,7 +21,7 @@ fn has_no_secret(output: &CommandOutput) {
 
 #[test]
 fn errors_of_a_store_are_cut_to_code_and_message() {
-    for (status, code) in [(403, 2), (400, 75), (500, 75), (200, 75)] {
+    for (status, code) in [(403, 2), (400, 2), (500, 75), (200, 75)] {
         let mut sandbox = one_day_published(TestDestination::s3());
         sandbox.set_env("AWS_SESSION_TOKEN", TOKEN);
         sandbox.set_env("DAYPORT_RETRY_TIMEOUT", "1");

@@ -64,8 +64,21 @@ fn an_unreachable_destination_can_be_retried() {
     sandbox.set_env("DAYPORT_RETRY_TIMEOUT", "1");
     let output = run_without_effect(&sandbox, &[]).exited_with(75);
     output
+        .stderr_has("waiting for `http://127.0.0.1:1`: Connection refused")
         .stderr_has("s3://exports/acme/dayport")
         .stderr_has("onnection refused");
+}
+
+/// A wrong address is more likely than a pause, so it is not tried for an hour.
+#[test]
+fn a_store_that_was_never_reached_is_given_up_early() {
+    let mut sandbox = one_day_published(TestDestination::s3());
+    sandbox.set_env("AWS_ENDPOINT_URL", UNREACHABLE);
+    sandbox.set_env("DAYPORT_RETRY_TIMEOUT", "1h");
+    let output = run_without_effect(&sandbox, &[]).exited_with(75);
+    output
+        .stderr_has("there was never a connection: Connection refused")
+        .hint_has("AWS_ENDPOINT_URL");
 }
 
 #[test]

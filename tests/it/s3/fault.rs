@@ -40,6 +40,8 @@ pub(crate) enum Action {
     After(Failure),
     /// The response is correct, but the connection is closed after this number of bytes of its body.
     Truncate { after_bytes: usize },
+    /// The response is correct, but no more comes after this number of bytes of its body.
+    Stall { after_bytes: usize },
     /// The response is correct, but one bit of this byte of its body is flipped.
     Flip { byte: usize },
     /// The response is complete, but has only this number of bytes of its body: a `Content-Length` that

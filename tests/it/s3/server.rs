@@ -159,7 +159,19 @@ impl Server {
             Some(Action::Truncate { after_bytes }) => {
                 let response = self.apply(request).await?;
                 self.faults.record_trigger();
-                Ok(response.map(|body| truncated(body, after_bytes)))
+                // hyper flushes only when the body is pending; without this pause the client would not
+                // even get the headers.
+                let broken = async {
+                    tokio::task::yield_now().await;
+                    Err(Broken::Truncated)
+                };
+                Ok(response.map(|body| truncated(body, after_bytes, broken)))
+            }
+            Some(Action::Stall { after_bytes }) => {
+                let response = self.apply(request).await?;
+                self.faults.record_trigger();
+                let silence = std::future::pending();
+                Ok(response.map(|body| truncated(body, after_bytes, silence)))
             }
             Some(Action::Flip { byte }) => {
                 let response = self.apply(request).await?;
@@ -248,9 +260,13 @@ fn flipped(body: Body, byte: usize) -> Body {
     Body::http_body_unsync(StreamBody::new(chunks))
 }
 
-/// Truncates a body to its first `after_bytes`, followed by an error. The headers, with the full
+/// Truncates a body to its first `after_bytes`, followed by `end`. The headers, with the full
 /// `Content-Length`, stay unchanged.
-fn truncated(body: Body, after_bytes: usize) -> Body {
+fn truncated(
+    body: Body,
+    after_bytes: usize,
+    end: impl Future<Output = Result<Frame<Bytes>, Broken>> + Send + 'static,
+) -> Body {
     let mut left = after_bytes;
     let chunks = body.map(move |chunk| {
         let mut chunk: Bytes = chunk.expect("the backend responds from memory");
@@ -261,11 +277,5 @@ fn truncated(body: Body, after_bytes: usize) -> Body {
     let start = chunks
         .take_while(|chunk| std::future::ready(!chunk.is_empty()))
         .map(|chunk| Ok(Frame::data(chunk)));
-    let end = stream::once(async {
-        // hyper flushes only when the body is pending; without this pause the client would not even
-        // get the headers.
-        tokio::task::yield_now().await;
-        Err(Broken::Truncated)
-    });
-    Body::http_body_unsync(StreamBody::new(start.chain(end)))
+    Body::http_body_unsync(StreamBody::new(start.chain(stream::once(end))))
 }
