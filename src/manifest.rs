@@ -71,6 +71,9 @@ pub struct Manifest {
     pub definition: DefinitionRecord,
     /// The sources that were read, by name.
     pub sources: Vec<SourceRecord>,
+    /// The sources that were not ready when the cycle was published: it is provisional. Empty otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub provisional: Vec<UnreadySource>,
     /// The sum over `files`.
     pub rows: u64,
     /// The sum over `files`.
@@ -126,6 +129,15 @@ pub(crate) fn current(mut manifests: Vec<Manifest>) -> Vec<Manifest> {
         .rposition(|manifest| manifest.sync_mode == SyncMode::Snapshot);
     manifests.drain(..last.unwrap_or(0));
     manifests
+}
+
+/// A source that was not ready when a cycle was published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnreadySource {
+    /// The name of the source.
+    pub name: String,
+    /// The rule that did not hold, as a sentence.
+    pub reason: String,
 }
 
 /// The window of a cycle, half-open: `[start, end)`.

@@ -18,6 +18,8 @@ use crate::error::{Error, Result};
 use crate::jsonl::{Compression, TimeUnits};
 use crate::listing::hive::{PARTITION_TYPES, is_partition_type};
 use crate::listing::hive_time::TimeFolders;
+use crate::scan::readiness::Readiness;
+use crate::scan::ready_rule::ReadyRule;
 use crate::scan::spec::{SourceFormat, TableSpec, TimeRule};
 use crate::sql_file::SqlFile;
 
@@ -187,6 +189,7 @@ impl TableDeclaration {
             return Err(file.complaint(file.last_line_of("time_unit"), what));
         }
         let absent_rules = self.options.absent_rules(file, self.format, &file_fields)?;
+        let ready = self.ready_rules(file, &partition_fields)?;
         Ok(TableSpec {
             file_schema: Arc::new(Schema::new(file_fields)),
             partition_fields,
@@ -194,6 +197,10 @@ impl TableDeclaration {
             time,
             time_units,
             absent_rules,
+            ready: Readiness {
+                rules: ready,
+                base: None,
+            },
         })
     }
 
@@ -218,6 +225,24 @@ impl TableDeclaration {
             fields.push(Arc::clone(field));
         }
         Ok(fields)
+    }
+
+    fn ready_rules(&self, file: &SqlFile, partition_fields: &[FieldRef]) -> Result<Vec<ReadyRule>> {
+        let rules = &self.options.ready;
+        let folders = TimeFolders::recognise(partition_fields);
+        match rules.iter().find(|rule| rule.needs_time_folders()) {
+            Some(rule) if folders.is_none() => {
+                let what = format!("`ready` has `{rule}`, which {NEEDS_TIME_FOLDERS}");
+                Err(file.complaint(file.last_line_of("ready"), what))
+            }
+            _ => Ok(rules.clone()),
+        }
+    }
+
+    /// Returns true if the source is ready once an object below `--from` exists.
+    pub(super) fn needs_base(&self) -> bool {
+        let mut rules = self.options.ready.iter();
+        rules.any(|rule| matches!(rule, ReadyRule::Object(_)))
     }
 
     fn time_rule(
@@ -245,13 +270,8 @@ impl TableDeclaration {
             );
             return Err(complain(what));
         }
-        let folders = TimeFolders::recognise(partition_fields).ok_or_else(|| {
-            complain(
-                "`time_column` needs folders that contain the time: PARTITIONED BY (date), \
-                 (date, hour), (year, month, day) or (year, month, day, hour)"
-                    .to_owned(),
-            )
-        })?;
+        let folders = TimeFolders::recognise(partition_fields)
+            .ok_or_else(|| complain(format!("`time_column` {NEEDS_TIME_FOLDERS}")))?;
         Ok(Some(TimeRule {
             column: name.clone(),
             data_type: field.data_type().clone(),
@@ -260,6 +280,9 @@ impl TableDeclaration {
         }))
     }
 }
+
+const NEEDS_TIME_FOLDERS: &str = "needs folders that contain the time: PARTITIONED BY (date), \
+                                  (date, hour), (year, month, day) or (year, month, day, hour)";
 
 /// Refuses clauses that DataFusion parses and that would be ignored here.
 fn refuse_clauses(file: &SqlFile, statement: &CreateExternalTable) -> Result<()> {

@@ -82,6 +82,19 @@ impl Sources {
                 }
                 Err(complaint) => complaints.push(complaint),
             }
+            if table.needs_base() {
+                match base.map(|base| SourceLocation::resolve("./", Some(base))) {
+                    Some(Ok(location)) => {
+                        roots.insert(AsRef::<Url>::as_ref(&location.store).clone());
+                    }
+                    Some(Err(complaint)) => complaints.push(complaint),
+                    None => {
+                        let file = &declaration.file;
+                        let what = "`ready` has an object, which is looked for below `--from`: give `--from`";
+                        complaints.push(file.complaint(file.last_line_of("ready"), what));
+                    }
+                }
+            }
         }
         Error::all(complaints)?;
         Ok(roots.into_iter().collect())
@@ -178,7 +191,8 @@ async fn register(
     table: &TableDeclaration,
 ) -> Result<()> {
     let location = resolve(declaration, table, base)?;
-    let spec = table.plan(&declaration.file, &ctx.state()).await?;
+    let mut spec = table.plan(&declaration.file, &ctx.state()).await?;
+    spec.ready.base = base.cloned();
     let provider = Arc::new(SourceTable::new(declaration.name.clone(), location, spec));
     ctx.register_table(TableReference::bare(declaration.name.as_str()), provider)
         .map_err(|error| declaration.file.rejected(&error))?;

@@ -6,10 +6,11 @@ use datafusion::sql::sqlparser::ast::Value;
 use crate::error::Result;
 use crate::jsonl::{Compression, EpochUnit};
 use crate::scan::absent::{AbsentRule, AbsentRules};
+use crate::scan::ready_rule::{READY_RULES, ReadyRule, duration};
 use crate::sql_file::SqlFile;
 
-const KNOWN: &str = "`compression`, `missing`, `missing.<column>`, `time_column`, `time_slack`, `time_unit`, \
-                     `time_unit.<column>`";
+const KNOWN: &str = "`compression`, `missing`, `missing.<column>`, `ready`, `time_column`, `time_slack`, \
+                     `time_unit`, `time_unit.<column>`";
 
 const MISSING: &str = "missing";
 const COLUMN_MISSING: &str = "missing.";
@@ -31,6 +32,8 @@ pub(super) struct SourceOptions {
     pub(super) time_unit: Option<EpochUnit>,
     /// The options `time_unit.<column>`: the path of a column, as it was written, and its unit.
     pub(super) column_time_units: Vec<(String, EpochUnit)>,
+    /// The option `ready`: the rules by which the source is ready for a cycle.
+    pub(super) ready: Vec<ReadyRule>,
     /// The options `missing` and `missing.<column>`.
     pub(super) absent_rules: AbsentRules,
 }
@@ -61,6 +64,10 @@ impl SourceOptions {
                     options.compression = Some(compression.ok_or_else(|| refused(expected))?);
                 }
                 "time_column" => options.time_column = Some(text),
+                "ready" => {
+                    let rules = ReadyRule::parse_all(&text);
+                    options.ready = rules.ok_or_else(|| refused(READY_RULES))?;
+                }
                 "time_slack" => {
                     let slack = duration(&text);
                     let expected = "a number and a unit, such as '10 minutes'";
@@ -108,24 +115,6 @@ fn text_of(value: &Value) -> Option<String> {
     }
 }
 
-/// Parses a duration such as `10 minutes`: a whole number and one of second, minute, hour, day, with
-/// or without an `s`.
-fn duration(text: &str) -> Option<TimeDelta> {
-    let mut words = text.split_whitespace();
-    let number = i64::from(words.next()?.parse::<u32>().ok()?);
-    let unit = words.next()?.to_ascii_lowercase();
-    if words.next().is_some() {
-        return None;
-    }
-    match unit.strip_suffix('s').unwrap_or(&unit) {
-        "second" => TimeDelta::try_seconds(number),
-        "minute" => TimeDelta::try_minutes(number),
-        "hour" => TimeDelta::try_hours(number),
-        "day" => TimeDelta::try_days(number),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,12 +143,14 @@ mod tests {
             ("format.time_unit.User.createdAt", "s"),
             ("missing", "error"),
             ("missing.User.createdAt", "NULL"),
+            ("ready", "next folder, quiet 5 minutes"),
         ])
         .unwrap();
         assert_eq!(options.compression, Some(Compression::Gzip));
         assert_eq!(options.time_column.as_deref(), Some("time"));
         assert_eq!(options.time_slack, TimeDelta::minutes(10));
         assert_eq!(options.time_unit, Some(EpochUnit::Millisecond));
+        assert_eq!(options.ready.len(), 2);
         let column = ("User.createdAt".to_owned(), EpochUnit::Second);
         assert_eq!(options.column_time_units, [column]);
         let rules = &options.absent_rules;
@@ -174,7 +165,7 @@ mod tests {
         }
         assert_eq!(
             error(&[("delimiter", ";")]),
-            "x.sql:1: unknown option `delimiter`; the options are `compression`, `missing`, `missing.<column>`, `time_column`, `time_slack`, `time_unit`, `time_unit.<column>`"
+            "x.sql:1: unknown option `delimiter`; the options are `compression`, `missing`, `missing.<column>`, `ready`, `time_column`, `time_slack`, `time_unit`, `time_unit.<column>`"
         );
         assert_eq!(
             error(&[("compression", "lz4")]),
@@ -188,6 +179,11 @@ mod tests {
             error(&[("time_slack", "10 minutes")]),
             "x.sql:1: `time_slack` needs `time_column`, the column whose folders it widens"
         );
+        let unready = error(&[("ready", "tomorrow")]);
+        assert!(
+            unready.contains("write 'next folder', 'quiet 30"),
+            "{unready}"
+        );
         for wrong in ["10", "minutes 10", "-1 day", "1 week", "1 2 days"] {
             let error = error(&[("time_column", "t"), ("time_slack", wrong)]);
             assert!(
@@ -195,12 +191,5 @@ mod tests {
                 "{wrong}: {error}"
             );
         }
-    }
-
-    #[test]
-    fn units() {
-        assert_eq!(duration("1 day"), Some(TimeDelta::days(1)));
-        assert_eq!(duration("90 Seconds"), Some(TimeDelta::seconds(90)));
-        assert_eq!(duration("2 hours"), Some(TimeDelta::hours(2)));
     }
 }

@@ -1,11 +1,11 @@
 //! Opens definitions, sources and the destination: for a run, for its plan, or for a query.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::Sources;
 use crate::cli::config;
-use crate::cli::shared::{EngineArguments, JobArguments, SelectionArguments};
+use crate::cli::shared::{EngineArguments, JobArguments, SelectionArguments, WhenNotReady};
 use crate::definition::{self, Definition};
 use crate::engine::{Engine, EngineSettings};
 use crate::env::{self, Clock};
@@ -70,6 +70,7 @@ impl Job {
         let jobs = collect(config::jobs(arguments), errors);
         let max_rejects = collect(max_rejects(arguments), errors);
         let max_misplaced = collect(max_misplaced(arguments), errors);
+        let ready_timeout = collect(ready_timeout(arguments), errors);
 
         let run_id = run_id(clock.map_or_else(env::wall_clock, Clock::now));
         let engine = match (&sources, &source_root, settings) {
@@ -121,6 +122,8 @@ impl Job {
                 max_shrink: arguments.max_shrink,
                 allow_shrink: arguments.allow_shrink,
                 allow_empty: arguments.allow_empty,
+                ready_timeout: ready_timeout?,
+                publish_unready: arguments.when_not_ready == WhenNotReady::Publish,
                 accept_change: arguments.accept_change,
                 accept_schema: arguments.accept_schema,
             },
@@ -189,6 +192,15 @@ pub(super) fn max_misplaced(arguments: &JobArguments) -> Result<MaxMisplaced> {
     };
     let parsed = text.parse();
     parsed.map_err(|error: Error| error.context("--max-misplaced"))
+}
+
+fn ready_timeout(arguments: &JobArguments) -> Result<Option<TimeDelta>> {
+    let Some(timeout) = arguments.ready_timeout else {
+        return Ok(None);
+    };
+    TimeDelta::from_std(timeout)
+        .map(Some)
+        .map_err(|error| Error::invalid("--ready-timeout is too long").with_source(error))
 }
 
 /// Returns a unique id for a run or check that starts now. Ids sort by the start.

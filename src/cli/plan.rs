@@ -161,6 +161,7 @@ fn complaints(plan: &RunPlan) -> String {
                 finishes,
                 missing,
                 doubtful,
+                unready,
                 changes,
                 ..
             } => {
@@ -174,6 +175,14 @@ fn complaints(plan: &RunPlan) -> String {
                          if the query yields no row, the cycle is awaited",
                         source.name,
                         source.url()
+                    );
+                }
+                for source in unready {
+                    let _ = writeln!(
+                        text,
+                        "warning: {name}: the source `{}` is not ready: {}; the cycle would be provisional",
+                        source.name,
+                        visible_line(source.unready.as_deref().unwrap_or_default())
                     );
                 }
                 for change in changes {

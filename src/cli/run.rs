@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use clap::Args;
 
 use crate::cli::absent_columns::absent_columns;
@@ -14,9 +15,10 @@ use crate::cli::progress::ProgressBars;
 use crate::cli::schema_files::SchemaFilesWarning;
 use crate::cli::shared::{JobArguments, ReportFormat, SelectionArguments};
 use crate::cli::signal::{RUN_STOPS, stop_on_signal, unless_silent};
+use crate::cycle::Cycle;
 use crate::error::{ExitCode, Result};
 use crate::human;
-use crate::manifest::RejectsFile;
+use crate::manifest::{RejectsFile, UnreadySource};
 use crate::run::{
     NoProgress, ProgressListener, RunReport, TableOutcome, TableReport, run as run_tables,
 };
@@ -154,6 +156,7 @@ fn complaints(report: &RunReport) -> String {
             missing,
             changes,
             sources,
+            provisional,
             ..
         } = &table.outcome
         {
@@ -163,6 +166,14 @@ fn complaints(report: &RunReport) -> String {
             }
             for source in missing {
                 let _ = writeln!(text, "warning: {}: {}", table.table, without_file(source));
+            }
+            for UnreadySource { name, reason } in provisional {
+                let _ = writeln!(
+                    text,
+                    "warning: {}: the source `{name}` is not ready: {}; the cycle is published as provisional",
+                    table.table,
+                    visible_line(reason)
+                );
             }
             for source in sources {
                 if let Some(misplaced) = &source.misplaced {
@@ -199,6 +210,12 @@ fn complaints(report: &RunReport) -> String {
                     table.table,
                     awaits_file(source)
                 );
+            }
+            let is_unready = sources.iter().any(|source| source.unready.is_some());
+            if is_unready {
+                let since = table.cycle.map(|cycle| since(cycle, report.finished_at));
+                let _ = writeln!(text, "hint: {}", unready_hint(since.as_deref(), *stays_due));
+                continue;
             }
             let when = match stays_due {
                 true => "run again when the files are there".to_owned(),
@@ -247,8 +264,31 @@ fn rejects_warning(table: &str, files: &[RejectsFile]) -> String {
     )
 }
 
-/// Says that a cycle is not published for want of a file.
+/// Says since when a cycle waits: its end.
+fn since(cycle: Cycle, now: DateTime<Utc>) -> String {
+    let end = cycle.end();
+    let age = human::age(now - end);
+    format!("since {} ({age})", end.format("%Y-%m-%d %H:%M UTC"))
+}
+
+fn unready_hint(since: Option<&str>, stays_due: bool) -> String {
+    let since = since.unwrap_or("since its end");
+    let again = match stays_due {
+        true => "run again later",
+        false => "run again later with --date",
+    };
+    format!("it is awaited {since}: {again}; --ready-timeout ends the wait")
+}
+
+/// Says that a cycle is not published for want of a file, or since a source is not ready.
 pub(super) fn awaits_file(source: &MissingSource) -> String {
+    if let Some(reason) = &source.unready {
+        return format!(
+            "the source `{}` is not ready: {}; the cycle is awaited, and nothing of it is published",
+            visible_line(&source.name),
+            visible_line(reason)
+        );
+    }
     format!(
         "the source `{}` has no file in `{}`; the cycle is awaited, and nothing of it is published",
         visible_line(&source.name),
@@ -291,6 +331,14 @@ fn line(report: &TableReport) -> [String; 8] {
 
 fn result(outcome: &TableOutcome) -> String {
     match outcome {
+        TableOutcome::Published {
+            revision,
+            provisional,
+            ..
+        } if !provisional.is_empty() => match revision {
+            0 => "published, provisional".to_owned(),
+            revision => format!("published as revision {revision}, provisional"),
+        },
         TableOutcome::Published { revision: 0, .. } => "published".to_owned(),
         TableOutcome::Published { revision, .. } => format!("published as revision {revision}"),
         TableOutcome::AlreadyPublished { run_id, .. } => {

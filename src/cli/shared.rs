@@ -168,6 +168,28 @@ pub(super) struct JobArguments {
     #[arg(long, env = "DAYPORT_ALLOW_EMPTY", help_heading = "Guards")]
     pub allow_empty: bool,
 
+    /// The time after the end of a cycle for which it waits for sources that are not ready (OPTIONS
+    /// ('ready' …)) [default: no limit]
+    #[arg(
+        long,
+        env = "DAYPORT_READY_TIMEOUT",
+        value_name = "DURATION",
+        value_parser = units::duration,
+        help_heading = "Guards"
+    )]
+    pub ready_timeout: Option<Duration>,
+
+    /// What becomes of a cycle whose sources are still not ready after --ready-timeout
+    #[arg(
+        long,
+        env = "DAYPORT_WHEN_NOT_READY",
+        value_name = "ACTION",
+        default_value = "fail",
+        requires = "ready_timeout",
+        help_heading = "Guards"
+    )]
+    pub when_not_ready: WhenNotReady,
+
     /// Publish a table whose sync mode, format or partitioning differs from what is published
     #[arg(long, help_heading = "Guards")]
     pub accept_change: bool,
@@ -211,6 +233,15 @@ pub(super) struct JobArguments {
 
     #[command(flatten)]
     pub s3: S3Arguments,
+}
+
+/// The values of `--when-not-ready`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum WhenNotReady {
+    /// Its tables fail
+    Fail,
+    /// It is published, and its manifest says that it is provisional
+    Publish,
 }
 
 /// The arguments that select the cycles of a run.

@@ -22,8 +22,9 @@ use crate::visible::visible_line;
 const MAX_INCIDENTS: usize = 10;
 
 /// The meaning of each mark of the calendar.
-const LEGEND: [(char, &str); 8] = [
+const LEGEND: [(char, &str); 9] = [
     ('#', "published"),
+    ('p', "published, provisional: a source was not ready"),
     ('0', "published, empty"),
     ('r', "published again, as a later revision"),
     ('!', "missing"),
@@ -227,6 +228,9 @@ fn text(status: &Status) -> String {
         }
         for day in table.published() {
             let (name, cycle) = (&table.table, day.cycle);
+            if day.provisional {
+                let _ = writeln!(text, "provisional: {name} {cycle}: a source was not ready");
+            }
             if let Some(times) = day.outlier {
                 let rows = human::counted(day.rows, "row");
                 let _ = writeln!(
@@ -298,6 +302,7 @@ fn mark(day: &DayStatus) -> char {
         DayStatus::None { .. } => '.',
         DayStatus::Missing { .. } => '!',
         DayStatus::Unfinished { .. } => '~',
+        DayStatus::Published(day) if day.provisional => 'p',
         DayStatus::Published(day) => match (day.outlier, day.rows, day.revision) {
             (_, 0, _) => '0',
             (Some(times), _, _) if times > 1.0 => '^',

@@ -92,6 +92,7 @@ impl PlanRunner for ClusterRunner {
             sources,
             missing: missing.sources,
             doubtful: missing.doubtful,
+            unready: missing.unready,
         }))
     }
 }

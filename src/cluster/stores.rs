@@ -41,9 +41,10 @@ impl SourceStores {
         let thread = std::thread::spawn(move || {
             runtime.block_on(async { store::open_source(&location, &s3).await })
         });
-        thread
+        let opened = thread
             .join()
-            .map_err(|_| Error::internal("opening a store ended unexpectedly"))?
+            .map_err(|_| Error::internal("opening a store ended unexpectedly"))?;
+        Ok(opened?.store)
     }
 }
 

@@ -63,6 +63,7 @@ impl PlanRunner for LocalRunner {
             sources,
             missing: missing.sources,
             doubtful: missing.doubtful,
+            unready: missing.unready,
         }))
     }
 }
@@ -80,7 +81,7 @@ pub async fn plan_scans(
         .create_physical_plan(&optimized, state)
         .await
         .map_err(from_datafusion)?;
-    let missing = scans.missing_files(&optimized);
+    let missing = scans.missing_files(&optimized)?;
     Ok((plan, missing))
 }
 

@@ -43,7 +43,7 @@ use crate::scan::planned::PlannedSource;
 use crate::scan::scan_log::ScanLog;
 use crate::scan::{AwaitRule, MissingFiles};
 use crate::sql_file::SqlFile;
-use crate::store::{self, Location, StoreOptions};
+use crate::store::{self, Location, StoreClocks, StoreOptions};
 
 /// A session with all sources registered, which stages definitions.
 #[derive(Clone)]
@@ -60,14 +60,19 @@ impl Engine {
         s3: &StoreOptions,
         settings: EngineSettings,
     ) -> Result<Self> {
-        let state = state::new_state(&settings)?;
-        let context = SessionContext::new_with_state(state);
+        let mut state = state::new_state(&settings)?;
         let base = from.map(Location::url);
+        let mut clocks = StoreClocks::default();
         for root in sources.locations(base)? {
             let location = Location::parse(root.as_str())?;
-            let store = store::open_source(&location, s3).await?;
-            context.register_object_store(&root, store);
+            let opened = store::open_source(&location, s3).await?;
+            state
+                .runtime_env()
+                .register_object_store(&root, opened.store);
+            clocks.add(&root, opened.clock);
         }
+        state.config_mut().set_extension(Arc::new(clocks));
+        let context = SessionContext::new_with_state(state);
         sources.register(&context, base).await?;
         Ok(Self {
             state: context.state(),

@@ -38,6 +38,8 @@ pub struct Staged {
     pub missing: Vec<MissingSource>,
     /// The sources that the cycle has to wait for if there is no row.
     pub doubtful: Vec<MissingSource>,
+    /// The sources that are not ready: the cycle is provisional.
+    pub unready: Vec<MissingSource>,
 }
 
 /// The outcome of a staging job.

@@ -14,7 +14,7 @@ use crate::listing::hive_time::{Nanos, TimeFolders};
 use crate::listing::snapshot::SourceFile;
 
 /// The half-open range of time of a cycle.
-fn window(cycle: Cycle) -> Range<Nanos> {
+pub(crate) fn window(cycle: Cycle) -> Range<Nanos> {
     let nanos = |at: DateTime<chrono::Utc>| Nanos::from(at.timestamp()) * 1_000_000_000;
     nanos(cycle.start())..nanos(cycle.end())
 }

@@ -52,6 +52,19 @@ impl TimeFolders {
         is_date.then_some(Self::Dated { date, hour })
     }
 
+    /// Returns true if the partition column with this index contains a part of the time.
+    pub(crate) fn has(&self, index: usize) -> bool {
+        match self {
+            Self::Dated { date, hour } => *date == index || *hour == Some(index),
+            Self::Calendar {
+                year,
+                month,
+                day,
+                hour,
+            } => *year == index || [*month, *day, *hour].contains(&Some(index)),
+        }
+    }
+
     /// Returns the time of the rows below a folder as a half-open range, given the values of the
     /// first columns.
     ///

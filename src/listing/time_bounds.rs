@@ -41,6 +41,14 @@ impl TimeBounds {
         bounds
     }
 
+    /// Creates the bounds of a half-open range.
+    pub(crate) fn within(range: Range<Nanos>) -> Self {
+        Self {
+            from: Some(range.start),
+            through: Some(range.end - 1),
+        }
+    }
+
     /// Returns the earliest time, inclusive, if there is one.
     pub(crate) fn first(&self) -> Option<Nanos> {
         self.from
@@ -57,7 +65,7 @@ impl TimeBounds {
     }
 
     /// Returns true if a row whose time lies in the half-open `range` may meet the filters.
-    pub(super) fn may_overlap(&self, range: &Range<Nanos>) -> bool {
+    pub(crate) fn may_overlap(&self, range: &Range<Nanos>) -> bool {
         self.from.is_none_or(|from| range.end > from)
             && self.through.is_none_or(|through| range.start <= through)
     }

@@ -10,9 +10,10 @@ use crate::delivery::{History, LogAction, LogEntry, PendingUpload, Publication, 
 use crate::engine::Staged;
 use crate::error::{Error, Result};
 use crate::manifest::{
-    DataFile, DefinitionRecord, Manifest, RejectsFile, SourceRecord, VERSION, WRITER,
+    DataFile, DefinitionRecord, Manifest, RejectsFile, SourceRecord, UnreadySource, VERSION, WRITER,
 };
 use crate::run::context::Delivery;
+use crate::scan::MissingSource;
 use crate::scan::scan_log::SourceScan;
 use crate::schema_version::AssignedVersion;
 use crate::stage::StageSpec;
@@ -164,12 +165,20 @@ impl CommitBuilder<'_> {
                 parameters: parameters.collect(),
             },
             sources: staged.sources.iter().map(source_record).collect(),
+            provisional: staged.unready.iter().map(unready_record).collect(),
             rows: staged.files.iter().map(|file| file.rows).sum(),
             bytes: staged.files.iter().map(|file| file.bytes).sum(),
             files: staged.files.iter().map(StagedFile::record).collect(),
             rejects,
             replaced,
         }
+    }
+}
+
+fn unready_record(source: &MissingSource) -> UnreadySource {
+    UnreadySource {
+        name: source.name.clone(),
+        reason: source.unready.clone().unwrap_or_default(),
     }
 }
 

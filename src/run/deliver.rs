@@ -331,9 +331,12 @@ impl Delivery<'_> {
         builder: &CommitBuilder<'_>,
         participant: Option<Participant>,
     ) -> Result<StagedEntry> {
-        let rule = self
-            .request
-            .await_rule(self.definition, self.cycle, builder.history);
+        let rule = self.request.await_rule(
+            self.definition,
+            self.cycle,
+            builder.history,
+            self.context.clock.now(),
+        );
         let scans = ScanLog::for_cycle(rule, !self.request.max_rejects.is_strict());
         self.context.listener.staging_started(
             self.definition,
@@ -431,6 +434,7 @@ impl ReadyEntry {
             bytes: manifest.bytes,
             manifest: manifest.name().path().to_string(),
             sources: manifest.sources,
+            provisional: manifest.provisional,
             rejects: manifest.rejects,
             replaced: manifest.replaced,
             foreign: self.foreign,

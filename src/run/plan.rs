@@ -74,11 +74,14 @@ pub enum PlannedStep {
         /// The sources that the cycle has to wait for if the query yields no row.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         doubtful: Vec<MissingSource>,
+        /// The sources that are not ready: the cycle would be provisional.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        unready: Vec<MissingSource>,
         /// The changes against the table as it was published before.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         changes: Vec<String>,
     },
-    /// The cycle would not be published, because no file of its sources exists.
+    /// The cycle would not be published, because no file of its sources exists or they are not ready.
     Awaits {
         /// The sources without a file, by name.
         sources: Vec<MissingSource>,
@@ -251,7 +254,7 @@ impl Planner<'_> {
             Some(held) => guards::check_changes(request, definition, &bound.spec, held)?,
             None => Vec::new(),
         };
-        let rule = request.await_rule(definition, cycle, &table.history);
+        let rule = request.await_rule(definition, cycle, &table.history, self.context.clock.now());
         let (sources, missing) = engine.plan_sources(&bound, rule).await?;
         if missing.is_awaited {
             return Ok(PlannedStep::Awaits {
@@ -273,6 +276,7 @@ impl Planner<'_> {
             finishes: table.finishes.clone().filter(|_| is_first),
             missing: missing.sources,
             doubtful: missing.doubtful,
+            unready: missing.unready,
             changes: changes.iter().map(ToString::to_string).collect(),
         })
     }

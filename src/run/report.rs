@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::cycle::{Cycle, SyncMode};
 use crate::definition::Definition;
 use crate::error::{Error, ErrorKind, ExitCode};
-use crate::manifest::{RejectsFile, SourceRecord};
+use crate::manifest::{RejectsFile, SourceRecord, UnreadySource};
 use crate::scan::MissingSource;
 use crate::scan::absent::AbsentColumn;
 
@@ -75,6 +75,9 @@ pub enum TableOutcome {
         /// The sources without a file for the cycle, which the query could do without.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         missing: Vec<MissingSource>,
+        /// The sources that were not ready: the cycle is provisional.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        provisional: Vec<UnreadySource>,
         /// The columns of JSON sources for which no line had a value, neither in this cycle nor in an
         /// earlier one.
         #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -93,7 +96,8 @@ pub enum TableOutcome {
         /// The id of the run that published it.
         run_id: String,
     },
-    /// No file of the sources exists for the cycle: it is not published, and stays due.
+    /// No file of the sources exists for the cycle, or they are not ready: it is not published, and stays
+    /// due.
     Awaited {
         /// The sources without a file, by name.
         sources: Vec<MissingSource>,

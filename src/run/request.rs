@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 use crate::cycle::Cycle;
 use crate::definition::Definition;
 use crate::delivery::History;
 use crate::error::{Error, Result};
 use crate::layout::{FileFormat, TableName};
 use crate::scan::rejects::MaxRejects;
-use crate::scan::{AwaitRule, MaxMisplaced};
+use crate::scan::{AwaitRule, MaxMisplaced, NotReady};
 
 /// The default maximum of due cycles of one table that a run attempts without being asked for them:
 /// a month. More are due after a long stop, or because a clock or the first published day is wrong.
@@ -56,6 +58,11 @@ pub struct RunRequest {
     pub allow_shrink: bool,
     /// True if cycles without source files are published without rows.
     pub allow_empty: bool,
+    /// The time after the end of a cycle for which it waits for sources that are not ready; absent if it
+    /// waits for ever.
+    pub ready_timeout: Option<TimeDelta>,
+    /// True if a cycle that waited for so long is published as provisional; otherwise it fails.
+    pub publish_unready: bool,
     /// True if sync mode, format and partitioning may differ from what is published.
     pub accept_change: bool,
     /// True if columns may differ from what is published so that receivers break.
@@ -80,6 +87,8 @@ impl Default for RunRequest {
             max_shrink: 50,
             allow_shrink: false,
             allow_empty: false,
+            ready_timeout: None,
+            publish_unready: false,
             accept_change: false,
             accept_schema: false,
         }
@@ -93,12 +102,21 @@ impl RunRequest {
         definition: &Definition,
         cycle: Cycle,
         history: &History,
+        now: DateTime<Utc>,
     ) -> AwaitRule {
+        let is_over = self
+            .ready_timeout
+            .is_some_and(|timeout| now - cycle.end() >= timeout);
         AwaitRule {
             cycle,
             sync_mode: definition.sync_mode,
             published_before: history.newest().is_some(),
             allow_empty: self.allow_empty || definition.allow_empty,
+            not_ready: match self.publish_unready {
+                _ if !is_over => NotReady::Await,
+                true => NotReady::Publish,
+                false => NotReady::Fail,
+            },
         }
     }
 }

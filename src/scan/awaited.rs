@@ -20,7 +20,8 @@ use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::expr_rewriter::unnormalize_cols;
 use datafusion::logical_expr::{LogicalPlan, TableScan};
 
-use crate::scan::missing::{MissingSource, filters_key};
+use crate::error::{Error, Result};
+use crate::scan::missing::{AwaitRule, MissingSource, NotReady, filters_key};
 use crate::scan::record::Scan;
 use crate::scan::scan_log::ScanLog;
 use crate::scan::table::SourceTable;
@@ -35,19 +36,49 @@ pub struct MissingFiles {
     /// The sources that have no file in the folders that seem to be those of the cycle: if the query
     /// yields no row, the cycle has to wait for them.
     pub doubtful: Vec<MissingSource>,
+    /// The sources that are not ready although the cycle does not wait for them any more.
+    pub unready: Vec<MissingSource>,
 }
 
 impl ScanLog {
     /// Decides what the missing files of the scans mean for the query `optimized`, whose physical
     /// plan has recorded them here.
-    pub fn missing_files(&self, optimized: &LogicalPlan) -> MissingFiles {
+    ///
+    /// # Errors
+    /// [`Error::data`] if a source is not ready, and the rule says that the cycle fails then.
+    pub fn missing_files(&self, optimized: &LogicalPlan) -> Result<MissingFiles> {
+        let Some(rule) = self.await_rule() else {
+            return Ok(MissingFiles::default());
+        };
+        let unready: BTreeSet<MissingSource> = self
+            .scans()
+            .iter()
+            .filter_map(|scan| scan.cycle_files.unready.clone())
+            .collect();
+        let unready: Vec<MissingSource> = unready.into_iter().collect();
+        match rule.not_ready {
+            _ if unready.is_empty() => Ok(self.without_files(optimized, rule)),
+            NotReady::Await => Ok(MissingFiles {
+                sources: unready,
+                is_awaited: true,
+                ..MissingFiles::default()
+            }),
+            NotReady::Fail => Err(still_unready(&unready)),
+            NotReady::Publish => Ok(MissingFiles {
+                unready,
+                ..self.without_files(optimized, rule)
+            }),
+        }
+    }
+
+    fn without_files(&self, optimized: &LogicalPlan, rule: AwaitRule) -> MissingFiles {
         let scans = self.scans();
         let missing = || {
             scans
                 .iter()
                 .filter_map(|scan| scan.cycle_files.missing.as_ref())
         };
-        if self.await_rule().is_none_or(|rule| rule.allow_empty) {
+        if rule.allow_empty {
             return MissingFiles::default();
         }
         let sources: BTreeSet<MissingSource> = missing().cloned().collect();
@@ -61,8 +92,20 @@ impl ScanLog {
             sources: sources.into_iter().collect(),
             is_awaited,
             doubtful: doubtful.into_iter().collect(),
+            unready: Vec::new(),
         }
     }
+}
+
+fn still_unready(unready: &[MissingSource]) -> Error {
+    let reasons = unready.iter().map(|source| {
+        let reason = source.unready.as_deref().unwrap_or_default();
+        format!("the source `{}` is not ready: {reason}", source.name)
+    });
+    let reasons: Vec<String> = reasons.collect();
+    Error::data(reasons.join("; ")).with_hint(
+        "--when-not-ready publish publishes the cycle as provisional; without --ready-timeout it waits",
+    )
 }
 
 /// Returns true if there are scans that the cycle limits through folders, and none has a file.

@@ -20,9 +20,22 @@ pub struct AwaitRule {
     pub published_before: bool,
     /// True if a cycle without source files is published without rows.
     pub allow_empty: bool,
+    /// What becomes of a cycle whose sources are not ready.
+    pub not_ready: NotReady,
 }
 
-/// A source without a file for the cycle.
+/// What becomes of a cycle whose sources are not ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotReady {
+    /// It waits for them.
+    Await,
+    /// It waited for long enough, and fails.
+    Fail,
+    /// It waited for long enough, and is published as provisional.
+    Publish,
+}
+
+/// A source without a file for the cycle, or one that is not ready.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct MissingSource {
     /// The source's name.
@@ -33,13 +46,19 @@ pub struct MissingSource {
     pub folders: Option<String>,
     /// The URL of the source's location.
     pub location: String,
+    /// The reason why the source is not ready; absent if it has no file for the cycle.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unready: Option<String>,
 }
 
 impl fmt::Display for MissingSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)?;
-        match &self.folders {
-            Some(folders) => write!(f, " {folders}"),
+        if let Some(folders) = &self.folders {
+            write!(f, " {folders}")?;
+        }
+        match &self.unready {
+            Some(reason) => write!(f, " ({reason})"),
             None => Ok(()),
         }
     }
@@ -72,6 +91,8 @@ pub(super) struct CycleFiles {
     /// The source, if its folders look like those of times, which its declaration does not say, and
     /// none of the cycle has a file.
     pub(super) doubtful: Option<MissingSource>,
+    /// The source, if it is not ready for the cycle.
+    pub(super) unready: Option<MissingSource>,
 }
 
 /// Returns a text that is the same for the same filters of a source.

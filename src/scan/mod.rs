@@ -11,6 +11,7 @@
 //!    misplaced: rows outside of the time of their folder, which no cycle reads
 //!    reject_limit: the decision whether a source has too many malformed lines, bytes or files
 //!    awaited: the decision whether a cycle waits for files of its sources
+//!    ready_rule, readiness: whether a source is ready for a cycle
 //!    record, scan_log: the files and rows that were read, on record
 //! ```
 
@@ -31,6 +32,8 @@ pub(crate) mod nested_projection;
 pub(crate) mod parquet;
 mod plan;
 pub(crate) mod planned;
+pub(crate) mod readiness;
+pub(crate) mod ready_rule;
 pub(crate) mod record;
 pub(crate) mod reject_limit;
 mod reject_log;
@@ -45,5 +48,5 @@ pub(crate) mod table;
 
 pub use self::awaited::MissingFiles;
 pub use self::misplaced_report::MaxMisplaced;
-pub use self::missing::{AwaitRule, MissingSource};
+pub use self::missing::{AwaitRule, MissingSource, NotReady};
 pub use self::rejects::MaxRejects;

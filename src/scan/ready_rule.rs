@@ -26,7 +26,9 @@ pub(crate) enum ReadyRule {
 impl ReadyRule {
     /// Parses rules with commas between them. Returns `None` if one is none of the [`READY_RULES`].
     pub(crate) fn parse_all(text: &str) -> Option<Vec<Self>> {
-        text.split(',').map(|rule| Self::parse(rule.trim())).collect()
+        text.split(',')
+            .map(|rule| Self::parse(rule.trim()))
+            .collect()
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -85,7 +87,9 @@ fn is_object(pattern: &str) -> bool {
         .fold(pattern.to_owned(), |rest, known| rest.replace(known, ""));
     let is_path = !pattern.starts_with('/')
         && !pattern.ends_with('/')
-        && !pattern.split('/').any(|part| matches!(part, "" | "." | ".."));
+        && !pattern
+            .split('/')
+            .any(|part| matches!(part, "" | "." | ".."));
     is_path && !rest.contains(['{', '}']) && !pattern.contains("://")
 }
 
@@ -129,7 +133,11 @@ mod tests {
         let rules = ReadyRule::parse_all(text).unwrap();
         let shown: Vec<String> = rules.iter().map(ToString::to_string).collect();
         assert_eq!(shown.join(", "), text);
-        for (age, shown) in [("1 day", "1 day"), ("90 seconds", "90 seconds"), ("120 Minutes", "2 hours")] {
+        for (age, shown) in [
+            ("1 day", "1 day"),
+            ("90 seconds", "90 seconds"),
+            ("120 Minutes", "2 hours"),
+        ] {
             let rule = ReadyRule::parse(&format!("QUIET {age}")).unwrap();
             assert_eq!(rule.to_string(), format!("quiet {shown}"));
         }

@@ -7,6 +7,7 @@ use datafusion::arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use crate::jsonl::{Compression, TimeUnits};
 use crate::listing::hive_time::TimeFolders;
 use crate::scan::absent::AbsentRules;
+use crate::scan::readiness::Readiness;
 
 /// The format of a table's files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,4 +43,6 @@ pub(crate) struct TableSpec {
     pub(crate) time_units: TimeUnits,
     /// The rules for columns without any value.
     pub(crate) absent_rules: AbsentRules,
+    /// The rules by which the source is ready for a cycle.
+    pub(crate) ready: Readiness,
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::Result;
 use datafusion::datasource::table_schema::TableSchema;
@@ -13,7 +13,7 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use crate::arrow_leaves::total_leaf_count;
 use crate::cycle::{Cycle, SyncMode};
-use crate::listing::cycle_folders::{expected_folders, has_own_file};
+use crate::listing::cycle_folders::{expected_folders, has_own_file, window};
 use crate::listing::expand::{Expansion, NothingThere, TimePruning};
 use crate::listing::hive_time::TimeFolders;
 use crate::listing::location::SourceLocation;
@@ -25,6 +25,7 @@ use crate::scan::missing::{
     AwaitRule, CycleFiles, MissingSource, columns_of, filters_key, names_any,
 };
 use crate::scan::plan::{ScanArgs, TableFiles};
+use crate::scan::readiness::Readiness;
 use crate::scan::record::Scan;
 use crate::scan::scan_log::ScanLog;
 use crate::scan::spec::{TableSpec, TimeRule};
@@ -36,6 +37,7 @@ pub(crate) struct SourceTable {
     location: SourceLocation,
     table_files: TableFiles,
     time: Option<TimeRule>,
+    ready: Readiness,
     /// One flag for each leaf of the files' columns: those that are not used may be NULL. `None`
     /// means that all are used.
     leaves: Option<Vec<bool>>,
@@ -58,6 +60,7 @@ impl SourceTable {
             },
             location,
             time: spec.time,
+            ready: spec.ready,
             leaves: None,
         }
     }
@@ -87,6 +90,32 @@ impl SourceTable {
         &self.table_files
     }
 
+    pub(super) fn location(&self) -> &SourceLocation {
+        &self.location
+    }
+
+    pub(super) fn partition_fields(&self) -> &[FieldRef] {
+        self.table_files.schema.table_partition_cols()
+    }
+
+    pub(super) fn readiness(&self) -> &Readiness {
+        &self.ready
+    }
+
+    /// Returns the folders of times, declared or recognised.
+    pub(super) fn time_folders(&self) -> Option<TimeFolders> {
+        match &self.time {
+            Some(time) => Some(time.folders.clone()),
+            None => TimeFolders::recognise(self.partition_fields()),
+        }
+    }
+
+    /// Returns true unless `filters` leave out the whole cycle, as those of a scan of the day before do.
+    pub(super) fn may_read(&self, filters: &[Expr], cycle: Cycle) -> bool {
+        let time = self.time_pruning(filters);
+        time.is_none_or(|time| time.bounds.may_overlap(&window(cycle)))
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.name
     }
@@ -106,7 +135,19 @@ impl SourceTable {
         filters: &[Expr],
         nothing: NothingThere,
     ) -> Result<Vec<SourceFile>> {
-        let partition_fields = self.table_files.schema.table_partition_cols();
+        let time = self.time_pruning(filters);
+        self.list_in(state, filters, time, nothing).await
+    }
+
+    /// Lists the files in folders of a time.
+    pub(super) async fn list_in(
+        &self,
+        state: &dyn Session,
+        filters: &[Expr],
+        time: Option<TimePruning<'_>>,
+        nothing: NothingThere,
+    ) -> Result<Vec<SourceFile>> {
+        let partition_fields = self.partition_fields();
         let store = state.runtime_env().object_store(&self.location.store)?;
         Expansion {
             source: &self.name,
@@ -114,7 +155,7 @@ impl SourceTable {
             location: &self.location,
             partition_fields,
             filters: &PartitionFilters::new(state, partition_fields, filters)?,
-            time: self.time_pruning(filters),
+            time,
             nothing,
         }
         .files()
@@ -137,7 +178,15 @@ impl SourceTable {
     }
 
     /// Determines what a scan of these files means for the cycle of `rule`.
-    fn cycle_files(&self, files: &[SourceFile], filters: &[Expr], rule: AwaitRule) -> CycleFiles {
+    ///
+    /// `unready` is the reason why the source is not ready.
+    fn cycle_files(
+        &self,
+        files: &[SourceFile],
+        filters: &[Expr],
+        rule: AwaitRule,
+        unready: Option<String>,
+    ) -> CycleFiles {
         let fields = self.table_files.schema.table_partition_cols();
         let is_incremental = rule.sync_mode == SyncMode::Incremental;
         let time = self.time_pruning(filters).filter(|_| is_incremental);
@@ -149,6 +198,7 @@ impl SourceTable {
                 name: self.name.clone(),
                 folders: Some(folders).filter(|folders| !folders.is_empty()),
                 location: self.location.to_string(),
+                unready: None,
             }
         };
         let missing = |time: Option<&TimePruning<'_>>| {
@@ -164,6 +214,10 @@ impl SourceTable {
             is_windowed: is_incremental && (by_time || names_any(filters, names)),
             missing: missing(time.as_ref()),
             doubtful: undeclared.and_then(|time| missing(Some(&time))),
+            unready: unready.map(|reason| MissingSource {
+                unready: Some(reason),
+                ..missing_source(time.as_ref())
+            }),
         }
     }
 
@@ -229,7 +283,11 @@ impl TableProvider for SourceTable {
         };
         let files = self.list_with(state, filters, nothing).await?;
         let keep_rejects = log.as_ref().is_some_and(|log| log.keeps_rejects());
-        let cycle_files = rule.map(|rule| self.cycle_files(&files, filters, rule));
+        let unready = match rule {
+            Some(rule) => self.unready(state, &files, filters, rule.cycle).await?,
+            None => None,
+        };
+        let cycle_files = rule.map(|rule| self.cycle_files(&files, filters, rule, unready));
         let cycle = log.as_ref().and_then(|log| log.time_checked());
         let time_check = cycle.and_then(|cycle| self.time_check(filters, cycle));
         let checked_files = match time_check {

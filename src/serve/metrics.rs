@@ -247,6 +247,7 @@ mod tests {
                     replaced: Vec::new(),
                     foreign: Vec::new(),
                     missing: Vec::new(),
+                    provisional: Vec::new(),
                     absent: Vec::new(),
                     changes: Vec::new(),
                     schema_file_error: None,
@@ -268,6 +269,7 @@ mod tests {
             seconds: 1.5,
             committed_at: time("2026-01-16T03:00:30Z"),
             outlier: None,
+            provisional: false,
             empty_among_full: false,
         };
         Status {

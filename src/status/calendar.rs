@@ -77,6 +77,9 @@ pub(crate) struct PublishedDay {
     /// The rows as a multiple of the trailing median, if that makes the day an outlier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outlier: Option<f64>,
+    /// True if a source was not ready when the day was published.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub provisional: bool,
     /// True if the day is empty, and the published days before and after it are not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub empty_among_full: bool,
@@ -182,6 +185,7 @@ fn published_day(manifest: &Manifest, earlier: &[u64]) -> PublishedDay {
         seconds: took.as_seconds_f64(),
         committed_at: manifest.committed_at,
         outlier: outlier(manifest.rows, trailing),
+        provisional: !manifest.provisional.is_empty(),
         empty_among_full: false,
     }
 }

@@ -159,6 +159,7 @@ const LEGEND: &str = "<div class=\"legend\"><span><table class=\"calendar\"><tr>
 <span><table class=\"calendar\"><tr><td class=\"missing\">×</td></tr></table>missing</span>\
 <span><table class=\"calendar\"><tr><td class=\"unfinished\">…</td></tr></table>unfinished</span>\
 <span><table class=\"calendar\"><tr><td class=\"s2\">r</td></tr></table>revised</span>\
+<span><table class=\"calendar\"><tr><td class=\"s2\">p</td></tr></table>provisional</span>\
 <span><table class=\"calendar\"><tr><td class=\"s1 outlier\"></td></tr></table>under half or over twice the trailing median</span></div>";
 
 /// Renders one heading for the days of each month.
@@ -202,6 +203,7 @@ fn cell(table: &TableStatus, day: &DayStatus, max_rows: u64) -> String {
                 class.push_str(" outlier");
             }
             let mark = match (published.rows, published.revision) {
+                _ if published.provisional => "p",
                 (_, 1..) => "r",
                 (0, _) => "0",
                 _ => "",
@@ -232,6 +234,9 @@ fn describe(day: &PublishedDay) -> String {
     );
     if day.revision > 0 {
         let _ = write!(text, ", revision {}", day.revision);
+    }
+    if day.provisional {
+        text.push_str(", provisional: a source was not ready");
     }
     if let Some(times) = day.outlier {
         let _ = write!(text, ", {times:.2} times the trailing median");

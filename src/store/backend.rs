@@ -18,20 +18,22 @@ use crate::error::Result;
 use crate::store::address::{Address, BucketKind};
 use crate::store::staging::{OpenedStore, Staging};
 use crate::store::upload_lookup::S3UploadLookup;
-use crate::store::{Location, StoreOptions, local, s3};
+use crate::store::{Location, StoreClock, StoreOptions, local, s3};
 
 /// A client of one bucket, for both of its interfaces.
 struct BucketClient {
     store: Arc<dyn ObjectStore>,
     multipart: Arc<dyn MultipartStore>,
+    clock: StoreClock,
 }
 
 impl BucketClient {
-    fn new<S: ObjectStore + MultipartStore>(client: S) -> Self {
+    fn new<S: ObjectStore + MultipartStore>(client: S, clock: StoreClock) -> Self {
         let client = Arc::new(client);
         Self {
             store: Arc::<S>::clone(&client),
             multipart: client,
+            clock,
         }
     }
 }
@@ -43,19 +45,35 @@ async fn open_bucket(
     options: &StoreOptions,
 ) -> Result<BucketClient> {
     match kind {
-        BucketKind::S3 => Ok(BucketClient::new(s3::open(bucket, options).await?)),
+        BucketKind::S3 => {
+            let (client, clock) = s3::open(bucket, options).await?;
+            Ok(BucketClient::new(client, StoreClock::Server(clock)))
+        }
     }
 }
 
+/// A store for reading, with its clock.
+#[derive(Debug)]
+pub struct SourceStore {
+    /// The whole store, not only a prefix.
+    pub store: Arc<dyn ObjectStore>,
+    /// The clock that sets the times of its objects.
+    pub clock: StoreClock,
+}
+
 /// Opens the whole store (not only the prefix) behind a location, for reading.
-pub async fn open_source(
-    location: &Location,
-    options: &StoreOptions,
-) -> Result<Arc<dyn ObjectStore>> {
+pub async fn open_source(location: &Location, options: &StoreOptions) -> Result<SourceStore> {
     match location.address() {
-        Address::Folder(_) => Ok(local::open_source()),
+        Address::Folder(_) => Ok(SourceStore {
+            store: local::open_source(),
+            clock: StoreClock::Machine,
+        }),
         Address::Bucket { kind, bucket, .. } => {
-            Ok(open_bucket(*kind, bucket, options).await?.store)
+            let client = open_bucket(*kind, bucket, options).await?;
+            Ok(SourceStore {
+                store: client.store,
+                clock: client.clock,
+            })
         }
     }
 }

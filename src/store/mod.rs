@@ -13,6 +13,7 @@
 
 mod address;
 mod backend;
+mod clock;
 mod completion;
 mod concurrency;
 mod credentials;
@@ -41,7 +42,8 @@ mod upload;
 mod upload_lookup;
 mod watched_client;
 
-pub use backend::open_source;
+pub use backend::{SourceStore, open_source};
+pub use clock::{StoreClock, StoreClocks};
 pub use completion::Completion;
 pub use concurrency::{CONCURRENCY, StoreConcurrency};
 pub use destination::{Created, Destination};

@@ -8,10 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use crate::env;
 use crate::human;
 
 /// The time between two looks at a wait.
@@ -28,6 +30,9 @@ const FAILURE_HOLDS: Duration = Duration::from_secs(10);
 /// The time for which connections to a store that has never responded are tried: a wrong address is more
 /// likely than a pause.
 const FIRST_CONNECTION: Duration = Duration::from_secs(4);
+
+/// The time for which the clock of a store is not looked at again.
+const CLOCK_IS_FRESH: Duration = Duration::from_secs(60);
 
 /// The watches of this process, as the log is one for the process.
 static WATCHES: Mutex<Vec<Weak<ResponseWatch>>> = Mutex::new(Vec::new());
@@ -57,6 +62,8 @@ struct State {
     failure: Option<Failure>,
     /// The time of the last report of this silence.
     reported: Option<Instant>,
+    /// The difference of the clock of the store from that of this machine, and when it was measured.
+    clock: Option<(TimeDelta, Instant)>,
 }
 
 #[derive(Debug)]
@@ -130,6 +137,25 @@ impl ResponseWatch {
             watch: Arc::clone(self),
             number,
         }
+    }
+
+    /// Notes the time that a response of the store has, if the last one was noted a while ago.
+    pub(super) fn note_clock(&self, date: impl FnOnce() -> Option<DateTime<Utc>>, now: Instant) {
+        let mut state = self.state.lock();
+        let is_fresh = |(_, at): &(TimeDelta, Instant)| now - *at < CLOCK_IS_FRESH;
+        if state.clock.as_ref().is_some_and(is_fresh) {
+            return;
+        }
+        if let Some(date) = date() {
+            state.clock = Some((date - env::wall_clock(), now));
+        }
+    }
+
+    /// Returns the time by the clock of the store, or by that of this machine while it is not known.
+    pub(super) fn store_time(&self) -> DateTime<Utc> {
+        let difference = self.state.lock().clock.map(|(difference, _)| difference);
+        let now = env::wall_clock();
+        difference.map_or(now, |difference| now + difference)
     }
 
     /// Notes that bytes of the store arrived.

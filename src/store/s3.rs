@@ -10,6 +10,7 @@ use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::client::{HttpConnector, ReqwestConnector};
 
 use crate::error::{Error, Result};
+use crate::store::clock::ServerClock;
 use crate::store::credentials::ChainCredentials;
 use crate::store::response_watch::ResponseWatch;
 use crate::store::retry::RetryPolicy;
@@ -54,8 +55,8 @@ pub(super) async fn access(bucket: &str, options: &StoreOptions) -> Result<Bucke
     })
 }
 
-/// Opens a client of `bucket` without any call to it.
-pub(super) async fn open(bucket: &str, options: &StoreOptions) -> Result<AmazonS3> {
+/// Opens a client of `bucket` without any call to it, with the clock of its server.
+pub(super) async fn open(bucket: &str, options: &StoreOptions) -> Result<(AmazonS3, ServerClock)> {
     let BucketAccess {
         region,
         endpoint,
@@ -65,8 +66,11 @@ pub(super) async fn open(bucket: &str, options: &StoreOptions) -> Result<AmazonS
         .as_deref()
         .is_some_and(|endpoint| endpoint.starts_with("http://"));
     let watch = ResponseWatch::new(format!("the bucket `{bucket}`"), options.retry_timeout);
-    let connector =
-        WatchedConnector::new(ReqwestConnector::default(), watch, options.retry_timeout);
+    let connector = WatchedConnector::new(
+        ReqwestConnector::default(),
+        Arc::clone(&watch),
+        options.retry_timeout,
+    );
     let builder = AmazonS3Builder::new().with_bucket_name(bucket);
     let builder = match endpoint.is_some() && !options.s3.opaque_etags {
         true => with_connector(
@@ -104,9 +108,10 @@ pub(super) async fn open(bucket: &str, options: &StoreOptions) -> Result<AmazonS
             builder = builder.with_config("aws_sse_kms_key_id".parse().map_err(setting)?, key);
         }
     }
-    builder.build().map_err(|error| {
+    let client = builder.build().map_err(|error| {
         Error::invalid(format!("cannot open the bucket `{bucket}`")).with_source(error)
-    })
+    })?;
+    Ok((client, ServerClock::new(watch)))
 }
 
 /// Lets a client send its requests through `connector`.

@@ -15,7 +15,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Method, StatusCode, Uri};
+use chrono::{DateTime, Utc};
+use http::header::DATE;
+use http::{HeaderMap, Method, StatusCode, Uri};
 use hyper::body::{Body, Frame, SizeHint};
 use object_store::ClientOptions;
 use object_store::client::{
@@ -84,6 +86,7 @@ impl HttpService for WatchedClient {
         let now = Instant::now();
         match result.unwrap_or_else(|| Err(no_response(limit))) {
             Ok(response) => {
+                self.watch.note_clock(|| date(response.headers()), now);
                 match overload(response.status()) {
                     Some(status) => drop(waiting.failed(Cause::Overload(status), now)),
                     None => waiting.responded(now),
@@ -123,6 +126,14 @@ impl WatchedClient {
             waiting: None,
         }
     }
+}
+
+/// Returns the time of a response, by the clock of the server.
+fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
+    let text = headers.get(DATE)?.to_str().ok()?;
+    DateTime::parse_from_rfc2822(text)
+        .ok()
+        .map(|date| date.to_utc())
 }
 
 /// Returns the address of a store without the path: `http://host:port`.

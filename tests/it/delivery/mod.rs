@@ -5,6 +5,7 @@ mod changes;
 mod cycles;
 mod guards;
 mod numbers;
+mod ready;
 mod rejects;
 mod rerun;
 mod schema_files;
