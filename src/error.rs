@@ -5,72 +5,19 @@
 //! walks the chain once, for the one place that prints errors.
 
 mod causes;
+mod kind;
 mod store_fault;
 
 pub(crate) use causes::causes;
+pub use kind::{ErrorKind, ExitCode};
 
 use std::fmt;
-
-use serde::{Deserialize, Serialize};
 
 use crate::error::store_fault::StoreFault;
 use crate::visible::visible_line;
 
 /// The result of every fallible function of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// The kind of an error, which says what the operator does next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ErrorKind {
-    /// Fix the command line, the configuration or a definition; the same call can never succeed.
-    Invalid,
-    /// Inspect the data: a source or the destination holds something that must not be published.
-    Data,
-    /// Retry: a store did not respond, or a concurrent run committed first.
-    Unavailable,
-    /// Report it: dayport broke a promise of its own.
-    Internal,
-    /// Use a newer version: the destination holds what a newer dayport wrote.
-    Outdated,
-}
-
-impl ErrorKind {
-    /// Returns the exit code of a run that failed with this kind before any table was attempted.
-    pub fn exit_code(self) -> ExitCode {
-        match self {
-            ErrorKind::Invalid | ErrorKind::Outdated => ExitCode::Invalid,
-            ErrorKind::Data | ErrorKind::Internal => ExitCode::Failed,
-            ErrorKind::Unavailable => ExitCode::TryAgain,
-        }
-    }
-}
-
-/// The process's exit codes. Scripts rely on the numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExitCode {
-    /// Everything requested is done.
-    Done,
-    /// A table failed, or a check found something.
-    Failed,
-    /// The command, configuration or a definition is wrong, or this version is too old for what the
-    /// destination holds; nothing was attempted.
-    Invalid,
-    /// A source or the destination is unavailable, or another run holds the table.
-    TryAgain,
-}
-
-impl ExitCode {
-    /// Returns the number that is passed to the operating system.
-    pub fn code(self) -> u8 {
-        match self {
-            ExitCode::Done => 0,
-            ExitCode::Failed => 1,
-            ExitCode::Invalid => 2,
-            ExitCode::TryAgain => 75,
-        }
-    }
-}
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -126,7 +73,7 @@ impl Error {
     /// Refused credentials, missing buckets and names that a store cannot have need a human; every other
     /// error may be transient.
     pub fn store(doing: &str, what: impl fmt::Display, source: object_store::Error) -> Self {
-        let StoreFault { kind, hint } = StoreFault::of(&source);
+        let StoreFault { kind, hint } = own_fault(&source).unwrap_or(StoreFault::of(&source));
         let mut error = Self::new(kind, format!("cannot {doing} `{what}`")).with_source(source);
         error.hint = hint;
         error
@@ -137,7 +84,7 @@ impl Error {
     pub(crate) fn read_fault(message: impl Into<String>, fault: &object_store::Error) -> Self {
         let StoreFault { kind, hint } = match fault {
             object_store::Error::NotFound { .. } => StoreFault::from(ErrorKind::Unavailable),
-            fault => StoreFault::of(fault),
+            fault => own_fault(fault).unwrap_or(StoreFault::of(fault)),
         };
         let mut error = Self::new(kind, message);
         error.hint = hint;
@@ -237,6 +184,14 @@ impl Error {
     }
 }
 
+/// Returns the fault that a client of this program found and has advice for, such as a certificate that
+/// is not accepted.
+fn own_fault(error: &object_store::Error) -> Option<StoreFault> {
+    let own = causes(error).find_map(|cause| cause.downcast_ref::<Error>())?;
+    let hint = own.hint()?;
+    Some(StoreFault::new(own.kind(), hint))
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
@@ -265,6 +220,25 @@ mod tests {
         ]
         .map(ExitCode::code);
         assert_eq!(numbers, [0, 1, 2, 75]);
+    }
+
+    #[test]
+    fn what_a_client_advises_is_kept() {
+        let fault = |error: Error| {
+            let source = Box::new(error);
+            let store = "S3";
+            Error::store("read", "a", object_store::Error::Generic { store, source })
+        };
+        let wrong = fault(Error::invalid("a certificate").with_hint("mend it"));
+        assert_eq!(
+            (wrong.kind(), wrong.hint()),
+            (ErrorKind::Invalid, Some("mend it"))
+        );
+        let damaged = fault(Error::data("damaged on the way"));
+        assert_eq!(
+            (damaged.kind(), damaged.hint()),
+            (ErrorKind::Unavailable, None)
+        );
     }
 
     #[test]

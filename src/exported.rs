@@ -74,6 +74,31 @@ pub(crate) fn file(
     ))
 }
 
+/// Returns the files of one manifest as a table: its columns, then those of its folders.
+pub(crate) fn revision(
+    context: &SessionContext,
+    destination: &Destination,
+    manifest: &Manifest,
+) -> Result<FixedTable> {
+    let store = register_store(context, destination)?;
+    let partition_fields = partition_fields(manifest);
+    let files = manifest
+        .files
+        .iter()
+        .map(|file| {
+            let values = partition_values(file, &partition_fields)?;
+            Ok((object(destination, manifest, file)?, values))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Ok(table(
+        store,
+        manifest,
+        manifest.format,
+        files,
+        partition_fields,
+    ))
+}
+
 fn partition_fields(manifest: &Manifest) -> Vec<Field> {
     let schema = manifest.partition_by.arrow();
     let fields = schema.fields().iter();

@@ -30,7 +30,7 @@
 //! | [`staged`] | a file whose upload is withheld, as plain data | `manifest` |
 //! | [`format`] | the knowledge of each file format: encoder, decoder, options, facts | `codec`, `layout`, `schema`, `year_range` |
 //! | [`jsonl`] | JSON lines to Arrow record batches, by a fast decoder and a reference decoder | `arrow_leaves`, `year_range` |
-//! | [`store`] | folders and S3; uploads with withheld completion | `env`, `staged` |
+//! | [`store`] | folders and S3; uploads with withheld completion | `env`, `human`, `staged` |
 //! | [`resident`] | the resident memory of the process, and what of it can be given back | – |
 //! | [`memory_gate`] | bytes that wait, counted against the memory limit | DataFusion |
 //! | [`memory_budget`] | the memory limit divided among all that holds memory (pure) | `jsonl`, `memory_gate` |
@@ -46,15 +46,15 @@
 //! | [`engine`] | the session; definition + cycle → plan → staged files | `catalog`, `spill_folder`, `stage` |
 //! | `cluster` | plans run by an Apache Ballista cluster; its scheduler and executors (feature `cluster`) | Ballista, `engine` |
 //! | [`delivery`] | log, commit, publish, recover; nothing of SQL | `schema_version`, `store` |
-//! | [`run`] | many tables and cycles, guards, the report: joins engine and delivery | `delivery`, `engine`, `human` |
-//! | [`check`] | the test whether a run can succeed; probes the destination by real calls | `delivery`, `engine`, `human`, `policy` |
 //! | [`exported`] | published tables read back | `delivery`, `scan` |
+//! | [`run`] | many tables and cycles, guards, the report: joins engine and delivery | `engine`, `exported` |
+//! | [`check`] | the test whether a run can succeed; probes the destination by real calls | `delivery`, `engine`, `policy` |
 //! | [`query`] | SQL over sources and published tables | `engine`, `exported` |
 //! | [`ddl`] | the statements that let a receiver read the export (pure) | `definition`, `stage` |
 //! | [`trace`] | the reason why an event is in the export, or is not | `engine`, `exported` |
-//! | [`verify`] | published files checked against their manifests | `delivery`, `format`, `human` |
+//! | [`verify`] | published files checked against their manifests | `delivery`, `format` |
 //! | [`wait`] | the wait until a cycle is published | `delivery` |
-//! | [`status`] | a calendar of published cycles, and its page | `delivery`, `human` |
+//! | [`status`] | a calendar of published cycles, and its page | `delivery` |
 //! | [`serve`] | the schedule, metrics, events, HTTP | `run`, `status` |
 //! | [`cli`] | one file for each command; arguments → configuration; rendering | `check`, `cluster`, `ddl`, `query`, `serve`, `trace`, `verify`, `wait` |
 //!

@@ -74,6 +74,14 @@ pub struct Manifest {
     /// The sources that were not ready when the cycle was published: it is provisional. Empty otherwise.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub provisional: Vec<UnreadySource>,
+    /// The reason why the cycle was published again by itself; absent for first publications and for reruns
+    /// on request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+    /// The time until which source files that arrive late make a new revision; absent for snapshots and in
+    /// manifests from before there were such revisions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub final_after: Option<DateTime<Utc>>,
     /// The sum over `files`.
     pub rows: u64,
     /// The sum over `files`.
@@ -129,6 +137,23 @@ pub(crate) fn current(mut manifests: Vec<Manifest>) -> Vec<Manifest> {
         .rposition(|manifest| manifest.sync_mode == SyncMode::Snapshot);
     manifests.drain(..last.unwrap_or(0));
     manifests
+}
+
+/// The reason why a cycle was published again by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Cause {
+    /// Source files arrived or changed after the cycle was published.
+    LateSource {
+        /// The number of files that were added.
+        added: u64,
+        /// The number of files that were changed.
+        changed: u64,
+        /// The URLs of the first of these files.
+        files: Vec<String>,
+        /// The rows of this revision less those of the one before.
+        rows_difference: i64,
+    },
 }
 
 /// A source that was not ready when a cycle was published.

@@ -18,8 +18,7 @@ use crate::error::{Error, Result};
 use crate::jsonl::{Compression, TimeUnits};
 use crate::listing::hive::{PARTITION_TYPES, is_partition_type};
 use crate::listing::hive_time::TimeFolders;
-use crate::scan::readiness::Readiness;
-use crate::scan::ready_rule::ReadyRule;
+use crate::scan::ready_rule::{Readiness, ReadyRule};
 use crate::scan::spec::{SourceFormat, TableSpec, TimeRule};
 use crate::sql_file::SqlFile;
 

@@ -10,7 +10,7 @@ use crate::definition::{self, Definition};
 use crate::engine::{Engine, EngineSettings};
 use crate::env::{self, Clock};
 use crate::error::{Error, Result};
-use crate::run::{ConditionProof, ProgressListener, RunContext, RunRequest, pick};
+use crate::run::{ConditionProof, ProgressListener, RunContext, RunRequest, StoredLists, pick};
 use crate::scan::MaxMisplaced;
 use crate::scan::rejects::MaxRejects;
 use crate::store::{Destination, Location};
@@ -71,6 +71,7 @@ impl Job {
         let max_rejects = collect(max_rejects(arguments), errors);
         let max_misplaced = collect(max_misplaced(arguments), errors);
         let ready_timeout = collect(ready_timeout(arguments), errors);
+        let time_to_final = collect(time_to_final(arguments), errors);
 
         let run_id = run_id(clock.map_or_else(env::wall_clock, Clock::now));
         let engine = match (&sources, &source_root, settings) {
@@ -123,6 +124,8 @@ impl Job {
                 allow_shrink: arguments.allow_shrink,
                 allow_empty: arguments.allow_empty,
                 ready_timeout: ready_timeout?,
+                lookback: arguments.lookback,
+                time_to_final: time_to_final?,
                 publish_unready: arguments.when_not_ready == WhenNotReady::Publish,
                 accept_change: arguments.accept_change,
                 accept_schema: arguments.accept_schema,
@@ -144,6 +147,7 @@ impl Job {
             listener,
             stop,
             condition: ConditionProof::default(),
+            lists: StoredLists::default(),
         };
         (context, self.request)
     }
@@ -201,6 +205,11 @@ fn ready_timeout(arguments: &JobArguments) -> Result<Option<TimeDelta>> {
     TimeDelta::from_std(timeout)
         .map(Some)
         .map_err(|error| Error::invalid("--ready-timeout is too long").with_source(error))
+}
+
+fn time_to_final(arguments: &JobArguments) -> Result<TimeDelta> {
+    TimeDelta::from_std(arguments.time_to_final)
+        .map_err(|error| Error::invalid("--final is too long").with_source(error))
 }
 
 /// Returns a unique id for a run or check that starts now. Ids sort by the start.

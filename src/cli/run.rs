@@ -18,9 +18,10 @@ use crate::cli::signal::{RUN_STOPS, stop_on_signal, unless_silent};
 use crate::cycle::Cycle;
 use crate::error::{ExitCode, Result};
 use crate::human;
-use crate::manifest::{RejectsFile, UnreadySource};
+use crate::manifest::{Cause, RejectsFile, UnreadySource};
 use crate::run::{
-    NoProgress, ProgressListener, RunReport, TableOutcome, TableReport, run as run_tables,
+    LateFiles, NoProgress, ProgressListener, RunReport, Standing, TableOutcome, TableReport,
+    run as run_tables,
 };
 use crate::scan::MissingSource;
 use crate::store::Location;
@@ -202,6 +203,13 @@ fn complaints(report: &RunReport) -> String {
         let cycle = table
             .cycle
             .map_or_else(String::new, |cycle| format!(" {cycle}"));
+        if let TableOutcome::Late { files, standing } = &table.outcome {
+            text.push_str(&late_warning(
+                &format!("{}{cycle}", table.table),
+                files,
+                standing,
+            ));
+        }
         if let TableOutcome::Awaited { sources, stays_due } = &table.outcome {
             for source in sources {
                 let _ = writeln!(
@@ -262,6 +270,47 @@ fn rejects_warning(table: &str, files: &[RejectsFile]) -> String {
         if rows == 1 { "is" } else { "are" },
         visible_line(&first.path)
     )
+}
+
+/// Says what arrived late, and why the cycle is not published again.
+pub(super) fn late_warning(name: &str, files: &LateFiles, standing: &Standing) -> String {
+    let (why, hint) = match standing {
+        Standing::Due | Standing::SameRows => return String::new(),
+        Standing::Final { since } => (
+            format!(
+                "the cycle has been final since {}",
+                since.format("%Y-%m-%d %H:%M UTC")
+            ),
+            "--rerun with --date publishes the cycle with them",
+        ),
+        Standing::SourceGone { first } => (
+            format!("`{}`, which it was read from, is gone", visible_line(first)),
+            "a rerun would lose the rows of files that are gone",
+        ),
+        Standing::NotComparable => (
+            "its query gives other rows each time, and it was published again once".to_owned(),
+            "--rerun with --date publishes the cycle with them",
+        ),
+    };
+    let late = late_files(files);
+    format!(
+        "warning: {name}: {late} after it was published, first `{}`; it is not published again: {why}\n\
+         hint: {hint}\n",
+        visible_line(files.files.first().map_or("", String::as_str))
+    )
+}
+
+/// Says how many files arrived late.
+fn late_files(files: &LateFiles) -> String {
+    let count = |number, what| {
+        (number > 0).then(|| format!("{} {what}", human::counted(number, "source file")))
+    };
+    let parts = [
+        count(files.added, "arrived"),
+        count(files.changed, "changed"),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    parts.join(" and ")
 }
 
 /// Says since when a cycle waits: its end.
@@ -339,12 +388,21 @@ fn result(outcome: &TableOutcome) -> String {
             0 => "published, provisional".to_owned(),
             revision => format!("published as revision {revision}, provisional"),
         },
+        TableOutcome::Published {
+            revision,
+            cause: Some(Cause::LateSource { .. }),
+            ..
+        } => format!("published as revision {revision}, late files"),
         TableOutcome::Published { revision: 0, .. } => "published".to_owned(),
         TableOutcome::Published { revision, .. } => format!("published as revision {revision}"),
         TableOutcome::AlreadyPublished { run_id, .. } => {
             format!("already published by run {run_id}")
         }
         TableOutcome::Awaited { sources, .. } => format!("awaits {}", MissingSource::list(sources)),
+        TableOutcome::Late { standing, .. } => match standing {
+            Standing::SameRows => "late files, same rows".to_owned(),
+            _ => "late files, not published".to_owned(),
+        },
         TableOutcome::Superseded { by } => format!("superseded by the snapshot of {by}"),
         TableOutcome::Failed(_) => "failed".to_owned(),
     }

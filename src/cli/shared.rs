@@ -190,6 +190,30 @@ pub(super) struct JobArguments {
     )]
     pub when_not_ready: WhenNotReady,
 
+    /// The number of published days whose source files a run without dates looks at again; 0 looks at none.
+    /// Files that arrived late make a new revision
+    #[arg(
+        long,
+        env = "DAYPORT_LOOKBACK",
+        value_name = "DAYS",
+        default_value_t = 7,
+        value_parser = clap::value_parser!(u32).range(0..=366),
+        help_heading = "When"
+    )]
+    pub lookback: u32,
+
+    /// The time after the end of a cycle from which it is final: late files are reported, and make no new
+    /// revision; at most the lookback
+    #[arg(
+        long = "final",
+        env = "DAYPORT_FINAL",
+        value_name = "DURATION",
+        default_value = "3d",
+        value_parser = units::duration,
+        help_heading = "When"
+    )]
+    pub time_to_final: Duration,
+
     /// Publish a table whose sync mode, format or partitioning differs from what is published
     #[arg(long, help_heading = "Guards")]
     pub accept_change: bool,

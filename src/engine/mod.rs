@@ -14,6 +14,7 @@ pub(crate) mod bounded;
 pub(crate) mod checked;
 mod local;
 mod parameters;
+pub(crate) mod row_digest;
 mod runner;
 mod sort_strings;
 mod source_names;
@@ -23,24 +24,28 @@ mod wide_rows;
 
 pub use binding::BoundDefinition;
 pub use local::{LocalRunner, collect_staged_files, plan_scans};
+pub use row_digest::RowDigest;
 pub use runner::{PlanRunner, Staged, Staging, StagingJob};
 pub use state::{EngineSettings, extend_config};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::prelude::SessionContext;
+use datafusion::prelude::{DataFrame, SessionContext};
 
 use crate::catalog::Sources;
 use crate::cycle::Cycle;
 use crate::definition::Definition;
 use crate::env;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::layout::FileFormat;
+use crate::listing::snapshot::SnapshotFile;
 use crate::scan::planned::PlannedSource;
 use crate::scan::scan_log::ScanLog;
+use crate::scan::windowed::windowed_files;
 use crate::scan::{AwaitRule, MissingFiles};
 use crate::sql_file::SqlFile;
 use crate::store::{self, Location, StoreClocks, StoreOptions};
@@ -131,8 +136,34 @@ impl Engine {
         self.runner.run(&self.state, job).await
     }
 
-    /// Plans a bound definition and returns what it would read, and the files that are missing. Lists the sources and reads the
-    /// footers of Parquet files, but no row.
+    /// Lists the files that a bound definition would read now of each source that it reads by the cycle. A
+    /// source that it reads whole, by one of its scans, is left out. No file is read.
+    pub async fn list_sources(
+        &self,
+        bound: &BoundDefinition,
+    ) -> Result<BTreeMap<String, Vec<SnapshotFile>>> {
+        let state = extend_config(&self.state, bound, |config| config);
+        windowed_files(&state, &bound.plan).await
+    }
+
+    /// Computes the digest of the rows of a bound definition, as a run would read them. `columns` are those
+    /// of the published table: the rows are compared in their types.
+    pub async fn digest_rows(
+        &self,
+        bound: &BoundDefinition,
+        scans: Arc<ScanLog>,
+        columns: &SchemaRef,
+    ) -> Result<RowDigest> {
+        let state = extend_config(&self.state, bound, |config| config.with_extension(scans));
+        let LogicalPlan::Copy(copy) = &bound.plan else {
+            return Err(Error::internal("a definition is no COPY"));
+        };
+        let rows = DataFrame::new(state, copy.input.as_ref().clone());
+        row_digest::of(rows, columns).await
+    }
+
+    /// Plans a bound definition and returns what it would read, and the files that are missing. Lists the
+    /// sources and reads the footers of Parquet files, but no row.
     pub async fn plan_sources(
         &self,
         bound: &BoundDefinition,

@@ -5,7 +5,8 @@ use std::io;
 
 use object_store::Error as StoreError;
 
-use crate::error::{Error, ErrorKind, causes};
+use crate::error::causes::causes;
+use crate::error::kind::ErrorKind;
 
 /// What an error of a store means.
 #[derive(Debug, PartialEq, Eq)]
@@ -90,7 +91,7 @@ impl From<ErrorKind> for StoreFault {
 }
 
 impl StoreFault {
-    fn new(kind: ErrorKind, hint: &str) -> Self {
+    pub(super) fn new(kind: ErrorKind, hint: &str) -> Self {
         Self {
             kind,
             hint: Some(hint.to_owned()),
@@ -100,7 +101,7 @@ impl StoreFault {
     /// Classifies an error: what needs a human is invalid or a matter of data, and every other error may be
     /// transient.
     pub(super) fn of(error: &StoreError) -> Self {
-        if let Some(fault) = own_fault(error).or_else(|| code_fault(error)) {
+        if let Some(fault) = code_fault(error) {
             return fault;
         }
         match error {
@@ -128,14 +129,6 @@ impl StoreFault {
             _ => Self::from(ErrorKind::Unavailable),
         }
     }
-}
-
-/// Returns the fault that a client of this program found and has advice for, such as a certificate that
-/// is not accepted.
-fn own_fault(error: &StoreError) -> Option<StoreFault> {
-    let own = causes(error).find_map(|cause| cause.downcast_ref::<Error>())?;
-    let hint = own.hint()?;
-    Some(StoreFault::new(own.kind(), hint))
 }
 
 /// Returns the fault of an error code of S3.
@@ -285,14 +278,5 @@ mod tests {
         assert_eq!(other, StoreFault::from(ErrorKind::Unavailable));
         let redirect = generic("S3", io::Error::other(BARE_REDIRECT));
         assert!(redirect.hint.unwrap().contains("AWS_REGION"));
-    }
-
-    #[test]
-    fn a_setting_that_a_client_refuses_is_wrong() {
-        let fault = |error: Error| generic("S3", error.with_hint("mend it"));
-        let mend = StoreFault::new(ErrorKind::Invalid, "mend it");
-        assert_eq!(fault(Error::invalid("a certificate")), mend);
-        let damaged = generic("S3", Error::data("damaged on the way"));
-        assert_eq!(damaged, StoreFault::from(ErrorKind::Unavailable));
     }
 }

@@ -1,5 +1,7 @@
 //! File-list snapshots: the files of a scan, fixed before reading begins.
 
+use std::fmt::Write;
+
 use datafusion::common::ScalarValue;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use object_store::ObjectMeta;
@@ -42,14 +44,45 @@ pub(crate) fn snapshot(store: &ObjectStoreUrl, files: &[SourceFile]) -> Vec<Snap
 /// It is over one line `key\tsize\tetag\n` for each file, sorted by key, with an empty ETag if the
 /// store returned none.
 pub(crate) fn digest(files: &[SnapshotFile]) -> String {
+    format!("{:x}", Sha256::digest(list_text(files)))
+}
+
+/// Returns the text that [`digest`] is over.
+pub(crate) fn list_text(files: &[SnapshotFile]) -> String {
     let mut sorted: Vec<&SnapshotFile> = files.iter().collect();
     sorted.sort();
-    let mut hasher = Sha256::new();
+    let mut text = String::new();
     for file in sorted {
         let etag = file.etag.as_deref().unwrap_or_default();
-        hasher.update(format!("{}\t{}\t{etag}\n", file.key, file.size));
+        let _ = writeln!(text, "{}\t{}\t{etag}", file.key, file.size);
     }
-    format!("{:x}", hasher.finalize())
+    text
+}
+
+/// Parses the text of a list. Returns `None` if it is none. A key may have tabs, and even line ends: sizes
+/// and ETags have none, so a file ends where they are.
+pub(crate) fn parse_list(text: &str) -> Option<Vec<SnapshotFile>> {
+    let mut files = Vec::new();
+    let mut key = String::new();
+    for line in text.split_inclusive('\n') {
+        let mut parts = line.trim_end_matches('\n').rsplitn(3, '\t');
+        let (etag, size, rest) = (parts.next(), parts.next(), parts.next());
+        let parsed = match (rest, size.and_then(|size| size.parse().ok()), etag) {
+            (Some(rest), Some(size), Some(etag)) => Some((rest, size, etag)),
+            _ => None,
+        };
+        let Some((rest, size, etag)) = parsed else {
+            key.push_str(line);
+            continue;
+        };
+        key.push_str(rest);
+        files.push(SnapshotFile {
+            key: std::mem::take(&mut key),
+            size,
+            etag: (!etag.is_empty()).then(|| etag.to_owned()),
+        });
+    }
+    key.is_empty().then_some(files)
 }
 
 #[cfg(test)]
@@ -62,6 +95,18 @@ mod tests {
             size,
             etag: etag.map(str::to_owned),
         }
+    }
+
+    #[test]
+    fn lists_are_read_back_as_they_were_written() {
+        let files = [
+            file("s3://b/a", 1, Some("\"e\"")),
+            file("s3://b/b\tc", 2, None),
+            file("s3://b/d\ne", 3, Some("f")),
+        ];
+        assert_eq!(parse_list(&list_text(&files)).unwrap(), files);
+        assert_eq!(parse_list("").unwrap(), []);
+        assert_eq!(parse_list("a\t1\te\nrest"), None);
     }
 
     #[test]

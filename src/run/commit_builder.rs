@@ -136,7 +136,9 @@ impl CommitBuilder<'_> {
             definition,
             cycle,
             started,
+            late,
         } = *self.delivery;
+        let rows = staged.files.iter().map(|file| file.rows).sum();
         let file = Path::new(definition.sql.name()).file_name();
         let parameters = definition.parameters.keys().filter_map(|name| {
             let value = request.parameters.get(name)?;
@@ -166,7 +168,18 @@ impl CommitBuilder<'_> {
             },
             sources: staged.sources.iter().map(source_record).collect(),
             provisional: staged.unready.iter().map(unready_record).collect(),
-            rows: staged.files.iter().map(|file| file.rows).sum(),
+            cause: late.map(|late| {
+                let before = self.replaced.map_or(0, |manifest| manifest.rows);
+                late.cause(rows, before)
+            }),
+            final_after: match definition.sync_mode {
+                SyncMode::Incremental => self
+                    .replaced
+                    .and_then(|manifest| manifest.final_after)
+                    .or_else(|| request.final_after(cycle)),
+                SyncMode::Snapshot => None,
+            },
+            rows,
             bytes: staged.files.iter().map(|file| file.bytes).sum(),
             files: staged.files.iter().map(StagedFile::record).collect(),
             rejects,

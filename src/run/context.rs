@@ -10,6 +10,8 @@ use crate::definition::Definition;
 use crate::delivery::ConditionProof;
 use crate::engine::Engine;
 use crate::env::Clock;
+use crate::run::file_lists::StoredLists;
+use crate::run::late_files::LateFiles;
 use crate::run::report::TableReport;
 use crate::run::request::RunRequest;
 use crate::scan::scan_log::ScanLog;
@@ -32,6 +34,8 @@ pub struct RunContext {
     pub stop: CancellationToken,
     /// The proof that the destination honours the condition of commits.
     pub condition: ConditionProof,
+    /// The lists of source files that the run has stored.
+    pub lists: StoredLists,
 }
 
 /// A listener that is notified of the progress of each table and cycle.
@@ -63,4 +67,6 @@ pub(super) struct Delivery<'a> {
     pub(super) definition: &'a Definition,
     pub(super) cycle: Cycle,
     pub(super) started: DateTime<Utc>,
+    /// The late source files for which the cycle is published again.
+    pub(super) late: Option<&'a LateFiles>,
 }

@@ -3,18 +3,22 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use datafusion::catalog::TableProvider;
 use tracing::{debug, info};
 
 use crate::cycle::{Cycle, SyncMode};
 use crate::definition::Definition;
 use crate::delivery::{self, Commit, Decision, History, LogEntry, Publish, Published};
-use crate::engine::{BoundDefinition, Staging, StagingJob};
+use crate::engine::{BoundDefinition, Staging, StagingJob, row_digest};
+use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
+use crate::exported;
 use crate::layout::{self, ManifestName, Shard};
 use crate::manifest::{self, Manifest};
 use crate::run::commit_builder::CommitBuilder;
 use crate::run::context::{Delivery, RunContext};
 use crate::run::guards;
+use crate::run::late_files::{LateFiles, Standing};
 use crate::run::names;
 use crate::run::rejects::stage_rejects;
 use crate::run::report::{TableOutcome, TableReport};
@@ -33,12 +37,14 @@ const MAX_ATTEMPTS: u32 = 3;
 
 /// Delivers one cycle of one table. Never fails: the report holds any error.
 ///
-/// `participant` is its membership of the scan barrier of the tables that are delivered concurrently.
+/// `late` are the source files for which a published cycle is published again. `participant` is its
+/// membership of the scan barrier of the tables that are delivered concurrently.
 pub(super) async fn deliver(
     context: &RunContext,
     request: &RunRequest,
     definition: &Definition,
     cycle: Cycle,
+    late: Option<&LateFiles>,
     participant: Participant,
 ) -> TableReport {
     let started = context.clock.now();
@@ -48,6 +54,7 @@ pub(super) async fn deliver(
         definition,
         cycle,
         started,
+        late,
     };
     let (table, run_id) = (&definition.table, &context.run_id);
     debug!(%table, %cycle, run_id, "begun");
@@ -71,6 +78,10 @@ pub(super) async fn deliver(
         TableOutcome::Awaited { sources, .. } => {
             let sources = MissingSource::list(sources);
             info!(%table, %cycle, run_id, sources, "awaited");
+        }
+        TableOutcome::Late { files, standing } => {
+            let LateFiles { added, changed, .. } = files;
+            info!(%table, %cycle, run_id, added, changed, ?standing, "late files");
         }
         TableOutcome::Superseded { by } => debug!(%table, %cycle, run_id, %by, "superseded"),
         // The report contains it too, but some read only the logs.
@@ -149,7 +160,14 @@ impl Delivery<'_> {
         names::require_keys(self)?;
         let history = self.recover().await?;
         let mode = self.definition.sync_mode;
-        let publication = match delivery::decide(&history, mode, self.cycle, self.request.rerun)? {
+        let newest = history.newest_of(self.cycle);
+        if let (Some(late), Some(newest)) = (self.late, &newest)
+            && newest.revision != late.revision
+        {
+            return Ok(Attempt::done(self.already_published(newest.clone()).await?));
+        }
+        let rerun = self.request.rerun || self.late.is_some();
+        let publication = match delivery::decide(&history, mode, self.cycle, rerun)? {
             Decision::Publish(publication) => publication,
             Decision::AlreadyPublished(name) => {
                 return Ok(Attempt::done(self.already_published(name).await?));
@@ -182,6 +200,16 @@ impl Delivery<'_> {
                 self.request.format,
             )
             .await?;
+
+        if let (Some(late), Some(published)) = (self.late, &replaced)
+            && self.has_same_rows(&bound, published, &history).await?
+        {
+            late.record_same_rows(self.context, &published.name()).await;
+            return Ok(Attempt::done(TableOutcome::Late {
+                files: late.clone(),
+                standing: Standing::SameRows,
+            }));
+        }
 
         let newest = match history.newest() {
             Some(name) if publication.replaces.as_ref() != Some(&name) => {
@@ -234,6 +262,39 @@ impl Delivery<'_> {
             Err(error) => return Err(abort(&stage, error).await),
         };
         self.commit_and_publish(&stage, staged).await
+    }
+
+    /// Returns true if the query gives the rows that are published. Both are read.
+    ///
+    /// A query that gives other rows each time, and rows that cannot be compared, count as others.
+    async fn has_same_rows(
+        &self,
+        bound: &BoundDefinition,
+        published: &Manifest,
+        history: &History,
+    ) -> Result<bool> {
+        let context = self.context;
+        if !bound.volatile_functions()?.is_empty() {
+            return Ok(false);
+        }
+        let session = context.engine.session();
+        let table = exported::revision(&session, &context.destination, published)?;
+        let columns = table.schema();
+        let frame = session
+            .read_table(Arc::new(table))
+            .map_err(from_datafusion)?;
+        let rule =
+            self.request
+                .await_rule(self.definition, self.cycle, history, context.clock.now());
+        let scans = ScanLog::for_cycle(rule, !self.request.max_rejects.is_strict());
+        let compare = async {
+            let now = context.engine.digest_rows(bound, scans, &columns).await;
+            let then = row_digest::of(frame, &columns).await;
+            matches!((now, then), (Ok(now), Ok(then)) if now == then)
+        };
+        let interrupted = "interrupted before the commit: nothing was published";
+        let compared = context.stop.run_until_cancelled(compare).await;
+        compared.ok_or_else(|| Error::unavailable(interrupted))
     }
 
     /// Returns the name of the staging folder.
@@ -365,6 +426,12 @@ impl Delivery<'_> {
             guards::check(self.request, &staged, builder.replaced)?;
             let absent = guards::check_absent(&staged, &builder.history.state)?;
             let rejects = stage_rejects(self, stage, &staged.sources).await?;
+            if self.definition.sync_mode == SyncMode::Incremental {
+                let lists = &self.context.lists;
+                lists
+                    .store(&self.context.destination, &staged.sources)
+                    .await?;
+            }
             let foreign = self.foreign(stage, builder.history).await?;
             let missing = std::mem::take(&mut staged.missing);
             Ok(StagedEntry::Ready(Box::new(ReadyEntry {
@@ -435,6 +502,7 @@ impl ReadyEntry {
             manifest: manifest.name().path().to_string(),
             sources: manifest.sources,
             provisional: manifest.provisional,
+            cause: manifest.cause,
             rejects: manifest.rejects,
             replaced: manifest.replaced,
             foreign: self.foreign,

@@ -8,7 +8,9 @@
 mod commit_builder;
 mod context;
 mod deliver;
+mod file_lists;
 mod guards;
+mod late_files;
 mod names;
 mod plan;
 mod prepare;
@@ -19,6 +21,8 @@ mod schedule;
 
 pub use crate::delivery::ConditionProof;
 pub use context::{NoProgress, ProgressListener, RunContext};
+pub use file_lists::StoredLists;
+pub use late_files::{LateFiles, Standing};
 pub use plan::{ExpectedOutput, PlannedStep, PlannedTable, ReplacedPublication, RunPlan, plan};
 pub use report::{RunReport, TableFailure, TableOutcome, TableReport};
 pub use request::{CycleSelection, MAX_CATCH_UP, RunRequest, parameter, pick};

@@ -65,21 +65,22 @@ async fn check(context: &RunContext, request: &RunRequest, newest: Cycle) -> Res
 }
 
 /// Returns the selected cycles of one table, oldest first. Recovers the table if they depend on what
-/// is published.
+/// is published, and returns its history then.
 pub(super) async fn cycles_of(
     context: &RunContext,
     request: &RunRequest,
     definition: &Definition,
     last_closed: Cycle,
-) -> Result<Vec<Cycle>> {
+) -> Result<(Vec<Cycle>, Option<History>)> {
     match &request.selection {
         CycleSelection::Due => {
             let (destination, table) = (&context.destination, &definition.table);
             let now = context.clock.now();
             let history = recover(destination, table, &context.run_id, now).await?;
-            Ok(due_cycles(definition, &history, last_closed))
+            let cycles = due_cycles(definition, &history, last_closed);
+            Ok((cycles, Some(history)))
         }
-        CycleSelection::Cycles(cycles) => Ok(chosen_cycles(definition, cycles)),
+        CycleSelection::Cycles(cycles) => Ok((chosen_cycles(definition, cycles), None)),
     }
 }
 

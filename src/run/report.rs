@@ -6,7 +6,8 @@ use serde::Serialize;
 use crate::cycle::{Cycle, SyncMode};
 use crate::definition::Definition;
 use crate::error::{Error, ErrorKind, ExitCode};
-use crate::manifest::{RejectsFile, SourceRecord, UnreadySource};
+use crate::manifest::{Cause, RejectsFile, SourceRecord, UnreadySource};
+use crate::run::late_files::{LateFiles, Standing};
 use crate::scan::MissingSource;
 use crate::scan::absent::AbsentColumn;
 
@@ -78,6 +79,9 @@ pub enum TableOutcome {
         /// The sources that were not ready: the cycle is provisional.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         provisional: Vec<UnreadySource>,
+        /// The reason why it was published again by itself.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cause: Option<Cause>,
         /// The columns of JSON sources for which no line had a value, neither in this cycle nor in an
         /// earlier one.
         #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -103,6 +107,15 @@ pub enum TableOutcome {
         sources: Vec<MissingSource>,
         /// True if a later run comes back to the cycle by itself.
         stays_due: bool,
+    },
+    /// Source files arrived after the cycle was published, and it is not published again.
+    Late {
+        /// The files.
+        #[serde(flatten)]
+        files: LateFiles,
+        /// The reason.
+        #[serde(flatten)]
+        standing: Standing,
     },
     /// A snapshot of this later cycle is published.
     Superseded {

@@ -63,6 +63,10 @@ pub struct RunRequest {
     pub ready_timeout: Option<TimeDelta>,
     /// True if a cycle that waited for so long is published as provisional; otherwise it fails.
     pub publish_unready: bool,
+    /// The number of published days whose source files are looked at again; 0 looks at none.
+    pub lookback: u32,
+    /// The time after the end of a cycle from which it is final.
+    pub time_to_final: TimeDelta,
     /// True if sync mode, format and partitioning may differ from what is published.
     pub accept_change: bool,
     /// True if columns may differ from what is published so that receivers break.
@@ -89,6 +93,8 @@ impl Default for RunRequest {
             allow_empty: false,
             ready_timeout: None,
             publish_unready: false,
+            lookback: 0,
+            time_to_final: TimeDelta::zero(),
             accept_change: false,
             accept_schema: false,
         }
@@ -96,6 +102,14 @@ impl Default for RunRequest {
 }
 
 impl RunRequest {
+    /// Returns the time from which a cycle is final: late files make no new revision of it any more. Returns
+    /// `None` if none are looked for.
+    pub(super) fn final_after(&self, cycle: Cycle) -> Option<DateTime<Utc>> {
+        let lookback = TimeDelta::days(self.lookback.into());
+        let wait = self.time_to_final.min(lookback);
+        (self.lookback > 0).then(|| cycle.end() + wait)
+    }
+
     /// Returns the rule about missing source files for a table and cycle. `history` is that of the table.
     pub(super) fn await_rule(
         &self,

@@ -1,14 +1,16 @@
 //! Schedules the deliveries: which tables run concurrently and share their scans.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::StreamExt;
 
 use crate::cycle::Cycle;
+use crate::delivery::History;
 use crate::error::{Error, Result};
 use crate::run::context::RunContext;
 use crate::run::deliver::deliver;
+use crate::run::late_files::{self, LateFiles, Standing};
 use crate::run::prepare::{check_catch_up, cycles_of, max_attempts};
 use crate::run::report::{TableOutcome, TableReport};
 use crate::run::request::RunRequest;
@@ -23,6 +25,8 @@ struct ScheduledTable {
     /// The number of cycles that it may still deliver.
     attempts_left: usize,
     reports: Vec<TableReport>,
+    /// The late source files of published cycles that are published again for them.
+    late: BTreeMap<Cycle, LateFiles>,
 }
 
 /// Delivers cycle after cycle, oldest first; of each cycle at most `jobs` tables concurrently, which
@@ -39,20 +43,28 @@ pub(super) async fn deliver_all(
     let mut tables: Vec<ScheduledTable> = futures::stream::iter(0..request.definitions.len())
         .map(|index| async move {
             let definition = &request.definitions[index];
-            let (cycles, reports) = match cycles_of(context, request, definition, last_closed).await
-            {
-                Ok(cycles) => (cycles.into_iter().collect(), Vec::new()),
-                Err(error) => {
-                    let failed = TableReport::failed(Some(definition), None, error);
-                    (BTreeSet::new(), vec![failed])
-                }
-            };
-            ScheduledTable {
+            let mut table = ScheduledTable {
                 index,
                 attempts_left: max_attempts(request),
-                cycles,
-                reports,
+                cycles: BTreeSet::new(),
+                reports: Vec::new(),
+                late: BTreeMap::new(),
+            };
+            match cycles_of(context, request, definition, last_closed).await {
+                Ok((cycles, history)) => {
+                    table.cycles.extend(cycles);
+                    if let Some(history) = history {
+                        table
+                            .look_back(context, request, &history, last_closed)
+                            .await;
+                    }
+                }
+                Err(error) => {
+                    let failed = TableReport::failed(Some(definition), None, error);
+                    table.reports.push(failed);
+                }
             }
+            table
         })
         .buffered(jobs)
         .collect()
@@ -66,6 +78,60 @@ pub(super) async fn deliver_all(
     check_catch_up(request, definitions.zip(due.iter().map(Vec::as_slice)))?;
 
     let mut stats = SharedScanStats::default();
+    deliver_cycles(context, request, &mut tables, &mut stats).await;
+    // Late files of old cycles must not delay those that are due.
+    for table in &mut tables {
+        table.cycles = table.late.keys().copied().collect();
+        table.attempts_left = usize::MAX;
+    }
+    deliver_cycles(context, request, &mut tables, &mut stats).await;
+    let reports = tables.into_iter().flat_map(|table| table.reports);
+    Ok((reports.collect(), stats))
+}
+
+impl ScheduledTable {
+    /// Looks for late source files of published cycles.
+    async fn look_back(
+        &mut self,
+        context: &RunContext,
+        request: &RunRequest,
+        history: &History,
+        last_closed: Cycle,
+    ) {
+        let definition = &request.definitions[self.index];
+        match late_files::find(context, request, definition, history, last_closed).await {
+            Ok(late) => {
+                for (cycle, (files, standing)) in late {
+                    if standing == Standing::Due {
+                        self.late.insert(cycle, files);
+                        continue;
+                    }
+                    self.reports.push(TableReport {
+                        table: definition.table.to_string(),
+                        sync_mode: Some(definition.sync_mode),
+                        cycle: Some(cycle),
+                        seconds: 0.0,
+                        outcome: TableOutcome::Late { files, standing },
+                    });
+                }
+            }
+            Err(error) => {
+                let error = error.context("cannot look for late source files");
+                let failed = TableReport::failed(Some(definition), None, error);
+                self.reports.push(failed);
+            }
+        }
+    }
+}
+
+/// Delivers the cycles of the tables, oldest first.
+async fn deliver_cycles(
+    context: &Arc<RunContext>,
+    request: &Arc<RunRequest>,
+    tables: &mut [ScheduledTable],
+    stats: &mut SharedScanStats,
+) {
+    let jobs = request.jobs.max(1);
     while let Some(cycle) = tables.iter().filter_map(|table| table.cycles.first()).min() {
         let cycle = *cycle;
         let mut due: Vec<&mut ScheduledTable> = tables
@@ -78,8 +144,6 @@ pub(super) async fn deliver_all(
             stats.performed += made.performed;
         }
     }
-    let reports = tables.into_iter().flat_map(|table| table.reports);
-    Ok((reports.collect(), stats))
 }
 
 /// Delivers one cycle of several tables concurrently.
@@ -92,9 +156,18 @@ async fn deliver_concurrently(
     let (barrier, participants) = ScanBarrier::new(tables.len());
     let spawn = |(table, participant): (&&mut ScheduledTable, Participant)| {
         let (context, request, index) = (Arc::clone(context), Arc::clone(request), table.index);
+        let late = table.late.get(&cycle).cloned();
         tokio::spawn(async move {
             let definition = &request.definitions[index];
-            let report = deliver(&context, &request, definition, cycle, participant).await;
+            let report = deliver(
+                &context,
+                &request,
+                definition,
+                cycle,
+                late.as_ref(),
+                participant,
+            )
+            .await;
             context.listener.finished(&report);
             report
         })

@@ -12,6 +12,7 @@
 //!    reject_limit: the decision whether a source has too many malformed lines, bytes or files
 //!    awaited: the decision whether a cycle waits for files of its sources
 //!    ready_rule, readiness: whether a source is ready for a cycle
+//!    windowed: the files that a cycle would be read from now
 //!    record, scan_log: the files and rows that were read, on record
 //! ```
 
@@ -45,6 +46,7 @@ pub(crate) mod search;
 pub(crate) mod shared;
 pub(crate) mod spec;
 pub(crate) mod table;
+pub(crate) mod windowed;
 
 pub use self::awaited::MissingFiles;
 pub use self::misplaced_report::MaxMisplaced;

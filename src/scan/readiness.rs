@@ -7,7 +7,6 @@ use datafusion::catalog::Session;
 use datafusion::common::Result;
 use datafusion::logical_expr::Expr;
 use object_store::ObjectStoreExt;
-use url::Url;
 
 use crate::cycle::Cycle;
 use crate::error::Error;
@@ -18,18 +17,9 @@ use crate::listing::hive_time::TimeFolders;
 use crate::listing::location::SourceLocation;
 use crate::listing::snapshot::SourceFile;
 use crate::listing::time_bounds::{DAY, TimeBounds};
-use crate::scan::ready_rule::{ReadyRule, object_path};
+use crate::scan::ready_rule::{Readiness, ReadyRule, object_path};
 use crate::scan::table::SourceTable;
 use crate::store::{StoreClock, StoreClocks};
-
-/// The rules by which a source is ready for a cycle.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Readiness {
-    /// All of them must hold.
-    pub(crate) rules: Vec<ReadyRule>,
-    /// The folder that the paths of objects start from.
-    pub(crate) base: Option<Url>,
-}
 
 impl SourceTable {
     /// Returns the first rule that does not hold for a cycle, as a reason; `None` if the source is ready.

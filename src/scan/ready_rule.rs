@@ -3,12 +3,22 @@
 use std::fmt;
 
 use chrono::TimeDelta;
+use url::Url;
 
 use crate::cycle::Cycle;
 
 /// What to write, for complaints.
 pub(crate) const READY_RULES: &str = "'next folder', 'quiet 30 minutes', 'folders 24' or \
      'object events/date={date}/_SUCCESS', or several of them with commas between them";
+
+/// The rules by which a source is ready for a cycle.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Readiness {
+    /// All of them must hold.
+    pub(crate) rules: Vec<ReadyRule>,
+    /// The folder that the paths of objects start from.
+    pub(crate) base: Option<Url>,
+}
 
 /// One rule. A source is ready if all of its rules hold.
 #[derive(Debug, Clone, PartialEq, Eq)]

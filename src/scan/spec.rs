@@ -7,7 +7,7 @@ use datafusion::arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use crate::jsonl::{Compression, TimeUnits};
 use crate::listing::hive_time::TimeFolders;
 use crate::scan::absent::AbsentRules;
-use crate::scan::readiness::Readiness;
+use crate::scan::ready_rule::Readiness;
 
 /// The format of a table's files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -25,7 +25,7 @@ use crate::scan::missing::{
     AwaitRule, CycleFiles, MissingSource, columns_of, filters_key, names_any,
 };
 use crate::scan::plan::{ScanArgs, TableFiles};
-use crate::scan::readiness::Readiness;
+use crate::scan::ready_rule::Readiness;
 use crate::scan::record::Scan;
 use crate::scan::scan_log::ScanLog;
 use crate::scan::spec::{TableSpec, TimeRule};
@@ -116,6 +116,15 @@ impl SourceTable {
         time.is_none_or(|time| time.bounds.may_overlap(&window(cycle)))
     }
 
+    /// Returns true if `filters` limit the folders by time, or by the columns of the folders.
+    pub(super) fn is_windowed(&self, filters: &[Expr]) -> bool {
+        let by_time = self
+            .time_pruning(filters)
+            .is_some_and(|time| time.bounds.is_bounded());
+        let names = self.partition_fields().iter();
+        by_time || names_any(filters, names.map(|field| field.name().as_str()))
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.name
     }
@@ -162,7 +171,7 @@ impl SourceTable {
         .await
     }
 
-    fn time_pruning(&self, filters: &[Expr]) -> Option<TimePruning<'_>> {
+    pub(super) fn time_pruning(&self, filters: &[Expr]) -> Option<TimePruning<'_>> {
         self.time.as_ref().map(|time| TimePruning {
             folders: &time.folders,
             slack: time.slack,

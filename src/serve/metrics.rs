@@ -248,6 +248,7 @@ mod tests {
                     foreign: Vec::new(),
                     missing: Vec::new(),
                     provisional: Vec::new(),
+                    cause: None,
                     absent: Vec::new(),
                     changes: Vec::new(),
                     schema_file_error: None,

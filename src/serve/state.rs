@@ -109,7 +109,9 @@ impl ServeState {
                     let text = format!("awaits {}", table.outcome.awaits().unwrap_or_default());
                     self.add_awaited(report.finished_at, table, text);
                 }
-                TableOutcome::AlreadyPublished { .. } | TableOutcome::Superseded { .. } => {}
+                TableOutcome::AlreadyPublished { .. }
+                | TableOutcome::Superseded { .. }
+                | TableOutcome::Late { .. } => {}
             }
         }
         self.incidents.truncate(MAX_INCIDENTS);

@@ -185,7 +185,19 @@ const CIRCLES: [(&[&str], &str); 1] = [(
 )];
 
 /// Files besides `env.rs` that name `SystemTime` or `Instant`, with the reason.
-const CLOCKS: [(&str, &str); 7] = [
+const CLOCKS: [(&str, &str); 10] = [
+    (
+        "cli/signal.rs",
+        "the silence of a store after a stop, by tokio's clock",
+    ),
+    (
+        "store/response_watch.rs",
+        "the silence of a store, by tokio's clock",
+    ),
+    (
+        "store/watched_client.rs",
+        "the wait for a response, by tokio's clock",
+    ),
     (
         "cli/serve/rounds.rs",
         "the wait for the next round, by tokio's clock, which tests pause",

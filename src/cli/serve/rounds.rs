@@ -255,6 +255,7 @@ impl Rounds {
             // `run` logs a cycle that waits for source files.
             TableOutcome::AlreadyPublished { .. }
             | TableOutcome::Superseded { .. }
+            | TableOutcome::Late { .. }
             | TableOutcome::Awaited { .. } => true,
             TableOutcome::Failed(failure) => {
                 warn!(

@@ -256,6 +256,7 @@ impl World {
             listener: Box::new(NoProgress),
             stop: CancellationToken::new(),
             condition: ConditionProof::default(),
+            lists: dayport::run::StoredLists::default(),
         })
     }
 

@@ -4,6 +4,7 @@ mod awaited;
 mod changes;
 mod cycles;
 mod guards;
+mod late;
 mod numbers;
 mod ready;
 mod rejects;
