@@ -232,6 +232,31 @@ impl Error {
     }
 }
 
+impl Error {
+    /// Returns true if a store refused these credentials, rather than failed.
+    pub(crate) fn is_forbidden(&self) -> bool {
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            let by_store = match error.downcast_ref::<object_store::Error>() {
+                Some(object_store::Error::PermissionDenied { .. }) => true,
+                // The refusal of a listing.
+                Some(object_store::Error::Generic { source, .. }) => {
+                    says(source.as_ref(), &[FORBIDDEN])
+                }
+                _ => false,
+            };
+            let by_system = error
+                .downcast_ref::<io::Error>()
+                .is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+            if by_store || by_system {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+}
+
 /// Returns the kind of an error of a store, and what to do about it.
 fn store_fault(error: &object_store::Error) -> (ErrorKind, Option<&'static str>) {
     use object_store::Error as Store;
@@ -310,6 +335,9 @@ fn file_fault(
     None
 }
 
+/// The text of the client of S3 if the credentials have no right to the call.
+const FORBIDDEN: &str = "status code: 403 Forbidden";
+
 /// Returns true if a store refused a request in a way that no retry can help.
 ///
 /// For listings `object_store` keeps the status inside its retry error, which is not public, so it is
@@ -319,7 +347,7 @@ fn is_refusal(error: &(dyn std::error::Error + 'static)) -> bool {
         error,
         &[
             "status code: 401 Unauthorized",
-            "status code: 403 Forbidden",
+            FORBIDDEN,
             "status code: 404 Not Found",
         ],
     )

@@ -44,39 +44,39 @@ use libtest_mimic::{Arguments, Failed, Trial};
 pub(crate) use models::{MODELS, Model};
 pub use sync::{Condvar, Mutex};
 
-/// The first argument of a process that runs a model which must hang.
-const HANGING: &str = "hanging-model";
+/// The first argument of a process that explores one model.
+const EXPLORE: &str = "explore-model";
 
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
-    if words.next().as_deref() == Some(HANGING) {
+    if words.next().as_deref() == Some(EXPLORE) {
         let name = words.next().expect("the name of a model");
         let model = MODELS.iter().find(|model| model.name == name);
         model.expect("a model of this name").explore();
         return ExitCode::SUCCESS;
     }
-    let trials = MODELS.iter().map(|model| {
-        Trial::test(model.name, move || {
-            if model.hangs {
-                return expect_hang(model);
-            }
-            model.explore();
-            Ok(())
-        })
-    });
+    let trials = MODELS
+        .iter()
+        .map(|model| Trial::test(model.name, move || check(model)));
     libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
 }
 
-/// Explores a model in a process of its own and expects it to fail: loom panics while threads hold locks,
-/// and those panic again as they are dropped.
-fn expect_hang(model: &Model) -> Result<(), Failed> {
-    let program = std::env::current_exe()?;
-    let output = Command::new(program).args([HANGING, model.name]).output()?;
+/// Explores a model in a process of its own: loom panics while threads hold what they share, and they panic
+/// again as they are dropped, which aborts the process.
+fn check(model: &Model) -> Result<(), Failed> {
+    let mut command = Command::new(std::env::current_exe()?);
+    let output = command
+        .args([EXPLORE, model.name])
+        .env("RUST_BACKTRACE", "0")
+        .output()?;
     let stderr = String::from_utf8_lossy(&output.stderr);
-    // A thread looks for ever whether its buffer has returned, or all threads wait for each other.
-    let is_found = stderr.contains("maximum number of branches") || stderr.contains("deadlock");
-    match is_found && !output.status.success() {
-        true => Ok(()),
-        false => Err(format!("no hang was found: {}\n{stderr}", output.status).into()),
+    // A thread looks for ever whether it may go on, or all threads wait for each other.
+    let hangs = stderr.contains("maximum number of branches") || stderr.contains("deadlock");
+    match (output.status.success(), hangs) {
+        (true, _) if !model.hangs => Ok(()),
+        (false, true) if model.hangs => Ok(()),
+        (true, _) => Err("no order was found in which a thread waits for ever".into()),
+        (false, true) => Err(format!("a thread waits for ever\n{stderr}").into()),
+        (false, false) => Err(format!("{}\n{stderr}", output.status).into()),
     }
 }
