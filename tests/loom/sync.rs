@@ -67,12 +67,14 @@ impl<T> DerefMut for MutexGuard<'_, T> {
 #[derive(Debug)]
 pub struct Condvar(loom::sync::Condvar);
 
+impl Default for Condvar {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Condvar {
     /// As `parking_lot::Condvar::new`.
-    #[expect(
-        clippy::new_without_default,
-        reason = "as much of parking_lot as src uses"
-    )]
     pub fn new() -> Self {
         Self(loom::sync::Condvar::new())
     }
