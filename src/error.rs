@@ -12,6 +12,7 @@ pub(crate) use causes::causes;
 pub use kind::{ErrorKind, ExitCode};
 
 use std::fmt;
+use std::io;
 
 use crate::error::store_fault::StoreFault;
 use crate::visible::visible_line;
@@ -181,6 +182,21 @@ impl Error {
             text.push_str(&error.render());
         }
         text
+    }
+}
+
+impl Error {
+    /// Returns true if a store refused these credentials, rather than failed.
+    pub(crate) fn is_forbidden(&self) -> bool {
+        causes(self).any(|cause| {
+            let by_store = cause
+                .downcast_ref::<object_store::Error>()
+                .is_some_and(store_fault::is_forbidden);
+            let by_system = cause
+                .downcast_ref::<io::Error>()
+                .is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+            by_store || by_system
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use crate::human;
 use crate::scan::MaxMisplaced;
 use crate::scan::absent::AbsentRule;
 use crate::scan::misplaced_report::check_misplaced;
+use crate::scan::parquet::page_checksums::PageChecksums;
 use crate::scan::reject_limit::check_rejects;
 use crate::scan::rejects::MaxRejects;
 use crate::scan::sample::{Sample, sample};
@@ -94,6 +95,25 @@ fn judge(
         }
     }
     judge_columns(name, sample, list);
+    note_missing_checksums(name, sample, list);
+}
+
+/// Adds a note if pages of Parquet files have no checksums.
+fn note_missing_checksums(name: &str, sample: &Sample, list: &mut CheckList) {
+    let PageChecksums { files, without } = sample.page_checksums;
+    if without > 0 {
+        list.note(
+            AREA,
+            name,
+            format!(
+                "{} of {} without checksums of their pages: a byte that changes in storage may be exported",
+                human::count(without),
+                human::counted(files, "file")
+            ),
+            "let the writer add them: `write_page_checksum=True` of pyarrow, \
+             `parquet.page.write-checksum.enabled` of Spark",
+        );
+    }
 }
 
 /// Returns where the first malformed line is, and why it is one.

@@ -6,6 +6,9 @@ use crate::cycle::Cycle;
 use crate::env::Clock;
 use crate::error::{Error, Result};
 
+const HINT: &str = "write it as year-month-day, for example `2026-01-15`, as `yesterday`, or as `-3d` for \
+                    three days ago";
+
 /// Returns the cycles from the first to the last one that `--date`, or `--since` and `--through`,
 /// select; `None` if none of these options is given. A range without an end goes through the last closed
 /// day.
@@ -39,7 +42,17 @@ pub(super) fn cycle_range(
 }
 
 /// Parses the day that is given to `option`.
+///
+/// # Errors
+/// It is no day, or another option stands in its place: days may begin with a hyphen, so that the
+/// command line is parsed with that as the value.
 pub(super) fn day(option: &str, text: &str) -> Result<Cycle> {
+    if text.starts_with('-') && days_of(text).is_none() {
+        return Err(
+            Error::invalid(format!("a day is missing between `{option}` and `{text}`"))
+                .with_hint(HINT),
+        );
+    }
     let now = Clock::from_environment()?.now();
     let yesterday = || Cycle::last_closed(now);
     let days_ago = |days: u32| match days.checked_sub(1) {
@@ -53,12 +66,7 @@ pub(super) fn day(option: &str, text: &str) -> Result<Cycle> {
         "yesterday" => yesterday(),
         text => match days_of(text) {
             Some(days) => days_ago(days),
-            None => text.parse().map_err(|error: Error| {
-                error.with_hint(
-                    "write it as year-month-day, for example `2026-01-15`, as `yesterday`, or as `-3d` for \
-                     three days ago",
-                )
-            }),
+            None => text.parse().map_err(|error: Error| error.with_hint(HINT)),
         },
     };
     parsed.map_err(|error| error.context(option))

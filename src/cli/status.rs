@@ -57,8 +57,8 @@ Examples:
   dayport status --to s3://bucket/prefix/ --fail-on missing,late --late-after 4h
       for an alarm
 
-Exit codes: 0 shown, 1 there is something of --fail-on, 2 the call is wrong or nothing is published
-there, 75 try again.";
+Exit codes: 0 shown, 1 there is something of --fail-on or the log of a table cannot be read, 2 the
+call is wrong or nothing is published there, 75 try again.";
 
 /// The arguments of `dayport status`.
 #[derive(Debug, Args)]
@@ -161,7 +161,17 @@ pub(super) async fn status(arguments: StatusArguments) -> Result<ExitCode> {
                 .with_hint("is the prefix right? run dayport on it first"),
         );
     }
-    let failures = failures(&status, &arguments)?;
+    let mut failures = failures(&status, &arguments)?;
+    let unread = status
+        .tables
+        .iter()
+        .filter(|table| table.log_fault.is_some());
+    failures.extend(unread.map(|table| {
+        format!(
+            "the log of `{}` cannot be read, so that days may be unfinished or due again",
+            table.table
+        )
+    }));
     if failures.is_empty() {
         return Ok(ExitCode::Done);
     }

@@ -179,20 +179,34 @@ fn file_fault(error: &(dyn StdError + 'static)) -> Option<StoreFault> {
     Some(StoreFault::new(kind, hint))
 }
 
+/// What the client says of a request that the store refused to these credentials.
+const FORBIDDEN: &str = "status code: 403 Forbidden";
+
 /// Returns true if a store refused a request in a way that no retry can help.
+fn is_refusal(error: &(dyn StdError + 'static)) -> bool {
+    const OTHERS: [&str; 2] = [
+        "status code: 401 Unauthorized",
+        "status code: 404 Not Found",
+    ];
+    says(error, FORBIDDEN) || OTHERS.iter().any(|status| says(error, status))
+}
+
+/// Returns true if a store refused a request to these credentials.
+pub(super) fn is_forbidden(error: &StoreError) -> bool {
+    match error {
+        StoreError::PermissionDenied { .. } => true,
+        // The refusal of a listing.
+        StoreError::Generic { source, .. } => says(source.as_ref(), FORBIDDEN),
+        _ => false,
+    }
+}
+
+/// Returns true if an error or one of its causes has a text.
 ///
 /// For listings `object_store` keeps the status inside its retry error, which is not public, so it is
 /// found in the text.
-fn is_refusal(error: &(dyn StdError + 'static)) -> bool {
-    const STATUSES: [&str; 3] = [
-        "status code: 401 Unauthorized",
-        "status code: 403 Forbidden",
-        "status code: 404 Not Found",
-    ];
-    causes(error).any(|cause| {
-        let message = cause.to_string();
-        STATUSES.iter().any(|status| message.contains(status))
-    })
+fn says(error: &(dyn StdError + 'static), text: &str) -> bool {
+    causes(error).any(|cause| cause.to_string().contains(text))
 }
 
 #[cfg(test)]

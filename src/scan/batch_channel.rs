@@ -80,6 +80,11 @@ impl BatchSender {
             .is_ok()
     }
 
+    /// Waits until the plan needs no more batches.
+    pub(super) async fn closed(&self) {
+        self.messages.closed().await;
+    }
+
     /// Sends an error, which must be the last message.
     pub(super) async fn fail(&self, error: DataFusionError) {
         // Without a receiver nobody needs the error.
@@ -89,6 +94,22 @@ impl BatchSender {
     /// Marks the end of the batches. A sender that is dropped without it fails the receiver.
     pub(super) async fn end(&self) {
         let _ = self.messages.send(Message::End).await;
+    }
+}
+
+#[cfg(test)]
+impl BatchSender {
+    /// Sends a batch just while its receiver goes away: after the channel was emptied.
+    pub(super) async fn send_late(
+        &self,
+        receiver: BatchReceiver,
+        batch: RecordBatch,
+        permit: MemoryPermit,
+    ) {
+        let place = self.messages.reserve().await;
+        drop(receiver);
+        let message = Message::Batch(batch, Some(Arc::new(permit)));
+        place.unwrap_or_else(|_| unreachable!()).send(message);
     }
 }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::engine_error::from_datafusion;
 use crate::error::Result;
 use crate::listing::snapshot::SnapshotFile;
-use crate::scan::parquet::row_count::row_count;
+use crate::scan::parquet::lone_footer::{read_footer, row_count};
 use crate::scan::record::Scan;
 use crate::scan::scan_log::{ScanLog, by_source};
 use crate::store::CONCURRENCY;
@@ -79,8 +79,9 @@ async fn total_row_count(scans: &[&Arc<Scan>], runtime: &RuntimeEnv) -> Result<O
     }
     let counts: Vec<u64> = futures::stream::iter(files.into_values())
         .map(|((url, store), file)| async move {
-            row_count(&url, store.as_ref(), &file)
-                .await
+            let footer = read_footer(&url, store.as_ref(), &file).await;
+            footer
+                .map(|footer| row_count(&footer))
                 .map_err(from_datafusion)
         })
         .buffer_unordered(CONCURRENCY.parquet_footers)

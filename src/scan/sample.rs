@@ -13,6 +13,7 @@ use crate::cycle::Cycle;
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
 use crate::scan::parquet::misplaced::count_misplaced;
+use crate::scan::parquet::page_checksums::PageChecksums;
 use crate::scan::planned::PlannedSource;
 use crate::scan::scan_log::{ScanLog, SourceScan};
 use crate::scan::table::SourceTable;
@@ -28,6 +29,8 @@ pub(crate) struct Sample {
     pub rows: u64,
     /// The scan of the source, with the lines that do not fit the declaration.
     pub scan: SourceScan,
+    /// How many of the files have no checksums in their pages; nothing is counted but for Parquet.
+    pub page_checksums: PageChecksums,
 }
 
 /// Reads at most `max_rows` rows with all their columns: rows of the cycle, if the source's folders
@@ -80,6 +83,7 @@ pub(crate) async fn sample(
         .map_err(from_datafusion)?;
     scans.check_keys()?;
     count_misplaced(&scans, state.runtime_env()).await?;
+    let page_checksums = PageChecksums::of(&scans, state.runtime_env()).await?;
     let not_scanned = || Error::internal(format!("no scan of the source `{name}`"));
     let scan = scans.report(&plan).into_iter().next();
     Ok(Sample {
@@ -89,6 +93,7 @@ pub(crate) async fn sample(
             .find(|source| source.name == name)
             .ok_or_else(not_scanned)?,
         of_cycle,
+        page_checksums,
         rows: batches.iter().map(|batch| batch.num_rows() as u64).sum(),
     })
 }

@@ -287,6 +287,7 @@ mod tests {
                 median_rows: None,
                 trend_percent: None,
                 missing: 1,
+                log_fault: None,
                 days: vec![DayStatus::Published(day)],
             }],
             incidents: Vec::new(),

@@ -1,11 +1,13 @@
 //! A partition with an open file: the task that writes it, and the channel to that task.
 
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::concat_batches;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::execution::memory_pool::MemoryConsumer;
+use futures::FutureExt;
 use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
@@ -66,9 +68,10 @@ impl OpenPartition {
                 }
                 writer.finish(even_if_empty).await
             };
-            let files = written.await;
+            let ended = AssertUnwindSafe(written).catch_unwind().await;
+            drain(batches).await;
             drop(token);
-            files
+            ended.unwrap_or_else(|panic| resume_unwind(panic))
         });
         Ok(Self {
             batches: sender,
@@ -139,7 +142,42 @@ impl OpenPartition {
     }
 }
 
+/// Closes a channel and drops what is in it.
+///
+/// What is sent just while its receiver is dropped would stay in the channel as long as there is a sender,
+/// with a permit that the rows of other files may wait for. A closed channel ends behind the last message.
+async fn drain<T>(mut receiver: mpsc::Receiver<T>) {
+    receiver.close();
+    while receiver.recv().await.is_some() {}
+}
+
 /// The error of a task that panicked or was aborted.
 pub(super) fn broke_off(error: tokio::task::JoinError) -> Error {
     Error::internal("the task that writes a file ended unexpectedly").with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use datafusion::execution::memory_pool::{MemoryPool, UnboundedMemoryPool};
+
+    use super::*;
+    use crate::memory_gate::{GateLimits, MemoryGate};
+
+    #[tokio::test]
+    async fn what_is_sent_while_a_file_fails_holds_no_memory() {
+        let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
+        let gate = MemoryGate::new(&pool, "test", GateLimits { min: 0, max: 1 });
+        let (sender, receiver) = mpsc::channel(2);
+        sender.send(gate.acquire(0).await).await.unwrap();
+        let place = sender.reserve().await.unwrap();
+        let failed = tokio::spawn(drain(receiver));
+        sender.closed().await;
+        place.send(gate.acquire(1).await);
+        let next_permit = tokio::time::timeout(Duration::from_secs(60), gate.acquire(1));
+        assert!(next_permit.await.is_ok(), "the sender is still there");
+        failed.await.unwrap();
+        assert!(sender.is_closed());
+    }
 }

@@ -39,6 +39,9 @@ pub(crate) struct TableStatus {
     pub trend_percent: Option<f64>,
     /// The number of missing days in the calendar.
     pub missing: u64,
+    /// The reason why the log cannot be read: days that are unfinished, or due again, are not known of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_fault: Option<String>,
     /// The days of the calendar, oldest first.
     pub days: Vec<DayStatus>,
 }
@@ -149,6 +152,7 @@ pub(crate) fn calendar(records: &TableRecords, first: Cycle, last: Cycle) -> Tab
             .iter()
             .filter(|day| matches!(day, DayStatus::Missing { .. }))
             .count() as u64,
+        log_fault: records.log_fault.clone(),
         days,
     }
 }

@@ -65,7 +65,7 @@ impl Status {
         let reads: Vec<_> = folders
             .iter()
             .filter_map(|name| name.parse().ok())
-            .map(|table| read_table(destination, table, first, last))
+            .map(|table| read_table(destination, table, at, (first, last)))
             .collect();
         let mut tables: Vec<TableRecords> = futures::stream::iter(reads)
             .buffered(CONCURRENCY.tables_with_manifests)

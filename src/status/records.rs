@@ -54,24 +54,27 @@ pub(crate) struct TableRecords {
     pub damaged: Vec<Cycle>,
     /// The cycle that is committed without a manifest, and the run that committed it.
     pub unfinished: Option<(Cycle, String)>,
+    /// The reason why the log cannot be read, so that unfinished and damaged cycles are not known of.
+    pub log_fault: Option<String>,
     pub incidents: Vec<Incident>,
 }
 
-/// Reads the records of one table, for a calendar from `first` to `last`.
+/// Reads the records of one table, for a calendar from `first` to `last`. It is the time `at`.
 pub(super) async fn read_table(
     destination: &Destination,
     table: TableName,
-    first: Cycle,
-    last: Cycle,
+    at: DateTime<Utc>,
+    (first, last): (Cycle, Cycle),
 ) -> Result<TableRecords> {
-    let (history, pending) = match delivery::inspect(destination, &table).await {
-        Ok(inspected) => (inspected.history, inspected.pending),
+    let (history, pending, log_fault) = match delivery::inspect(destination, &table).await {
+        Ok(inspected) => (inspected.history, inspected.pending, None),
         Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
-        // A receiver may have no right to read the log. The manifests suffice for all but unfinished
-        // commits.
-        Err(_) => (
+        // The manifests suffice for all but unfinished and damaged cycles. A receiver may have no right to
+        // read the log.
+        Err(error) => (
             History::load(destination, &table, None).await?,
             PendingWork::None,
+            (!error.is_forbidden()).then(|| error.chain()),
         ),
     };
     let shown = history.current().filter(|name| {
@@ -108,7 +111,15 @@ pub(super) async fn read_table(
         }
         PendingWork::Deletes(_) | PendingWork::None => None,
     };
-    incidents.extend(void_incident(destination, &table).await);
+    match &log_fault {
+        Some(fault) => incidents.push(Incident {
+            at,
+            table: table.to_string(),
+            cycle: None,
+            text: format!("its log cannot be read: {fault}"),
+        }),
+        None => incidents.extend(void_incident(destination, &table).await?),
+    }
     let cycles: Vec<Cycle> = history.current().map(|name| name.cycle).collect();
     Ok(TableRecords {
         manifests,
@@ -116,6 +127,7 @@ pub(super) async fn read_table(
         published_range: cycles.first().copied().zip(cycles.last().copied()),
         damaged: history.state.needs_republish.iter().copied().collect(),
         unfinished,
+        log_fault,
         incidents,
         table,
     })
@@ -140,18 +152,24 @@ fn rejects_incident(manifest: &Manifest) -> Option<Incident> {
 }
 
 /// Returns an incident if the newest log entry rolled a publication back.
-async fn void_incident(destination: &Destination, table: &TableName) -> Option<Incident> {
-    let newest = delivery::newest_entry(destination, table).await;
-    let LogEntry {
-        written_at, action, ..
-    } = newest.ok().flatten()?;
-    let LogAction::Void { cycle, reason, .. } = action else {
-        return None;
+async fn void_incident(destination: &Destination, table: &TableName) -> Result<Option<Incident>> {
+    let newest = match delivery::newest_entry(destination, table).await {
+        Ok(newest) => newest,
+        Err(error) if error.is_forbidden() => None,
+        Err(error) => return Err(error),
     };
-    Some(Incident {
+    let Some(LogEntry {
+        written_at,
+        action: LogAction::Void { cycle, reason, .. },
+        ..
+    }) = newest
+    else {
+        return Ok(None);
+    };
+    Ok(Some(Incident {
         at: written_at,
         table: table.to_string(),
         cycle: Some(cycle),
         text: format!("rolled back: {reason}"),
-    })
+    }))
 }

@@ -197,7 +197,7 @@ async fn list(
         let state = match destination.head(&key).await {
             Ok(Some(meta)) => present(meta),
             Ok(None) => continue,
-            Err(error) if published::is_forbidden(&error) => ObjectState::Forbidden,
+            Err(error) if error.is_forbidden() => ObjectState::Forbidden,
             Err(error) => return Err(error),
         };
         listing.insert(path.to_owned(), state);

@@ -134,6 +134,14 @@ pub(super) fn plan(
             });
         }
     }
+    plan.findings
+        .extend(published.log_fault.as_ref().map(|fault| Finding {
+            table: published.table.to_string(),
+            cycle: None,
+            key: layout::log_folder(&published.table).to_string(),
+            kind: FindingKind::Log,
+            detail: format!("{fault}; whether a commit is unfinished is not known"),
+        }));
     let unfinished = published.unfinished.as_ref();
     if let Some(unfinished) = unfinished
         && cycles.contains(unfinished.cycle)

@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 
 use futures::{StreamExt, TryStreamExt};
-use object_store::Error as StoreError;
 
 use crate::cycle::{Cycle, SyncMode};
 use crate::delivery::{History, LogAction, newest_entry, read_manifest};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::layout::{self, ManifestName, TableName};
 use crate::manifest::Manifest;
 use crate::store::{CONCURRENCY, Destination};
@@ -50,6 +49,8 @@ pub(super) struct PublishedTable {
     /// The manifests that make up the table now, oldest cycle first.
     pub current: Vec<RecordedManifest>,
     pub unfinished: Option<UnfinishedCommit>,
+    /// The reason why the log cannot be read, so that an unfinished commit is not known of.
+    pub log_fault: Option<String>,
     /// The names of the manifests from which this state was read.
     pub names: Vec<ManifestName>,
 }
@@ -57,14 +58,12 @@ pub(super) struct PublishedTable {
 /// Reads the published state of a table.
 pub(super) async fn read(destination: &Destination, table: &TableName) -> Result<PublishedTable> {
     // The log is read first: a commit that is finished in between shows up among the manifests.
-    let entry = match newest_entry(destination, table).await {
-        Ok(entry) => entry,
-        // A receiver may have no right to read the log.
-        Err(error) if is_forbidden(&error) => None,
+    let (entry, log_fault) = match newest_entry(destination, table).await {
+        Ok(entry) => (entry, None),
+        // A receiver may have no right to read the log. The manifests have all that it needs.
+        Err(error) if error.is_forbidden() => (None, None),
         Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
-        // The log is internal, so that a newer dayport may write it in another way; the manifests have
-        // all that a receiver needs.
-        Err(_) => None,
+        Err(error) => (None, Some(error.chain())),
     };
     let history = History::load(destination, table, None).await?;
     let unfinished = entry.and_then(|entry| {
@@ -101,6 +100,7 @@ pub(super) async fn read(destination: &Destination, table: &TableName) -> Result
         table: table.clone(),
         current: current(records),
         unfinished,
+        log_fault,
         names,
     })
 }
@@ -150,25 +150,6 @@ fn current(mut records: Vec<RecordedManifest>) -> Vec<RecordedManifest> {
     let last_snapshot = (0..records.len()).rev().find(|index| is_snapshot(*index));
     records.drain(..last_snapshot.unwrap_or(0));
     records
-}
-
-/// Returns true if the store refused these credentials, rather than failed.
-pub(super) fn is_forbidden(error: &Error) -> bool {
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        let by_store = matches!(
-            error.downcast_ref::<StoreError>(),
-            Some(StoreError::PermissionDenied { .. })
-        );
-        let by_system = error
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
-        if by_store || by_system {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 #[cfg(test)]

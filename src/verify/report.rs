@@ -13,6 +13,8 @@ use crate::error::ExitCode;
 pub(crate) enum FindingKind {
     /// A manifest cannot be read, or does not belong under its name.
     Manifest,
+    /// The newest log entry cannot be read: it is damaged, forged, or of a newer version.
+    Log,
     /// A cycle that was asked for is not published.
     Unpublished,
     /// The newest commit has no manifest yet; the operator's next run finishes it.
@@ -48,6 +50,7 @@ impl fmt::Display for FindingKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             FindingKind::Manifest => "manifest",
+            FindingKind::Log => "log",
             FindingKind::Unpublished => "unpublished",
             FindingKind::Unfinished => "unfinished",
             FindingKind::Sum => "sum",

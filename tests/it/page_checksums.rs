@@ -1,5 +1,10 @@
 //! A byte of a Parquet source that changed is noticed where its pages have checksums.
 
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use parquet::arrow::ArrowWriter;
+
 use crate::support::{Sandbox, TestDestination};
 
 /// Written by pyarrow: `write_table(pa.table({"id": [1, 2, 3], "note": ["alpha", "bravo", "charlie"]}),
@@ -39,4 +44,37 @@ fn a_changed_byte_fails_and_names_the_file() {
         .exited_with(1)
         .stderr_has("notes/part.parquet")
         .stderr_has("checksum");
+}
+
+/// Returns a file of this program's library, which writes no checksums.
+fn without_checksums(rows: i64) -> Vec<u8> {
+    let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows));
+    let notes: ArrayRef = Arc::new(StringArray::from_iter_values(
+        (0..rows).map(|id| format!("note {id}")),
+    ));
+    let columns = [("id", ids, true), ("note", notes, true)];
+    let batch = RecordBatch::try_from_iter_with_nullable(columns).expect("a batch");
+    let mut file = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut file, batch.schema(), None).expect("a writer");
+    writer.write(&batch).expect("write");
+    writer.close().expect("close");
+    file
+}
+
+#[test]
+fn check_notes_files_without_checksums() {
+    let (sandbox, _) = query(FILE.to_vec());
+    let to = sandbox.destination.url();
+    let check = || {
+        let args = ["check", "--from", "raw", "--to", &to];
+        sandbox.dayport(&args).exited_with(0)
+    };
+    let output = check();
+    assert!(!output.stdout.contains("checksum"), "{output}");
+    sandbox.write("raw/notes/other.parquet", without_checksums(1_000));
+    // It has no page.
+    sandbox.write("raw/notes/empty.parquet", without_checksums(0));
+    check()
+        .stdout_has("1 of 2 files without checksums of their pages")
+        .stdout_has("write_page_checksum=True");
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::Result;
+use futures::future::select_all;
 use tokio::sync::mpsc;
 
 use crate::error::Error;
@@ -38,12 +39,40 @@ pub(crate) struct DecodeTask {
 }
 
 struct ConsumerState {
-    consumer: JsonConsumer,
+    columns: ScanColumns,
+    scan: Arc<Scan>,
+    delivery: Delivery,
     member: UnionMember,
     /// The file whose chunks are being decoded.
     file: Option<OpenTally>,
-    /// True once the consumer takes no more batches, because it ended or failed.
-    is_closed: bool,
+}
+
+/// The delivery of rows to a consumer.
+enum Delivery {
+    Open(BatchSender),
+    /// It was sent an error. Without a sender, another partition of its plan would fail by that.
+    Failed(BatchSender),
+    /// It takes no more batches. The sender is dropped: a batch that was sent just while the consumer ended
+    /// is in the channel as long as there is a sender, with a permit that the chunker may wait for.
+    Ended,
+}
+
+impl Delivery {
+    /// Returns the sender, if the consumer takes batches.
+    fn open(&self) -> Option<&BatchSender> {
+        match self {
+            Self::Open(sender) => Some(sender),
+            Self::Failed(_) | Self::Ended => None,
+        }
+    }
+
+    /// Waits until the consumer has ended, and then drops the sender.
+    async fn end(&mut self) {
+        if let Self::Open(sender) | Self::Failed(sender) = self {
+            sender.closed().await;
+        }
+        *self = Self::Ended;
+    }
 }
 
 impl DecodeTask {
@@ -52,14 +81,20 @@ impl DecodeTask {
         declared: SchemaRef,
         consumers: impl IntoIterator<Item = (JsonConsumer, UnionMember)>,
     ) -> Self {
-        let states = consumers
-            .into_iter()
-            .map(|(consumer, member)| ConsumerState {
-                consumer,
+        let states = consumers.into_iter().map(|(consumer, member)| {
+            let JsonConsumer {
+                columns,
+                scan,
+                sender,
+            } = consumer;
+            ConsumerState {
+                columns,
+                scan,
+                delivery: Delivery::Open(sender),
                 member,
                 file: None,
-                is_closed: false,
-            });
+            }
+        });
         Self {
             decoder,
             declared,
@@ -69,34 +104,51 @@ impl DecodeTask {
 
     /// Returns the scan of each consumer.
     pub(crate) fn scans(&self) -> Vec<Arc<Scan>> {
-        let scans = self
-            .consumers
-            .iter()
-            .map(|state| Arc::clone(&state.consumer.scan));
+        let scans = self.consumers.iter().map(|state| Arc::clone(&state.scan));
         scans.collect()
     }
 
     /// Decodes chunks until the last one, the first error, or until no consumer is left.
     pub(crate) async fn run(mut self, mut chunks: mpsc::Receiver<crate::error::Result<FileChunk>>) {
-        while let Some(received) = chunks.recv().await {
+        while let Some(received) = self.next(&mut chunks).await {
             let outcome = match received {
                 Ok(file_chunk) => self.decode(file_chunk).await,
                 Err(error) => Err(error.into()),
             };
             if let Err(error) = outcome {
-                let open = self.consumers.iter().filter(|state| !state.is_closed);
-                let senders: Vec<&BatchSender> = open.map(|state| &state.consumer.sender).collect();
-                fail_all(&senders, error).await;
-                return;
-            }
-            if self.consumers.iter().all(|state| state.is_closed) {
+                let consumers = self.consumers.iter();
+                let senders = consumers.filter_map(|state| state.delivery.open());
+                fail_all(&senders.collect::<Vec<_>>(), error).await;
                 return;
             }
         }
-        for state in self.consumers.iter_mut().filter(|state| !state.is_closed) {
-            match state.close_file() {
-                Ok(()) => state.consumer.sender.end().await,
-                Err(error) => state.consumer.sender.fail(error.into()).await,
+        for state in &mut self.consumers {
+            state.finish().await;
+        }
+    }
+
+    /// Returns the next chunk, or `None` after the last one or once no consumer is left. Of consumers that end
+    /// meanwhile the senders are dropped at once: the chunker may wait for what their channels hold.
+    async fn next(
+        &mut self,
+        chunks: &mut mpsc::Receiver<crate::error::Result<FileChunk>>,
+    ) -> Option<crate::error::Result<FileChunk>> {
+        loop {
+            if self
+                .consumers
+                .iter()
+                .all(|state| state.delivery.open().is_none())
+            {
+                return None;
+            }
+            let deliveries = self.consumers.iter_mut().map(|state| &mut state.delivery);
+            let ends = deliveries
+                .filter(|delivery| !matches!(delivery, Delivery::Ended))
+                .map(|delivery| Box::pin(delivery.end()));
+            tokio::select! {
+                biased;
+                received = chunks.recv() => return received,
+                _ = select_all(ends) => {}
             }
         }
     }
@@ -138,7 +190,7 @@ impl DecodeTask {
         }
         for index in &origin.consumers {
             if let Some(state) = self.consumers.get_mut(*index)
-                && !state.is_closed
+                && state.delivery.open().is_some()
             {
                 let rows = state.rows(origin, chunk, &self.declared, &decoded);
                 state.send(rows, &permit).await;
@@ -156,7 +208,7 @@ impl DecodeTask {
     ) {
         for index in &origin.consumers {
             if let Some(state) = self.consumers.get_mut(*index)
-                && !state.is_closed
+                && state.delivery.open().is_some()
             {
                 let bad = vec![bad.clone()];
                 let rejected = state.note(origin, head, &self.declared, &[], bad);
@@ -221,7 +273,7 @@ impl ConsumerState {
         decoded: &DecodedChunk,
     ) -> Result<Vec<RecordBatch>> {
         let DecodedChunk { batches, bad, .. } = decoded;
-        let JsonConsumer { columns, scan, .. } = &self.consumer;
+        let scan = &self.scan;
         let mut rows = Vec::with_capacity(batches.len());
         for batch in batches {
             rows.push(batch.project(&self.member.column_indexes)?);
@@ -231,7 +283,7 @@ impl ConsumerState {
             // What is malformed for the union is malformed for this consumer.
             own_bad.clone_from(bad);
         } else if !bad.is_empty() {
-            let mut own_decoder = columns.decoded().decoder(1)?;
+            let mut own_decoder = self.columns.decoded().decoder(1)?;
             for bad_line in bad {
                 let Some(line) = chunk.line(bad_line.line) else {
                     return Err(Error::internal("a bad line is not in its chunk").into());
@@ -242,11 +294,11 @@ impl ConsumerState {
                 }
             }
         }
-        let used = columns.decoded().leaves();
+        let used = self.columns.decoded().leaves();
         let keys = &scan.counts.keys;
         keys.note(declared, used, &rows, chunk, &origin.key);
         self.note(origin, chunk.text(), declared, &rows, own_bad)?;
-        let columns = &self.consumer.columns;
+        let columns = &self.columns;
         let complete = |batch| columns.complete(batch, &origin.key, &origin.partition);
         rows.iter().map(complete).collect()
     }
@@ -265,7 +317,7 @@ impl ConsumerState {
         let Some(file) = &mut self.file else {
             return Ok(());
         };
-        let scan = &self.consumer.scan;
+        let scan = &self.scan;
         if is_start {
             file.note_start(scan, text, declared, rows, &bad)?;
         }
@@ -295,7 +347,7 @@ impl ConsumerState {
             return Ok(false);
         }
         self.close_file()?;
-        let check = self.consumer.scan.time_check.as_ref();
+        let check = self.scan.time_check.as_ref();
         self.file = Some(OpenTally {
             origin: Arc::clone(origin),
             times: check.and_then(|check| check.times(&origin.partition)),
@@ -310,31 +362,59 @@ impl ConsumerState {
         let Some(file) = self.file.take() else {
             return Ok(());
         };
-        let (scan, key) = (&self.consumer.scan, &file.origin.key);
+        let (scan, key) = (&self.scan, &file.origin.key);
         match file.tally.finish() {
             Some(reason) => scan.note_without_row(key, reason, file.frame),
             None => Ok(()),
         }
     }
 
-    async fn send(&mut self, rows: Result<Vec<RecordBatch>>, permit: &Arc<MemoryPermit>) {
-        let batches = match rows {
-            Ok(batches) => batches,
-            Err(error) => {
-                self.consumer.sender.fail(error).await;
-                self.is_closed = true;
-                return;
-            }
+    /// Sends the end of the rows.
+    async fn finish(&mut self) {
+        let Delivery::Open(sender) = std::mem::replace(&mut self.delivery, Delivery::Ended) else {
+            return;
         };
-        for batch in batches {
-            let row_count = batch.num_rows() as u64;
-            let permit = Some(Arc::clone(permit));
-            if !self.consumer.sender.send(batch, permit).await {
-                self.is_closed = true;
-                return;
+        match self.close_file() {
+            Ok(()) => sender.end().await,
+            Err(error) => sender.fail(error.into()).await,
+        }
+    }
+
+    async fn send(&mut self, rows: Result<Vec<RecordBatch>>, permit: &Arc<MemoryPermit>) {
+        let Delivery::Open(sender) = std::mem::replace(&mut self.delivery, Delivery::Ended) else {
+            return;
+        };
+        match rows {
+            Ok(batches) => {
+                if send_all(&sender, &self.scan, batches, permit).await {
+                    self.delivery = Delivery::Open(sender);
+                }
             }
-            let counts = &self.consumer.scan.counts;
-            counts.rows_read.fetch_add(row_count, Ordering::Relaxed);
+            Err(error) => {
+                sender.fail(error).await;
+                self.delivery = Delivery::Failed(sender);
+            }
         }
     }
 }
+
+/// Sends rows to the consumer of `scan`, which counts them. Returns false if it takes no more.
+async fn send_all(
+    sender: &BatchSender,
+    scan: &Scan,
+    batches: Vec<RecordBatch>,
+    permit: &Arc<MemoryPermit>,
+) -> bool {
+    for batch in batches {
+        let row_count = batch.num_rows() as u64;
+        if !sender.send(batch, Some(Arc::clone(permit))).await {
+            return false;
+        }
+        let counts = &scan.counts;
+        counts.rows_read.fetch_add(row_count, Ordering::Relaxed);
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests;

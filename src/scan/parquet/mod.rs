@@ -8,7 +8,7 @@
 //!    misplaced: rows outside of the time of their folder
 //!    morsels: errors and panics of the reader, with the file and the column (damage)
 //! ```
-//! [`row_count`] reads a footer alone.
+//! [`lone_footer`] reads a footer without rows, and [`page_checksums`] the head of a page.
 
 mod adapter;
 mod checked_expr;
@@ -16,11 +16,12 @@ mod comparison;
 mod damage;
 mod footer;
 mod int96;
+pub(crate) mod lone_footer;
 pub(crate) mod misplaced;
 mod morsels;
 mod open_file;
+pub(crate) mod page_checksums;
 mod reader;
-pub(crate) mod row_count;
 pub(crate) mod row_group_memory;
 mod rule;
 pub(crate) mod source;

@@ -40,6 +40,7 @@ fn published(manifests: Vec<Manifest>) -> PublishedTable {
         table: "t".parse().unwrap(),
         current: records.collect(),
         unfinished: None,
+        log_fault: None,
         names: Vec::new(),
     }
 }

@@ -204,3 +204,45 @@ fn a_destination_inside_of_a_source_is_a_wrong_call() {
     }
     assert!(!sandbox.folder().join("raw/views/out").exists());
 }
+
+#[test]
+fn an_option_in_the_place_of_a_day_is_no_day() {
+    let sandbox = world(TestDestination::local());
+    sandbox.run(&["--date", "2026-01-15", "views"]).succeeded();
+    let to = sandbox.destination.url();
+    let from = ["--from", "raw"];
+    for (command, options) in [
+        (
+            &["run", "--to", &to, "views"][..],
+            &["--date", "--since"][..],
+        ),
+        (&["plan", "--to", &to], &["--date", "--since"]),
+        (&["check", "--to", &to], &["--date"]),
+        (&["query", "SELECT 1"], &["--date"]),
+        (&["verify", "--to", &to], &["--date", "--since"]),
+        (&["status", "--to", &to], &["--since"]),
+        (&["wait", "views", "--to", &to], &["--date"]),
+    ] {
+        let reads_sources = ["run", "plan", "check", "query"].contains(&command[0]);
+        let sources = if reads_sources { &from[..] } else { &[] };
+        for (option, next) in options
+            .iter()
+            .flat_map(|option| [(option, "--output"), (option, "-v")])
+        {
+            let rest = if next == "--output" {
+                &["json"][..]
+            } else {
+                &[]
+            };
+            // What stands behind the option in the place of the day is no value of it, either.
+            let args = [command, sources, &[option, next]].concat();
+            without_effect(&sandbox, || sandbox.dayport(&args))
+                .exited_with(2)
+                .stderr_has(&format!("a day is missing between `{option}` and `{next}`"))
+                .hint_has("2026-01-15");
+            let days = [command, sources, &[option, "-2d", next], rest].concat();
+            let output = sandbox.dayport(&days);
+            assert!(!output.stderr.contains("is missing between"), "{output}");
+        }
+    }
+}

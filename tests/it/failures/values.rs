@@ -7,8 +7,11 @@ use arrow::array::{
     ArrayRef, BinaryArray, Float64Array, Int64Array, RecordBatch, TimestampMicrosecondArray,
 };
 use bytes::Bytes;
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::{ARROW_SCHEMA_META_KEY, ArrowWriter};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
 
 use super::{one_day_published, without_effect};
 use crate::support::{Sandbox, TestDestination};
@@ -24,11 +27,17 @@ fn declare(sandbox: &Sandbox, declared: &str, v: ArrayRef) {
         "sql/readings.sql",
         "COPY (SELECT id, v FROM readings) TO 'readings'",
     );
+    write_file(sandbox, v, ArrowWriterOptions::new());
+}
+
+/// Writes the file of the source.
+fn write_file(sandbox: &Sandbox, v: ArrayRef, options: ArrowWriterOptions) {
     let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..v.len() as i64));
     let columns = [("id", ids, true), ("v", v, true)];
     let batch = RecordBatch::try_from_iter_with_nullable(columns).expect("a batch");
     let mut file = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut file, batch.schema(), None).expect("a writer");
+    let writer = ArrowWriter::try_new_with_options(&mut file, batch.schema(), options);
+    let mut writer = writer.expect("a writer");
     writer.write(&batch).expect("write");
     writer.close().expect("close");
     sandbox.write("raw/readings/a.parquet", file);
@@ -167,4 +176,33 @@ fn a_damaged_parquet_file_is_named() {
         &["raw/readings/a.parquet` cannot be read as Parquet"],
         "damaged",
     );
+}
+
+/// The schema of Arrow in the footer says how columns are read; the rest of the file is intact.
+#[test]
+fn a_damaged_arrow_schema_fails_the_run_and_its_plan() {
+    let sandbox = one_day_published(TestDestination::local());
+    let values: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+    declare(&sandbox, "BIGINT", Arc::clone(&values));
+    let to = sandbox.destination.url();
+    let plan = || {
+        let args = ["plan", "--from", "raw", "--to", &to];
+        sandbox.dayport(&[&args[..], &["--date", "2026-01-15", "readings"]].concat())
+    };
+    plan().exited_with(0).stdout_has("publish");
+    for schema in ["no base64!", "bm8gc2NoZW1h"] {
+        let damaged = KeyValue::new(ARROW_SCHEMA_META_KEY.to_owned(), schema.to_owned());
+        let properties = WriterProperties::builder().set_key_value_metadata(Some(vec![damaged]));
+        let options = ArrowWriterOptions::new()
+            .with_skip_arrow_metadata(true)
+            .with_properties(properties.build());
+        write_file(&sandbox, Arc::clone(&values), options);
+        let text = "raw/readings/a.parquet` cannot be read as Parquet";
+        refused_everywhere(&sandbox, &[text], "damaged");
+        plan()
+            .exited_with(1)
+            .stdout_has("would fail")
+            .stderr_has(text)
+            .hint_has("damaged");
+    }
 }

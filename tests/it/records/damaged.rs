@@ -1,8 +1,10 @@
 //! A record whose checksum is not that of its text is read again, and then refused.
 
+use serde_json::{Value, json};
+
 use super::{ENTRY, MANIFEST};
 use crate::failures::without_effect;
-use crate::s3::{Action, Fault, Operation};
+use crate::s3::{Action, Failure, Fault, Operation};
 use crate::support::{
     CommandOutput, Sandbox, TestDestination, check_checksum, check_published, damage,
     for_each_destination, rewrite,
@@ -14,6 +16,7 @@ for_each_destination!(
     a_damaged_entry_is_never_made_into_a_manifest,
     a_damaged_manifest_stops_a_rerun,
     records_without_a_checksum_are_read_as_before,
+    status_and_verify_tell_of_a_log_that_they_cannot_read,
 );
 
 fn run(sandbox: &Sandbox, args: &[&str]) -> CommandOutput {
@@ -89,6 +92,86 @@ fn records_without_a_checksum_are_read_as_before(destination: TestDestination) {
     }
     run(&sandbox, &["--rerun"]).succeeded();
     check_published(&sandbox.destination);
+}
+
+fn status_and_verify_tell_of_a_log_that_they_cannot_read(destination: TestDestination) {
+    let sandbox = world(destination);
+    sandbox.run(&["--date", "2026-01-15"]).succeeded();
+    let to = sandbox.destination.url();
+    let look = |args: &[&str]| sandbox.dayport(&[args, &["--to", &to]].concat());
+    let intact = sandbox.destination.read(ENTRY);
+    let changes: [(fn(&Sandbox), &str); 3] = [
+        (
+            |sandbox| {
+                damage(
+                    &sandbox.destination,
+                    ENTRY,
+                    "\"rows_read\":6,",
+                    "\"rows_read\":7,",
+                )
+            },
+            "is damaged",
+        ),
+        (
+            |sandbox| {
+                rewrite(&sandbox.destination, ENTRY, |entry| {
+                    entry["action"]["kind"] = json!("audit");
+                    entry["writer"] = json!("dayport 9.9.0");
+                });
+            },
+            "dayport 9.9.0 wrote it",
+        ),
+        (
+            |sandbox| sandbox.destination.put(ENTRY, "{"),
+            "`_dayport/log/views/",
+        ),
+    ];
+    for (change, text) in changes {
+        sandbox.destination.put(ENTRY, intact.clone());
+        change(&sandbox);
+        for depth in [&[][..], &["--quick"]] {
+            let verified = look(&[&["verify", "--output", "json"], depth].concat()).exited_with(1);
+            let findings = verified.report()["findings"].clone();
+            let findings = findings.as_array().expect("findings");
+            assert_eq!(findings.len(), 1, "{verified}");
+            assert_eq!(findings[0]["kind"], "log");
+            assert_eq!(findings[0]["table"], "views");
+            assert!(findings[0]["detail"].as_str().unwrap_or("").contains(text));
+        }
+        look(&["status"])
+            .exited_with(1)
+            .stdout_has("incident: views: its log cannot be read")
+            .stdout_has(text)
+            .stderr_has("the log of `views` cannot be read");
+        let status = look(&["status", "--output", "json"]).exited_with(1);
+        let tables = &status.report()["tables"];
+        assert_eq!(tables[0]["log_fault"], Value::Null, "that of `sites`");
+        assert!(tables[1]["log_fault"].as_str().unwrap_or("").contains(text));
+    }
+    sandbox.destination.put(ENTRY, intact);
+    look(&["verify"]).exited_with(0);
+    look(&["status"]).exited_with(0);
+}
+
+/// Receivers may have no right to read the log: they need the manifests only.
+#[test]
+fn status_and_verify_need_no_right_to_read_the_log_but_a_store_that_answers() {
+    let mut sandbox = world(TestDestination::s3());
+    sandbox.set_env("DAYPORT_RETRY_TIMEOUT", "1");
+    sandbox.run(&["--date", "2026-01-15"]).succeeded();
+    let to = sandbox.destination.url();
+    for (failure, code) in [(Failure::AccessDenied, 0), (Failure::SlowDown, 75)] {
+        for operation in [Operation::GetObject, Operation::ListObjects] {
+            let server = sandbox.destination.server();
+            let fault = Fault::on(operation, Action::Before(failure));
+            server.inject(fault.key("_dayport/log/views/"));
+            for command in ["verify", "status"] {
+                sandbox.dayport(&[command, "--to", &to]).exited_with(code);
+            }
+            assert!(server.faults_triggered() >= 2, "{failure:?}, {operation:?}");
+            server.clear_faults();
+        }
+    }
 }
 
 /// A byte that is flipped on the way to the reader is right the second time.

@@ -11,6 +11,7 @@ use std::{
     sync::{Condvar, Mutex},
     time::Duration,
 };
+use tokio::sync::Notify;
 
 /// The failure that the client gets instead of the true response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,9 @@ pub(crate) enum Action {
     Respond { status: u16, body: &'static str },
     /// The request is applied after this delay.
     Delay(Duration),
+    /// The request is applied once the test releases it. Unlike the others it counts as triggered when it
+    /// arrives.
+    Hold,
 }
 
 /// A filter for the requests of a fault.
@@ -153,6 +157,7 @@ impl Fault {
 pub(super) struct Faults {
     plan: Mutex<Plan>,
     was_triggered: Condvar,
+    released: Notify,
 }
 
 #[derive(Default)]
@@ -231,6 +236,21 @@ impl Faults {
             }
         }
         action
+    }
+
+    /// Counts a request that is held, and waits until it is released.
+    pub(super) async fn hold(&self) {
+        let released = self.released.notified();
+        tokio::pin!(released);
+        // From here on no release is missed.
+        released.as_mut().enable();
+        self.record_trigger();
+        released.await;
+    }
+
+    /// Lets the requests go on that are held.
+    pub(super) fn release(&self) {
+        self.released.notify_waiters();
     }
 
     /// Counts a triggered fault. It is called after the request has been applied, if it is applied at

@@ -255,6 +255,11 @@ impl TestS3 {
         self.server.faults.wait_for_triggers(count, timeout)
     }
 
+    /// Lets the requests go on that are in an [`Action::Hold`].
+    pub(crate) fn release(&self) {
+        self.server.faults.release();
+    }
+
     /// Returns all requests since the start, in the order of arrival, retries and denied ones included.
     pub(crate) fn calls(&self) -> Vec<Call> {
         self.server.calls()

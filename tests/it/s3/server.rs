@@ -156,6 +156,10 @@ impl Server {
                 self.faults.record_trigger();
                 response
             }
+            Some(Action::Hold) => {
+                self.faults.hold().await;
+                self.apply(request).await
+            }
             Some(Action::Truncate { after_bytes }) => {
                 let response = self.apply(request).await?;
                 self.faults.record_trigger();

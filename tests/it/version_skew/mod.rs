@@ -1,6 +1,8 @@
 //! Entries of another version of dayport: old ones are finished, and what a newer one wrote stops the
 //! table with exit code 2.
 
+mod race;
+
 use serde_json::{Value, json};
 
 use crate::support::{
