@@ -41,7 +41,7 @@ use crate::error::Result;
 use crate::layout::FileFormat;
 use crate::scan::planned::PlannedSource;
 use crate::scan::scan_log::ScanLog;
-use crate::scan::{AwaitRule, MissingFiles};
+use crate::scan::{AwaitRule, KeepRejects, MissingFiles};
 use crate::sql_file::SqlFile;
 use crate::store::{self, Location, StoreOptions};
 
@@ -133,7 +133,7 @@ impl Engine {
         bound: &BoundDefinition,
         rule: AwaitRule,
     ) -> Result<(Vec<PlannedSource>, MissingFiles)> {
-        let scans = ScanLog::for_cycle(rule, false);
+        let scans = ScanLog::for_cycle(rule, KeepRejects::Nothing);
         let state = extend_config(&self.state, bound, |config| {
             config.with_extension(Arc::clone(&scans))
         });

@@ -1,7 +1,7 @@
 //! Runs many tables and cycles: selects what is due, delivers each on its own, and reports.
 //!
 //! ```text
-//! RunRequest ─prepare→ cycles of each table ─schedule→ deliver: recover → bind → stage → guards → commit_builder → commit → publish
+//! RunRequest ─prepare→ cycles of each table ─schedule→ deliver: recover → bind → stage → rejected_lines → guards → commit_builder → commit → publish
 //!                └─plan→ RunPlan (the same decisions, nothing written)        └→ TableReport → RunReport
 //! ```
 
@@ -12,6 +12,7 @@ mod guards;
 mod names;
 mod plan;
 mod prepare;
+mod rejected_lines;
 mod rejects;
 mod report;
 mod request;
@@ -20,7 +21,9 @@ mod schedule;
 pub use crate::delivery::ConditionProof;
 pub use context::{NoProgress, ProgressListener, RunContext};
 pub use plan::{ExpectedOutput, PlannedStep, PlannedTable, ReplacedPublication, RunPlan, plan};
-pub use report::{RunReport, TableFailure, TableOutcome, TableReport};
+pub use report::{
+    RejectedLines, RejectedLinesFile, RunReport, TableFailure, TableOutcome, TableReport,
+};
 pub use request::{CycleSelection, MAX_CATCH_UP, RunRequest, parameter, pick};
 
 use std::sync::Arc;

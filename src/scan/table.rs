@@ -228,7 +228,7 @@ impl TableProvider for SourceTable {
             Some(_) => NothingThere::MistakeWithoutSiblings,
         };
         let files = self.list_with(state, filters, nothing).await?;
-        let keep_rejects = log.as_ref().is_some_and(|log| log.keeps_rejects());
+        let keep = log.as_ref().map(|log| log.keep()).unwrap_or_default();
         let cycle_files = rule.map(|rule| self.cycle_files(&files, filters, rule));
         let cycle = log.as_ref().and_then(|log| log.time_checked());
         let time_check = cycle.and_then(|cycle| self.time_check(filters, cycle));
@@ -242,7 +242,7 @@ impl TableProvider for SourceTable {
             filters: filters_key(filters),
             filter_columns: columns_of(filters),
             cycle_files: cycle_files.unwrap_or_default(),
-            ..self.table_files.new_scan(&self.name, &files, keep_rejects)
+            ..self.table_files.new_scan(&self.name, &files, keep)
         });
         if let Some(log) = log {
             log.add(Arc::clone(&scan));
