@@ -11,6 +11,12 @@
 //! <prefix>/_dayport/staging/<staging>/000000000000
 //! <prefix>/_dayport/check/<check>
 //! ```
+//! In the operator's place for the texts of malformed lines:
+//! ```text
+//! <rejects-to>/<source>/2026-01-15/<table>.<run>.json.gz
+//! <rejects-to>/<source>/2026-01-15/<table>.<run>.2.json.gz
+//! <rejects-to>/_dayport/check/<check>
+//! ```
 //! All keys in this crate are relative to the prefix, unless called absolute; [`Layout`] converts
 //! between the two.
 
@@ -359,12 +365,24 @@ pub fn rejects_file(
     run_id: &str,
     number: u64,
 ) -> Path {
+    let below = rejected_lines_file(source, cycle, table, run_id, number);
+    rejects_folder().parts().chain(below.parts()).collect()
+}
+
+/// Returns the key of a file with the texts of malformed lines, which one run writes to the operator's
+/// place. It is that of [`rejects_file`] without the folder of rejects.
+pub fn rejected_lines_file(
+    source: &str,
+    cycle: Cycle,
+    table: &TableName,
+    run_id: &str,
+    number: u64,
+) -> Path {
     let numbered = match number {
         1 => String::new(),
         number => format!(".{number}"),
     };
     Path::from_iter([
-        REJECTS.to_owned(),
         source.to_owned(),
         cycle.to_string(),
         format!("{table}.{run_id}{numbered}.json.gz"),

@@ -18,7 +18,7 @@
 //! | [`human`] | counts, sizes and ages as people read them (pure) | – |
 //! | [`cycle`] | windows of time, and the decision which of them are due (pure) | `error` |
 //! | [`layout`] | every object key, built and parsed back (pure) | `cycle` |
-//! | [`policy`] | the rights that a run needs, as the policies that grant them (pure) | `layout` |
+//! | [`policy`] | the rights that a run and readers need, as the policies that grant them (pure) | `layout` |
 //! | [`arrow_leaves`] | leaf columns of Arrow types, counted as Parquet does (pure) | Arrow |
 //! | [`year_range`] | the times of the years 0001 to 9999 (pure) | Arrow |
 //! | [`view_gc`] | garbage collection of string views (pure) | Arrow |

@@ -245,7 +245,7 @@ pub struct MisplacedFile {
 }
 
 /// A file of rejects, malformed lines of one source: gzip JSON lines with `file`, `line`,
-/// `offset` and `reason`.
+/// `offset`, `field` and `reason`, and no value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RejectsFile {
     /// The name of the source.

@@ -30,7 +30,7 @@ use crate::listing::location::SourceLocation;
 use crate::scan::nested_projection::NestedProjectionPushdown;
 use crate::scan::table::SourceTable;
 use crate::sql_file::parse_folder;
-use crate::store::shown_url;
+use crate::store::{Location, shown_url};
 
 /// All declared sources, sorted by name. Names are unique, since they are file names.
 #[derive(Debug)]
@@ -150,6 +150,17 @@ impl Sources {
             });
         ctx.add_optimizer_rule(Arc::new(NestedProjectionPushdown));
         views::register(ctx, views.collect()).await
+    }
+
+    /// Returns the name and the location of the first source that overlaps a folder: what is written to
+    /// the folder would be read as lines of the source. Locations that are not usable are left out; see
+    /// [`Self::locations`].
+    pub fn overlapping(&self, base: Option<&Url>, folder: &Location) -> Option<(&str, String)> {
+        self.tables().find_map(|(declaration, table)| {
+            let location = resolve(declaration, table, base).ok()?;
+            let is_overlapping = folder.overlaps_key(location.store.as_str(), &location.path);
+            is_overlapping.then(|| (declaration.name.as_str(), location.to_string()))
+        })
     }
 
     /// Returns the names of all sources, tables and views, sorted.

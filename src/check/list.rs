@@ -13,6 +13,7 @@ pub(crate) enum CheckArea {
     Sources,
     Destination,
     Settings,
+    RejectedLines,
 }
 
 /// The result of checking one thing.

@@ -10,11 +10,13 @@ mod leftovers;
 mod lifecycle;
 mod list;
 mod probe;
+mod rejected_lines;
 mod settings;
 mod sources;
 
 pub(crate) use changes::DefinedTable;
 pub(crate) use list::{CheckArea, CheckItem, CheckList, Verdict};
+pub(crate) use rejected_lines::check_rejected_lines;
 pub(crate) use sources::check_sources;
 
 use chrono::{DateTime, Utc};
@@ -24,7 +26,7 @@ use crate::check::changes::check_changes;
 use crate::check::probe::DestinationProbe;
 use crate::check::settings::SettingsProbe;
 use crate::error::Result;
-use crate::policy::Grant;
+use crate::policy::{Grant, GrantPurpose};
 use crate::store::{Destination, Location, S3Bucket, S3Prefix, StoreOptions};
 
 /// The destination to check, and the identity of this check.
@@ -90,6 +92,7 @@ fn grant(target: &CheckTarget<'_>) -> Grant {
         None => Default::default(),
     };
     Grant {
+        purpose: GrantPurpose::Destination,
         bucket,
         prefix,
         principal: None,

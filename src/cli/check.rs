@@ -10,12 +10,13 @@ use clap::Args;
 use crate::catalog::Sources;
 use crate::check::{
     CheckArea, CheckItem, CheckList, CheckTarget, DefinedTable, Verdict, check_destination,
-    check_sources,
+    check_rejected_lines, check_sources,
 };
+use crate::cli::access::Access;
 use crate::cli::job::{self, run_id};
 use crate::cli::shared::{JobArguments, ReportFormat};
 use crate::cli::signal::{stop_on_signal, unless_silent};
-use crate::cli::{config, days, print};
+use crate::cli::{config, days, print, rejects_to};
 use crate::cycle::Cycle;
 use crate::definition::Definition;
 use crate::engine::{BoundDefinition, Engine};
@@ -72,9 +73,12 @@ pub(super) async fn check(arguments: CheckArguments) -> Result<ExitCode> {
     };
     let mut list = CheckList::default();
     let stop = stop_on_signal("the objects of this check are deleted");
-    let inputs = check_inputs(job, cycle, clock.now(), &mut list);
+    let inputs = check_inputs(job, &location, cycle, clock.now(), &mut list);
     let checked = stop.run_until_cancelled(inputs).await;
-    let tables = checked.ok_or_else(interrupted)??;
+    let CheckedInputs {
+        tables,
+        rejects_place,
+    } = checked.ok_or_else(interrupted)??;
     let started = clock.now();
     let target = CheckTarget {
         location: &location,
@@ -87,6 +91,13 @@ pub(super) async fn check(arguments: CheckArguments) -> Result<ExitCode> {
     };
     if let Err(error) = unless_silent(&stop, check_destination(&target, &mut list)).await {
         list.error(CheckArea::Destination, "open", &error);
+    }
+    if let Some(place) = rejects_place.filter(|_| !stop.is_cancelled()) {
+        let retry_timeout = s3.retry_timeout;
+        match rejects_to::open(&place, job, retry_timeout, Access::ReadWrite).await {
+            Ok(place) => check_rejected_lines(&place, target.id, &mut list).await,
+            Err(error) => list.error(CheckArea::RejectedLines, "open", &error),
+        }
     }
     match arguments.output {
         ReportFormat::Text => print::text(&text(&list)),
@@ -102,16 +113,28 @@ fn interrupted() -> Error {
     Error::unavailable("interrupted before the end of the list")
 }
 
-/// Checks definitions and sources. Returns the tables that compile.
+/// What is known after the check of definitions and sources.
+#[derive(Default)]
+struct CheckedInputs {
+    /// The tables that compile.
+    tables: Vec<DefinedTable>,
+    /// The operator's place for malformed lines, which is apart from the sources and the destination.
+    rejects_place: Option<Location>,
+}
+
+/// Checks definitions and sources.
 async fn check_inputs(
     job: &JobArguments,
+    to: &Location,
     cycle: Cycle,
     now: DateTime<Utc>,
     list: &mut CheckList,
-) -> Result<Vec<DefinedTable>> {
+) -> Result<CheckedInputs> {
     let Some((definitions, sources, engine)) = open_inputs(job, list).await? else {
-        return Ok(Vec::new());
+        return Ok(CheckedInputs::default());
     };
+    let from = config::source_root(&job.engine)?;
+    let rejects_place = rejects_to::place(job, &sources, from.as_ref(), to)?;
     let bound = bind(job, &engine, &definitions, cycle, list).await?;
     let read = read_sources(job, &definitions, &bound)?;
     let max_rejects = job::max_rejects(job)?;
@@ -119,8 +142,10 @@ async fn check_inputs(
     let is_read = |name: &&str| read.as_ref().is_none_or(|read| read.contains(*name));
     let names = sources.table_names().filter(is_read);
     check_sources(&engine, names, cycle, now, max_rejects, max_misplaced, list).await;
-    let tables = bound.into_iter().map(|(table, _)| table);
-    Ok(tables.collect())
+    Ok(CheckedInputs {
+        tables: bound.into_iter().map(|(table, _)| table).collect(),
+        rejects_place,
+    })
 }
 
 /// Returns the sources that the named tables read. Returns `None` for all sources: if no tables are
@@ -243,6 +268,7 @@ fn text(list: &CheckList) -> String {
                 CheckArea::Sources => "sources",
                 CheckArea::Destination => "destination",
                 CheckArea::Settings => "settings of the bucket",
+                CheckArea::RejectedLines => "malformed lines",
             };
             let _ = writeln!(text, "{heading}");
         }

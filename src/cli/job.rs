@@ -4,7 +4,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::Sources;
+use crate::cli::access::Access;
 use crate::cli::config;
+use crate::cli::rejects_to;
 use crate::cli::shared::{EngineArguments, JobArguments, SelectionArguments, WhenNotReady};
 use crate::definition::{self, Definition};
 use crate::engine::{Engine, EngineSettings};
@@ -15,19 +17,12 @@ use crate::scan::MaxMisplaced;
 use crate::scan::rejects::MaxRejects;
 use crate::store::{Destination, Location};
 
-/// The access to the destination.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Access {
-    /// A missing local folder is created.
-    ReadWrite,
-    /// Nothing is created.
-    ReadOnly,
-}
-
 /// A run that is ready to start, or to be planned.
 pub(super) struct Job {
     pub engine: Engine,
     pub destination: Destination,
+    /// The operator's place for the texts of malformed lines, if there is one.
+    rejected_lines: Option<Destination>,
     pub clock: Clock,
     /// The id that the run will have.
     run_id: String,
@@ -90,6 +85,13 @@ impl Job {
             let base = root.as_ref().map(Location::url);
             collect(sources.check_destination(location.url(), base), errors);
         }
+        let rejects_place = match (&location, &sources, &source_root) {
+            (Some(to), Some(sources), Some(from)) => collect(
+                rejects_to::place(arguments, sources, from.as_ref(), to),
+                errors,
+            ),
+            _ => None,
+        };
         let destination = match (&location, &s3) {
             (Some(location), Some(s3)) => {
                 // A call with errors creates no folder.
@@ -102,9 +104,18 @@ impl Job {
             }
             _ => None,
         };
+        let rejected_lines = match rejects_place {
+            Some(Some(place)) if errors.is_empty() => {
+                let opened =
+                    rejects_to::open(&place, arguments, arguments.s3.retry_timeout, access).await;
+                Some(collect(opened, errors)?)
+            }
+            _ => None,
+        };
         Some(Self {
             engine: engine?,
             destination: destination?,
+            rejected_lines,
             clock: clock?,
             run_id,
             request: RunRequest {
@@ -142,6 +153,7 @@ impl Job {
         let context = RunContext {
             engine: self.engine,
             destination: self.destination,
+            rejected_lines: self.rejected_lines,
             clock: self.clock,
             run_id: self.run_id,
             listener,

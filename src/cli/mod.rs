@@ -3,6 +3,7 @@
 //! Results go to stdout; progress, errors and hints to stderr.
 
 mod absent_columns;
+mod access;
 mod args;
 mod check;
 mod cluster;
@@ -19,6 +20,8 @@ mod policy;
 mod print;
 mod progress;
 mod query;
+mod rejected_lines;
+mod rejects_to;
 mod run;
 mod schema_files;
 mod serve;

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::job::{Access, Job};
+use crate::cli::access::Access;
+use crate::cli::job::Job;
 use crate::cli::print;
 use crate::cli::run::{awaits_file, without_file};
 use crate::cli::shared::{JobArguments, ReportFormat, SelectionArguments};

@@ -8,10 +8,12 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 
 use crate::cli::absent_columns::absent_columns;
+use crate::cli::access::Access;
 use crate::cli::cluster::{self, ClusterRunArguments};
-use crate::cli::job::{Access, Job};
+use crate::cli::job::Job;
 use crate::cli::print;
 use crate::cli::progress::ProgressBars;
+use crate::cli::rejected_lines::rejected_lines;
 use crate::cli::schema_files::SchemaFilesWarning;
 use crate::cli::shared::{JobArguments, ReportFormat, SelectionArguments};
 use crate::cli::signal::{RUN_STOPS, stop_on_signal, unless_silent};
@@ -248,6 +250,9 @@ fn complaints(report: &RunReport) -> String {
             if let Some(hint) = &failure.hint {
                 let _ = writeln!(text, "hint: {}", visible_line(hint));
             }
+        }
+        if let Some(copied) = &table.rejected_lines {
+            text.push_str(&rejected_lines(&format!("{}{cycle}", table.table), copied));
         }
     }
     text

@@ -1,7 +1,7 @@
 //! Warns of files that describe the schemas of tables and could not be written.
 
 use crate::human;
-use crate::policy::{Grant, IamAction, denied_action};
+use crate::policy::{Grant, GrantPurpose, IamAction, denied_action};
 use crate::run::{RunReport, TableOutcome};
 use crate::store::{Location, S3Prefix};
 
@@ -43,6 +43,7 @@ impl SchemaFilesWarning {
 fn schema_statement(to: &Location) -> Option<String> {
     let S3Prefix { bucket, prefix } = to.s3_prefix()?;
     let grant = Grant {
+        purpose: GrantPurpose::Destination,
         bucket: bucket.to_owned(),
         prefix: prefix.clone(),
         principal: None,

@@ -145,6 +145,18 @@ pub(super) struct JobArguments {
     )]
     pub max_rejects: String,
 
+    /// Your own folder or s3://bucket/prefix/ for the malformed lines themselves, which the destination
+    /// never gets: it has their places and reasons. With it, sources are read to their end although lines
+    /// are malformed
+    #[arg(
+        long,
+        env = "DAYPORT_REJECTS_TO",
+        value_name = "DIR|URL",
+        hide_env_values = true,
+        help_heading = "Where"
+    )]
+    pub rejects_to: Option<String>,
+
     /// The maximum number or percentage of rows per source that lie outside of the time of their folder, so
     /// that no cycle exports them; any number by default, with a warning
     #[arg(

@@ -46,7 +46,7 @@ use crate::listing::snapshot::SnapshotFile;
 use crate::scan::planned::PlannedSource;
 use crate::scan::scan_log::ScanLog;
 use crate::scan::windowed::windowed_files;
-use crate::scan::{AwaitRule, MissingFiles};
+use crate::scan::{AwaitRule, KeepRejects, MissingFiles};
 use crate::sql_file::SqlFile;
 use crate::store::{self, Location, StoreClocks, StoreOptions};
 
@@ -169,7 +169,7 @@ impl Engine {
         bound: &BoundDefinition,
         rule: AwaitRule,
     ) -> Result<(Vec<PlannedSource>, MissingFiles)> {
-        let scans = ScanLog::for_cycle(rule, false);
+        let scans = ScanLog::for_cycle(rule, KeepRejects::Nothing);
         let state = extend_config(&self.state, bound, |config| {
             config.with_extension(Arc::clone(&scans))
         });

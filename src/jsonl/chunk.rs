@@ -69,6 +69,11 @@ impl LineChunk {
         &self.bytes
     }
 
+    /// Returns the offset of this text in the decompressed file, in bytes.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
     /// Returns the line with this number, if it is in the chunk and not blank.
     pub fn line(&self, number: u64) -> Option<Line<'_>> {
         self.lines().find(|line| line.number == number)

@@ -5,25 +5,13 @@ use arrow::compute::{concat_batches, interleave_record_batch};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 
+use crate::jsonl::bad_line::BadLine;
 use crate::jsonl::chunk::{Line, LineChunk};
 use crate::jsonl::epoch::TimeUnits;
 use crate::jsonl::fast::FastDecoder;
 use crate::jsonl::leaf_mask::LeafMask;
-use crate::jsonl::reason::reason;
+use crate::jsonl::reason::{LineFault, fault};
 use crate::jsonl::reference::{ReferenceDecoder, ReferenceRows};
-
-/// A malformed line: it is not a row of the schema.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadLine {
-    /// The number of the line in the file, from 1.
-    pub line: u64,
-    /// The offset of the line in the decompressed file, in bytes.
-    pub offset: u64,
-    /// The length of the line without its newline, in bytes.
-    pub length: u64,
-    /// The reason why the line is malformed.
-    pub reason: String,
-}
 
 /// The rows and the malformed lines of a chunk.
 #[derive(Debug, Default)]
@@ -94,13 +82,13 @@ impl LineDecoder {
         chunk: &LineChunk,
     ) -> Result<Vec<RecordBatch>, BadLine> {
         let decoded = self.decode(chunk).map_err(|error| {
+            let no_line = Line {
+                number: 1,
+                offset: 0,
+                text: b"",
+            };
             let first = chunk.lines().next();
-            BadLine {
-                line: first.map_or(1, |line| line.number),
-                offset: first.map_or(0, |line| line.offset),
-                length: first.map_or(0, |line| line.text.len() as u64),
-                reason: reason(&error),
-            }
+            BadLine::new(first.unwrap_or(no_line), fault(&error))
         })?;
         match decoded.bad.into_iter().next() {
             Some(bad) => Err(bad),
@@ -139,20 +127,15 @@ impl LineDecoder {
     /// # Errors
     /// Returns the line with its reason if it is malformed.
     pub fn decode_line(&mut self, line: Line<'_>) -> Result<RecordBatch, BadLine> {
-        let bad = |reason| BadLine {
-            line: line.number,
-            offset: line.offset,
-            length: line.text.len() as u64,
-            reason,
-        };
+        let bad = |fault| BadLine::new(line, fault);
         let rows = self
             .reference
             .decode(&[line])
-            .map_err(|error| bad(reason(&error)))?;
+            .map_err(|error| bad(fault(&error)))?;
         match (rows.batches.into_iter().next(), rows.bad.into_iter().next()) {
-            (_, Some((_, reason))) => Err(bad(reason)),
+            (_, Some((_, fault))) => Err(bad(fault)),
             (Some(row), None) => Ok(row),
-            (None, None) => Err(bad("no row in it".to_owned())),
+            (None, None) => Err(bad(LineFault::of_line("no row in it"))),
         }
     }
 
@@ -202,14 +185,9 @@ impl LineDecoder {
         };
         decoded.batches.extend(batch);
         let bad = reference_rows.bad.into_iter();
-        decoded.bad.extend(bad.filter_map(|(index, reason)| {
+        decoded.bad.extend(bad.filter_map(|(index, fault)| {
             let (_, line) = unusual.get(index)?;
-            Some(BadLine {
-                line: line.number,
-                offset: line.offset,
-                length: line.text.len() as u64,
-                reason,
-            })
+            Some(BadLine::new(*line, fault))
         }));
         Ok(())
     }

@@ -30,6 +30,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bad_line;
 mod chunk;
 mod compression;
 mod content;
@@ -54,10 +55,11 @@ mod tests;
 mod text_shape;
 mod zstd_frames;
 
+pub use self::bad_line::BadLine;
 pub use self::chunk::{CHUNK_BYTES, Chunk, Line, LineChunk, MAX_LINE_BYTES};
 pub use self::compression::Compression;
 pub use self::content::{ContentKind, Remedy};
-pub use self::decode::{BadLine, DecodedChunk, LineDecoder};
+pub use self::decode::{DecodedChunk, LineDecoder};
 pub use self::decompress::read_head;
 pub use self::epoch::{EpochRule, EpochUnit, TimeUnits};
 pub use self::file_error::FileError;

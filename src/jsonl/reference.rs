@@ -10,7 +10,7 @@ use arrow::json::reader::Decoder;
 use crate::jsonl::chunk::Line;
 use crate::jsonl::epoch::TimeUnits;
 use crate::jsonl::leaf_mask::LeafMask;
-use crate::jsonl::reason::reason;
+use crate::jsonl::reason::{LineFault, fault};
 use crate::jsonl::strict::{with_time_units, write_canonical};
 
 /// The number of lines that are decoded in one block. A block with a bad line is decoded again in
@@ -42,8 +42,8 @@ pub(crate) struct ReferenceDecoder {
 pub(crate) struct ReferenceRows {
     /// Rows in the order of their lines. No batch is empty.
     pub(crate) batches: Vec<RecordBatch>,
-    /// The index of each bad line, and the reason.
-    pub(crate) bad: Vec<(usize, String)>,
+    /// The index of each bad line, and its fault.
+    pub(crate) bad: Vec<(usize, LineFault)>,
 }
 
 impl ReferenceDecoder {
@@ -69,7 +69,7 @@ impl ReferenceDecoder {
         })
     }
 
-    /// Decodes lines, each of them into one row or a reason.
+    /// Decodes lines, each of them into one row or a fault.
     ///
     /// # Errors
     /// Returns an error that no line is the cause of.
@@ -107,31 +107,31 @@ impl ReferenceDecoder {
             let index = first + n * size;
             match self.decode_block(block) {
                 Ok(batch) => rows.batches.push(batch),
-                Err(reason) if block.len() == 1 => rows.bad.push((index, reason)),
+                Err(fault) if block.len() == 1 => rows.bad.push((index, fault)),
                 Err(_) => self.decode_blocks(block, index, smaller, rows),
             }
         }
     }
 
-    /// Decodes all lines into one batch, or returns the reason why one of them is bad.
-    fn decode_block(&mut self, lines: &[Line<'_>]) -> Result<RecordBatch, String> {
+    /// Decodes all lines into one batch, or returns the fault of one that is bad.
+    fn decode_block(&mut self, lines: &[Line<'_>]) -> Result<RecordBatch, LineFault> {
         let is_small = lines.len() <= SMALL_BLOCK;
         let reused = self.decoder.take_if(|_| is_small);
         let mut decoder = match reused {
             Some(decoder) => decoder,
             None => arrow_decoder(&self.pruned_schema, lines.len().max(SMALL_BLOCK))
-                .map_err(|error| reason(&error))?,
+                .map_err(|error| fault(&error))?,
         };
         let mut text = Vec::new();
         for line in lines {
             push_line(&mut decoder, &self.strict_schema, *line, &mut text)?;
         }
-        let batch = decoder.flush().map_err(|error| reason(&error))?;
+        let batch = decoder.flush().map_err(|error| fault(&error))?;
         // The buffers of a decoder never shrink.
         if is_small && text.capacity() <= MAX_REUSED_BYTES {
             self.decoder = Some(decoder);
         }
-        batch.ok_or_else(|| "no row in it".to_owned())
+        batch.ok_or_else(|| LineFault::of_line("no row in it"))
     }
 }
 
@@ -148,10 +148,10 @@ fn push_line(
     schema: &SchemaRef,
     line: Line<'_>,
     text: &mut Vec<u8>,
-) -> Result<(), String> {
+) -> Result<(), LineFault> {
     text.clear();
-    write_canonical(line.text, schema, text).map_err(|reject| reject.reason())?;
+    write_canonical(line.text, schema, text).map_err(|reject| reject.fault())?;
     text.push(b'\n');
-    decoder.decode(text).map_err(|error| reason(&error))?;
+    decoder.decode(text).map_err(|error| fault(&error))?;
     Ok(())
 }

@@ -113,6 +113,12 @@ impl<'a> Parser<'a> {
 
     /// Parses the value of a field, and writes it in its canonical form.
     fn value(&mut self, field: &Field, out: &mut Vec<u8>) -> Strict<()> {
+        let start = self.at;
+        let written = self.value_of_type(field, out);
+        written.map_err(|reject| reject.at(start))
+    }
+
+    fn value_of_type(&mut self, field: &Field, out: &mut Vec<u8>) -> Strict<()> {
         if self.take_literal("null")? {
             if !field.is_nullable() {
                 return Err(LineReject::of(Problem::Missing));
@@ -222,6 +228,16 @@ impl<'a> Parser<'a> {
             _ => Err(self.unexpected(expected)),
         }
     }
+}
+
+/// Returns the text of the value that begins at an offset of a line: to its end, or to that of the line
+/// if it is not JSON.
+pub(crate) fn value_text(line: &[u8], offset: usize) -> &[u8] {
+    let mut parser = Parser::new(line);
+    parser.at = offset;
+    let end = parser.skip_value().map_or(line.len(), |()| parser.at);
+    let text = line.get(offset..end).unwrap_or_default();
+    text.trim_ascii_end()
 }
 
 /// Returns the index of the field of a name; most keys are `expected`, the one after the last key.

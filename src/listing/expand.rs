@@ -16,7 +16,7 @@ use crate::listing::location::{SourceLocation, key_url};
 use crate::listing::partition_filter::PartitionFilters;
 use crate::listing::snapshot::SourceFile;
 use crate::listing::time_bounds::TimeBounds;
-use crate::store::{CONCURRENCY, file_name, is_marker};
+use crate::store::{CONCURRENCY, file_name, is_marker, is_missing};
 
 /// One expansion of a source's folders into files.
 pub(crate) struct Expansion<'a> {
@@ -104,7 +104,9 @@ impl Expansion<'_> {
     async fn single_file(&self) -> Result<Option<ObjectMeta>> {
         let meta = match self.store.head(&self.location.path).await {
             Ok(meta) => meta,
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) if is_missing(&*self.store, &self.location.path, &error).await => {
+                return Ok(None);
+            }
             Err(error) => return Err(self.store_error("read", self.location, error)),
         };
         if let Some(field) = self.partition_fields.first() {

@@ -86,9 +86,21 @@ fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"+=,.@_-/".contains(&byte)
 }
 
+/// What the principal may do with the objects below a prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GrantPurpose {
+    /// Export to the prefix.
+    Destination,
+    /// Read the raw files below the prefix, as sources.
+    Sources,
+    /// Read what was exported to the prefix.
+    Receivers,
+}
+
 /// The grant of rights on a prefix of a bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Grant {
+    pub purpose: GrantPurpose,
     pub bucket: String,
     pub prefix: Path,
     /// The principal; absent if only the rights matter.
@@ -140,7 +152,10 @@ impl Grant {
         for statement in &mut statements {
             statement.principal = self.principal_json();
         }
-        statements.insert(0, self.tls_only());
+        // A grant to read leaves the bucket's other users alone: it holds over TLS only itself.
+        if self.purpose == GrantPurpose::Destination {
+            statements.insert(0, self.tls_only());
+        }
         statements
     }
 
@@ -225,6 +240,14 @@ impl Grant {
     }
 
     fn rights(&self) -> Vec<Statement> {
+        match self.purpose {
+            GrantPurpose::Destination => self.run_rights(),
+            GrantPurpose::Sources => self.source_rights(),
+            GrantPurpose::Receivers => self.receiver_rights(),
+        }
+    }
+
+    fn run_rights(&self) -> Vec<Statement> {
         let folders = |folders: &[Path]| -> Vec<String> {
             folders
                 .iter()
@@ -316,14 +339,18 @@ impl Grant {
     fn kms_statement(&self) -> Statement {
         let context = [self.bucket_arn(), self.arns_below("")];
         let via = "s3.*.amazonaws.com*";
+        let actions = match self.purpose {
+            GrantPurpose::Destination => vec![IamAction::GenerateDataKey, IamAction::Decrypt],
+            GrantPurpose::Sources | GrantPurpose::Receivers => vec![IamAction::Decrypt],
+        };
         Statement {
-            actions: vec![IamAction::GenerateDataKey, IamAction::Decrypt],
+            actions,
             resources: self.kms_key.iter().cloned().collect(),
             condition: Some(json!({ "StringLike": {
                 "kms:ViaService": via,
                 "kms:EncryptionContext:aws:s3:arn": context,
             } })),
-            ..allow("DayportEncrypt")
+            ..allow(self.sid_of_key())
         }
     }
 
@@ -332,20 +359,20 @@ impl Grant {
         principal.map(|principal| json!({ "AWS": principal.arn() }))
     }
 
-    fn bucket_arn(&self) -> String {
+    pub(super) fn bucket_arn(&self) -> String {
         let partition = self.principal.as_ref().map_or("aws", Principal::partition);
         format!("arn:{partition}:s3:::{}", self.bucket)
     }
 
     /// Returns the ARN of every key below a folder.
-    fn arns_below(&self, folder: &str) -> String {
+    pub(super) fn arns_below(&self, folder: &str) -> String {
         let key = self.absolute(folder);
         let separator = if folder.is_empty() { "" } else { "/" };
         format!("{}/{key}{separator}*", self.bucket_arn())
     }
 
     /// Returns the absolute key of a folder. The prefix itself, the empty folder, ends with `/`.
-    fn absolute(&self, folder: &str) -> String {
+    pub(super) fn absolute(&self, folder: &str) -> String {
         match self.prefix.as_ref() {
             "" => folder.to_owned(),
             prefix => format!("{prefix}/{folder}"),
@@ -353,7 +380,7 @@ impl Grant {
     }
 }
 
-fn allow(sid: &'static str) -> Statement {
+pub(super) fn allow(sid: &'static str) -> Statement {
     Statement {
         sid,
         effect: "Allow",
@@ -370,6 +397,7 @@ mod tests {
 
     fn grant(prefix: &str) -> Grant {
         Grant {
+            purpose: GrantPurpose::Destination,
             bucket: "exports".into(),
             prefix: prefix.into(),
             principal: Some("arn:aws:iam::111122223333:role/export".parse().unwrap()),

@@ -1,4 +1,5 @@
-//! The rights that a run needs, and the policies that grant them. The module does no I/O.
+//! The rights that a run and the readers of an export need, and the policies that grant them. The module
+//! does no I/O.
 //!
 //! ```text
 //! Grant (bucket, prefix, principal) ─statement→ Statement ─render→ JSON | Terraform | CloudFormation
@@ -8,11 +9,12 @@
 mod action;
 mod denial;
 mod grant;
+mod reading;
 mod render;
 mod statement;
 
 pub(crate) use action::IamAction;
 pub(crate) use denial::denied_action;
-pub(crate) use grant::Grant;
+pub(crate) use grant::{Grant, GrantPurpose};
 pub(crate) use render::{PolicyDocument, PolicyFormat, render};
 pub(crate) use statement::Statement;

@@ -24,6 +24,8 @@ pub struct RunContext {
     pub engine: Engine,
     /// The destination of the export.
     pub destination: Destination,
+    /// The operator's place for the texts of malformed lines, if there is one.
+    pub rejected_lines: Option<Destination>,
     /// The clock of the run.
     pub clock: Clock,
     /// The id of the run, which every log entry and manifest of it records.

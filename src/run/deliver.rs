@@ -20,13 +20,14 @@ use crate::run::context::{Delivery, RunContext};
 use crate::run::guards;
 use crate::run::late_files::{LateFiles, Standing};
 use crate::run::names;
+use crate::run::rejected_lines::copy_rejected_lines;
 use crate::run::rejects::stage_rejects;
-use crate::run::report::{TableOutcome, TableReport};
+use crate::run::report::{RejectedLines, TableOutcome, TableReport};
 use crate::run::request::RunRequest;
-use crate::scan::MissingSource;
 use crate::scan::absent::AbsentColumn;
 use crate::scan::scan_log::ScanLog;
 use crate::scan::shared::barrier::Participant;
+use crate::scan::{KeepRejects, MissingSource};
 use crate::schema_evolution::Change;
 use crate::schema_version;
 use crate::stage::{NumberingHistory, StagingConfig, StagingSession, WriterIndex};
@@ -58,7 +59,8 @@ pub(super) async fn deliver(
     };
     let (table, run_id) = (&definition.table, &context.run_id);
     debug!(%table, %cycle, run_id, "begun");
-    let outcome = match delivery.run(participant).await {
+    let mut copied = RejectedLines::default();
+    let outcome = match delivery.run(participant, &mut copied).await {
         Ok(outcome) => outcome,
         Err(error) => TableOutcome::failed(&error),
     };
@@ -96,6 +98,7 @@ pub(super) async fn deliver(
         cycle: Some(cycle),
         seconds: took.as_seconds_f64(),
         outcome,
+        rejected_lines: copied.into_report(),
     }
 }
 
@@ -136,11 +139,17 @@ struct ReadyEntry {
 }
 
 impl Delivery<'_> {
-    async fn run(&self, participant: Participant) -> Result<TableOutcome> {
+    /// Delivers the cycle. Notes in `copied` the malformed lines that the operator gets, also if that
+    /// fails.
+    async fn run(
+        &self,
+        participant: Participant,
+        copied: &mut RejectedLines,
+    ) -> Result<TableOutcome> {
         let mut overtaken_by = String::new();
         let mut participant = Some(participant);
         for _ in 0..MAX_ATTEMPTS {
-            match self.attempt(participant.take()).await? {
+            match self.attempt(participant.take(), copied).await? {
                 Attempt::Done(outcome) => return Ok(*outcome),
                 Attempt::Overtaken { by } => {
                     let (table, cycle) = (&self.definition.table, self.cycle);
@@ -156,7 +165,11 @@ impl Delivery<'_> {
         )
     }
 
-    async fn attempt(&self, participant: Option<Participant>) -> Result<Attempt> {
+    async fn attempt(
+        &self,
+        participant: Option<Participant>,
+        copied: &mut RejectedLines,
+    ) -> Result<Attempt> {
         names::require_keys(self)?;
         let history = self.recover().await?;
         let mode = self.definition.sync_mode;
@@ -252,7 +265,8 @@ impl Delivery<'_> {
             spec: &bound.spec,
             schema_version: &schema_version,
         };
-        let staged = match self.stage(&bound, &stage, &builder, participant).await {
+        let staging = self.stage(&bound, &stage, &builder, participant, copied);
+        let staged = match staging.await {
             Ok(StagedEntry::Ready(staged)) => ReadyEntry { changes, ..*staged },
             Ok(StagedEntry::Awaited(sources)) => {
                 stage.abort().await?;
@@ -286,7 +300,11 @@ impl Delivery<'_> {
         let rule =
             self.request
                 .await_rule(self.definition, self.cycle, history, context.clock.now());
-        let scans = ScanLog::for_cycle(rule, !self.request.max_rejects.is_strict());
+        let keep = match self.request.max_rejects.is_strict() {
+            true => KeepRejects::Nothing,
+            false => KeepRejects::Positions,
+        };
+        let scans = ScanLog::for_cycle(rule, keep);
         let compare = async {
             let now = context.engine.digest_rows(bound, scans, &columns).await;
             let then = row_digest::of(frame, &columns).await;
@@ -317,6 +335,18 @@ impl Delivery<'_> {
         }
         let manifests = history.manifests(&self.context.destination).await?;
         Ok(manifest::current(manifests))
+    }
+
+    /// Returns what scans keep of malformed lines. An operator with a place for them gets all, so that
+    /// not even a strict run ends at the first.
+    fn keep_rejects(&self) -> KeepRejects {
+        if self.context.rejected_lines.is_some() {
+            KeepRejects::Texts
+        } else if self.request.max_rejects.is_strict() {
+            KeepRejects::Nothing
+        } else {
+            KeepRejects::Positions
+        }
     }
 
     /// Returns true if a later run without dates comes back to the cycle while it is not published.
@@ -391,6 +421,7 @@ impl Delivery<'_> {
         stage: &Arc<StagingSession>,
         builder: &CommitBuilder<'_>,
         participant: Option<Participant>,
+        copied: &mut RejectedLines,
     ) -> Result<StagedEntry> {
         let rule = self.request.await_rule(
             self.definition,
@@ -398,7 +429,7 @@ impl Delivery<'_> {
             builder.history,
             self.context.clock.now(),
         );
-        let scans = ScanLog::for_cycle(rule, !self.request.max_rejects.is_strict());
+        let scans = ScanLog::for_cycle(rule, self.keep_rejects());
         self.context.listener.staging_started(
             self.definition,
             self.cycle,
@@ -423,6 +454,8 @@ impl Delivery<'_> {
             let (table, cycle) = (&self.definition.table, self.cycle);
             let (run_id, files) = (&self.context.run_id, staged.files.len());
             info!(%table, %cycle, run_id, files, "staged");
+            // Before the guards: the lines are needed above all if they fail the table.
+            copy_rejected_lines(self, &staged.sources, copied).await;
             guards::check(self.request, &staged, builder.replaced)?;
             let absent = guards::check_absent(&staged, &builder.history.state)?;
             let rejects = stage_rejects(self, stage, &staged.sources).await?;

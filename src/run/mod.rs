@@ -1,7 +1,7 @@
 //! Runs many tables and cycles: selects what is due, delivers each on its own, and reports.
 //!
 //! ```text
-//! RunRequest ─prepare→ cycles of each table ─schedule→ deliver: recover → bind → stage → guards → commit_builder → commit → publish
+//! RunRequest ─prepare→ cycles of each table ─schedule→ deliver: recover → bind → stage → rejected_lines → guards → commit_builder → commit → publish
 //!                └─plan→ RunPlan (the same decisions, nothing written)        └→ TableReport → RunReport
 //! ```
 
@@ -14,6 +14,7 @@ mod late_files;
 mod names;
 mod plan;
 mod prepare;
+mod rejected_lines;
 mod rejects;
 mod report;
 mod request;
@@ -24,7 +25,9 @@ pub use context::{NoProgress, ProgressListener, RunContext};
 pub use file_lists::StoredLists;
 pub use late_files::{LateFiles, Standing};
 pub use plan::{ExpectedOutput, PlannedStep, PlannedTable, ReplacedPublication, RunPlan, plan};
-pub use report::{RunReport, TableFailure, TableOutcome, TableReport};
+pub use report::{
+    RejectedLines, RejectedLinesFile, RunReport, TableFailure, TableOutcome, TableReport,
+};
 pub use request::{CycleSelection, MAX_CATCH_UP, RunRequest, parameter, pick};
 
 use std::sync::Arc;

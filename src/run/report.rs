@@ -44,6 +44,10 @@ pub struct TableReport {
     /// The outcome.
     #[serde(flatten)]
     pub outcome: TableOutcome,
+    /// The malformed lines that were copied to the operator's place, whatever the outcome; absent if
+    /// there are none or no such place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rejected_lines: Option<RejectedLines>,
 }
 
 /// The outcome of one table and cycle.
@@ -126,6 +130,39 @@ pub enum TableOutcome {
     Failed(TableFailure),
 }
 
+/// The malformed lines that a delivery copied to the operator's place.
+#[derive(Debug, Default, Serialize)]
+pub struct RejectedLines {
+    /// The files that were written.
+    pub files: Vec<RejectedLinesFile>,
+    /// The reason why not all lines are in them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl RejectedLines {
+    /// Returns the part of the report about them; `None` if there were none to copy, or no place.
+    pub(super) fn into_report(self) -> Option<Self> {
+        let is_empty = self.files.is_empty() && self.error.is_none();
+        (!is_empty).then_some(self)
+    }
+}
+
+/// A file of malformed lines with their texts.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct RejectedLinesFile {
+    /// The name of the source.
+    pub source: String,
+    /// The URL or path of the file.
+    pub path: String,
+    /// The number of malformed lines in the file.
+    pub rows: u64,
+    /// The number of those without their text, because there are too many texts.
+    pub without_text: u64,
+    /// The compressed size of the file, in bytes.
+    pub bytes: u64,
+}
+
 /// The error that a table failed with.
 #[derive(Debug, Serialize)]
 pub struct TableFailure {
@@ -148,6 +185,7 @@ impl TableReport {
             cycle,
             seconds: 0.0,
             outcome: TableOutcome::failed(&error),
+            rejected_lines: None,
         }
     }
 }

@@ -90,6 +90,8 @@ mod tests {
             offset: 0,
             length: 1,
             reason: (*reason).to_owned(),
+            field: None,
+            value_at: None,
         };
         reasons.iter().map(line).collect()
     }

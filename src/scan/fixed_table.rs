@@ -17,6 +17,7 @@ use crate::listing::partition_filter::{PartitionFilters, filter_pushdown};
 use crate::listing::snapshot::SourceFile;
 use crate::scan::absent::AbsentRules;
 use crate::scan::plan::{ScanArgs, TableFiles};
+use crate::scan::rejects::KeepRejects;
 use crate::scan::spec::SourceFormat;
 
 /// A table over a fixed list of files: a scan of it lists nothing and is not logged.
@@ -107,7 +108,7 @@ impl TableProvider for FixedTable {
             .filter(|(_, is_match)| *is_match)
             .map(|(file, _)| file.clone())
             .collect();
-        let scan = Arc::new(self.table_files.new_scan("", &files, false));
+        let scan = Arc::new(self.table_files.new_scan("", &files, KeepRejects::Nothing));
         let args = ScanArgs {
             projection,
             leaves: None,

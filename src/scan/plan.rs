@@ -30,6 +30,8 @@ use crate::scan::missing::CycleFiles;
 use crate::scan::parquet::row_group_memory::ReaderMemory;
 use crate::scan::parquet::source::CheckedParquetSource;
 use crate::scan::record::{Scan, ScanCounts, ScanTag, UnverifiedFiles};
+use crate::scan::reject_log::RejectLog;
+use crate::scan::rejects::KeepRejects;
 use crate::scan::shared::parquet::SharedParquetExec;
 use crate::scan::shared::request::{RequestKind, ScanRequest, ScanRequests};
 use crate::scan::spec::SourceFormat;
@@ -50,15 +52,19 @@ pub(super) struct TableFiles {
 impl TableFiles {
     /// Creates the record of a scan of `files`, with a snapshot of their list.
     ///
-    /// With `keep_rejects`, malformed lines are rejected; without, they fail the scan.
-    pub(super) fn new_scan(&self, source: &str, files: &[SourceFile], keep_rejects: bool) -> Scan {
+    /// `keep` says whether malformed lines are rejected or fail the scan.
+    pub(super) fn new_scan(&self, source: &str, files: &[SourceFile], keep: KeepRejects) -> Scan {
         Scan {
             source: source.to_owned(),
             files: snapshot(&self.store, files),
             newest: files.iter().map(|file| file.meta.last_modified).max(),
             counts: ScanCounts::default(),
             absent_rules: self.absent_rules.clone(),
-            rejects: keep_rejects.then(Arc::default),
+            rejects: match keep {
+                KeepRejects::Nothing => None,
+                KeepRejects::Positions => Some(Arc::default()),
+                KeepRejects::Texts => Some(Arc::new(RejectLog::with_texts())),
+            },
             unverified: match self.format {
                 SourceFormat::Json(_) => None,
                 SourceFormat::Parquet => Some(UnverifiedFiles {

@@ -22,7 +22,7 @@ use crate::scan::key_log::KeyLog;
 use crate::scan::misplaced::{CheckedFiles, MisplacedLog, TimeCheck};
 use crate::scan::missing::CycleFiles;
 use crate::scan::reject_log::RejectLog;
-use crate::scan::rejects::Reject;
+use crate::scan::rejects::{Reject, RejectedLine};
 use crate::store::{CONCURRENCY, shown};
 
 /// Counts of one scan, which its tasks add to.
@@ -137,26 +137,30 @@ impl Scan {
         })
     }
 
-    /// Records a malformed line as rejected.
+    /// Records a malformed line as rejected. `text` is that of the line, or the beginning of an oversized
+    /// one.
     ///
     /// # Errors
     /// [`Error::data`] if the scan rejects no lines; [`Error::unavailable`] if rejects cannot be spilled.
-    pub(super) fn reject_line(&self, key: &str, bad: BadLine) -> Result<()> {
+    pub(super) fn reject_line(&self, key: &str, bad: BadLine, text: &[u8]) -> Result<()> {
         let Some(rejects) = &self.rejects else {
             return Err(malformed_line(key, &bad));
         };
-        let reject = Reject {
-            file: key.to_owned(),
-            line: bad.line,
-            offset: bad.offset,
-            reason: bad.reason,
-        };
-        rejects.push(reject, bad.length)?;
+        let length = bad.length;
+        rejects.push(RejectedLine {
+            text: rejects.text_of(&bad, text),
+            length,
+            reject: Reject {
+                file: key.to_owned(),
+                line: bad.line,
+                offset: bad.offset,
+                field: bad.field,
+                reason: bad.reason,
+            },
+        })?;
         let counts = &self.counts;
         counts.rows_rejected.fetch_add(1, Ordering::Relaxed);
-        counts
-            .bytes_rejected
-            .fetch_add(bad.length, Ordering::Relaxed);
+        counts.bytes_rejected.fetch_add(length, Ordering::Relaxed);
         Ok(())
     }
 

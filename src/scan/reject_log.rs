@@ -7,10 +7,11 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::error::Result;
-use crate::jsonl::TextShape;
+use crate::jsonl::{BadLine, TextShape};
 use crate::scan::file_rejects::FileRejects;
+use crate::scan::line_text::LineText;
 use crate::scan::reject_runs::{MergedRejects, Run, RunFile};
-use crate::scan::rejects::Reject;
+use crate::scan::rejects::{Reject, RejectedLine};
 
 /// The size of the rejects that are buffered before they are spilled, in bytes: about 40,000.
 const MAX_BUFFERED_BYTES: usize = 8 << 20;
@@ -18,17 +19,24 @@ const MAX_BUFFERED_BYTES: usize = 8 << 20;
 /// The number of runs from which they are merged to one, to bound the memory of later merges.
 const MAX_RUNS: usize = 128;
 
+/// The size of the texts that a scan keeps of malformed lines, in bytes. Further lines are on record
+/// without their text, so that a source in which most lines are malformed is not copied.
+const MAX_TEXTS_BYTES: usize = 64 << 20;
+
 /// The rejects of one scan, whose tasks add to it. Its memory is bounded.
 pub(crate) struct RejectLog {
     max_buffered_bytes: usize,
     max_runs: usize,
+    /// The size of the texts that are kept, in bytes.
+    max_texts_bytes: usize,
     state: Mutex<LogState>,
 }
 
 #[derive(Default)]
 struct LogState {
-    buffer: Vec<Reject>,
+    buffer: Vec<RejectedLine>,
     buffered_bytes: usize,
+    texts_bytes: usize,
     runs: Vec<Run>,
     /// The file that runs are appended to, once there is one.
     file: Option<RunFile>,
@@ -38,6 +46,16 @@ struct LogState {
 impl Default for RejectLog {
     fn default() -> Self {
         Self::with_limits(MAX_BUFFERED_BYTES, MAX_RUNS)
+    }
+}
+
+impl RejectLog {
+    /// Creates an empty log that keeps the texts of lines.
+    pub(super) fn with_texts() -> Self {
+        Self {
+            max_texts_bytes: MAX_TEXTS_BYTES,
+            ..Self::default()
+        }
     }
 }
 
@@ -52,21 +70,34 @@ impl RejectLog {
         Self {
             max_buffered_bytes,
             max_runs,
+            max_texts_bytes: 0,
             state: Mutex::default(),
         }
     }
 
-    /// Adds a reject of `bytes` bytes. Spilling a full buffer blocks for some milliseconds.
+    /// Returns the text of a malformed line, if the log still keeps texts. `line` is the text of the line,
+    /// or the beginning of an oversized one.
+    pub(super) fn text_of(&self, bad: &BadLine, line: &[u8]) -> Option<LineText> {
+        if self.max_texts_bytes == 0 {
+            return None;
+        }
+        let text = LineText::of(bad, line);
+        let mut state = self.state.lock();
+        state.texts_bytes = state.texts_bytes.saturating_add(text.bytes());
+        (state.texts_bytes <= self.max_texts_bytes).then_some(text)
+    }
+
+    /// Adds a reject. Spilling a full buffer blocks for some milliseconds.
     ///
     /// # Errors
     /// [`Error::unavailable`](crate::error::Error::unavailable) if the buffer cannot be spilled.
-    pub(super) fn push(&self, reject: Reject, bytes: u64) -> Result<()> {
+    pub(super) fn push(&self, line: RejectedLine) -> Result<()> {
         let mut state = self.state.lock();
-        let of_file = state.of_file(&reject.file);
+        let of_file = state.of_file(&line.reject.file);
         of_file.lines += 1;
-        of_file.bytes += bytes;
-        state.buffered_bytes += reject.buffered_bytes();
-        state.buffer.push(reject);
+        of_file.bytes += line.length;
+        state.buffered_bytes += line.buffered_bytes();
+        state.buffer.push(line);
         if state.buffered_bytes < self.max_buffered_bytes {
             return Ok(());
         }
@@ -118,16 +149,24 @@ impl LogState {
         Ok(())
     }
 
-    fn runs_to_read(&self) -> Vec<Box<dyn Iterator<Item = Result<Reject>> + Send>> {
+    fn runs_to_read(&self) -> Vec<Box<dyn Iterator<Item = Result<RejectedLine>> + Send>> {
         let boxed = |run: &Run| Box::new(run.read()) as Box<_>;
         self.runs.iter().map(boxed).collect()
     }
 }
 
-impl Reject {
-    /// Returns the memory of the reject in a buffer.
-    fn buffered_bytes(&self) -> usize {
-        size_of::<Self>() + self.file.len() + self.reason.len()
+impl RejectedLine {
+    /// Returns the memory of the line in a buffer.
+    pub(crate) fn buffered_bytes(&self) -> usize {
+        let Reject {
+            file,
+            field,
+            reason,
+            ..
+        } = &self.reject;
+        let field_bytes = field.as_ref().map_or(0, String::len);
+        let text_bytes = self.text.as_ref().map_or(0, LineText::bytes);
+        size_of::<Self>() + file.len() + field_bytes + reason.len() + text_bytes
     }
 }
 
@@ -169,12 +208,22 @@ impl SourceRejects {
         self.read()?.next().transpose()
     }
 
-    /// Reads the rejects in the order of files and lines. A line that several scans rejected is
-    /// returned once.
+    /// Reads the rejects without their texts, as they are on record in the destination, in the order of
+    /// files and lines. A line that several scans rejected is returned once.
+    ///
+    /// # Errors
+    /// As [`Self::read_lines`].
+    pub fn read(&self) -> Result<impl Iterator<Item = Result<Reject>> + use<>> {
+        let lines = self.read_lines()?;
+        Ok(lines.map(|line| line.map(|line| line.reject)))
+    }
+
+    /// Reads the rejects with their texts, which are for the operator alone. Their order is that of
+    /// [`Self::read`].
     ///
     /// # Errors
     /// [`Error::unavailable`](crate::error::Error::unavailable) if spilled rejects cannot be read.
-    pub fn read(&self) -> Result<MergedRejects> {
+    pub fn read_lines(&self) -> Result<MergedRejects> {
         let mut inputs = Vec::new();
         for log in &self.logs {
             let state = log.state.lock();
@@ -191,12 +240,17 @@ impl SourceRejects {
 mod tests {
     use super::*;
 
-    fn reject(file: &str, line: u64, reason: &str) -> Reject {
-        Reject {
-            file: file.to_owned(),
-            line,
-            offset: line * 10,
-            reason: reason.to_owned(),
+    fn reject(file: &str, line: u64, reason: &str) -> RejectedLine {
+        RejectedLine {
+            reject: Reject {
+                file: file.to_owned(),
+                line,
+                offset: line * 10,
+                field: None,
+                reason: reason.to_owned(),
+            },
+            length: 10,
+            text: None,
         }
     }
 
@@ -218,7 +272,7 @@ mod tests {
             let log = tiny_log(max_runs);
             // Lines of two files in turn, the later ones first.
             for line in (1..=101).rev() {
-                log.push(reject(["b", "a"][line as usize % 2], line, "x"), 10)
+                log.push(reject(["b", "a"][line as usize % 2], line, "x"))
                     .unwrap();
             }
             let state = log.state.lock();
@@ -240,11 +294,11 @@ mod tests {
     fn a_line_that_two_scans_reject_is_read_once() {
         let (first, second) = (tiny_log(1000), tiny_log(1000));
         for line in [3, 1, 2] {
-            first.push(reject("a", line, "x"), 10).unwrap();
+            first.push(reject("a", line, "x")).unwrap();
         }
         // The scans read different columns, and so give different reasons.
         for line in [5, 2, 3] {
-            second.push(reject("a", line, "y"), 10).unwrap();
+            second.push(reject("a", line, "y")).unwrap();
         }
         let expected = [1, 2, 3, 5].map(|line| ("a".to_owned(), line));
         assert_eq!(read(vec![first, second]), expected);
@@ -253,13 +307,41 @@ mod tests {
     #[test]
     fn a_reject_survives_being_spilled_as_it_is() {
         let log = Arc::new(RejectLog::with_limits(1, 1));
-        let odd = reject("a\n\u{1b}\"\u{2028}", u64::MAX / 10, "no\r\n\tJSON\u{0}");
-        log.push(odd.clone(), 10).unwrap();
+        let odd = RejectedLine {
+            text: Some(LineText {
+                value: Some("\u{0}\n\u{1f600}".to_owned()),
+                line: "{\"a\":\r\u{fffd}".to_owned(),
+            }),
+            ..reject("a\n\u{1b}\"\u{2028}", u64::MAX / 10, "no\r\n\tJSON\u{0}")
+        };
+        log.push(odd.clone()).unwrap();
         assert!(log.state.lock().buffer.is_empty());
         let rejects = SourceRejects::new(vec![log]);
-        assert_eq!(rejects.first().unwrap(), Some(odd));
+        assert_eq!(rejects.first().unwrap().as_ref(), Some(&odd.reject));
+        let lines = rejects.read_lines().unwrap();
+        assert_eq!(lines.collect::<Result<Vec<_>>>().unwrap(), [odd]);
         assert!(!rejects.is_empty());
         assert!(SourceRejects::default().is_empty());
         assert_eq!(SourceRejects::default().first().unwrap(), None);
+    }
+
+    #[test]
+    fn texts_are_kept_up_to_a_total() {
+        let bad = BadLine {
+            line: 1,
+            offset: 0,
+            length: 4,
+            reason: String::new(),
+            field: None,
+            value_at: None,
+        };
+        let kept = |log: &RejectLog| log.text_of(&bad, b"text").is_some();
+        let log = RejectLog {
+            max_texts_bytes: 11,
+            ..RejectLog::default()
+        };
+        assert_eq!([(); 4].map(|()| kept(&log)), [true, true, false, false]);
+        assert!(kept(&RejectLog::with_texts()));
+        assert!(!kept(&RejectLog::default()), "a log without texts");
     }
 }

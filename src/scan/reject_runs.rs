@@ -12,7 +12,7 @@ use flate2::write::GzEncoder;
 use parking_lot::Mutex;
 
 use crate::error::{Error, Result};
-use crate::scan::rejects::Reject;
+use crate::scan::rejects::{Reject, RejectedLine};
 
 /// The size of each of the two buffers of a run that is read, in bytes. A merge holds them for each
 /// run.
@@ -45,7 +45,10 @@ impl RunFile {
     ///
     /// # Errors
     /// [`Error::unavailable`] if the file cannot be written; errors of `rejects`.
-    pub(super) fn append(&self, rejects: impl Iterator<Item = Result<Reject>>) -> Result<Run> {
+    pub(super) fn append(
+        &self,
+        rejects: impl Iterator<Item = Result<RejectedLine>>,
+    ) -> Result<Run> {
         let mut file = self.0.lock();
         let start = file.seek(SeekFrom::End(0)).map_err(cannot_spill)?;
         let mut writer = GzEncoder::new(BufWriter::new(&mut *file), Compression::fast());
@@ -69,7 +72,7 @@ impl RunFile {
 
 impl Run {
     /// Reads the rejects of the run in their order.
-    pub(super) fn read(&self) -> impl Iterator<Item = Result<Reject>> + Send + 'static {
+    pub(super) fn read(&self) -> impl Iterator<Item = Result<RejectedLine>> + Send + 'static {
         let stored = RunReader {
             file: self.file.clone(),
             position: self.start,
@@ -115,9 +118,9 @@ impl Read for RunReader {
 
 /// A k-way merge of sorted rejects: in the order of files and lines, each line once.
 pub struct MergedRejects {
-    inputs: Vec<Box<dyn Iterator<Item = Result<Reject>> + Send>>,
+    inputs: Vec<Box<dyn Iterator<Item = Result<RejectedLine>> + Send>>,
     /// The next reject of each input that has one, with the input's index.
-    heads: BinaryHeap<Reverse<(Reject, usize)>>,
+    heads: BinaryHeap<Reverse<(RejectedLine, usize)>>,
 }
 
 impl MergedRejects {
@@ -126,7 +129,7 @@ impl MergedRejects {
     /// # Errors
     /// The first error of an input.
     pub(super) fn new(
-        inputs: Vec<Box<dyn Iterator<Item = Result<Reject>> + Send>>,
+        inputs: Vec<Box<dyn Iterator<Item = Result<RejectedLine>> + Send>>,
     ) -> Result<Self> {
         let mut merged = Self {
             heads: BinaryHeap::with_capacity(inputs.len()),
@@ -146,30 +149,31 @@ impl MergedRejects {
         Ok(())
     }
 
-    fn pop(&mut self) -> Result<Option<Reject>> {
-        let Some(Reverse((reject, index))) = self.heads.pop() else {
+    fn pop(&mut self) -> Result<Option<RejectedLine>> {
+        let Some(Reverse((line, index))) = self.heads.pop() else {
             return Ok(None);
         };
         self.advance(index)?;
-        Ok(Some(reject))
+        Ok(Some(line))
     }
 
-    fn try_next(&mut self) -> Result<Option<Reject>> {
-        let Some(reject) = self.pop()? else {
+    fn try_next(&mut self) -> Result<Option<RejectedLine>> {
+        let Some(first) = self.pop()? else {
             return Ok(None);
         };
-        let is_same_line = |other: &Reject| other.line == reject.line && other.file == reject.file;
+        let Reject { file, line, .. } = &first.reject;
+        let is_same_line = |other: &Reject| other.line == *line && other.file == *file;
         while let Some(Reverse((next, _))) = self.heads.peek()
-            && is_same_line(next)
+            && is_same_line(&next.reject)
         {
             self.pop()?;
         }
-        Ok(Some(reject))
+        Ok(Some(first))
     }
 }
 
 impl Iterator for MergedRejects {
-    type Item = Result<Reject>;
+    type Item = Result<RejectedLine>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let next = self.try_next();

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::scan::limit::Limit;
+use crate::scan::line_text::LineText;
 
-/// One malformed line of a source file.
+/// One malformed line of a source file, as it is on record in the destination: without any value, since
+/// values may be personal, and the destination is somebody else's.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Reject {
     /// The file's URL.
@@ -17,8 +19,35 @@ pub struct Reject {
     pub line: u64,
     /// The offset of the line in the decompressed file, in bytes.
     pub offset: u64,
-    /// The reason why the line is malformed.
+    /// The path of the field that is rejected, such as `client.title`; `None` if no field is. Files of
+    /// rejects from before there were fields lack it.
+    #[serde(default)]
+    pub field: Option<String>,
+    /// The reason why the line is malformed, which quotes no value.
     pub reason: String,
+}
+
+/// A malformed line with its text, which only the operator sees.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RejectedLine {
+    /// The line as it is on record in the destination.
+    pub reject: Reject,
+    /// The length of the line without its newline, in bytes.
+    pub length: u64,
+    /// The text of the line; `None` if the scan does not keep texts, or no more of them.
+    pub text: Option<LineText>,
+}
+
+/// What scans keep of malformed lines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum KeepRejects {
+    /// Nothing: the first malformed line fails the scan.
+    #[default]
+    Nothing,
+    /// Where the lines are and why they are malformed.
+    Positions,
+    /// The same, and their texts.
+    Texts,
 }
 
 /// The maximum of malformed lines that a source may have; above it, the tables that read it fail.
@@ -94,6 +123,13 @@ impl FromStr for MaxRejects {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn records_from_before_there_were_fields_are_read() {
+        let old = r#"{"file":"s3://raw/a.json","line":2,"offset":10,"reason":"more than one record on the line"}"#;
+        let reject: Reject = serde_json::from_str(old).unwrap();
+        assert_eq!((reject.line, reject.field), (2, None));
+    }
 
     #[test]
     fn limits_are_inclusive() {

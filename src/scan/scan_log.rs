@@ -17,6 +17,7 @@ use crate::scan::misplaced::summarize;
 use crate::scan::missing::AwaitRule;
 use crate::scan::record::{Scan, ScanCounts, parquet_scan};
 use crate::scan::reject_log::SourceRejects;
+use crate::scan::rejects::KeepRejects;
 
 /// A log of the scans that are planned in one session, in the order of planning.
 ///
@@ -26,7 +27,7 @@ use crate::scan::reject_log::SourceRejects;
 #[derive(Debug, Default)]
 pub struct ScanLog {
     scans: Mutex<Vec<Arc<Scan>>>,
-    keeps_rejects: bool,
+    keep: KeepRejects,
     await_rule: Option<AwaitRule>,
     /// The cycle whose scans count misplaced rows.
     time_checked: Option<Cycle>,
@@ -119,15 +120,15 @@ impl ScanLog {
     /// Creates an empty log, whose scans reject malformed lines and keep them on record.
     pub fn keeping_rejects() -> Arc<Self> {
         Arc::new(Self {
-            keeps_rejects: true,
+            keep: KeepRejects::Positions,
             ..Self::default()
         })
     }
 
     /// Creates an empty log, whose scans note which files of a cycle are missing.
-    pub fn for_cycle(rule: AwaitRule, keeps_rejects: bool) -> Arc<Self> {
+    pub fn for_cycle(rule: AwaitRule, keep: KeepRejects) -> Arc<Self> {
         Arc::new(Self {
-            keeps_rejects,
+            keep,
             await_rule: Some(rule),
             time_checked: (rule.sync_mode == SyncMode::Incremental).then_some(rule.cycle),
             ..Self::default()
@@ -138,7 +139,7 @@ impl ScanLog {
     /// the folders of `cycle`.
     pub(crate) fn for_sample(cycle: Cycle) -> Arc<Self> {
         Arc::new(Self {
-            keeps_rejects: true,
+            keep: KeepRejects::Positions,
             time_checked: Some(cycle),
             ..Self::default()
         })
@@ -161,8 +162,8 @@ impl ScanLog {
         self.time_checked
     }
 
-    pub(super) fn keeps_rejects(&self) -> bool {
-        self.keeps_rejects
+    pub(super) fn keep(&self) -> KeepRejects {
+        self.keep
     }
 
     /// Reports the files and rows of each source that were read, sorted by name.

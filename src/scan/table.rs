@@ -291,7 +291,7 @@ impl TableProvider for SourceTable {
             Some(_) => NothingThere::MistakeWithoutSiblings,
         };
         let files = self.list_with(state, filters, nothing).await?;
-        let keep_rejects = log.as_ref().is_some_and(|log| log.keeps_rejects());
+        let keep = log.as_ref().map(|log| log.keep()).unwrap_or_default();
         let unready = match rule {
             Some(rule) => self.unready(state, &files, filters, rule.cycle).await?,
             None => None,
@@ -309,7 +309,7 @@ impl TableProvider for SourceTable {
             filters: filters_key(filters),
             filter_columns: columns_of(filters),
             cycle_files: cycle_files.unwrap_or_default(),
-            ..self.table_files.new_scan(&self.name, &files, keep_rejects)
+            ..self.table_files.new_scan(&self.name, &files, keep)
         });
         if let Some(log) = log {
             log.add(Arc::clone(&scan));

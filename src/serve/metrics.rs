@@ -253,6 +253,7 @@ mod tests {
                     changes: Vec::new(),
                     schema_file_error: None,
                 },
+                rejected_lines: None,
             }],
             scans: 1,
             passes: 1,

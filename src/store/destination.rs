@@ -16,7 +16,8 @@ use crate::error::{Error, Result};
 use crate::layout::{self, Layout};
 use crate::store::staging::{OpenedStore, Staging};
 use crate::store::{
-    KeyFault, Location, StoreOptions, UploadLookup, backend, is_marker, key_fault as faults,
+    KeyFault, Location, StoreOptions, UploadLookup, backend, is_marker, is_missing,
+    key_fault as faults,
 };
 
 /// A prefix in a store. All keys in arguments and results are relative to the prefix.
@@ -139,8 +140,12 @@ impl Destination {
     }
 
     pub(super) fn error(&self, doing: &str, path: &Path, error: StoreError) -> Error {
-        let name = self.name.trim_end_matches('/');
-        Error::store(doing, format!("{name}/{path}"), error)
+        Error::store(doing, self.address_of(path), error)
+    }
+
+    /// Returns the address of an object, for messages: `s3://bucket/prefix/key`.
+    pub fn address_of(&self, path: &Path) -> String {
+        format!("{}/{path}", self.name.trim_end_matches('/'))
     }
 
     /// Makes one listing, so that wrong credentials and a missing bucket are found immediately.
@@ -234,32 +239,8 @@ impl Destination {
     }
 
     /// Returns true if a request failed because the object does not exist.
-    ///
-    /// For a missing object S3 and Ceph respond 403 to a client that may list only under a condition
-    /// (the prefixes of our policy): <https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html>.
-    /// A listing distinguishes that from a refusal.
     async fn is_missing(&self, path: &Path, error: &StoreError) -> bool {
-        match error {
-            StoreError::NotFound { .. } => return true,
-            StoreError::PermissionDenied { .. } => {}
-            _ => return false,
-        }
-        let key = self.absolute(path);
-        let (mut folder, mut before) = (key.to_string(), key.to_string());
-        folder.truncate(folder.rfind('/').unwrap_or(0));
-        before.pop();
-        let (Ok(folder), Ok(before)) = (Path::parse(folder), Path::parse(before)) else {
-            return false;
-        };
-        let mut listing = self.store.list_with_offset(Some(&folder), &before);
-        while let Some(listed) = listing.next().await {
-            match listed {
-                Ok(listed) if listed.location < key => {}
-                Ok(listed) => return listed.location != key,
-                Err(_) => return false,
-            }
-        }
-        true
+        is_missing(&*self.store, &self.absolute(path), error).await
     }
 
     /// Puts an object if none exists: the atomic operation that every commit relies on.
@@ -278,6 +259,15 @@ impl Destination {
                 Created::Contested
             }
             Err(error) => Created::Unknown(self.error("create", path, error)),
+        }
+    }
+
+    /// Puts an object, in place of one that exists. Readers see all of it or nothing.
+    pub async fn put(&self, path: &Path, bytes: Bytes) -> Result<()> {
+        let key = self.absolute(path);
+        match self.store.put(&key, PutPayload::from(bytes)).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.error("write", path, error)),
         }
     }
 

@@ -8,7 +8,8 @@ use url::Url;
 
 use crate::error::{Error, Result};
 use crate::store::address::{Address, BucketKind};
-use crate::store::shown_url;
+use crate::store::overlap::overlap;
+use crate::store::{path_of_url, shown_url};
 
 /// The location of a folder of this machine, or of a prefix in a bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,6 +113,26 @@ impl Location {
         let mut url = self.url.clone();
         url.set_path("/");
         url
+    }
+
+    /// Returns true if this location is another one, inside it, or around it. On disks, links are
+    /// followed.
+    pub fn overlaps(&self, other: &Location) -> bool {
+        self.overlaps_key(other.store_url().as_str(), &other.key())
+    }
+
+    /// Returns true if this location is a key of a store, below it, or above it. `store_url` is the URL
+    /// of the store: `s3://bucket/`, `file:///`.
+    pub fn overlaps_key(&self, store_url: &str, key: &Path) -> bool {
+        self.store_url().as_str() == store_url && overlap(store_url, &self.key(), key)
+    }
+
+    /// Returns the key of the location in its store.
+    fn key(&self) -> Path {
+        match &self.address {
+            Address::Folder(_) => path_of_url(&self.url),
+            Address::Bucket { prefix, .. } => prefix.clone(),
+        }
     }
 
     /// Returns true if the location is a folder of this machine.

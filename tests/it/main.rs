@@ -40,6 +40,7 @@ mod races;
 mod readers;
 mod records;
 mod refused;
+mod rejected_lines;
 mod s3;
 mod s3_settings;
 mod serve;

@@ -68,6 +68,94 @@ fn a_principal_is_granted_access_by_the_bucket_or_by_a_role() {
     assert_eq!(encrypt["Resource"], json!([KEY]));
 }
 
+/// The rights of those who only read. `enforced` tests that they suffice.
+#[test]
+fn sources_and_receivers_may_only_read() {
+    let raw = ["--for", "sources", "--from", "s3://raw/events/"];
+    let receivers = ["--for", "receivers"];
+    for (args, first, second) in [
+        (&raw[..], "DayportSourcesList", "DayportSourcesRead"),
+        (&receivers, "DayportReceiversList", "DayportReceiversRead"),
+    ] {
+        let all = policy(args).succeeded().report();
+        assert_eq!(sids(&all["bucket_policy"]), [first, second]);
+        assert_eq!(sids(&all["role_policy"]), [first, second]);
+        assert_eq!(all.get("lifecycle"), None);
+        for statement in all["bucket_policy"]["Statement"]
+            .as_array()
+            .expect("a list")
+        {
+            assert_eq!(statement["Principal"], json!({ "AWS": PRINCIPAL }));
+            assert_eq!(
+                statement["Condition"]["Bool"]["aws:SecureTransport"],
+                "true"
+            );
+        }
+        let key = policy(&[args, &["--kms-key", KEY]].concat())
+            .succeeded()
+            .report();
+        assert_eq!(key["key_policy_statement"]["Action"], "kms:Decrypt");
+        let with = |more: &[&str]| policy(&[args, more].concat());
+        with(&["--part", "lifecycle"])
+            .exited_with(2)
+            .stderr_has("no lifecycle rule");
+        with(&["--settings"])
+            .exited_with(2)
+            .stderr_has("--settings is for --for destination");
+        assert_eq!(
+            with(&["--part", "bucket-policy"]).report(),
+            all["bucket_policy"]
+        );
+        let terraform = with(&["--form", "terraform"]).succeeded().stdout;
+        assert!(terraform.contains("A bucket has one policy") && !terraform.contains("lifecycle"));
+        let template = with(&["--form", "cloudformation"]).succeeded().report();
+        let resources = template["Resources"].as_object().expect("resources");
+        let documents = resources
+            .values()
+            .map(|one| &one["Properties"]["PolicyDocument"]);
+        assert_eq!(documents.collect::<Vec<_>>(), [&all["bucket_policy"]]);
+    }
+    let reading = &policy(&raw).report()["bucket_policy"]["Statement"];
+    assert_eq!(
+        reading[0]["Condition"]["StringLike"]["s3:prefix"],
+        json!(["events/*"])
+    );
+    assert_eq!(reading[0]["Resource"], json!(["arn:aws:s3:::raw"]));
+    assert_eq!(reading[1]["Resource"], json!(["arn:aws:s3:::raw/events/*"]));
+
+    let assumed = policy(&["--for", "receivers", "--external-id", "acme-7"])
+        .succeeded()
+        .report();
+    let members: Vec<&String> = assumed.as_object().expect("an object").keys().collect();
+    assert_eq!(members, ["role_policy", "role_trust_policy"]);
+    let role = [
+        "--for",
+        "receivers",
+        "--external-id",
+        "acme-7",
+        "--part",
+        "bucket-policy",
+    ];
+    policy(&role).exited_with(2).hint_has("--part role-policy");
+
+    policy(&["--for", "sources"])
+        .exited_with(2)
+        .stderr_has("--from is missing");
+    policy(&["--for", "sources", "--from", "raw"])
+        .exited_with(2)
+        .hint_has("--from s3://");
+    policy(&[&raw[..], &["--part", "role-trust-policy"]].concat()).exited_with(2);
+    policy(&[&raw[..], &["--external-id", "acme-7"]].concat())
+        .exited_with(0)
+        .stderr_has("note: --external-id is not used");
+    let sandbox = Sandbox::empty(TestDestination::local());
+    let without = ["policy", "--principal", PRINCIPAL];
+    sandbox
+        .dayport(&without)
+        .exited_with(2)
+        .stderr_has("--to is missing");
+}
+
 #[test]
 fn each_form_holds_the_same_policy() {
     let args = ["--external-id", "acme-7", "--kms-key", KEY];

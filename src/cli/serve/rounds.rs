@@ -12,7 +12,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::cli::job::{Access, Job};
+use crate::cli::access::Access;
+use crate::cli::job::Job;
+use crate::cli::rejected_lines::NOT_WRITTEN_HINT;
 use crate::cli::schema_files::SchemaFilesWarning;
 use crate::cli::shared::{JobArguments, SelectionArguments};
 use crate::cycle::Cycle;
@@ -224,6 +226,17 @@ impl Rounds {
         let mut succeeded = true;
         for table in &report.tables {
             succeeded &= self.notify_of(report, table);
+            let copied = table.rejected_lines.as_ref();
+            if let Some(error) = copied.and_then(|copied| copied.error.as_ref()) {
+                let (run_id, table) = (&report.run_id, &table.table);
+                warn!(
+                    table,
+                    run_id,
+                    error,
+                    hint = NOT_WRITTEN_HINT,
+                    "not all malformed lines are written to --rejects-to"
+                );
+            }
         }
         succeeded
     }

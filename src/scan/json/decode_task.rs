@@ -173,6 +173,8 @@ impl DecodeTask {
                     offset: *offset,
                     length: *length,
                     reason: format!("the line is longer than {} MiB", MAX_LINE_BYTES >> 20),
+                    field: None,
+                    value_at: None,
                 };
                 self.reject_oversized(origin, &bad, head, &permit).await;
                 return Ok(());
@@ -210,12 +212,36 @@ impl DecodeTask {
             if let Some(state) = self.consumers.get_mut(*index)
                 && state.delivery.open().is_some()
             {
+                let text = ChunkText {
+                    bytes: head,
+                    offset: bad.offset,
+                };
                 let bad = vec![bad.clone()];
-                let rejected = state.note(origin, head, &self.declared, &[], bad);
+                let rejected = state.note(origin, text, &self.declared, &[], bad);
                 let no_rows = rejected.map(|()| Vec::new());
                 state.send(no_rows, permit).await;
             }
         }
+    }
+}
+
+/// The text of a chunk; of an oversized line, its beginning.
+#[derive(Clone, Copy)]
+struct ChunkText<'a> {
+    bytes: &'a [u8],
+    /// The offset of the text in the decompressed file, in bytes.
+    offset: u64,
+}
+
+impl<'a> ChunkText<'a> {
+    /// Returns the text of a malformed line of the chunk, or the beginning of an oversized one.
+    fn line(self, bad: &BadLine) -> &'a [u8] {
+        let position = |offset: u64| {
+            let position = usize::try_from(offset.saturating_sub(self.offset));
+            position.map_or(self.bytes.len(), |position| position.min(self.bytes.len()))
+        };
+        let (start, end) = (position(bad.offset), position(bad.offset + bad.length));
+        self.bytes.get(start..end).unwrap_or_default()
     }
 }
 
@@ -297,7 +323,11 @@ impl ConsumerState {
         let used = self.columns.decoded().leaves();
         let keys = &scan.counts.keys;
         keys.note(declared, used, &rows, chunk, &origin.key);
-        self.note(origin, chunk.text(), declared, &rows, own_bad)?;
+        let text = ChunkText {
+            bytes: chunk.text(),
+            offset: chunk.offset(),
+        };
+        self.note(origin, text, declared, &rows, own_bad)?;
         let columns = &self.columns;
         let complete = |batch| columns.complete(batch, &origin.key, &origin.partition);
         rows.iter().map(complete).collect()
@@ -308,7 +338,7 @@ impl ConsumerState {
     fn note(
         &mut self,
         origin: &Arc<ChunkOrigin>,
-        text: &[u8],
+        text: ChunkText<'_>,
         declared: &Schema,
         rows: &[RecordBatch],
         bad: Vec<BadLine>,
@@ -319,19 +349,20 @@ impl ConsumerState {
         };
         let scan = &self.scan;
         if is_start {
-            file.note_start(scan, text, declared, rows, &bad)?;
+            file.note_start(scan, text.bytes, declared, rows, &bad)?;
         }
         let is_framed = file.frame.is_some() && !has_value(rows);
         let row_count: usize = rows.iter().map(RecordBatch::num_rows).sum();
         let empty_rows = if is_framed { row_count } else { 0 };
         // The text of an oversized line is only its beginning.
-        let text_bytes = (text.len() as u64).max(bad.iter().map(|line| line.length).sum());
+        let text_bytes = (text.bytes.len() as u64).max(bad.iter().map(|line| line.length).sum());
         let has_row = row_count > empty_rows;
         file.tally.add(text_bytes, has_row, empty_rows as u64, &bad);
         let bytes = &scan.counts.text_bytes;
         bytes.fetch_add(text_bytes, Ordering::Relaxed);
         for bad_line in bad {
-            scan.reject_line(&origin.key, bad_line)?;
+            let line = text.line(&bad_line);
+            scan.reject_line(&origin.key, bad_line, line)?;
         }
         if let (Some(check), Some(times)) = (&scan.time_check, &file.times) {
             let misplaced = times.count(rows, check.column());

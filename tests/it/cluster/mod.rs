@@ -289,6 +289,27 @@ fn malformed_lines_of_tasks_are_recorded(destination: TestDestination) {
     assert_eq!(current_manifests(&sandbox.destination), BTreeMap::new());
     check_tidy(&sandbox.destination);
 
+    // The operator's copy has the lines that tasks rejected, and with 0 all of them.
+    for limit in ["0", "1"] {
+        let more = ["--max-rejects", limit, "--rejects-to", "mine"];
+        let output = sandbox.run_on(&cluster.url, &[&args[..], &more].concat());
+        output
+            .exited_with(1)
+            .stderr_has("2 of 5 lines")
+            .stderr_has("note: views 2026-01-15: 2 malformed lines of the source `views` are in `");
+        let folder = sandbox.folder().join("mine/views/2026-01-15");
+        let files: Vec<_> = std::fs::read_dir(&folder).expect("a folder").collect();
+        let [Ok(file)] = &files[..] else {
+            panic!("one file: {files:?}");
+        };
+        let bytes = std::fs::read(file.path()).expect("a file").into();
+        let lines = decode(&file.path().display().to_string(), &bytes);
+        let texts: Vec<&Value> = lines.iter().map(|line| &line["text"]).collect();
+        assert_eq!(texts, ["{\"id\": 2", "{\"id\": \"four\"}"]);
+        assert_eq!(lines[1]["value"], "\"four\"");
+        std::fs::remove_dir_all(folder).expect("delete a folder");
+    }
+
     let lenient = [&args[..], &["--max-rejects", "2"]].concat();
     sandbox.run_on(&cluster.url, &lenient).exited_with(0);
     // Compares the record with the count.

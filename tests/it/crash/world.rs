@@ -251,6 +251,7 @@ impl World {
         Arc::new(RunContext {
             engine: self.engine.clone(),
             destination,
+            rejected_lines: None,
             clock: Clock::Fixed(NOW.parse().unwrap()),
             run_id: format!("run-{number:05}"),
             listener: Box::new(NoProgress),

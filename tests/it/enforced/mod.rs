@@ -2,6 +2,7 @@
 //! missing permissions. Tested with servers of other projects that enforce policies.
 
 mod account;
+mod reading;
 mod server;
 
 use std::collections::BTreeSet;

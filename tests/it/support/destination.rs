@@ -173,7 +173,7 @@ impl TestDestination {
 }
 
 /// Returns the paths of all files below a folder, relative to it; none if the folder is missing.
-fn files_below(root: &Path) -> Vec<String> {
+pub(crate) fn files_below(root: &Path) -> Vec<String> {
     let (mut files, mut folders) = (Vec::new(), vec![root.to_owned()]);
     while let Some(folder) = folders.pop() {
         let Ok(entries) = fs::read_dir(&folder) else {

@@ -18,7 +18,7 @@ mod sandbox;
 mod selftest;
 
 pub(crate) use command_output::CommandOutput;
-pub(crate) use destination::{BUCKET, TestDestination};
+pub(crate) use destination::{BUCKET, TestDestination, files_below};
 pub(crate) use instant::instant;
 pub(crate) use published::{check_data, check_published, check_tidy, current_manifests, manifest};
 pub(crate) use raw::{gzip, lines};
