@@ -112,6 +112,7 @@ impl ScheduledTable {
                         cycle: Some(cycle),
                         seconds: 0.0,
                         outcome: TableOutcome::Late { files, standing },
+                        rejected_lines: None,
                     });
                 }
             }
