@@ -5,7 +5,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::catalog::Sources;
 use crate::cli::config;
-use crate::cli::shared::{EngineArguments, JobArguments, SelectionArguments};
+use crate::cli::shared::{
+    EngineArguments, JobArguments, MaxRejectsArgument, SelectionArguments,
+};
 use crate::definition::{self, Definition};
 use crate::engine::{Engine, EngineSettings};
 use crate::env::{self, Clock};
@@ -68,7 +70,7 @@ impl Job {
         let parameters = collect(config::parameters(inputs), errors);
         let target_file_size = collect(config::target_file_size(arguments), errors);
         let jobs = collect(config::jobs(arguments), errors);
-        let max_rejects = collect(max_rejects(arguments), errors);
+        let max_rejects = collect(max_rejects(&arguments.rejects), errors);
         let max_misplaced = collect(max_misplaced(arguments), errors);
 
         let run_id = run_id(clock.map_or_else(env::wall_clock, Clock::now));
@@ -173,7 +175,7 @@ pub(super) fn load_or_none(
 }
 
 /// Parses the maximum of malformed lines per source.
-pub(super) fn max_rejects(arguments: &JobArguments) -> Result<MaxRejects> {
+pub(super) fn max_rejects(arguments: &MaxRejectsArgument) -> Result<MaxRejects> {
     let parsed = arguments.max_rejects.parse();
     parsed.map_err(|error: Error| error.context("--max-rejects"))
 }

@@ -4,6 +4,7 @@
 
 mod absent_columns;
 mod args;
+mod available;
 mod check;
 mod cluster;
 mod config;
@@ -19,6 +20,8 @@ mod policy;
 mod print;
 mod progress;
 mod query;
+mod rows_csv;
+mod rows_table;
 mod run;
 mod schema_files;
 mod serve;
