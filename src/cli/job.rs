@@ -5,9 +5,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::catalog::Sources;
 use crate::cli::config;
-use crate::cli::shared::{
-    EngineArguments, JobArguments, MaxRejectsArgument, SelectionArguments,
-};
+use crate::cli::failure_log::{FailureLog, FailureReader};
+use crate::cli::shared::{EngineArguments, JobArguments, MaxRejectsArgument, SelectionArguments};
 use crate::definition::{self, Definition};
 use crate::engine::{Engine, EngineSettings};
 use crate::env::{self, Clock};
@@ -125,18 +124,24 @@ impl Job {
         })
     }
 
-    /// Turns the job into a run with an id of its own.
+    /// Turns the job into a run with an id of its own, whose failures are logged for `reader`.
     pub(super) fn into_run(
         self,
         listener: Box<dyn ProgressListener>,
+        reader: FailureReader,
         stop: CancellationToken,
     ) -> (RunContext, RunRequest) {
+        let failure_log = FailureLog {
+            listener,
+            reader,
+            run_id: self.run_id.clone(),
+        };
         let context = RunContext {
             engine: self.engine,
             destination: self.destination,
             clock: self.clock,
             run_id: self.run_id,
-            listener,
+            listener: Box::new(failure_log),
             stop,
             condition: ConditionProof::default(),
         };

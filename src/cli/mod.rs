@@ -12,6 +12,7 @@ mod days;
 mod ddl;
 mod descriptors;
 mod env_hint;
+mod failure_log;
 mod job;
 mod log;
 mod manual;

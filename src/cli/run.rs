@@ -8,6 +8,7 @@ use clap::Args;
 
 use crate::cli::absent_columns::absent_columns;
 use crate::cli::cluster::{self, ClusterRunArguments};
+use crate::cli::failure_log::FailureReader;
 use crate::cli::job::{Access, Job};
 use crate::cli::print;
 use crate::cli::progress::ProgressBars;
@@ -76,7 +77,8 @@ pub(super) async fn run(arguments: RunArguments) -> Result<ExitCode> {
         job = distributed;
         last_calls = Some(calls);
     }
-    let (context, request) = job.into_run(listener, stop_on_signal(RUN_STOPS));
+    let (context, request) =
+        job.into_run(listener, FailureReader::Report, stop_on_signal(RUN_STOPS));
     let ran = run_tables(Arc::new(context), request).await;
     if let Some(calls) = last_calls {
         calls.close();

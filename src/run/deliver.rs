@@ -15,6 +15,7 @@ use crate::manifest::{self, Manifest};
 use crate::run::commit_builder::CommitBuilder;
 use crate::run::context::{Delivery, RunContext};
 use crate::run::guards;
+use crate::run::interruption::interrupted;
 use crate::run::names;
 use crate::run::rejects::stage_rejects;
 use crate::run::report::{TableOutcome, TableReport};
@@ -73,10 +74,8 @@ pub(super) async fn deliver(
             info!(%table, %cycle, run_id, sources, "awaited");
         }
         TableOutcome::Superseded { by } => debug!(%table, %cycle, run_id, %by, "superseded"),
-        // The report contains it too, but some read only the logs.
-        TableOutcome::Failed(failure) => {
-            info!(%table, %cycle, run_id, error = failure.error, "failed");
-        }
+        // The listener logs it, as it does failures of which this function does not know.
+        TableOutcome::Failed(_) => {}
     }
     let took = context.clock.now() - started;
     TableReport {
@@ -372,9 +371,8 @@ impl Delivery<'_> {
                 changes: Vec::new(),
             })))
         };
-        let interrupted = "interrupted before the commit: nothing was published";
         let staged = self.context.stop.run_until_cancelled(staging).await;
-        staged.ok_or_else(|| Error::unavailable(interrupted))?
+        staged.ok_or_else(interrupted)?
     }
 
     async fn commit_and_publish(

@@ -9,6 +9,7 @@ mod commit_builder;
 mod context;
 mod deliver;
 mod guards;
+mod interruption;
 mod names;
 mod plan;
 mod prepare;

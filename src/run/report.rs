@@ -7,6 +7,7 @@ use crate::cycle::{Cycle, SyncMode};
 use crate::definition::Definition;
 use crate::error::{Error, ErrorKind, ExitCode};
 use crate::manifest::{RejectsFile, SourceRecord};
+use crate::run::interruption::is_interruption;
 use crate::scan::MissingSource;
 use crate::scan::absent::AbsentColumn;
 
@@ -120,6 +121,9 @@ pub struct TableFailure {
     /// The kind of the error.
     #[serde(skip)]
     pub kind: ErrorKind,
+    /// True if a stop is the cause, which nobody has to look at.
+    #[serde(skip)]
+    pub is_interruption: bool,
 }
 
 impl TableReport {
@@ -156,6 +160,7 @@ impl From<&Error> for TableFailure {
             error: error.chain(),
             hint: error.hint().map(str::to_owned),
             kind: error.kind(),
+            is_interruption: is_interruption(error),
         }
     }
 }

@@ -44,6 +44,7 @@ pub(super) async fn deliver_all(
                 Ok(cycles) => (cycles.into_iter().collect(), Vec::new()),
                 Err(error) => {
                     let failed = TableReport::failed(Some(definition), None, error);
+                    context.listener.finished(&failed);
                     (BTreeSet::new(), vec![failed])
                 }
             };
@@ -106,7 +107,9 @@ async fn deliver_concurrently(
             let definition = &request.definitions[table.index];
             let failure =
                 Error::internal("the task of a table ended unexpectedly").with_source(error);
-            TableReport::failed(Some(definition), Some(cycle), failure)
+            let failed = TableReport::failed(Some(definition), Some(cycle), failure);
+            context.listener.finished(&failed);
+            failed
         });
         table.cycles.remove(&cycle);
         match report.outcome {
