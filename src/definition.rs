@@ -109,22 +109,31 @@ impl Definition {
 /// [`Error::invalid`] if the folder cannot be read or has no such file, or with the complaints about
 /// all files.
 pub fn load(folder: &Path) -> Result<Vec<Definition>> {
-    let shown = folder.display();
-    let unreadable = |error: std::io::Error| {
-        Error::invalid(format!("cannot read the definitions in `{shown}`"))
-            .with_source(error)
-            .with_hint("name the folder with --sql or DAYPORT_SQL")
-    };
-    let definitions = parse_folder(folder, Some(SOURCES), unreadable, |path, text| {
-        Definition::parse(&path.to_string_lossy(), &text)
-    })?;
+    let definitions = load_any(folder)?;
     if definitions.is_empty() {
+        let shown = folder.display();
         return Err(
             Error::invalid(format!("there is no definition in `{shown}`"))
                 .with_hint("a definition is a file such as `pageview_events.sql`"),
         );
     }
     Ok(definitions)
+}
+
+/// Reads every `*.sql` of a folder, which may have none.
+///
+/// # Errors
+/// As [`load`], but for a folder without definitions.
+pub fn load_any(folder: &Path) -> Result<Vec<Definition>> {
+    let shown = folder.display();
+    let unreadable = |error: std::io::Error| {
+        Error::invalid(format!("cannot read the definitions in `{shown}`"))
+            .with_source(error)
+            .with_hint("name the folder with --sql or DAYPORT_SQL")
+    };
+    parse_folder(folder, Some(SOURCES), unreadable, |path, text| {
+        Definition::parse(&path.to_string_lossy(), &text)
+    })
 }
 
 /// Parses the one `COPY (query) TO '<table>'` of the file.

@@ -7,18 +7,25 @@
 //! | `exported.<table>` | the published rows, by the newest manifests |
 
 mod catalog;
+mod scans;
+mod sql_type;
 mod statements;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
+use datafusion::arrow::datatypes::{FieldRef, Schema};
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
 use datafusion::common::{DataFusionError, TableReference};
 use datafusion::datasource::ViewTable;
 use datafusion::execution::context::SQLOptions;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{DataFrame, SessionContext};
 
 pub(crate) use catalog::{CatalogEntry, QueryCatalog};
+pub(crate) use scans::{QueryScans, SetAside};
+pub(crate) use sql_type::{column_lines, quoted_name};
 pub(crate) use statements::split;
 
 use crate::catalog::Sources;
@@ -28,6 +35,8 @@ use crate::engine::Engine;
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
 use crate::exported;
+use crate::query::sql_type::sql_type;
+use crate::scan::rejects::MaxRejects;
 use crate::sql_file::SqlFile;
 use crate::store::Destination;
 
@@ -36,6 +45,10 @@ pub(crate) struct QueryContext<'a> {
     pub engine: &'a Engine,
     pub sources: &'a Sources,
     pub definitions: &'a [Definition],
+    /// The reason why there are neither sources nor definitions although there are files of some.
+    pub left_out: Option<&'a Error>,
+    /// The limit of malformed lines of each source.
+    pub max_rejects: MaxRejects,
     pub parameters: BTreeMap<String, String>,
     /// The cycle that definitions are bound to.
     pub cycle: Cycle,
@@ -43,13 +56,20 @@ pub(crate) struct QueryContext<'a> {
     pub destination: Option<&'a Destination>,
 }
 
+/// A planned query, whose scans are recorded while it runs.
+pub(crate) struct OpenQuery {
+    pub frame: DataFrame,
+    pub scans: QueryScans,
+}
+
 /// Plans an SQL query, or the whole of a table given by its name.
 ///
 /// # Errors
 /// The query does not compile, or would create or write something. A table that is not found comes
 /// with a hint that lists the tables.
-pub(crate) async fn open(context: &QueryContext<'_>, sql: &str) -> Result<DataFrame> {
-    let session = context.engine.session();
+pub(crate) async fn open(context: &QueryContext<'_>, sql: &str) -> Result<OpenQuery> {
+    let scans = QueryScans::new(context.max_rejects);
+    let session = context.engine.recorded_session(&scans.log);
     let is_mentioned = |name: &str| sql.contains(name);
     register_definitions(context, &session, is_mentioned).await?;
     if let Some(destination) = context.destination {
@@ -71,10 +91,35 @@ pub(crate) async fn open(context: &QueryContext<'_>, sql: &str) -> Result<DataFr
         .await
         .map_err(|error| explain(context, error))?;
     let file = SqlFile::new("the query".to_owned(), query)?;
-    let checked = context
+    context
         .engine
-        .check_query(&file, frame.logical_plan(), context.cycle);
-    checked.map(|()| frame)
+        .check_query(&file, frame.logical_plan(), context.cycle)?;
+    let frame = match frame.logical_plan() {
+        LogicalPlan::DescribeTable(described) => {
+            let columns = columns_of(&described.schema)?;
+            session.read_batch(columns).map_err(from_datafusion)?
+        }
+        _ => frame,
+    };
+    Ok(OpenQuery { frame, scans })
+}
+
+/// Returns the rows of `DESCRIBE`: DataFusion's, but with the types as SQL writes them.
+fn columns_of(schema: &Schema) -> Result<RecordBatch> {
+    let column = |value: fn(&FieldRef) -> String| -> ArrayRef {
+        let values = schema.fields().iter().map(value);
+        Arc::new(StringArray::from_iter_values(values))
+    };
+    let is_nullable = |field: &FieldRef| match field.is_nullable() {
+        true => "YES".to_owned(),
+        false => "NO".to_owned(),
+    };
+    RecordBatch::try_from_iter([
+        ("column_name", column(|field| field.name().clone())),
+        ("data_type", column(|field| sql_type(field.data_type(), 0))),
+        ("is_nullable", column(is_nullable)),
+    ])
+    .map_err(|error| Error::internal("the columns are no rows").with_source(error))
 }
 
 /// Returns the table that a query of a single word names. A definition takes precedence over a
@@ -135,26 +180,37 @@ fn add_schema(session: &SessionContext, name: &str, schema: MemorySchemaProvider
     Ok(())
 }
 
-/// Adds the names of all tables as a hint, if the error is that a table is not found.
+/// Adds the names of all tables as a hint, if the error is that a table is not found. Without a destination
+/// whose tables can be meant, the reason why there are no others is the error.
 fn explain(context: &QueryContext<'_>, cause: DataFusionError) -> Error {
     let is_not_found = cause.to_string().contains("not found");
     let error = from_datafusion(cause);
     if !is_not_found {
         return error;
     }
-    let sources: Vec<&str> = context.sources.names().collect();
-    let definitions: Vec<&str> = context
-        .definitions
-        .iter()
-        .map(|definition| definition.table.as_str())
-        .collect();
-    let exported = match context.destination {
-        Some(_) => "published tables are exported.<table>",
-        None => "published tables need --to",
+    let exported = match (context.destination, context.left_out) {
+        (None, Some(reason)) => return reason.detached(),
+        (Some(_), Some(reason)) => {
+            let reason = reason.chain();
+            return error.with_hint(format!(
+                "published tables are exported.<table>; there are neither sources nor definitions: {reason}"
+            ));
+        }
+        (Some(_), None) => "published tables are exported.<table>",
+        (None, None) => "published tables need --to",
     };
+    let definitions = context.definitions.iter();
     error.with_hint(format!(
         "sources: {}; definitions: {}; {exported}",
-        sources.join(", "),
-        definitions.join(", ")
+        listed(context.sources.names()),
+        listed(definitions.map(|definition| definition.table.as_str()))
     ))
+}
+
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.collect();
+    match names.is_empty() {
+        true => "none".to_owned(),
+        false => names.join(", "),
+    }
 }

@@ -45,16 +45,33 @@ impl Sources {
     /// [`Error::invalid`] if the folder is missing or has no such file, if a file cannot be read, or
     /// if its declaration is wrong (with file and line).
     pub fn load(dir: &Path) -> Result<Self> {
+        let sources = Self::read(dir)?;
+        if sources.declarations.is_empty() {
+            return Err(Error::invalid(format!("no `*.sql` in `{}`", dir.display()))
+                .with_hint("declare each source there: CREATE EXTERNAL TABLE …"));
+        }
+        Ok(sources)
+    }
+
+    /// Reads and checks every `*.sql` of a folder, which may have none or be missing.
+    ///
+    /// # Errors
+    /// As [`Self::load`], but for a folder that is missing or has no such file.
+    pub fn load_any(dir: &Path) -> Result<Self> {
+        match dir.try_exists() {
+            Ok(false) => Ok(Self::none()),
+            // Reading it says what is wrong.
+            Ok(true) | Err(_) => Self::read(dir),
+        }
+    }
+
+    fn read(dir: &Path) -> Result<Self> {
         let unreadable = |error: std::io::Error| {
             Error::invalid(format!("cannot read `{}`", dir.display())).with_source(error)
         };
         let declarations = parse_folder(dir, None, unreadable, |path, text| {
             Declaration::parse(source_name(path)?, path.display().to_string(), text)
         })?;
-        if declarations.is_empty() {
-            return Err(Error::invalid(format!("no `*.sql` in `{}`", dir.display()))
-                .with_hint("declare each source there: CREATE EXTERNAL TABLE …"));
-        }
         Ok(Self { declarations })
     }
 

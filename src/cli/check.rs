@@ -137,7 +137,7 @@ async fn check_inputs(
     let rejects_place = rejects_to::place(job, &sources, from.as_ref(), to)?;
     let bound = bind(job, &engine, &definitions, cycle, list).await?;
     let read = read_sources(job, &definitions, &bound)?;
-    let max_rejects = job::max_rejects(job)?;
+    let max_rejects = job::max_rejects(&job.rejects)?;
     let max_misplaced = job::max_misplaced(job)?;
     let is_read = |name: &&str| read.as_ref().is_none_or(|read| read.contains(*name));
     let names = sources.table_names().filter(is_read);

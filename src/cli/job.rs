@@ -6,8 +6,11 @@ use tokio_util::sync::CancellationToken;
 use crate::catalog::Sources;
 use crate::cli::access::Access;
 use crate::cli::config;
+use crate::cli::failure_log::{FailureLog, FailureReader};
 use crate::cli::rejects_to;
-use crate::cli::shared::{EngineArguments, JobArguments, SelectionArguments, WhenNotReady};
+use crate::cli::shared::{
+    EngineArguments, JobArguments, MaxRejectsArgument, SelectionArguments, WhenNotReady,
+};
 use crate::definition::{self, Definition};
 use crate::engine::{Engine, EngineSettings};
 use crate::env::{self, Clock};
@@ -63,7 +66,7 @@ impl Job {
         let parameters = collect(config::parameters(inputs), errors);
         let target_file_size = collect(config::target_file_size(arguments), errors);
         let jobs = collect(config::jobs(arguments), errors);
-        let max_rejects = collect(max_rejects(arguments), errors);
+        let max_rejects = collect(max_rejects(&arguments.rejects), errors);
         let max_misplaced = collect(max_misplaced(arguments), errors);
         let ready_timeout = collect(ready_timeout(arguments), errors);
         let time_to_final = collect(time_to_final(arguments), errors);
@@ -144,19 +147,25 @@ impl Job {
         })
     }
 
-    /// Turns the job into a run with an id of its own.
+    /// Turns the job into a run with an id of its own, whose failures are logged for `reader`.
     pub(super) fn into_run(
         self,
         listener: Box<dyn ProgressListener>,
+        reader: FailureReader,
         stop: CancellationToken,
     ) -> (RunContext, RunRequest) {
+        let failure_log = FailureLog {
+            listener,
+            reader,
+            run_id: self.run_id.clone(),
+        };
         let context = RunContext {
             engine: self.engine,
             destination: self.destination,
             rejected_lines: self.rejected_lines,
             clock: self.clock,
             run_id: self.run_id,
-            listener,
+            listener: Box::new(failure_log),
             stop,
             condition: ConditionProof::default(),
             lists: StoredLists::default(),
@@ -196,7 +205,7 @@ pub(super) fn load_or_none(
 }
 
 /// Parses the maximum of malformed lines per source.
-pub(super) fn max_rejects(arguments: &JobArguments) -> Result<MaxRejects> {
+pub(super) fn max_rejects(arguments: &MaxRejectsArgument) -> Result<MaxRejects> {
     let parsed = arguments.max_rejects.parse();
     parsed.map_err(|error: Error| error.context("--max-rejects"))
 }

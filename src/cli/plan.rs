@@ -6,6 +6,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::access::Access;
+use crate::cli::failure_log::FailureReader;
 use crate::cli::job::Job;
 use crate::cli::print;
 use crate::cli::run::{awaits_file, without_file};
@@ -47,7 +48,11 @@ pub(super) struct PlanArguments {
 /// Runs the command.
 pub(super) async fn plan(arguments: PlanArguments) -> Result<ExitCode> {
     let job = Job::open(&arguments.job, &arguments.selection, Access::ReadOnly).await?;
-    let (context, request) = job.into_run(Box::new(NoProgress), CancellationToken::new());
+    let (context, request) = job.into_run(
+        Box::new(NoProgress),
+        FailureReader::Report,
+        CancellationToken::new(),
+    );
     let plan = plan_tables(&context, &request).await?;
     match arguments.output {
         ReportFormat::Text => print::text(&text(&plan)),

@@ -1,13 +1,16 @@
 //! `dayport query`: runs SQL statements over sources, definitions and published tables.
 
 use std::io::{self, IsTerminal};
+use std::path::Path;
 
 use clap::Args;
 
+use crate::cli::available::load_available;
 use crate::cli::config;
 use crate::cli::days;
 use crate::cli::job;
-use crate::cli::shared::{EngineArguments, RowFormat, S3Arguments};
+use crate::cli::rows_table::Expanded;
+use crate::cli::shared::{EngineArguments, MaxRejectsArgument, RowFormat, S3Arguments};
 use crate::cli::shell::shell;
 use crate::cli::statement::{PrintOptions, run_statement};
 use crate::cycle::Cycle;
@@ -20,8 +23,13 @@ use crate::store::{Destination, Location};
 pub(super) const EXAMPLES: &str = "\
 Tables: each source by its name; each definition as definition.<table>, and also by its name unless
 a source has that name, over the cycle of --date; with --to, each published table as
-exported.<table>. Without SQL on a terminal, a shell opens, with history and completion; \\? prints
-help, \\d lists the tables.
+exported.<table>. Plain SQL needs none of them. Without SQL on a terminal, a shell opens, with
+history and completion; \\? prints help, \\d lists the tables, \\x prints a line for each column.
+
+Malformed lines are set aside as by a run: stderr tells their number and the first ones. Above
+--max-rejects the query fails. A query writes and creates nothing.
+
+NULL is NULL in a table, nothing in CSV (an empty string is \"\"), and no member in JSON.
 
 Examples:
   dayport query --from fixtures/raw --date 2026-01-15 pageview_events
@@ -41,7 +49,10 @@ pub(super) struct QueryArguments {
     #[command(flatten)]
     pub engine: EngineArguments,
 
-    /// The destination whose published tables can be queried
+    #[command(flatten)]
+    pub rejects: MaxRejectsArgument,
+
+    /// The destination whose published tables can be queried; a folder must exist
     #[arg(
         long,
         env = "DAYPORT_TO",
@@ -78,21 +89,17 @@ pub(super) async fn query(arguments: QueryArguments) -> Result<ExitCode> {
         None => Cycle::last_closed(Clock::from_environment()?.now())?,
     };
     let source_root = config::source_root(inputs)?;
+    let max_rejects = job::max_rejects(&arguments.rejects)?;
     let destination = match &arguments.to {
-        Some(to) => Some(
-            Destination::open(
-                &Location::parse(to)?,
-                &config::destination_store(&arguments.s3)?,
-            )
-            .await?,
-        ),
+        Some(to) => Some(published(to, &arguments.s3).await?),
         None => None,
     };
-    let (sources, definitions) =
-        job::load_or_none(inputs, source_root.as_ref(), destination.is_some())?;
+    let available = load_available(inputs, source_root.as_ref())?;
+    let sources = &available.sources;
     let settings = config::engine(inputs)?;
+    check_spill_dir(settings.spill_dir.as_deref())?;
     let engine = Engine::open(
-        &sources,
+        sources,
         source_root.as_ref(),
         &config::source_store(&arguments.s3),
         settings,
@@ -100,14 +107,17 @@ pub(super) async fn query(arguments: QueryArguments) -> Result<ExitCode> {
     .await?;
     let context = QueryContext {
         engine: &engine,
-        sources: &sources,
-        definitions: &definitions,
+        sources,
+        definitions: &available.definitions,
+        left_out: available.left_out.as_ref(),
+        max_rejects,
         parameters: config::parameters(inputs)?,
         cycle,
         destination: destination.as_ref(),
     };
     let options = PrintOptions {
         format: arguments.output,
+        expanded: Expanded::Off,
         limit: arguments.limit,
         explain: arguments.explain,
     };
@@ -121,6 +131,32 @@ pub(super) async fn query(arguments: QueryArguments) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::Done)
+}
+
+/// Opens the destination whose tables are queried.
+///
+/// # Errors
+/// [`Error::invalid`] if it is a folder that does not exist: a query creates nothing.
+async fn published(to: &str, s3: &S3Arguments) -> Result<Destination> {
+    let location = Location::parse(to)?;
+    if !location.may_exist() {
+        return Err(Error::invalid(format!("there is no folder `{location}`"))
+            .with_hint("--to of a query is where a run has published"));
+    }
+    Destination::open_read_only(&location, &config::destination_store(s3)?).await
+}
+
+/// Checks that the folder for spill files exists: a run would create it, and a query creates nothing that
+/// stays.
+fn check_spill_dir(folder: Option<&Path>) -> Result<()> {
+    match folder {
+        Some(folder) if !folder.is_dir() => {
+            let shown = folder.display();
+            Err(Error::invalid(format!("there is no folder `{shown}`"))
+                .with_hint("create it, or leave out --spill-dir"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Runs the statements of a script in order, up to the first one that fails. The last one needs no

@@ -10,6 +10,7 @@ use clap::Args;
 use crate::cli::absent_columns::absent_columns;
 use crate::cli::access::Access;
 use crate::cli::cluster::{self, ClusterRunArguments};
+use crate::cli::failure_log::FailureReader;
 use crate::cli::job::Job;
 use crate::cli::print;
 use crate::cli::progress::ProgressBars;
@@ -82,7 +83,7 @@ pub(super) async fn run(arguments: RunArguments) -> Result<ExitCode> {
         last_calls = Some(calls);
     }
     let stop = stop_on_signal(RUN_STOPS);
-    let (context, request) = job.into_run(listener, stop.clone());
+    let (context, request) = job.into_run(listener, FailureReader::Report, stop.clone());
     let ran = unless_silent(&stop, run_tables(Arc::new(context), request)).await;
     if let Some(calls) = last_calls {
         calls.close();

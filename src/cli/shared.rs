@@ -10,6 +10,9 @@ use crate::cli::units;
 use crate::layout::FileFormat;
 use crate::run::MAX_CATCH_UP;
 
+/// The folder of the definitions, unless another one is named.
+pub(super) const DEFAULT_SQL: &str = "sql";
+
 /// The arguments that open an engine: sources, definitions, parameters and memory.
 #[derive(Debug, Args)]
 pub(super) struct EngineArguments {
@@ -28,7 +31,7 @@ pub(super) struct EngineArguments {
         long,
         env = "DAYPORT_SQL",
         value_name = "DIR",
-        default_value = "sql",
+        default_value = DEFAULT_SQL,
         help_heading = "What"
     )]
     pub sql: PathBuf,
@@ -114,6 +117,21 @@ pub(super) enum SseKind {
     Kms,
 }
 
+/// The limit of malformed lines, which is the same for a run and for a query.
+#[derive(Debug, Args)]
+pub(super) struct MaxRejectsArgument {
+    /// The maximum number of malformed lines per source, or the maximum percentage of its lines and
+    /// of their bytes; 0 accepts none. Files without a good line fail, except with 100%
+    #[arg(
+        long,
+        env = "DAYPORT_MAX_REJECTS",
+        value_name = "N|P%",
+        default_value = "0.1%",
+        help_heading = "Guards"
+    )]
+    pub max_rejects: String,
+}
+
 /// The arguments of an export: its tables, sources and destination, its limits and file format.
 #[derive(Debug, Args)]
 pub(super) struct JobArguments {
@@ -134,16 +152,8 @@ pub(super) struct JobArguments {
     )]
     pub to: String,
 
-    /// The maximum number of malformed lines per source, or the maximum percentage of its lines and
-    /// of their bytes; 0 accepts none. Files without a good line fail, except with 100%
-    #[arg(
-        long,
-        env = "DAYPORT_MAX_REJECTS",
-        value_name = "N|P%",
-        default_value = "0.1%",
-        help_heading = "Guards"
-    )]
-    pub max_rejects: String,
+    #[command(flatten)]
+    pub rejects: MaxRejectsArgument,
 
     /// Your own folder or s3://bucket/prefix/ for the malformed lines themselves, which the destination
     /// never gets: it has their places and reasons. With it, sources are read to their end although lines

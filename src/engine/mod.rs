@@ -96,6 +96,13 @@ impl Engine {
         SessionContext::new_with_state(self.state.clone())
     }
 
+    /// Returns the session, for a query whose scans are recorded in `scans`, which is empty.
+    pub(crate) fn recorded_session(&self, scans: &Arc<ScanLog>) -> SessionContext {
+        SessionContext::new_with_state(state::extended(&self.state, |config| {
+            config.with_extension(Arc::clone(scans))
+        }))
+    }
+
     /// Binds a definition to a cycle, and checks everything that can be checked without reading a
     /// source. Errors name the definition's file and, where it is known, the line.
     pub async fn bind(

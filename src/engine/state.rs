@@ -70,12 +70,21 @@ pub fn extend_config(
     bound: &BoundDefinition,
     extend: impl FnOnce(SessionConfig) -> SessionConfig,
 ) -> SessionState {
+    extended(state, |config| {
+        extend(config.with_extension(Arc::new(bound.context.clone())))
+    })
+}
+
+/// Returns the session with an extended configuration.
+pub(super) fn extended(
+    state: &SessionState,
+    extend: impl FnOnce(SessionConfig) -> SessionConfig,
+) -> SessionState {
     // The catalog is shared: creating the default one again would empty it.
     let config = state
         .config()
         .clone()
-        .with_create_default_catalog_and_schema(false)
-        .with_extension(Arc::new(bound.context.clone()));
+        .with_create_default_catalog_and_schema(false);
     SessionStateBuilder::new_from_existing(state.clone())
         .with_config(extend(config))
         .build()

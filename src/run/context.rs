@@ -50,7 +50,7 @@ pub trait ProgressListener: Send + Sync {
         stage: Arc<StagingSession>,
         scans: Arc<ScanLog>,
     );
-    /// Notifies that this table and cycle is done, published or not.
+    /// Notifies that this table and cycle is done, published or not; once for each report of the run.
     fn finished(&self, report: &TableReport);
 }
 

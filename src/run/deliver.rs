@@ -18,6 +18,7 @@ use crate::manifest::{self, Manifest};
 use crate::run::commit_builder::CommitBuilder;
 use crate::run::context::{Delivery, RunContext};
 use crate::run::guards;
+use crate::run::interruption::interrupted;
 use crate::run::late_files::{LateFiles, Standing};
 use crate::run::names;
 use crate::run::rejected_lines::copy_rejected_lines;
@@ -86,10 +87,8 @@ pub(super) async fn deliver(
             info!(%table, %cycle, run_id, added, changed, ?standing, "late files");
         }
         TableOutcome::Superseded { by } => debug!(%table, %cycle, run_id, %by, "superseded"),
-        // The report contains it too, but some read only the logs.
-        TableOutcome::Failed(failure) => {
-            info!(%table, %cycle, run_id, error = failure.error, "failed");
-        }
+        // The listener logs it, as it does failures of which this function does not know.
+        TableOutcome::Failed(_) => {}
     }
     let took = context.clock.now() - started;
     TableReport {
@@ -310,9 +309,8 @@ impl Delivery<'_> {
             let then = row_digest::of(frame, &columns).await;
             matches!((now, then), (Ok(now), Ok(then)) if now == then)
         };
-        let interrupted = "interrupted before the commit: nothing was published";
         let compared = context.stop.run_until_cancelled(compare).await;
-        compared.ok_or_else(|| Error::unavailable(interrupted))
+        compared.ok_or_else(interrupted)
     }
 
     /// Returns the name of the staging folder.
@@ -475,9 +473,8 @@ impl Delivery<'_> {
                 changes: Vec::new(),
             })))
         };
-        let interrupted = "interrupted before the commit: nothing was published";
         let staged = self.context.stop.run_until_cancelled(staging).await;
-        staged.ok_or_else(|| Error::unavailable(interrupted))?
+        staged.ok_or_else(interrupted)?
     }
 
     async fn commit_and_publish(

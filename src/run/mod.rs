@@ -10,6 +10,7 @@ mod context;
 mod deliver;
 mod file_lists;
 mod guards;
+mod interruption;
 mod late_files;
 mod names;
 mod plan;

@@ -7,6 +7,7 @@ use crate::cycle::{Cycle, SyncMode};
 use crate::definition::Definition;
 use crate::error::{Error, ErrorKind, ExitCode};
 use crate::manifest::{Cause, RejectsFile, SourceRecord, UnreadySource};
+use crate::run::interruption::is_interruption;
 use crate::run::late_files::{LateFiles, Standing};
 use crate::scan::MissingSource;
 use crate::scan::absent::AbsentColumn;
@@ -174,6 +175,9 @@ pub struct TableFailure {
     /// The kind of the error.
     #[serde(skip)]
     pub kind: ErrorKind,
+    /// True if a stop is the cause, which nobody has to look at.
+    #[serde(skip)]
+    pub is_interruption: bool,
 }
 
 impl TableReport {
@@ -211,6 +215,7 @@ impl From<&Error> for TableFailure {
             error: error.chain(),
             hint: error.hint().map(str::to_owned),
             kind: error.kind(),
+            is_interruption: is_interruption(error),
         }
     }
 }

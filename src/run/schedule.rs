@@ -61,6 +61,7 @@ pub(super) async fn deliver_all(
                 }
                 Err(error) => {
                     let failed = TableReport::failed(Some(definition), None, error);
+                    context.listener.finished(&failed);
                     table.reports.push(failed);
                 }
             }
@@ -119,6 +120,7 @@ impl ScheduledTable {
             Err(error) => {
                 let error = error.context("cannot look for late source files");
                 let failed = TableReport::failed(Some(definition), None, error);
+                context.listener.finished(&failed);
                 self.reports.push(failed);
             }
         }
@@ -180,7 +182,9 @@ async fn deliver_concurrently(
             let definition = &request.definitions[table.index];
             let failure =
                 Error::internal("the task of a table ended unexpectedly").with_source(error);
-            TableReport::failed(Some(definition), Some(cycle), failure)
+            let failed = TableReport::failed(Some(definition), Some(cycle), failure);
+            context.listener.finished(&failed);
+            failed
         });
         table.cycles.remove(&cycle);
         match report.outcome {

@@ -112,6 +112,13 @@ impl UnverifiedFiles {
 }
 
 impl Scan {
+    /// Returns true if the scan has fetched all of its files. A query with a LIMIT may end before. A Parquet
+    /// scan, which has neither malformed lines nor keys, counts as ended.
+    pub(super) fn is_read_to_the_end(&self) -> bool {
+        let bytes: u64 = self.files.iter().map(|file| file.size).sum();
+        self.unverified.is_some() || self.counts.bytes_read.load(Ordering::Relaxed) >= bytes
+    }
+
     /// Creates a scan without a snapshot: it counts the rows of files that another scan has on record.
     /// It adds malformed lines to `rejects`, or fails at the first one, and counts misplaced rows by
     /// `time_check`.

@@ -50,6 +50,19 @@ pub(crate) fn check_rejects(source: &SourceScan, max_rejects: MaxRejects) -> Res
     .with_hint(hint))
 }
 
+/// Checks what was rejected of a source that was not read to its end: of how many lines that is a
+/// percentage is not known.
+///
+/// # Errors
+/// [`Error::data`] if a file has no good line, or more lines are malformed than a number allows.
+pub(crate) fn check_rejects_so_far(source: &SourceScan, max_rejects: MaxRejects) -> Result<()> {
+    match max_rejects {
+        MaxRejects::Lines(_) => check_rejects(source, max_rejects),
+        MaxRejects::Percent(_) if max_rejects.allows_all() => Ok(()),
+        MaxRejects::Percent(_) => check_files(source),
+    }
+}
+
 /// Returns the file with the most rejected bytes, and its shape, if it has one.
 fn worst_file(source: &SourceScan) -> Option<(String, TextShape)> {
     let by_file = source.rejects.by_file().into_iter();

@@ -207,6 +207,13 @@ impl ScanLog {
             .try_for_each(|scan| scan.counts.keys.check(&scan.source))
     }
 
+    /// Returns the names of the sources that were not read to their end, because the query had enough rows.
+    pub(crate) fn read_in_part(&self) -> BTreeSet<String> {
+        let scans = self.scans();
+        let in_part = scans.iter().filter(|scan| !scan.is_read_to_the_end());
+        in_part.map(|scan| scan.source.clone()).collect()
+    }
+
     /// Returns the progress of the scans.
     pub fn progress(&self) -> ScanProgress {
         let mut progress = ScanProgress::default();

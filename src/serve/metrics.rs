@@ -68,6 +68,13 @@ impl ServeState {
         );
         family(
             text,
+            "failed_rounds_total",
+            "counter",
+            "Rounds in which a table, or all of the round, failed.",
+            [(none(), self.failed_rounds_total as f64)],
+        );
+        family(
+            text,
             "retries_total",
             "counter",
             "Rounds scheduled as a retry of one that failed or found source files missing.",
@@ -99,9 +106,9 @@ impl ServeState {
             "Time of the next round.",
             self.next.map(|next| (none(), next.timestamp() as f64)),
         );
-        let awaited = self.served.iter().map(|table| {
-            let cycles = self.awaited.get(table).map_or(0, BTreeSet::len);
-            (labelled(table), cycles as f64)
+        let awaited = self.served().map(|table| {
+            let cycles = self.awaited.get(table.as_str()).map_or(0, BTreeSet::len);
+            (labelled(table.as_str()), cycles as f64)
         });
         family(
             text,
@@ -113,7 +120,8 @@ impl ServeState {
         let Some(observed) = &self.observed else {
             return;
         };
-        let tables = &observed.tables;
+        // Those that were never published come with the others, in the order of their names.
+        let tables = &self.tables(observed);
         let newest = |figure: fn(&crate::status::PublishedDay) -> f64| {
             tables.iter().filter_map(move |table| {
                 let day = table.published().next_back()?;
@@ -148,21 +156,25 @@ impl ServeState {
             "Time from the start of the newest cycle to its commit.",
             newest(|day| day.seconds),
         );
+        let last_success = tables.iter().map(|table| {
+            let committed = table.newest_at.map_or(0, |at| at.timestamp());
+            (labelled(table.table.as_str()), committed as f64)
+        });
         family(
             text,
             "last_success_timestamp_seconds",
             "gauge",
-            "Time of the commit of the newest cycle.",
-            newest(|day| day.committed_at.timestamp() as f64),
+            "Time of the commit of the newest cycle; 0 if there is none.",
+            last_success,
         );
-        let late: BTreeMap<String, f64> = self
-            .overdue(now)
-            .into_iter()
-            .map(|(table, _, late)| (table, late.num_seconds() as f64))
+        let late = self.overdue(now);
+        let seconds: BTreeMap<&str, f64> = late
+            .iter()
+            .map(|(table, _, late)| (table.as_str(), late.num_seconds() as f64))
             .collect();
         let overdue = tables.iter().map(|table| {
             let name = table.table.as_str();
-            (labelled(name), late.get(name).copied().unwrap_or(0.0))
+            (labelled(name), seconds.get(name).copied().unwrap_or(0.0))
         });
         family(
             text,
@@ -170,6 +182,14 @@ impl ServeState {
             "gauge",
             "Time since the oldest missing cycle was expected; 0 if none is.",
             overdue,
+        );
+        family(
+            text,
+            "overdue_cycle_timestamp_seconds",
+            "gauge",
+            "Start of the oldest missing cycle, for tables that are overdue.",
+            late.iter()
+                .map(|(table, cycle, _)| (labelled(table), cycle.start().timestamp() as f64)),
         );
         let missing = tables
             .iter()
@@ -217,6 +237,7 @@ mod tests {
 
     use super::*;
     use crate::cycle::{Cycle, SyncMode};
+    use crate::layout::TableName;
     use crate::run::{RunReport, TableOutcome, TableReport};
     use crate::serve::Schedule;
     use crate::status::{DayStatus, PublishedDay, Status, TableStatus};
@@ -284,7 +305,7 @@ mod tests {
                 sync_mode: Some(SyncMode::Incremental),
                 description: String::new(),
                 newest: Some(cycle),
-                newest_at: None,
+                newest_at: Some(time("2026-01-16T03:00:30Z")),
                 median_rows: None,
                 trend_percent: None,
                 missing: 1,
@@ -295,13 +316,75 @@ mod tests {
         }
     }
 
+    fn served(table: &str) -> (TableName, SyncMode) {
+        (table.parse().unwrap(), SyncMode::Incremental)
+    }
+
+    /// Returns the samples of a table, without their labels.
+    fn samples(text: &str, table: &str) -> BTreeMap<String, f64> {
+        let label = format!("{{{}}}", labelled(table));
+        let lines = text.lines().filter_map(|line| {
+            let (name, value) = line.split_once(&label)?;
+            Some((name.to_owned(), value.trim().parse().unwrap()))
+        });
+        lines.collect()
+    }
+
+    #[test]
+    fn a_table_that_was_never_published_has_metrics() {
+        let cycle: Cycle = "2026-01-15".parse().unwrap();
+        let mut state = ServeState::new(Schedule::Daily("03:00:00".parse().unwrap()));
+        state.serve([served("views"), served("clicks")]);
+        let now = time("2026-01-17T04:00:00Z");
+        let before = samples(&state.metrics(now), "clicks");
+        assert_eq!(before.get("dayport_failures_total"), Some(&0.0));
+        assert_eq!(
+            before.get("dayport_overdue_seconds"),
+            None,
+            "nothing is observed"
+        );
+
+        state.observe(status_of_one_table(cycle));
+        let text = state.metrics(now);
+        let clicks = samples(&text, "clicks");
+        for (name, value) in [
+            ("dayport_last_success_timestamp_seconds", 0.0),
+            ("dayport_overdue_seconds", 3600.0),
+            ("dayport_overdue_cycle_timestamp_seconds", 1_768_521_600.0),
+            ("dayport_missing_cycles", 1.0),
+            ("dayport_failures_total", 0.0),
+            ("dayport_cycles_published_total", 0.0),
+        ] {
+            assert_eq!(clicks.get(name), Some(&value), "{name}");
+        }
+
+        // A day later, its first due cycle is still the oldest one that is missing.
+        let mut later = status_of_one_table(cycle);
+        later.last = later.last.next().unwrap();
+        state.observe(later);
+        let tomorrow = time("2026-01-18T04:00:00Z");
+        let clicks = samples(&state.metrics(tomorrow), "clicks");
+        assert_eq!(clicks.get("dayport_overdue_seconds"), Some(&90_000.0));
+        assert_eq!(clicks.get("dayport_missing_cycles"), Some(&2.0));
+
+        // Once it is published, it is a table among others, also if that was before the calendar.
+        let mut published = status_of_one_table(cycle);
+        published.tables[0].table = "clicks".parse().unwrap();
+        published.tables[0].days.clear();
+        state.observe(published);
+        let clicks = samples(&state.metrics(now), "clicks");
+        let committed = clicks.get("dayport_last_success_timestamp_seconds");
+        assert_eq!(committed, Some(&1_768_532_430.0));
+        assert_eq!(clicks.get("dayport_overdue_seconds"), Some(&3600.0));
+    }
+
     /// Names, labels, types and values are a contract with dashboards and alerts.
     #[test]
     fn metrics_of_a_process() {
         let cycle: Cycle = "2026-01-15".parse().unwrap();
         let mut state = ServeState::new(Schedule::Daily(NaiveTime::MIN));
         state.add_run(&run_of_one_table(cycle));
-        state.served.insert("views".to_owned());
+        state.serve([served("views")]);
         state.observe(status_of_one_table(cycle));
         state.rounds = 3;
         state.next = Some(time("2026-01-18T00:00:00Z"));

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::cycle::Cycle;
+use crate::cycle::{Cycle, SyncMode};
+use crate::layout::TableName;
 use crate::run::{RunReport, TableOutcome, TableReport};
 use crate::serve::Schedule;
 use crate::status::{DayStatus, Incident, Status, TableStatus};
@@ -31,12 +32,16 @@ pub(crate) struct ServeState {
     pub(super) counts: BTreeMap<String, TableCounts>,
     incidents: Vec<Incident>,
     pub(super) observed: Option<Status>,
-    /// The tables that this process exports; only these can be overdue.
-    pub served: BTreeSet<String>,
+    /// The tables that this process exports, with their sync modes; only these can be overdue.
+    served: BTreeMap<TableName, SyncMode>,
+    /// Those of them that were never published, each with the first cycle that this process found due.
+    never_published: BTreeMap<TableName, Cycle>,
     /// The number of rounds that have ended.
     pub rounds: u64,
     /// The number of consecutive rounds that failed, up to the last one.
     pub failed_rounds: u32,
+    /// The number of all rounds that failed.
+    pub failed_rounds_total: u64,
     /// The number of consecutive rounds that left cycles to wait for source files, up to the last one.
     pub awaiting_rounds: u32,
     /// The cycles of each table that the last round left to wait for source files.
@@ -59,9 +64,11 @@ impl ServeState {
             counts: BTreeMap::new(),
             incidents: Vec::new(),
             observed: None,
-            served: BTreeSet::new(),
+            served: BTreeMap::new(),
+            never_published: BTreeMap::new(),
             rounds: 0,
             failed_rounds: 0,
+            failed_rounds_total: 0,
             awaiting_rounds: 0,
             awaited: BTreeMap::new(),
             retries: 0,
@@ -69,6 +76,22 @@ impl ServeState {
             next: None,
             notifications_failed: 0,
         }
+    }
+
+    /// Replaces the tables that this process exports. Their counters exist from then on.
+    pub(crate) fn serve(&mut self, tables: impl IntoIterator<Item = (TableName, SyncMode)>) {
+        self.served = tables.into_iter().collect();
+        for table in self.served.keys() {
+            self.counts.entry(table.to_string()).or_default();
+        }
+        let served = &self.served;
+        self.never_published
+            .retain(|table, _| served.contains_key(table));
+    }
+
+    /// Returns the tables that this process exports.
+    pub(super) fn served(&self) -> impl Iterator<Item = &TableName> {
+        self.served.keys()
     }
 
     /// Adds the outcomes of a run.
@@ -91,6 +114,7 @@ impl ServeState {
                     counts.bytes += bytes;
                     counts.rejects += rejects.iter().map(|rejects| rejects.rows).sum::<u64>();
                 }
+                TableOutcome::Failed(failure) if failure.is_interruption => {}
                 TableOutcome::Failed(failure) => {
                     counts.failures += 1;
                     self.incidents.insert(
@@ -148,12 +172,70 @@ impl ServeState {
 
     /// Replaces the observed status of the destination.
     pub(crate) fn observe(&mut self, status: Status) {
+        let is_published = |table: &TableName| {
+            let mut tables = status.tables.iter();
+            tables.any(|known| known.table == *table)
+        };
+        self.never_published.retain(|table, _| !is_published(table));
+        for table in self.served.keys().filter(|table| !is_published(table)) {
+            let first_due = self.never_published.entry(table.clone());
+            first_due.or_insert(status.last);
+        }
         self.observed = Some(status);
     }
 
-    /// Returns the observed status with the incidents of this process, newest first.
+    /// Returns the calendar of a table that was never published.
+    fn calendar_of_never_published(
+        &self,
+        table: &TableName,
+        first_due: Cycle,
+        observed: &Status,
+    ) -> TableStatus {
+        let sync_mode = self.served.get(table).copied();
+        let is_missing = |cycle: Cycle| match sync_mode {
+            // A run publishes only the newest snapshot.
+            Some(SyncMode::Snapshot) => cycle == observed.last,
+            Some(SyncMode::Incremental) | None => cycle >= first_due,
+        };
+        let cycles = Cycle::range(observed.first, observed.last);
+        let missing = cycles.iter().filter(|cycle| is_missing(**cycle)).count();
+        let days = cycles.into_iter().map(|cycle| match is_missing(cycle) {
+            true => DayStatus::Missing { cycle },
+            false => DayStatus::None { cycle },
+        });
+        TableStatus {
+            table: table.clone(),
+            sync_mode,
+            description: String::new(),
+            newest: None,
+            newest_at: None,
+            median_rows: None,
+            trend_percent: None,
+            missing: missing as u64,
+            log_fault: None,
+            days: days.collect(),
+        }
+    }
+
+    /// Returns the observed tables and those that were never published, by name.
+    pub(super) fn tables(&self, observed: &Status) -> Vec<TableStatus> {
+        let mut tables = observed.tables.clone();
+        let never_published = self.never_published.iter();
+        tables.extend(never_published.map(|(table, first_due)| {
+            self.calendar_of_never_published(table, *first_due, observed)
+        }));
+        tables.sort_by(|one, other| one.table.cmp(&other.table));
+        tables
+    }
+
+    /// Returns the observed status with the tables that were never published and the incidents of this
+    /// process, newest first.
     pub(crate) fn status(&self) -> Option<Status> {
-        let mut status = self.observed.clone()?;
+        let observed = self.observed.as_ref()?;
+        let mut status = Status {
+            tables: self.tables(observed),
+            ..observed.clone()
+        };
         let mut incidents = self.incidents.clone();
         incidents.append(&mut status.incidents);
         incidents.sort_by_key(|incident| std::cmp::Reverse(incident.at));
@@ -165,11 +247,15 @@ impl ServeState {
     /// the time since it was expected.
     pub(crate) fn overdue(&self, now: DateTime<Utc>) -> Vec<(String, Cycle, TimeDelta)> {
         let tables = self.observed.iter().flat_map(|observed| &observed.tables);
-        let served = tables.filter(|table| self.served.contains(table.table.as_str()));
-        let overdue = served.filter_map(|table| {
-            let cycle = oldest_missing(table)?;
+        let published = tables
+            .filter(|table| self.served.contains_key(&table.table))
+            .filter_map(|table| Some((&table.table, oldest_missing(table)?)));
+        let never_published = self.never_published.iter();
+        let missing =
+            published.chain(never_published.map(|(table, first_due)| (table, *first_due)));
+        let overdue = missing.filter_map(|(table, cycle)| {
             let late = now - self.schedule.due(cycle);
-            (late > TimeDelta::zero()).then(|| (table.table.to_string(), cycle, late))
+            (late > TimeDelta::zero()).then(|| (table.to_string(), cycle, late))
         });
         overdue.collect()
     }

@@ -308,9 +308,12 @@ fn card(status: &Status, table: &TableStatus, body: &mut String) {
         table.table
     );
     let mut facts = Vec::new();
-    if let Some(newest) = table.newest {
-        let since_end = human::age(status.at - newest.end());
-        facts.push(format!("newest {newest}, ended {since_end} ago"));
+    match table.newest {
+        Some(newest) => {
+            let since_end = human::age(status.at - newest.end());
+            facts.push(format!("newest {newest}, ended {since_end} ago"));
+        }
+        None => facts.push("never published".to_owned()),
     }
     if let Some(median) = table.median_rows {
         facts.push(format!("median {}", human::counted(median, "row")));

@@ -36,6 +36,7 @@ mod page_checksums;
 mod plan;
 mod policy;
 mod query;
+mod query_rejects;
 mod races;
 mod readers;
 mod records;

@@ -1,5 +1,7 @@
 //! `dayport query`: SQL over sources, definitions and published tables.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -143,28 +145,29 @@ fn a_parameter_is_bound() {
 #[test]
 fn rows_are_printed_in_three_forms() {
     let sandbox = fixtures();
-    let sql = "SELECT code, name, NULL AS nothing FROM cohorts
+    let sql = "SELECT code, name, NULL AS nothing, '' AS empty FROM cohorts
                WHERE code IN (1001, 1002) AND workspace_id LIKE '8d3c1f52%' ORDER BY code";
     let table = sandbox.query(&[sql]).exited_with(0);
     assert_eq!(
         table.stdout,
-        "+------+------------------+---------+\n\
-         | code | name             | nothing |\n\
-         +------+------------------+---------+\n\
-         | 1001 | Football readers |         |\n\
-         | 1002 | Rugby readers    |         |\n\
-         +------+------------------+---------+\n"
+        "+------+------------------+---------+-------+\n\
+         | code | name             | nothing | empty |\n\
+         +------+------------------+---------+-------+\n\
+         | 1001 | Football readers | NULL    |       |\n\
+         | 1002 | Rugby readers    | NULL    |       |\n\
+         +------+------------------+---------+-------+\n"
     );
     assert_eq!(table.stderr, "2 rows\n");
     let csv = sandbox.query(&[sql, "--output", "csv"]).succeeded();
-    let expected = "code,name,nothing\n1001,Football readers,\n1002,Rugby readers,\n";
+    let expected =
+        "code,name,nothing,empty\n1001,Football readers,,\"\"\n1002,Rugby readers,,\"\"\n";
     assert_eq!(csv.stdout, expected);
     let json = sandbox
         .query(&[sql, "--output", "json", "--limit", "1"])
         .succeeded();
     assert_eq!(
         json.stdout,
-        "{\"code\":1001,\"name\":\"Football readers\"}\n"
+        "{\"code\":1001,\"name\":\"Football readers\",\"empty\":\"\"}\n"
     );
 
     let none = "SELECT code FROM cohorts WHERE code < 0";
@@ -182,6 +185,91 @@ fn rows_are_printed_in_three_forms() {
     let table = sandbox.query(&[none]).exited_with(0);
     assert!(table.stdout.contains("| code |"), "{table}");
     assert_eq!(table.stderr, "0 rows\n");
+
+    let nested = "SELECT tags FROM cohorts LIMIT 1";
+    let csv = sandbox.query(&[nested, "--output", "csv"]).exited_with(1);
+    csv.stderr_has("the column `tags` is nested, which CSV cannot hold")
+        .hint_has("--output json");
+}
+
+/// Returns the paths of all files and folders below a folder.
+fn tree(folder: &Path) -> Vec<String> {
+    let entries = walkdir::WalkDir::new(folder).sort_by_file_name();
+    let paths = entries.into_iter().map(|entry| {
+        let path = entry.expect("an entry").into_path();
+        path.display().to_string()
+    });
+    paths.collect()
+}
+
+#[test]
+fn a_query_works_without_definitions_and_creates_nothing() {
+    let mut sandbox = Sandbox::empty(TestDestination::local());
+    let temporary = sandbox.folder().join("tmp");
+    std::fs::create_dir(&temporary).expect("a folder");
+    sandbox.set_env("TMPDIR", &temporary.display().to_string());
+    let one = |sandbox: &Sandbox, args: &[&str]| {
+        let before = tree(sandbox.folder());
+        let fixed = ["query", "SELECT 1 AS one", "--output", "json"];
+        let output = sandbox.dayport(&[&fixed, args].concat());
+        assert_eq!(json_rows(output), [json!({ "one": 1 })]);
+        assert_eq!(tree(sandbox.folder()), before);
+    };
+    // With empty folders, with or without sources, and without any folder.
+    one(&sandbox, &[]);
+    one(&sandbox, &["--from", "raw"]);
+    for folder in ["sql/sources", "sql"] {
+        std::fs::remove_dir(sandbox.folder().join(folder)).expect("an empty folder");
+        one(&sandbox, &[]);
+        one(&sandbox, &["--from", "raw"]);
+        one(&sandbox, &["--from", "nowhere"]);
+    }
+    let unknown = sandbox.query(&["SELECT * FROM events"]).exited_with(2);
+    unknown.hint_has("sources: none; definitions: none; published tables need --to");
+
+    // A source is enough, and sources are not needed for definitions.
+    sandbox.write(
+        "sql/sources/sites.sql",
+        "CREATE EXTERNAL TABLE sites (id BIGINT) STORED AS JSON LOCATION 'sites/'",
+    );
+    sandbox.write("raw/sites/sites.json", "{\"id\":7}\n");
+    assert_eq!(rows_of(&sandbox, &["sites"]), [json!({ "id": 7 })]);
+    one(&sandbox, &[]);
+    let relative = sandbox.dayport(&["query", "sites"]).exited_with(2);
+    relative
+        .stderr_has("sql/sources/sites.sql:1: LOCATION")
+        .hint_has("--from");
+    sandbox.remove("sql/sources/sites.sql");
+    sandbox.write("sql/two.sql", "COPY (SELECT 2 AS two) TO 'two'");
+    assert_eq!(rows_of(&sandbox, &["two"]), [json!({ "two": 2 })]);
+
+    // What the caller names must be there.
+    let before = tree(sandbox.folder());
+    for args in [["--to", "TYPO"], ["--sql", "TYPO"], ["--spill-dir", "TYPO"]] {
+        let refused = sandbox.dayport(&[&["query", "SELECT 1"][..], &args].concat());
+        refused.exited_with(2).stderr_has("TYPO");
+    }
+    sandbox
+        .query(&["--to", "TYPO", "SELECT * FROM exported.t"])
+        .exited_with(2);
+    assert_eq!(tree(sandbox.folder()), before);
+}
+
+#[test]
+fn columns_are_described_with_the_types_of_sql() {
+    let sandbox = fixtures();
+    let sql = "DESCRIBE cohorts";
+    let rows = rows_of(&sandbox, &[sql]);
+    let of = |name: &str| {
+        let mut rows = rows.iter();
+        let row = rows
+            .find(|row| row["column_name"] == name)
+            .expect("a column");
+        (row["data_type"].clone(), row["is_nullable"].clone())
+    };
+    assert_eq!(of("code"), (json!("BIGINT"), json!("NO")));
+    assert_eq!(of("tags"), (json!("VARCHAR[]"), json!("YES")));
+    assert_eq!(of("date"), (json!("DATE"), json!("YES")));
 }
 
 #[test]

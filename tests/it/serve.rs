@@ -277,6 +277,122 @@ fn failures_are_notified_once_and_retried(destination: TestDestination) {
     check_published(&sandbox.destination);
 }
 
+/// Returns the lines of a log above the level of information, by their messages.
+fn complaints(log: &str) -> Vec<String> {
+    let events = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_default());
+    let loud = events.filter(|event: &Value| {
+        let level = event["level"].as_str().unwrap_or_default();
+        matches!(level, "WARN" | "ERROR")
+    });
+    loud.map(|event| event["message"].as_str().unwrap_or_default().to_owned())
+        .collect()
+}
+
+/// A new table fails from its first cycle on: nothing of it is at the destination.
+#[test]
+fn a_table_that_was_never_published_is_seen() {
+    let mut sandbox = world(TestDestination::local());
+    sandbox.run(&["--date", "2026-01-16", "sites"]).succeeded();
+    sandbox.write(
+        "raw/views/date=2026-01-16/views.json",
+        "not JSON\nnot JSON\n",
+    );
+    sandbox.set_clock("2026-01-17T11:00:00Z");
+    let receiver = Receiver::start();
+    let args = [
+        "--notify",
+        &receiver.url,
+        "--late-after",
+        "6h",
+        "--backoff",
+        "1h",
+    ];
+    let mut serving = Serving::start(&sandbox, &args);
+    serving.wait_for("waiting for the next round");
+    let failed = receiver.next();
+    assert_eq!(failed["type"], "dayport.cycle.failed");
+    let late = receiver.next();
+    assert_eq!(
+        (
+            &late["type"],
+            &late["subject"],
+            &late["data"]["overdue_seconds"]
+        ),
+        (
+            &"dayport.cycle.late".into(),
+            &"views/2026-01-16".into(),
+            &28_800.into()
+        )
+    );
+    for (name, views, sites) in [
+        ("last_success_timestamp_seconds", 0.0, 1_768_618_800.0),
+        ("failures_total", 1.0, 0.0),
+        ("cycles_published_total", 0.0, 0.0),
+        ("overdue_seconds", 28_800.0, 0.0),
+        ("missing_cycles", 1.0, 0.0),
+        ("awaited_cycles", 0.0, 0.0),
+    ] {
+        for (table, value) in [("views", views), ("sites", sites)] {
+            let metric = serving.metric(&format!("dayport_{name}{{table=\"{table}\"}}"));
+            assert_eq!(metric, Some(value), "{name} of {table}");
+        }
+    }
+    let cycle = |table: &str| {
+        serving.metric(&format!(
+            "dayport_overdue_cycle_timestamp_seconds{{table=\"{table}\"}}"
+        ))
+    };
+    assert_eq!(
+        (cycle("views"), cycle("sites")),
+        (Some(1_768_521_600.0), None)
+    );
+    assert_eq!(serving.metric("dayport_failed_rounds_total"), Some(1.0));
+    let (_, page) = serving.get("/");
+    assert!(page.contains("never published"), "{page}");
+    assert!(page.contains("views 2026-01-16: missing"), "{page}");
+    assert_eq!(serving.stop().0, Some(0));
+}
+
+/// Each attempt that fails is one line of the log, and a failure of the store one line of its round.
+#[test]
+fn a_failure_is_logged_once() {
+    let sandbox = world(TestDestination::s3());
+    sandbox.run(&["--date", "2026-01-15"]).succeeded();
+    sandbox.write(
+        "raw/views/date=2026-01-16/views.json",
+        "not JSON\nnot JSON\n",
+    );
+    let mut serving = Serving::start(&sandbox, &["--backoff", "1h", "--late-after", "9h", "-vv"]);
+    serving.wait_for("waiting for the next round");
+    let (code, log) = serving.stop();
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(complaints(&log), ["failed"], "{log}");
+    assert_eq!(log.matches("has no good line").count(), 1, "{log}");
+    let told = log.lines().find(|line| line.contains("has no good line"));
+    let event: Value = serde_json::from_str(told.unwrap_or_default()).expect("JSON");
+    assert_eq!(
+        (&event["level"], &event["table"], &event["cycle"]),
+        (&"WARN".into(), &"views".into(), &"2026-01-16".into())
+    );
+    assert!(
+        event["run_id"].is_string() && event["hint"].is_string(),
+        "{event}"
+    );
+
+    let server = sandbox.destination.server();
+    let denied = Fault::on(
+        Operation::ListObjects,
+        Action::Before(Failure::AccessDenied),
+    );
+    server.inject(denied);
+    let mut serving = Serving::start(&sandbox, &["--backoff", "1h"]);
+    serving.wait_for("waiting for the next round");
+    let (_, log) = serving.stop();
+    assert_eq!(complaints(&log), ["the round failed"], "{log}");
+}
+
 /// Stops the server while files are staged: the uploads are aborted, and nothing is left.
 #[test]
 fn a_stop_aborts_staged_uploads() {
@@ -290,6 +406,13 @@ fn a_stop_aborts_staged_uploads() {
     assert!(server.wait_for_faults(2, limit), "no upload");
     let (code, log) = serving.stop();
     assert_eq!(code, Some(0), "{log}");
+    // A planned stop is nothing that anybody has to look at.
+    assert_eq!(complaints(&log), Vec::<String>::new(), "{log}");
+    assert_eq!(
+        log.matches("\"message\":\"interrupted\"").count(),
+        2,
+        "{log}"
+    );
     assert_eq!(sandbox.destination.keys(), Vec::<String>::new());
     assert_eq!(server.uploads(crate::support::BUCKET), []);
 }

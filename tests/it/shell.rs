@@ -151,7 +151,7 @@ fn a_terminal_gets_a_shell() {
     terminal.shows(PROMPT);
     terminal.types("\\d domains\n");
     terminal.shows("source domains\r\n-- Domains that events came from");
-    terminal.shows("  domain        Utf8View  NOT NULL");
+    terminal.shows("  domain        VARCHAR NOT NULL");
     terminal.shows("definition definition.domains");
     terminal.shows("exported exported.domains");
     terminal.shows(PROMPT);
@@ -177,6 +177,107 @@ fn a_terminal_gets_a_shell() {
     terminal.types("\\q\n");
     assert!(terminal.ends().success());
     assert_eq!(sandbox.destination.leftovers(), Vec::<String>::new());
+}
+
+/// Nested types are shown as SQL declares them, a field a line.
+#[test]
+fn nested_columns_are_described() {
+    let sandbox = Sandbox::empty(TestDestination::local());
+    sandbox.write(
+        "sql/sources/events.sql",
+        "CREATE EXTERNAL TABLE events (
+           id BIGINT NOT NULL,
+           p STRUCT<client STRUCT<title VARCHAR, \"readTime\" DOUBLE>, labels STRUCT<l VARCHAR>[]>,
+           tags VARCHAR[]
+         ) STORED AS JSON LOCATION 'events/'",
+    );
+    let mut terminal = Terminal::open(&sandbox, &["query", "--from", "raw"]);
+    terminal.shows(PROMPT);
+    terminal.types("\\d events\n");
+    let lines = [
+        "source events",
+        "  id    BIGINT NOT NULL",
+        "  p     STRUCT<",
+        "    client  STRUCT<",
+        "      title       VARCHAR,",
+        "      \"readTime\"  DOUBLE",
+        "    >,",
+        "    labels  STRUCT<",
+        "      l  VARCHAR",
+        "    >[]",
+        "  >",
+        "  tags  VARCHAR[]",
+    ];
+    terminal.shows(&lines.join("\r\n"));
+    terminal.shows(PROMPT);
+    terminal.types("\\q\n");
+    assert!(terminal.ends().success());
+}
+
+#[test]
+fn rows_are_expanded_to_a_line_for_each_column() {
+    let sandbox = Sandbox::empty(TestDestination::local());
+    let mut terminal = Terminal::open(&sandbox, &["query"]);
+    terminal.shows(PROMPT);
+    let one = "SELECT 1 AS a, NULL AS nothing, '' AS empty;\n";
+    let record = "-[ RECORD 1 ]-\r\na       | 1\r\nnothing | NULL\r\nempty   |\r\n";
+    terminal.types("\\x\n");
+    terminal.shows("Expanded display is on.");
+    terminal.shows(PROMPT);
+    terminal.types(one);
+    terminal.shows(record);
+    terminal.shows(PROMPT);
+    terminal.types("\\x\n");
+    terminal.shows("Expanded display is off.");
+    terminal.shows(PROMPT);
+    terminal.types(one);
+    terminal.shows("| 1 | NULL    |       |");
+    terminal.shows(PROMPT);
+
+    // The terminal has 200 columns.
+    terminal.types("\\x auto\n");
+    terminal.shows("Expanded display is used automatically.");
+    terminal.shows(PROMPT);
+    terminal.types("SELECT repeat('n', 180) AS narrow;\n");
+    terminal.shows("| narrow ");
+    terminal.shows(PROMPT);
+    terminal.types("SELECT repeat('w', 220) AS wide;\n");
+    terminal.shows("-[ RECORD 1 ]-");
+    terminal.shows(PROMPT);
+    terminal.types("\\x off\n");
+    terminal.shows("Expanded display is off.");
+    terminal.shows(PROMPT);
+    terminal.types("\\x maybe\n");
+    terminal.shows("error: `maybe` is no mode of \\x");
+    terminal.shows("hint: the modes are on, off and auto");
+    terminal.shows(PROMPT);
+    terminal.types("\\q\n");
+    assert!(terminal.ends().success());
+
+    let mut terminal = Terminal::open(&sandbox, &["query", "--output", "json"]);
+    terminal.shows(PROMPT);
+    terminal.types("\\x\n");
+    terminal.shows("error: \\x is for --output table");
+    terminal.shows(PROMPT);
+    terminal.types("\\q\n");
+    assert!(terminal.ends().success());
+}
+
+/// A receiver may stand in a folder whose definitions need more than he has.
+#[test]
+fn the_shell_says_why_there_are_no_sources() {
+    let sandbox = world(TestDestination::local());
+    let mut terminal = Terminal::open(&sandbox, &["query"]);
+    terminal.shows("note: there are neither sources nor definitions: sql/sources/sites.sql:");
+    terminal.shows(PROMPT);
+    terminal.types("SELECT count(*) FROM sites;\n");
+    terminal.shows("is relative");
+    terminal.shows("hint: give `--from`");
+    terminal.shows(PROMPT);
+    terminal.types("SELECT 40 + 2 AS answer;\n");
+    terminal.shows("| 42     |");
+    terminal.types("\\q\n");
+    assert!(terminal.ends().success());
 }
 
 #[test]

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::cli::serve::rounds::{CatchUp, Rounds, open_job, post_events};
+use crate::cli::serve::rounds::{CatchUp, Rounds, open_job, post_events, served};
 use crate::cli::shared::JobArguments;
 use crate::cli::signal::{RUN_STOPS, stop_on_signal, unless_silent};
 use crate::cli::units;
@@ -32,7 +32,8 @@ exports what the first one has not published. SIGTERM and Ctrl-C discard staged 
 commits.
 
 HTTP: / is the status page, /metrics is for Prometheus, /healthz responds while the process runs,
-/readyz if the last round succeeded.
+/readyz if the last round succeeded. A table that was never published has its metrics, too: its time
+of the last success is 0, and it is overdue since the first cycle that this process found due.
 Events: CloudEvents 1.0 as JSON (dayport.cycle.published, .failed and .late), posted with retries.
 
 Examples:
@@ -116,14 +117,17 @@ pub(super) async fn serve(arguments: ServeArguments) -> Result<ExitCode> {
         max_cycles: arguments.max_cycles,
         max_catch_up: arguments.max_catch_up,
     };
-    open_job(&arguments.job, catch_up).await?;
+    let job = open_job(&arguments.job, catch_up).await?;
     let requested = arguments.listen;
     let cannot = |error| Error::invalid(format!("cannot listen on {requested}")).with_source(error);
     let listener = TcpListener::bind(requested).await.map_err(cannot)?;
     let address = listener.local_addr().map_err(cannot)?;
     info!(address = %format!("http://{address}"), "listening");
 
-    let state = Arc::new(Mutex::new(ServeState::new(schedule)));
+    let mut first_state = ServeState::new(schedule);
+    first_state.serve(served(&job.request));
+    let state = Arc::new(Mutex::new(first_state));
+    drop(job);
     let http = tokio::spawn(listen(listener, Arc::clone(&state), clock));
     let stop = stop_on_signal(RUN_STOPS);
     let (events, queue) = mpsc::unbounded_channel();

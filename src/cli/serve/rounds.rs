@@ -10,17 +10,19 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::cli::access::Access;
+use crate::cli::failure_log::FailureReader;
 use crate::cli::job::Job;
 use crate::cli::rejected_lines::NOT_WRITTEN_HINT;
 use crate::cli::schema_files::SchemaFilesWarning;
 use crate::cli::shared::{JobArguments, SelectionArguments};
-use crate::cycle::Cycle;
+use crate::cycle::{Cycle, SyncMode};
 use crate::env::Clock;
 use crate::error::{Error, Result};
-use crate::run::{NoProgress, RunReport, TableOutcome, TableReport, run as run_tables};
+use crate::layout::TableName;
+use crate::run::{NoProgress, RunReport, RunRequest, TableOutcome, TableReport, run as run_tables};
 use crate::serve::{Event, EventKind, Notifier, Schedule, ServeState, backoff};
 use crate::status::{Status, last_days};
 use crate::store::{Destination, Location};
@@ -51,6 +53,12 @@ pub(super) async fn open_job(arguments: &JobArguments, catch_up: CatchUp) -> Res
     let mut job = Job::open(arguments, &selection, Access::ReadWrite).await?;
     job.request.catches_up_in_rounds = true;
     Ok(job)
+}
+
+/// Returns the tables that a job exports.
+pub(super) fn served(request: &RunRequest) -> impl Iterator<Item = (TableName, SyncMode)> {
+    let definitions = request.definitions.iter();
+    definitions.map(|definition| (definition.table.clone(), definition.sync_mode))
 }
 
 /// The outcome of a round.
@@ -122,6 +130,9 @@ impl Rounds {
         state.is_running = false;
         state.rounds += 1;
         let counted = |rounds: u32, counts: bool| if counts { rounds + 1 } else { 0 };
+        if outcome == RoundOutcome::Failed && !self.stop.is_cancelled() {
+            state.failed_rounds_total += 1;
+        }
         state.failed_rounds = counted(state.failed_rounds, outcome == RoundOutcome::Failed);
         state.awaiting_rounds = counted(state.awaiting_rounds, outcome == RoundOutcome::Awaiting);
         let retries = state.failed_rounds.max(state.awaiting_rounds);
@@ -164,43 +175,48 @@ impl Rounds {
                 return RoundOutcome::Failed;
             }
         };
-        let (context, request) = job.into_run(Box::new(NoProgress), self.stop.clone());
+        let (context, request) = job.into_run(
+            Box::new(NoProgress),
+            FailureReader::LogOnly,
+            self.stop.clone(),
+        );
         let destination = context.destination.clone();
-        let tables = request
-            .definitions
-            .iter()
-            .map(|definition| definition.table.to_string());
-        self.state.lock().served = tables.collect();
+        self.state.lock().serve(served(&request));
         let ran = run_tables(Arc::new(context), request).await;
-        let (succeeded, is_awaiting) = match ran {
-            Ok(report) => {
-                self.warn_of_schema_files(&report);
-                (self.record(&report), report.is_awaiting())
+        let report = match ran {
+            Ok(report) => report,
+            Err(error) => {
+                self.failed(&error);
+                if let Err(error) = self.observe(&destination).await {
+                    // One failure of the store is one failure of the round.
+                    debug!(error = error.chain(), "the status cannot be read either");
+                }
+                return RoundOutcome::Failed;
             }
-            Err(error) => (self.failed(&error), false),
         };
-        match (succeeded & self.observe(&destination).await, is_awaiting) {
+        self.warn_of_schema_files(&report);
+        let mut succeeded = self.record(&report);
+        if let Err(error) = self.observe(&destination).await {
+            self.failed(&error);
+            succeeded = false;
+        }
+        match (succeeded, report.is_awaiting()) {
             (false, _) => RoundOutcome::Failed,
             (true, true) => RoundOutcome::Awaiting,
             (true, false) => RoundOutcome::Done,
         }
     }
 
-    /// Loads the status of the destination. Returns true if that succeeded.
-    async fn observe(&self, destination: &Destination) -> bool {
+    /// Loads the status of the destination.
+    async fn observe(&self, destination: &Destination) -> Result<()> {
         let now = self.clock.now();
-        let loaded = async { Status::load(destination, now, last_days(now, DAYS)?).await };
-        match loaded.await {
-            Ok(status) => {
-                self.state.lock().observe(status);
-                true
-            }
-            Err(error) => self.failed(&error),
-        }
+        let status = Status::load(destination, now, last_days(now, DAYS)?).await?;
+        self.state.lock().observe(status);
+        Ok(())
     }
 
-    /// Records a failure that concerns all tables. Returns false.
-    fn failed(&self, error: &Error) -> bool {
+    /// Records a failure that concerns all tables.
+    fn failed(&self, error: &Error) {
         error!(
             error = error.chain(),
             hint = error.hint(),
@@ -217,7 +233,6 @@ impl Rounds {
             None,
             json!({ "error": error.chain(), "hint": error.hint() }),
         );
-        false
     }
 
     /// Records the outcomes of a run. Returns true if nothing failed.
@@ -270,16 +285,9 @@ impl Rounds {
             | TableOutcome::Superseded { .. }
             | TableOutcome::Late { .. }
             | TableOutcome::Awaited { .. } => true,
+            // `run` logs it, through its listener.
             TableOutcome::Failed(failure) => {
-                warn!(
-                    table = name,
-                    cycle,
-                    run_id = report.run_id,
-                    error = failure.error,
-                    hint = failure.hint,
-                    "a cycle failed"
-                );
-                if !self.stop.is_cancelled() {
+                if !failure.is_interruption {
                     let id = format!("failed/{name}/{cycle}");
                     self.notify(id, EventKind::Failed, name, table.cycle, json!(table));
                 }

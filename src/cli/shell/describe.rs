@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use crate::query::{CatalogEntry, QueryCatalog};
+use crate::query::{CatalogEntry, QueryCatalog, column_lines};
+
+/// The indentation of columns below their table.
+const INDENT: usize = 2;
 
 /// Lists every table with the first line of its comment.
 pub(super) fn list(catalog: &QueryCatalog) -> String {
@@ -29,15 +32,5 @@ fn columns(entry: &CatalogEntry) -> String {
     for line in entry.comment.lines() {
         let _ = writeln!(text, "-- {line}");
     }
-    let widths = entry.columns.iter().map(|column| column.name().len());
-    let width = widths.max().unwrap_or(0);
-    for column in &entry.columns {
-        let not_null = match column.is_nullable() {
-            true => "",
-            false => "  NOT NULL",
-        };
-        let (name, kind) = (column.name(), column.data_type());
-        let _ = writeln!(text, "  {name:<width$}  {kind}{not_null}");
-    }
-    text
+    text + &column_lines(&entry.columns, INDENT)
 }

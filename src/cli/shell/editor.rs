@@ -13,7 +13,7 @@ use rustyline::{CompletionType, Config, Context, Helper};
 
 use crate::env;
 use crate::error::{Error, Result};
-use crate::query::{QueryCatalog, split};
+use crate::query::{QueryCatalog, quoted_name, split};
 
 const PROMPT: &str = "dayport> ";
 
@@ -124,7 +124,7 @@ impl CompletionHelper {
         for entry in &catalog.entries {
             helper.tables.push(entry.name.clone());
             for column in &entry.columns {
-                let column = quote_identifier(column.name());
+                let column = quoted_name(column.name());
                 helper.columns.push((entry.name.clone(), column));
             }
         }
@@ -165,15 +165,6 @@ fn complete_keyword(keyword: &str, typed: &str) -> Option<String> {
         false => keyword.to_owned(),
     };
     candidate.starts_with(typed).then_some(candidate)
-}
-
-/// Quotes a name if SQL requires it, for example because it has capital letters.
-fn quote_identifier(name: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    match name.chars().all(is_plain) {
-        true => name.to_owned(),
-        false => format!("\"{}\"", name.replace('"', "\"\"")),
-    }
 }
 
 impl Completer for CompletionHelper {

@@ -8,6 +8,7 @@ use std::pin::pin;
 use rustyline::error::ReadlineError;
 
 use crate::cli::print;
+use crate::cli::rows_table::Expanded;
 use crate::cli::shared::RowFormat;
 use crate::cli::shell::editor::Editor;
 use crate::cli::statement::{PrintOptions, run_statement};
@@ -18,6 +19,8 @@ use crate::visible::visible_line;
 const HELP: &str = "\
 \\d          list the tables: sources, definitions and, with --to, published tables
 \\d TABLE    describe the columns of a table
+\\x [MODE]   print a line for each column instead of a table: on, off, or auto, which is on
+            for rows that are wider than the terminal; without a mode, on and off in turn
 \\?          print this help
 \\q          quit, as Ctrl-D does
 
@@ -29,6 +32,7 @@ runs; Ctrl-C stops it. Tab completes names.";
 enum ShellCommand<'a> {
     List,
     Describe(&'a str),
+    Expand(&'a str),
     Help,
     Quit,
     Unknown(&'a str),
@@ -39,7 +43,7 @@ enum ShellCommand<'a> {
 ///
 /// # Errors
 /// The terminal cannot be read, or the tables cannot be listed.
-pub(super) async fn shell(context: &QueryContext<'_>, options: PrintOptions) -> Result<()> {
+pub(super) async fn shell(context: &QueryContext<'_>, mut options: PrintOptions) -> Result<()> {
     let mut editor = Editor::open(&QueryCatalog::load(context).await?)?;
     // The first poll installs a handler, so that Ctrl-C no longer ends the process.
     let _ = futures::poll!(pin!(tokio::signal::ctrl_c()));
@@ -47,6 +51,12 @@ pub(super) async fn shell(context: &QueryContext<'_>, options: PrintOptions) -> 
         print::text(&format!(
             "dayport {}; \\? for help\n",
             env!("CARGO_PKG_VERSION")
+        ));
+    }
+    if let Some(reason) = context.left_out {
+        let reason = visible_line(&reason.chain()).into_owned();
+        print::message(&format!(
+            "note: there are neither sources nor definitions: {reason}\n"
         ));
     }
     loop {
@@ -72,6 +82,19 @@ pub(super) async fn shell(context: &QueryContext<'_>, options: PrintOptions) -> 
                     )),
                 }
             }
+            ShellCommand::Expand(_) if options.format != RowFormat::Table => {
+                print::message("error: \\x is for --output table\n");
+            }
+            ShellCommand::Expand(mode) => match expanded(mode, options.expanded) {
+                Some(chosen) => {
+                    options.expanded = chosen;
+                    print::message(announcement(chosen));
+                }
+                None => print::message(&format!(
+                    "error: `{}` is no mode of \\x\nhint: the modes are on, off and auto\n",
+                    visible_line(mode)
+                )),
+            },
             ShellCommand::Help => print::text(&format!("{HELP}\n")),
             ShellCommand::Quit => return Ok(()),
             ShellCommand::Unknown(word) => {
@@ -101,9 +124,29 @@ fn command(text: &str) -> ShellCommand<'_> {
     match (word, rest.trim()) {
         ("\\d", "") => ShellCommand::List,
         ("\\d", name) => ShellCommand::Describe(name),
+        ("\\x", mode) => ShellCommand::Expand(mode),
         ("\\?", _) => ShellCommand::Help,
         ("\\q", _) => ShellCommand::Quit,
         _ => ShellCommand::Unknown(word),
+    }
+}
+
+/// Returns the form of rows that `\x` chooses; `None` if there is no such mode.
+fn expanded(mode: &str, current: Expanded) -> Option<Expanded> {
+    match (mode, current) {
+        ("", Expanded::Off) | ("on", _) => Some(Expanded::On),
+        ("", Expanded::On | Expanded::Auto) | ("off", _) => Some(Expanded::Off),
+        ("auto", _) => Some(Expanded::Auto),
+        _ => None,
+    }
+}
+
+/// Says which form rows have from now on, in the words of psql.
+fn announcement(expanded: Expanded) -> &'static str {
+    match expanded {
+        Expanded::On => "Expanded display is on.\n",
+        Expanded::Off => "Expanded display is off.\n",
+        Expanded::Auto => "Expanded display is used automatically.\n",
     }
 }
 
@@ -135,7 +178,25 @@ mod tests {
         );
         assert_eq!(command("\\?"), ShellCommand::Help);
         assert_eq!(command("\\q"), ShellCommand::Quit);
-        assert_eq!(command("\\x y"), ShellCommand::Unknown("\\x"));
+        assert_eq!(command("\\x"), ShellCommand::Expand(""));
+        assert_eq!(command("\\x auto;"), ShellCommand::Expand("auto"));
+        assert_eq!(command("\\y z"), ShellCommand::Unknown("\\y"));
         assert_eq!(command("SELECT 1;"), ShellCommand::Sql);
+    }
+
+    #[test]
+    fn rows_are_expanded_on_off_and_in_turn() {
+        use Expanded::{Auto, Off, On};
+        for (mode, current, chosen) in [
+            ("", Off, Some(On)),
+            ("", On, Some(Off)),
+            ("", Auto, Some(Off)),
+            ("on", On, Some(On)),
+            ("off", Auto, Some(Off)),
+            ("auto", Off, Some(Auto)),
+            ("ON", Off, None),
+        ] {
+            assert_eq!(expanded(mode, current), chosen, "{mode} {current:?}");
+        }
     }
 }

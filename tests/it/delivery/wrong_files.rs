@@ -67,7 +67,7 @@ fn a_large_file_without_a_good_line_fails_the_table_and_is_described() {
             .stderr_has(&format!("looks like {looks_like}"))
             .hint_has(hint)
             .hint_has("--max-rejects");
-        // A number of lines does not allow it, nor does `query`.
+        // A number of lines does not allow it, nor does `query`, with a limit or without.
         if text.starts_with("[\n") {
             // The last object has no comma behind it.
             continue;
@@ -76,8 +76,14 @@ fn a_large_file_without_a_good_line_fails_the_table_and_is_described() {
             .run(&[&RUN[..], &["--max-rejects", "9999"]].concat())
             .exited_with(1)
             .stderr_has("has no good line");
+        let count = "SELECT count(id) FROM events";
         sandbox
-            .query(&["SELECT count(id) FROM events"])
+            .query(&[count])
+            .exited_with(1)
+            .stderr_has(&format!("looks like {looks_like}"))
+            .hint_has("--max-rejects");
+        sandbox
+            .query(&[count, "--max-rejects", "0"])
             .exited_with(1)
             .hint_has(looks_like);
     }
