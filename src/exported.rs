@@ -1,12 +1,12 @@
 //! Reads published tables back by their manifests: every row exactly once.
 
-use datafusion::arrow::datatypes::Field;
-use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
+use datafusion::arrow::datatypes::{Field, SchemaRef};
+use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
 use datafusion::common::ScalarValue;
 use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::LogicalPlanBuilder;
-use datafusion::prelude::SessionContext;
+use datafusion::prelude::{DataFrame, SessionContext};
 use object_store::ObjectMeta;
 use std::sync::Arc;
 
@@ -74,12 +74,12 @@ pub(crate) fn file(
     ))
 }
 
-/// Returns the files of one manifest as a table: its columns, then those of its folders.
-pub(crate) fn revision(
+/// Returns the rows of the files of one manifest, with its columns and those of its folders.
+pub(crate) fn rows(
     context: &SessionContext,
     destination: &Destination,
     manifest: &Manifest,
-) -> Result<FixedTable> {
+) -> Result<(DataFrame, SchemaRef)> {
     let store = register_store(context, destination)?;
     let partition_fields = partition_fields(manifest);
     let files = manifest
@@ -90,13 +90,12 @@ pub(crate) fn revision(
             Ok((object(destination, manifest, file)?, values))
         })
         .collect::<Result<Vec<_>>>()?;
-    Ok(table(
-        store,
-        manifest,
-        manifest.format,
-        files,
-        partition_fields,
-    ))
+    let table = table(store, manifest, manifest.format, files, partition_fields);
+    let columns = table.schema();
+    let rows = context
+        .read_table(Arc::new(table))
+        .map_err(from_datafusion)?;
+    Ok((rows, columns))
 }
 
 fn partition_fields(manifest: &Manifest) -> Vec<Field> {

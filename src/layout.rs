@@ -426,17 +426,6 @@ pub fn file_list(digest: &str) -> Path {
     Path::from_iter([INTERNAL, "lists", &format!("{digest}.gz")])
 }
 
-/// Returns the key of the record that other source files, `digest`, give the rows of a published revision.
-pub fn same_rows(name: &ManifestName, digest: &str) -> Path {
-    let ManifestName {
-        table,
-        cycle,
-        revision,
-    } = name;
-    let record = format!("{cycle}.r{revision}.{digest}.json");
-    Path::from_iter([INTERNAL, "same-rows", table.as_str(), &record])
-}
-
 /// Returns the name of a staging session: one run's work on one table and cycle.
 pub fn staging_name(run_id: &str, table: &TableName, cycle: Cycle) -> String {
     format!("{run_id}-{table}-{cycle}")

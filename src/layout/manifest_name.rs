@@ -5,7 +5,7 @@ use std::fmt;
 use object_store::path::Path;
 
 use crate::cycle::Cycle;
-use crate::layout::{MANIFESTS, TableName, manifest_folder};
+use crate::layout::{MANIFESTS, TableName, internal_folder, manifest_folder};
 
 /// The greatest revision of a cycle. Nobody reaches it by counting: the manifest of a greater one is a
 /// foreign object.
@@ -26,6 +26,20 @@ impl ManifestName {
     /// Returns the key, relative to the prefix.
     pub fn path(&self) -> Path {
         manifest_folder(&self.table).join(format!("{}.r{}.json", self.cycle, self.revision))
+    }
+
+    /// Returns the key of the record that other source files, with lists of this digest, give the rows of this
+    /// revision.
+    pub fn same_rows(&self, digest: &str) -> Path {
+        let Self {
+            table,
+            cycle,
+            revision,
+        } = self;
+        internal_folder()
+            .join("same-rows")
+            .join(table.as_str())
+            .join(format!("{cycle}.r{revision}.{digest}.json"))
     }
 
     /// Parses a key built by [`ManifestName::path`]. Returns `None` for every other key.

@@ -11,7 +11,7 @@ use crate::delivery::ConditionProof;
 use crate::engine::Engine;
 use crate::env::Clock;
 use crate::run::file_lists::StoredLists;
-use crate::run::late_files::LateFiles;
+use crate::run::late::LateFiles;
 use crate::run::report::TableReport;
 use crate::run::request::RunRequest;
 use crate::scan::scan_log::ScanLog;

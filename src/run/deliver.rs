@@ -3,23 +3,21 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use datafusion::catalog::TableProvider;
 use tracing::{debug, info};
 
 use crate::cycle::{Cycle, SyncMode};
 use crate::definition::Definition;
 use crate::delivery::{self, Commit, Decision, History, LogEntry, Publish, Published};
-use crate::engine::{BoundDefinition, Staging, StagingJob, row_digest};
-use crate::engine_error::from_datafusion;
+use crate::engine::{BoundDefinition, Staging, StagingJob};
 use crate::error::{Error, Result};
-use crate::exported;
 use crate::layout::{self, ManifestName, Shard};
 use crate::manifest::{self, Manifest};
 use crate::run::commit_builder::CommitBuilder;
 use crate::run::context::{Delivery, RunContext};
 use crate::run::guards;
 use crate::run::interruption::interrupted;
-use crate::run::late_files::{LateFiles, Standing};
+use crate::run::late::{LateFiles, Standing};
+use crate::run::late_files;
 use crate::run::names;
 use crate::run::rejected_lines::copy_rejected_lines;
 use crate::run::rejects::stage_rejects;
@@ -216,7 +214,7 @@ impl Delivery<'_> {
         if let (Some(late), Some(published)) = (self.late, &replaced)
             && self.has_same_rows(&bound, published, &history).await?
         {
-            late.record_same_rows(self.context, &published.name()).await;
+            late_files::record_same_rows(late, self.context, &published.name()).await;
             return Ok(Attempt::done(TableOutcome::Late {
                 files: late.clone(),
                 standing: Standing::SameRows,
@@ -275,42 +273,6 @@ impl Delivery<'_> {
             Err(error) => return Err(abort(&stage, error).await),
         };
         self.commit_and_publish(&stage, staged).await
-    }
-
-    /// Returns true if the query gives the rows that are published. Both are read.
-    ///
-    /// A query that gives other rows each time, and rows that cannot be compared, count as others.
-    async fn has_same_rows(
-        &self,
-        bound: &BoundDefinition,
-        published: &Manifest,
-        history: &History,
-    ) -> Result<bool> {
-        let context = self.context;
-        if !bound.volatile_functions()?.is_empty() {
-            return Ok(false);
-        }
-        let session = context.engine.session();
-        let table = exported::revision(&session, &context.destination, published)?;
-        let columns = table.schema();
-        let frame = session
-            .read_table(Arc::new(table))
-            .map_err(from_datafusion)?;
-        let rule =
-            self.request
-                .await_rule(self.definition, self.cycle, history, context.clock.now());
-        let keep = match self.request.max_rejects.is_strict() {
-            true => KeepRejects::Nothing,
-            false => KeepRejects::Positions,
-        };
-        let scans = ScanLog::for_cycle(rule, keep);
-        let compare = async {
-            let now = context.engine.digest_rows(bound, scans, &columns).await;
-            let then = row_digest::of(frame, &columns).await;
-            matches!((now, then), (Ok(now), Ok(then)) if now == then)
-        };
-        let compared = context.stop.run_until_cancelled(compare).await;
-        compared.ok_or_else(interrupted)
     }
 
     /// Returns the name of the staging folder.

@@ -11,7 +11,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tracing::warn;
@@ -20,84 +19,31 @@ use crate::cycle::{Cycle, SyncMode};
 use crate::definition::Definition;
 use crate::delivery::{History, read_manifest};
 use crate::error::Result;
-use crate::layout::{self, ManifestName};
+use crate::layout::ManifestName;
 use crate::listing::snapshot::{SnapshotFile, digest};
 use crate::manifest::{Cause, Manifest};
 use crate::run::context::RunContext;
 use crate::run::file_lists;
+use crate::run::late::{LateFiles, MAX_NAMED, Standing};
 use crate::run::request::{CycleSelection, RunRequest};
 use crate::store::Created;
 
-/// The maximum number of files that manifest and report name.
-const MAX_NAMED: usize = 20;
-
-/// The source files of a published cycle that it was not read from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct LateFiles {
-    /// The published revision, which lacks them.
-    pub revision: u32,
-    /// The number of files that were added.
-    pub added: u64,
-    /// The number of files that were changed.
-    pub changed: u64,
-    /// The URLs of the first of these files.
-    pub files: Vec<String>,
-    /// The digest of the present lists of all sources.
-    #[serde(skip)]
-    digest: String,
-}
-
-/// What becomes of a cycle with late files.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "standing", rename_all = "snake_case")]
-pub enum Standing {
-    /// It is published again.
-    Due,
-    /// It is not: its rows would be the same.
-    SameRows,
-    /// It is not: it has been final since this time.
-    Final {
-        /// The time.
-        since: DateTime<Utc>,
-    },
-    /// It is not: source files that it was read from are gone, and their rows would be lost.
-    SourceGone {
-        /// The URL of the first of them.
-        first: String,
-    },
-    /// It is not: its query gives other rows each time, and it was published again once.
-    NotComparable,
-}
-
-impl LateFiles {
-    /// Returns the cause to record of a revision with these files.
-    pub(super) fn cause(&self, rows: u64, rows_before: u64) -> Cause {
-        let difference = i128::from(rows) - i128::from(rows_before);
-        Cause::LateSource {
-            added: self.added,
-            changed: self.changed,
-            files: self.files.clone(),
-            rows_difference: i64::try_from(difference).unwrap_or_default(),
-        }
-    }
-
-    /// Records that these files give the rows that are published, so that no later run looks again. If that
-    /// fails, one does.
-    pub(super) async fn record_same_rows(&self, context: &RunContext, name: &ManifestName) {
-        let key = layout::same_rows(name, &self.digest);
-        let text = json!({
-            "version": 1,
-            "run_id": context.run_id,
-            "added": self.added,
-            "changed": self.changed,
-            "files": self.files,
-        });
-        let created = context
-            .destination
-            .create(&key, Bytes::from(text.to_string()));
-        if let Created::Unknown(error) = created.await {
-            warn!(%key, error = error.chain(), "late files without other rows are not recorded");
-        }
+/// Records that these files give the rows that are published, so that no later run looks again. If that
+/// fails, one does.
+pub(super) async fn record_same_rows(late: &LateFiles, context: &RunContext, name: &ManifestName) {
+    let key = name.same_rows(&late.digest);
+    let text = json!({
+        "version": 1,
+        "run_id": context.run_id,
+        "added": late.added,
+        "changed": late.changed,
+        "files": late.files,
+    });
+    let created = context
+        .destination
+        .create(&key, Bytes::from(text.to_string()));
+    if let Created::Unknown(error) = created.await {
+        warn!(%key, error = error.chain(), "late files without other rows are not recorded");
     }
 }
 
@@ -174,7 +120,7 @@ async fn of_cycle(
             Some(since) => Standing::Final { since },
             None if was_late && !bound.volatile_functions()?.is_empty() => Standing::NotComparable,
             None => {
-                let key = layout::same_rows(&manifest.name(), &files.digest);
+                let key = manifest.name().same_rows(&files.digest);
                 match context.destination.head(&key).await? {
                     Some(_) => return Ok(None),
                     None => Standing::Due,

@@ -11,6 +11,7 @@ mod deliver;
 mod file_lists;
 mod guards;
 mod interruption;
+mod late;
 mod late_files;
 mod names;
 mod plan;
@@ -19,12 +20,13 @@ mod rejected_lines;
 mod rejects;
 mod report;
 mod request;
+mod same_rows;
 mod schedule;
 
 pub use crate::delivery::ConditionProof;
 pub use context::{NoProgress, ProgressListener, RunContext};
 pub use file_lists::StoredLists;
-pub use late_files::{LateFiles, Standing};
+pub use late::{LateFiles, Standing};
 pub use plan::{ExpectedOutput, PlannedStep, PlannedTable, ReplacedPublication, RunPlan, plan};
 pub use report::{
     RejectedLines, RejectedLinesFile, RunReport, TableFailure, TableOutcome, TableReport,

@@ -8,7 +8,7 @@ use crate::definition::Definition;
 use crate::error::{Error, ErrorKind, ExitCode};
 use crate::manifest::{Cause, RejectsFile, SourceRecord, UnreadySource};
 use crate::run::interruption::is_interruption;
-use crate::run::late_files::{LateFiles, Standing};
+use crate::run::late::{LateFiles, Standing};
 use crate::scan::MissingSource;
 use crate::scan::absent::AbsentColumn;
 
