@@ -9,11 +9,11 @@ use crate::cli::access::Access;
 use crate::cli::failure_log::FailureReader;
 use crate::cli::job::Job;
 use crate::cli::print;
-use crate::cli::run::{awaits_file, without_file};
+use crate::cli::run::{awaits_file, late_warning, without_file};
 use crate::cli::shared::{JobArguments, ReportFormat, SelectionArguments};
 use crate::error::{ExitCode, Result};
 use crate::human;
-use crate::run::{NoProgress, PlannedStep, PlannedTable, RunPlan, plan as plan_tables};
+use crate::run::{NoProgress, PlannedStep, PlannedTable, RunPlan, Standing, plan as plan_tables};
 use crate::scan::MissingSource;
 use crate::visible::visible_line;
 
@@ -94,7 +94,14 @@ fn text(plan: &RunPlan) -> String {
 }
 
 fn is_publication(step: &PlannedStep) -> bool {
-    matches!(step, PlannedStep::Publish { .. })
+    matches!(
+        step,
+        PlannedStep::Publish { .. }
+            | PlannedStep::Late {
+                standing: Standing::Due,
+                ..
+            }
+    )
 }
 
 fn line(table: &PlannedTable) -> [String; 8] {
@@ -147,6 +154,12 @@ fn step(step: &PlannedStep) -> String {
             format!("already published by run {run_id}")
         }
         PlannedStep::Awaits { sources } => format!("awaits {}", MissingSource::list(sources)),
+        PlannedStep::Late { files, standing } => match standing {
+            Standing::Due | Standing::SameRows => {
+                format!("publish as revision {}, late files", files.revision + 1)
+            }
+            _ => "late files, not published".to_owned(),
+        },
         PlannedStep::Superseded { by } => format!("superseded by the snapshot of {by}"),
         PlannedStep::UpToDate => "nothing is due".to_owned(),
         PlannedStep::Failed(_) => "would fail".to_owned(),
@@ -200,6 +213,9 @@ fn complaints(plan: &RunPlan) -> String {
                 if let Some(finishes) = finishes {
                     let _ = writeln!(text, "note: {name}: first finishes {finishes}");
                 }
+            }
+            PlannedStep::Late { files, standing } => {
+                text.push_str(&late_warning(&name, files, standing));
             }
             PlannedStep::Awaits { sources } => {
                 for source in sources {

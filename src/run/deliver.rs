@@ -19,6 +19,7 @@ use crate::run::interruption::interrupted;
 use crate::run::late::{LateFiles, Standing};
 use crate::run::late_files;
 use crate::run::names;
+use crate::run::ready_entry::ReadyEntry;
 use crate::run::rejected_lines::copy_rejected_lines;
 use crate::run::rejects::stage_rejects;
 use crate::run::report::{RejectedLines, TableOutcome, TableReport};
@@ -120,19 +121,6 @@ enum StagedEntry {
     Ready(Box<ReadyEntry>),
     /// The cycle waits for files of these sources.
     Awaited(Vec<MissingSource>),
-}
-
-/// A log entry that may be committed, and what the report says beside it.
-struct ReadyEntry {
-    entry: LogEntry,
-    /// The keys of the foreign objects that were found.
-    foreign: Vec<String>,
-    /// The sources without a file for the cycle, which the query could do without.
-    missing: Vec<MissingSource>,
-    /// The columns for which no line had a value, in no cycle.
-    absent: Vec<AbsentColumn>,
-    /// The changes against the table as it was published before.
-    changes: Vec<Change>,
 }
 
 impl Delivery<'_> {
@@ -419,13 +407,14 @@ impl Delivery<'_> {
             guards::check(self.request, &staged, builder.replaced)?;
             let absent = guards::check_absent(&staged, &builder.history.state)?;
             let rejects = stage_rejects(self, stage, &staged.sources).await?;
+            let foreign = self.foreign(stage, builder.history).await?;
+            // The last call before the commit: a list that no entry names is harmless, and stays.
             if self.definition.sync_mode == SyncMode::Incremental {
                 let lists = &self.context.lists;
                 lists
                     .store(&self.context.destination, &staged.sources)
                     .await?;
             }
-            let foreign = self.foreign(stage, builder.history).await?;
             let missing = std::mem::take(&mut staged.missing);
             Ok(StagedEntry::Ready(Box::new(ReadyEntry {
                 entry: builder.entry(staged, rejects)?,
@@ -475,33 +464,6 @@ impl Delivery<'_> {
                 ))
                 .with_hint("does a lifecycle rule of the bucket abort uploads too early?"))
             }
-        }
-    }
-}
-
-impl ReadyEntry {
-    /// Returns the outcome once the entry is published.
-    fn outcome(self, published: Published) -> TableOutcome {
-        let Published {
-            manifest,
-            schema_file_error,
-        } = published;
-        TableOutcome::Published {
-            revision: manifest.revision,
-            rows: manifest.rows,
-            files: manifest.files.len() as u64,
-            bytes: manifest.bytes,
-            manifest: manifest.name().path().to_string(),
-            sources: manifest.sources,
-            provisional: manifest.provisional,
-            cause: manifest.cause,
-            rejects: manifest.rejects,
-            replaced: manifest.replaced,
-            foreign: self.foreign,
-            missing: self.missing,
-            absent: self.absent,
-            changes: self.changes.iter().map(ToString::to_string).collect(),
-            schema_file_error: schema_file_error.as_ref().map(Error::chain),
         }
     }
 }

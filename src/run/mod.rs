@@ -16,6 +16,7 @@ mod late_files;
 mod names;
 mod plan;
 mod prepare;
+mod ready_entry;
 mod rejected_lines;
 mod rejects;
 mod report;

@@ -12,6 +12,8 @@ use crate::layout::{FileFormat, ManifestName};
 use crate::manifest::Manifest;
 use crate::run::context::RunContext;
 use crate::run::guards::{self, total};
+use crate::run::late::{LateFiles, Standing};
+use crate::run::late_files;
 use crate::run::prepare::{check_catch_up, chosen_cycles, due_cycles, max_attempts, prepare};
 use crate::run::report::{TableFailure, exit_code};
 use crate::run::request::{CycleSelection, RunRequest};
@@ -97,6 +99,15 @@ pub enum PlannedStep {
     Superseded {
         /// The later cycle.
         by: Cycle,
+    },
+    /// Source files arrived after the cycle was published.
+    Late {
+        /// The files.
+        #[serde(flatten)]
+        files: LateFiles,
+        /// What becomes of the cycle. Its rows may turn out to be the same.
+        #[serde(flatten)]
+        standing: Standing,
     },
     /// No cycle of the table is due.
     UpToDate,
@@ -192,12 +203,35 @@ impl Planner<'_> {
             CycleSelection::Due => due_cycles(definition, &table.history, self.last_closed),
             CycleSelection::Cycles(cycles) => chosen_cycles(definition, cycles),
         };
+        let (context, request) = (self.context, self.request);
+        let late = late_files::find(
+            context,
+            request,
+            definition,
+            &table.history,
+            self.last_closed,
+        );
+        let late = match late.await {
+            Ok(late) => late
+                .into_iter()
+                .map(|(cycle, (files, standing))| {
+                    planned(Some(cycle), PlannedStep::Late { files, standing })
+                })
+                .collect(),
+            Err(error) => {
+                let error = error.context("cannot look for late source files");
+                vec![planned(None, failed(&error))]
+            }
+        };
         if cycles.is_empty() {
-            return Ok(vec![planned(None, PlannedStep::UpToDate)]);
+            return Ok(match late.is_empty() {
+                true => vec![planned(None, PlannedStep::UpToDate)],
+                false => late,
+            });
         }
         check_catch_up(self.request, [(definition, cycles.as_slice())])?;
         let mut attempts_left = max_attempts(self.request);
-        let mut tables = Vec::new();
+        let mut tables: Vec<PlannedTable> = Vec::new();
         for (index, cycle) in cycles.into_iter().enumerate() {
             let step = self
                 .cycle(definition, cycle, &table, index == 0)
@@ -214,6 +248,7 @@ impl Planner<'_> {
                 break;
             }
         }
+        tables.extend(late);
         Ok(tables)
     }
 

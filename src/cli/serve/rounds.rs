@@ -310,6 +310,13 @@ impl Rounds {
         }
     }
 
+    /// Returns the address of the destination, absolute also if `--to` is not: receivers of events are
+    /// elsewhere.
+    fn source(&self) -> String {
+        let location = Location::parse(&self.job.to);
+        location.map_or_else(|_| self.job.to.clone(), |to| to.url().to_string())
+    }
+
     /// Sends an event, unless one of this id was sent before.
     fn notify(
         &self,
@@ -333,7 +340,7 @@ impl Rounds {
         let _ = self.events.send(Event {
             kind,
             id,
-            source: self.job.to.clone(),
+            source: self.source(),
             table: table.to_owned(),
             cycle,
             at: self.clock.now(),

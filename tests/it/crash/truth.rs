@@ -56,6 +56,13 @@ impl StorageContents {
         }
     }
 
+    /// Leaves out the lists of source files: one that no log entry names is harmless.
+    pub(crate) fn without_lists(mut self) -> Self {
+        self.objects
+            .retain(|key, _| !key.contains("_dayport/lists/"));
+        self
+    }
+
     fn below<'a>(&'a self, folder: &'a str) -> impl Iterator<Item = (&'a str, &'a Object)> {
         let objects = self.objects.iter();
         objects

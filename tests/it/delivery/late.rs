@@ -61,6 +61,13 @@ fn a_late_file_makes_a_revision_and_then_nothing(destination: TestDestination) {
 
     arrive(&sandbox, "late.json", 150);
     let before = sandbox.destination.contents();
+    let to = sandbox.destination.url();
+    let planned = sandbox.dayport(&["plan", "--from", "raw", "--to", &to, "views"]);
+    planned
+        .exited_with(0)
+        .stdout_has("publish as revision 1, late files")
+        .stdout_has("1 to publish");
+    assert_eq!(sandbox.destination.contents(), before);
     let output = sandbox.run(&["views"]).succeeded();
     output.stdout_has("published as revision 1, late files");
     assert_ne!(sandbox.destination.contents(), before);

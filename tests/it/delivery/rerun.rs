@@ -32,7 +32,17 @@ fn a_rerun_is_a_new_revision_under_the_same_names(destination: TestDestination) 
     assert_eq!(published["views"][1]["replaced"], json!([]));
     assert_eq!(ids(&rows(&sandbox.destination, "views")), [14, 15, 150]);
     let mut after = sandbox.destination.contents();
-    // The new revision adds its manifest and its log entry; one other file changes.
+    // The new revision adds its manifest, its log entry and a list of source files; one other file
+    // changes.
+    let is_new_list =
+        |key: &String| key.starts_with("_dayport/lists/") && !before.contains_key(key);
+    let lists: Vec<String> = after
+        .keys()
+        .filter(|key| is_new_list(key))
+        .cloned()
+        .collect();
+    assert_eq!(lists.len(), 1, "{lists:?}");
+    after.remove(&lists[0]);
     let added = [
         "_dayport/log/views/00000000000000000003.json",
         "manifests/views/2026-01-15.r1.json",

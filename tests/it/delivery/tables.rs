@@ -98,7 +98,7 @@ fn tables_can_be_selected(destination: TestDestination) {
     assert!(published.keys().eq(["views"]));
     assert_eq!(
         sandbox.destination.keys().len(),
-        4,
-        "data, manifest, schema file, log entry"
+        5,
+        "data, manifest, schema file, log entry, list of source files"
     );
 }
