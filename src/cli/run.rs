@@ -8,6 +8,7 @@ use clap::Args;
 
 use crate::cli::absent_columns::absent_columns;
 use crate::cli::cluster::{self, ClusterRunArguments};
+use crate::cli::cycle_markers::{MarkersWarning, complaints_of_cycles, text_of_cycles};
 use crate::cli::job::{Access, Job};
 use crate::cli::print;
 use crate::cli::progress::ProgressBars;
@@ -97,6 +98,10 @@ pub(super) async fn run(arguments: RunArguments) -> Result<ExitCode> {
         let (text, hint) = (visible_line(&warning.text), visible_line(&warning.hint));
         print::message(&format!("warning: {text}\nhint: {hint}\n"));
     }
+    if let Some(warning) = MarkersWarning::of(&report, &to) {
+        let (text, hint) = (visible_line(&warning.text), visible_line(&warning.hint));
+        print::message(&format!("warning: {text}\nhint: {hint}\n"));
+    }
     Ok(report.exit_code())
 }
 
@@ -140,6 +145,7 @@ fn text(report: &RunReport) -> String {
         let passes = human::counted(report.passes, "pass");
         let _ = writeln!(text, "{scans} of sources in {passes}");
     }
+    text.push_str(&text_of_cycles(report));
     text
 }
 
@@ -224,6 +230,7 @@ fn complaints(report: &RunReport) -> String {
             }
         }
     }
+    text.push_str(&complaints_of_cycles(report));
     text
 }
 

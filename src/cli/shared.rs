@@ -134,6 +134,17 @@ pub(super) struct JobArguments {
     )]
     pub to: String,
 
+    /// A table whose definition was removed, so that complete cycles no longer wait for it; may be given
+    /// several times
+    #[arg(
+        long,
+        env = "DAYPORT_WITHOUT",
+        value_name = "TABLE",
+        value_delimiter = ',',
+        help_heading = "What"
+    )]
+    pub without: Vec<String>,
+
     /// The maximum number of malformed lines per source, or the maximum percentage of its lines and
     /// of their bytes; 0 accepts none. Files without a good line fail, except with 100%
     #[arg(

@@ -9,6 +9,7 @@ use crate::cycle::Cycle;
 use crate::error::{Error, Result};
 use crate::run::context::RunContext;
 use crate::run::deliver::deliver;
+use crate::run::mark::CycleMarks;
 use crate::run::prepare::{check_catch_up, cycles_of, max_attempts};
 use crate::run::report::{TableOutcome, TableReport};
 use crate::run::request::RunRequest;
@@ -26,7 +27,7 @@ struct ScheduledTable {
 }
 
 /// Delivers cycle after cycle, oldest first; of each cycle at most `jobs` tables concurrently, which
-/// share their scans. Returns the reports in the order of the definitions, then of the cycles.
+/// share their scans. Marks each cycle before the next one. Returns the reports in the order of the definitions, then of the cycles.
 ///
 /// # Errors
 /// Fails before any delivery if more cycles are due than a run catches up with.
@@ -34,6 +35,7 @@ pub(super) async fn deliver_all(
     context: &Arc<RunContext>,
     request: &Arc<RunRequest>,
     last_closed: Cycle,
+    marks: &mut CycleMarks<'_>,
 ) -> Result<(Vec<TableReport>, SharedScanStats)> {
     let jobs = request.jobs.max(1);
     let mut tables: Vec<ScheduledTable> = futures::stream::iter(0..request.definitions.len())
@@ -76,6 +78,11 @@ pub(super) async fn deliver_all(
             let made = deliver_concurrently(context, request, concurrent, cycle).await;
             stats.requested += made.requested;
             stats.performed += made.performed;
+        }
+        if tables.iter().any(|table| !table.cycles.is_empty()) {
+            let reports: Vec<&TableReport> =
+                tables.iter().flat_map(|table| &table.reports).collect();
+            marks.mark_early(cycle, &reports).await;
         }
     }
     let reports = tables.into_iter().flat_map(|table| table.reports);

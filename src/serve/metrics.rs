@@ -252,6 +252,8 @@ mod tests {
                     schema_file_error: None,
                 },
             }],
+            cycles: Vec::new(),
+            cycles_failure: None,
             scans: 1,
             passes: 1,
         }
@@ -286,6 +288,7 @@ mod tests {
                 missing: 1,
                 days: vec![DayStatus::Published(day)],
             }],
+            complete: None,
             incidents: Vec::new(),
         }
     }

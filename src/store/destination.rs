@@ -281,6 +281,16 @@ impl Destination {
         }
     }
 
+    /// Puts an object, and overwrites the one that exists.
+    pub async fn replace(&self, path: &Path, bytes: Bytes) -> Result<()> {
+        let put = self
+            .store
+            .put(&self.absolute(path), PutPayload::from(bytes))
+            .await;
+        put.map(|_| ())
+            .map_err(|error| self.error("overwrite", path, error))
+    }
+
     /// Deletes objects. Idempotent: objects that do not exist are ignored.
     pub async fn delete(&self, paths: &[Path]) -> Result<()> {
         let absolute: Vec<Path> = paths.iter().map(|path| self.absolute(path)).collect();

@@ -8,13 +8,13 @@ use tokio::sync::Semaphore;
 
 use crate::error::{Error, Result};
 use crate::layout::{self, TableName};
-use crate::store::{CONCURRENCY, Destination, shown};
+use crate::store::{CONCURRENCY, Destination, is_forbidden, shown};
 use crate::verify::plan::{self, Listing, ObjectState, VerifyPlan};
 use crate::verify::progress::VerifyProgress;
 use crate::verify::published::{self, PublishedTable};
 use crate::verify::report::{Finding, VerifyReport, VerifyTotals};
 use crate::verify::scope::{VerifyCycles, VerifyDepth, VerifyScope};
-use crate::verify::{check, stray};
+use crate::verify::{check, markers, stray};
 
 /// The attempts to read a table that is being published while it is verified.
 const MAX_ATTEMPTS: usize = 5;
@@ -43,6 +43,9 @@ pub(crate) async fn verify(
     for (table_findings, counted) in checked {
         findings.extend(table_findings);
         totals.add(counted);
+    }
+    if scope.tables.is_empty() {
+        findings.extend(markers::check(destination, &scope.cycles, scope.depth).await?);
     }
     findings.sort();
     Ok(VerifyReport {
@@ -197,7 +200,7 @@ async fn list(
         let state = match destination.head(&key).await {
             Ok(Some(meta)) => present(meta),
             Ok(None) => continue,
-            Err(error) if published::is_forbidden(&error) => ObjectState::Forbidden,
+            Err(error) if is_forbidden(&error) => ObjectState::Forbidden,
             Err(error) => return Err(error),
         };
         listing.insert(path.to_owned(), state);

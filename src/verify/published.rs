@@ -3,14 +3,13 @@
 use std::collections::BTreeSet;
 
 use futures::{StreamExt, TryStreamExt};
-use object_store::Error as StoreError;
 
 use crate::cycle::{Cycle, SyncMode};
 use crate::delivery::{History, LogAction, newest_entry, read_manifest};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::layout::{self, ManifestName, TableName};
 use crate::manifest::Manifest;
-use crate::store::{CONCURRENCY, Destination};
+use crate::store::{CONCURRENCY, Destination, is_forbidden};
 
 /// The newest revision of one cycle.
 #[derive(Debug, Clone)]
@@ -150,25 +149,6 @@ fn current(mut records: Vec<RecordedManifest>) -> Vec<RecordedManifest> {
     let last_snapshot = (0..records.len()).rev().find(|index| is_snapshot(*index));
     records.drain(..last_snapshot.unwrap_or(0));
     records
-}
-
-/// Returns true if the store refused these credentials, rather than failed.
-pub(super) fn is_forbidden(error: &Error) -> bool {
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        let by_store = matches!(
-            error.downcast_ref::<StoreError>(),
-            Some(StoreError::PermissionDenied { .. })
-        );
-        let by_system = error
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
-        if by_store || by_system {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 #[cfg(test)]

@@ -13,9 +13,12 @@ use crate::error::ExitCode;
 pub(crate) enum FindingKind {
     /// A manifest cannot be read, or does not belong under its name.
     Manifest,
+    /// A marker of a complete cycle, or the hint of the newest one, contradicts the manifests.
+    Marker,
     /// A cycle that was asked for is not published.
     Unpublished,
-    /// The newest commit has no manifest yet; the operator's next run finishes it.
+    /// The newest commit has no manifest yet, or the newest manifest is in no marker yet; the operator's
+    /// next run finishes it.
     Unfinished,
     /// The rows or bytes of a manifest are not the sums over its files.
     Sum,
@@ -48,6 +51,7 @@ impl fmt::Display for FindingKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             FindingKind::Manifest => "manifest",
+            FindingKind::Marker => "marker",
             FindingKind::Unpublished => "unpublished",
             FindingKind::Unfinished => "unfinished",
             FindingKind::Sum => "sum",

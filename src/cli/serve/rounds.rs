@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::cli::cycle_markers::MarkersWarning;
 use crate::cli::job::{Access, Job};
 use crate::cli::schema_files::SchemaFilesWarning;
 use crate::cli::shared::{JobArguments, SelectionArguments};
@@ -173,7 +174,8 @@ impl Rounds {
         let (succeeded, is_awaiting) = match ran {
             Ok(report) => {
                 self.warn_of_schema_files(&report);
-                (self.record(&report), report.is_awaiting())
+                let is_marked = self.warn_of_markers(&report);
+                (self.record(&report) & is_marked, report.is_awaiting())
             }
             Err(error) => (self.failed(&error), false),
         };
@@ -234,6 +236,30 @@ impl Rounds {
             let SchemaFilesWarning { text, hint } = warning;
             warn!(run_id = report.run_id, hint, "{text}");
         }
+    }
+
+    /// Warns of complete cycles without a marker. Returns true if that is only for want of a right, which
+    /// tables do not need.
+    fn warn_of_markers(&self, report: &RunReport) -> bool {
+        let run_id = &report.run_id;
+        let to = Location::parse(&self.job.to).ok();
+        if let Some(warning) = to.and_then(|to| MarkersWarning::of(report, &to)) {
+            let MarkersWarning { text, hint } = warning;
+            warn!(run_id, hint, "{text}");
+        }
+        let mut failures = report
+            .marker_failures()
+            .filter(|failure| !failure.is_forbidden)
+            .peekable();
+        let is_marked = failures.peek().is_none();
+        for failure in failures {
+            let (error, hint) = (&failure.error, &failure.hint);
+            warn!(
+                run_id,
+                error, hint, "complete cycles may lack their markers"
+            );
+        }
+        is_marked
     }
 
     /// Notifies of the outcome of a table. Returns true if it did not fail.
