@@ -96,6 +96,9 @@ struct SelectedCycle {
     table_before: Option<ManifestName>,
 }
 
+/// The revisions of a cycle, each with the time at which its manifest was written.
+type Revisions = Vec<(u32, DateTime<Utc>)>;
+
 /// Lists the changes since an instant.
 ///
 /// # Errors
@@ -132,8 +135,7 @@ fn select(
     since: DateTime<Utc>,
     tables: &[TableName],
 ) -> (Vec<SelectedCycle>, DateTime<Utc>) {
-    let mut by_table: BTreeMap<TableName, BTreeMap<Cycle, Vec<(u32, DateTime<Utc>)>>> =
-        BTreeMap::new();
+    let mut by_table: BTreeMap<TableName, BTreeMap<Cycle, Revisions>> = BTreeMap::new();
     let mut through = since;
     for object in listed {
         let Some(name) = ManifestName::parse(&object.location) else {
