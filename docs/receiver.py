@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Loads a dayport export (Parquet) from S3, every row exactly once:  receiver.py s3://bucket/prefix/ WAREHOUSE
 
-It follows the manifests and never lists data/: a manifest appears after its files are complete, and never
-changes. It replaces WAREHOUSE/<table>/<cycle>.parquet as a whole and records it as loaded afterwards, so it
-may be run again at any time, also after a crash. It needs pyarrow and boto3.
+It follows the markers of complete cycles to their manifests, and never lists data/: a marker appears after
+the manifests of all tables, a manifest after its files are complete, and neither ever changes. In an export
+without markers (of an older dayport) it lists the manifests. It replaces WAREHOUSE/<table>/<cycle>.parquet
+as a whole and records it as loaded afterwards, so it may be run again at any time, also after a crash. It
+needs pyarrow and boto3.
 """
 import hashlib, io, json, os, re, sys
 import boto3, pyarrow as pa, pyarrow.parquet as pq
@@ -14,24 +16,51 @@ prefix, s3 = prefix and prefix + "/", boto3.client("s3")
 read = lambda key: s3.get_object(Bucket=bucket, Key=prefix + key)["Body"].read()
 TYPES = {"int32": pa.int32(), "int64": pa.int64(), "date": pa.date32()}
 
-newest = {}  # {(table, cycle): (revision, key)}: the greatest revision of every cycle counts
-for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix + "manifests/"):
-    for key in (found["Key"].removeprefix(prefix) for found in page.get("Contents", [])):
-        if name := re.fullmatch(r"manifests/(\w+)/([\d-]+)\.r(\d+)\.json", key):
-            table, cycle, revision = name.groups()
-            newest[table, cycle] = max(newest.get((table, cycle), (-1, "")), (int(revision), key))
 
-record = os.path.join(warehouse, "loaded.json")
-loaded = json.load(open(record)) if os.path.exists(record) else {}  # {key of a manifest: rows}
-last = {table: cycle for table, cycle in sorted(newest)}
-for (table, cycle), (_, key) in sorted(newest.items()):
-    if key in loaded:
-        continue
+def newest_of(folder, pattern):  # {table and cycle, or cycle: (revision, key)}: the greatest revision counts
+    newest = {}
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix + folder):
+        for key in (found["Key"].removeprefix(prefix) for found in page.get("Contents", [])):
+            if name := re.fullmatch(folder + pattern + r"\.r(\d+)\.json", key):
+                *of, revision = name.groups()
+                newest[tuple(of)] = max(newest.get(tuple(of), (-1, "")), (int(revision), key))
+    return newest
+
+
+def read_record(key):
     text = read(key)
     covered, member, checksum = text.rpartition(b'"checksum"')  # the last member, of the bytes before it
     if member and hashlib.sha256(covered).hexdigest().encode() not in checksum:
         sys.exit(f"{key} is damaged: run again, and if that does not help, have it restored")
-    manifest = json.loads(text)
+    return json.loads(text)
+
+
+def save():
+    os.makedirs(warehouse, exist_ok=True)
+    json.dump(loaded, open(record + ".new", "w"))
+    os.replace(record + ".new", record)
+
+
+record = os.path.join(warehouse, "loaded.json")
+loaded = json.load(open(record)) if os.path.exists(record) else {}  # {key of a manifest or a marker: rows}
+markers = newest_of("cycles/", r"([\d-]+)")
+newest = {} if markers else newest_of("manifests/", r"(\w+)/([\d-]+)")
+new_markers = [key for _, key in sorted(markers.values()) if key not in loaded]
+new_markers = {key: marker for key in new_markers if (marker := read_record(key))["state"] == "complete"}
+for marker in new_markers.values():
+    for table in marker["tables"]:
+        if table["sync_mode"] == "snapshot":  # only the newest has files, also if its cycle is not complete yet
+            of_table = newest_of("manifests/" + table["table"] + "/", r"([\d-]+)")
+            newest[table["table"], *max(of_table)] = of_table[max(of_table)]
+        else:
+            of, revision = (table["table"], table["cycle"]), (table["revision"], table["manifest"])
+            newest[of] = max(newest.get(of, (-1, "")), revision)
+
+last = {table: cycle for table, cycle in sorted(newest)}
+for (table, cycle), (_, key) in sorted(newest.items()):
+    if key in loaded:
+        continue
+    manifest = read_record(key)
     is_snapshot = manifest["sync_mode"] == "snapshot"
     if is_snapshot and cycle != last[table]:
         continue  # a later snapshot replaces the whole table
@@ -57,6 +86,9 @@ for (table, cycle), (_, key) in sorted(newest.items()):
         os.remove(target)  # the revised cycle has no rows
     loaded[key] = sum(len(rows) for rows in parts)
     assert loaded[key] == manifest["rows"], key
-    json.dump(loaded, open(record + ".new", "w"))
-    os.replace(record + ".new", record)
+    save()
     print(f"{key}: {loaded[key]} rows")
+
+for key, marker in new_markers.items():  # every table of these cycles is loaded
+    loaded[key] = marker["rows"]
+    save()

@@ -4,6 +4,8 @@
 //! <prefix>/data/<table>/year=2026/month=1/day=15/data-000000000000.parquet
 //! <prefix>/data/<table>/data-000000000000.json.gz
 //! <prefix>/manifests/<table>/2026-01-15.r0.json
+//! <prefix>/cycles/2026-01-15.r0.json
+//! <prefix>/latest.json
 //! <prefix>/schema/<table>/v1.json
 //! <prefix>/rejects/<source>/2026-01-15/<table>.<run>.json.gz
 //! <prefix>/rejects/<source>/2026-01-15/<table>.<run>.2.json.gz
@@ -21,9 +23,11 @@
 //! between the two.
 
 mod manifest_name;
+mod marker_name;
 mod recorded;
 
 pub use manifest_name::{MAX_REVISION, ManifestName};
+pub use marker_name::{CycleMarkerName, cycles_folder, latest_file};
 pub use recorded::{is_beyond_range, is_record, parse_own, parse_own_staged, parse_recorded};
 
 use std::fmt;
@@ -290,6 +294,8 @@ impl Shard {
 
 const DATA: &str = "data";
 const MANIFESTS: &str = "manifests";
+const CYCLES: &str = "cycles";
+const LATEST: &str = "latest.json";
 const SCHEMA: &str = "schema";
 const REJECTS: &str = "rejects";
 const INTERNAL: &str = "_dayport";

@@ -46,17 +46,19 @@
 //! | [`engine`] | the session; definition + cycle → plan → staged files | `catalog`, `spill_folder`, `stage` |
 //! | `cluster` | plans run by an Apache Ballista cluster; its scheduler and executors (feature `cluster`) | Ballista, `engine` |
 //! | [`delivery`] | log, commit, publish, recover; nothing of SQL | `schema_version`, `store` |
+//! | [`cycle_marker`] | markers of complete cycles: decided (pure), written, read | `delivery` |
 //! | [`exported`] | published tables read back | `delivery`, `scan` |
-//! | [`run`] | many tables and cycles, guards, the report: joins engine and delivery | `engine`, `exported` |
+//! | [`run`] | many tables and cycles, guards, the report: joins engine and delivery | `cycle_marker`, `engine`, `exported` |
 //! | [`check`] | the test whether a run can succeed; probes the destination by real calls | `delivery`, `engine`, `policy` |
 //! | [`query`] | SQL over sources and published tables | `engine`, `exported` |
 //! | [`ddl`] | the statements that let a receiver read the export (pure) | `definition`, `stage` |
 //! | [`trace`] | the reason why an event is in the export, or is not | `engine`, `exported` |
-//! | [`verify`] | published files checked against their manifests | `delivery`, `format` |
-//! | [`wait`] | the wait until a cycle is published | `delivery` |
-//! | [`status`] | a calendar of published cycles, and its page | `delivery` |
+//! | [`verify`] | published files checked against their manifests, and markers too | `cycle_marker`, `format` |
+//! | [`wait`] | the wait until a cycle is published | `cycle_marker` |
+//! | [`changes`] | the cycles to load again, since an instant | `delivery` |
+//! | [`status`] | a calendar of published cycles, and its page | `cycle_marker` |
 //! | [`serve`] | the schedule, metrics, events, HTTP | `run`, `status` |
-//! | [`cli`] | one file for each command; arguments → configuration; rendering | `check`, `cluster`, `ddl`, `query`, `serve`, `trace`, `verify`, `wait` |
+//! | [`cli`] | one file for each command; arguments → configuration; rendering | `changes`, `check`, `cluster`, `ddl`, `query`, `serve`, `trace`, `verify`, `wait` |
 //!
 //! Imports point up this table only. The last column names the modules and libraries that a module
 //! imports, without those that another one of them knows of already. `tests/it/architecture.rs`
@@ -67,12 +69,14 @@
 
 pub(crate) mod arrow_leaves;
 pub mod catalog;
+pub(crate) mod changes;
 pub(crate) mod check;
 pub mod cli;
 #[cfg(feature = "cluster")]
 pub(crate) mod cluster;
 pub mod codec;
 pub mod cycle;
+pub(crate) mod cycle_marker;
 pub(crate) mod ddl;
 pub mod definition;
 pub(crate) mod delivery;

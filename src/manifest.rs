@@ -5,8 +5,10 @@
 //! ends with a checksum of itself, which is no member of [`Manifest`].
 
 mod checksum;
+mod cycle_marker;
 mod record_header;
 
+pub use cycle_marker::{CycleMarker, LatestCycle, MarkedTable, MarkerState, NextCycle};
 pub use record_header::WRITER;
 pub(crate) use record_header::{RecordHeader, RecordKind};
 

@@ -1,7 +1,9 @@
 //! Waits until a cycle is published, by polling the destination.
 //!
-//! One poll lists the manifests of each table; nothing is written. Failures of the store do not end
-//! the wait; the timeout does.
+//! A poll for named tables lists the manifests of each. One for all tables lists the markers of complete
+//! cycles, and reads that of the cycle; only while there is none, it lists manifests too, to name the
+//! tables that are missing. Nothing is written. Failures of the store do not end the wait; the timeout
+//! does.
 
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -11,16 +13,19 @@ use futures::future::{Either, select};
 use futures::{StreamExt, TryStreamExt};
 
 use crate::cycle::{Cycle, SyncMode};
+use crate::cycle_marker::{ListedRevision, MarkerNames, read_marker};
 use crate::delivery::{History, read_manifest};
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::{self, ManifestName, TableName};
+use crate::layout::{self, CycleMarkerName, ManifestName, TableName};
+use crate::manifest::{CycleMarker, MarkedTable};
 use crate::store::{CONCURRENCY, Destination};
 
 /// The cycle, and the tables, that a wait is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WaitTarget {
     pub cycle: Cycle,
-    /// The tables; if empty, each poll takes every table that has any manifest.
+    /// The tables; if empty, the marker of the cycle decides, or in an export without markers every
+    /// table that has any manifest.
     pub tables: BTreeSet<TableName>,
 }
 
@@ -31,6 +36,8 @@ pub(crate) enum Poll {
     Published(Vec<ManifestName>),
     /// These tables are not published.
     Missing(Vec<TableName>),
+    /// Every table that was ever published has the cycle, and the cycle is not marked as complete.
+    Unmarked,
     /// The target names no table, and none has ever been published.
     NothingYet,
 }
@@ -117,6 +124,18 @@ pub(crate) async fn wait(
 
 /// Polls the destination once.
 pub(crate) async fn poll(destination: &Destination, target: &WaitTarget) -> Result<Poll> {
+    let marker = match target.tables.is_empty() {
+        true => find_marker(destination, target.cycle).await?,
+        false => FoundMarker::NotUsed,
+    };
+    match &marker {
+        FoundMarker::Found(marker) if marker.is_complete() => {
+            let names = marker.tables.iter().map(MarkedTable::name);
+            return Ok(Poll::Published(names.collect()));
+        }
+        FoundMarker::Found(withdrawn) => return Ok(Poll::Missing(withdrawn.missing.clone())),
+        FoundMarker::Expected | FoundMarker::NotUsed => {}
+    }
     let tables: BTreeSet<TableName> = if target.tables.is_empty() {
         let folders = destination.folders(&layout::manifests_folder()).await?;
         folders
@@ -143,10 +162,42 @@ pub(crate) async fn poll(destination: &Destination, target: &WaitTarget) -> Resu
         .filter(|(_, manifest)| manifest.is_none())
         .map(|(table, _)| table)
         .collect();
-    Ok(if missing.is_empty() {
-        Poll::Published(manifests.into_iter().flatten().collect())
-    } else {
-        Poll::Missing(missing)
+    Ok(
+        if missing.is_empty() && matches!(marker, FoundMarker::Expected) {
+            Poll::Unmarked
+        } else if missing.is_empty() {
+            Poll::Published(manifests.into_iter().flatten().collect())
+        } else {
+            Poll::Missing(missing)
+        },
+    )
+}
+
+/// The marker of a cycle, as far as a wait needs one.
+enum FoundMarker {
+    Found(Box<CycleMarker>),
+    /// The cycle has none, and gets one when it is complete.
+    Expected,
+    /// The tables are named, or no run marks cycles of this time: all are by an older version, or may
+    /// not write markers.
+    NotUsed,
+}
+
+/// Reads the newest marker of a cycle.
+async fn find_marker(destination: &Destination, cycle: Cycle) -> Result<FoundMarker> {
+    let markers = match MarkerNames::list(destination).await {
+        Ok(markers) => markers,
+        // A receiver may have no right to list them.
+        Err(error) if error.is_forbidden() => return Ok(FoundMarker::NotUsed),
+        Err(error) => return Err(error),
+    };
+    if let Some(ListedRevision { revision, .. }) = markers.newest_of(cycle) {
+        let marker = read_marker(destination, CycleMarkerName { cycle, revision }).await?;
+        return Ok(FoundMarker::Found(Box::new(marker)));
+    }
+    Ok(match markers.are_kept_at(cycle) {
+        true => FoundMarker::Expected,
+        false => FoundMarker::NotUsed,
     })
 }
 

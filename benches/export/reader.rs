@@ -137,6 +137,7 @@ impl Reader {
                 self.check_table(raw, table, finished, &mut findings);
             }
         }
+        self.check_markers(raw, finished, &mut findings.problems);
         if finished {
             let data = self.objects.keys().filter(|key| key.starts_with("data/"));
             let unnamed = data.filter(|key| !findings.named.contains(*key));
@@ -144,6 +145,53 @@ impl Reader {
             findings.problems.extend(problems);
         }
         findings
+    }
+
+    /// Checks that the newest marker of each cycle names manifests that exist as they are, and once the
+    /// export is finished, that every cycle has one, which names the newest revisions.
+    fn check_markers(&self, raw: &Raw, finished: bool, problems: &mut Vec<String>) {
+        let mut newest: BTreeMap<String, Value> = BTreeMap::new();
+        for marker in self.json("cycles/") {
+            let cycle = marker["cycle"]["id"].as_str().expect("an id").to_owned();
+            let revision = |marker: &Value| marker["revision"].as_u64();
+            if newest.get(&cycle).and_then(revision) < revision(&marker) {
+                newest.insert(cycle, marker);
+            }
+        }
+        for (cycle, marker) in &newest {
+            for table in marker["tables"].as_array().expect("a list") {
+                let key = table["manifest"].as_str().expect("a key");
+                let manifest = self.objects.get(key);
+                let sha256 = manifest.map(|text| format!("{:x}", Sha256::digest(text)));
+                if sha256.as_deref() != table["sha256"].as_str() {
+                    problems.push(format!("the marker of {cycle} names another `{key}`"));
+                }
+            }
+        }
+        let days = (FIRST_DAY..=raw.last_day()).filter(|_| finished).map(date);
+        for day in days {
+            let Some(marker) = newest.get(&day) else {
+                problems.push(format!("{day} has no marker"));
+                continue;
+            };
+            for table in TABLES {
+                let current = self.current(table);
+                let revision = current.get(&day).map(|manifest| &manifest["revision"]);
+                let is_named = marker["tables"]
+                    .as_array()
+                    .expect("a list")
+                    .iter()
+                    .any(|marked| {
+                        let is_snapshot = table == "names";
+                        let is_newest = Some(&marked["revision"]) == revision;
+                        marked["table"] == table && (is_snapshot || is_newest)
+                    });
+                if !is_named {
+                    let state = &marker["state"];
+                    problems.push(format!("the {state} marker of {day} does not name {table}"));
+                }
+            }
+        }
     }
 
     fn check_table(&self, raw: &Raw, table: &'static str, finished: bool, findings: &mut Findings) {

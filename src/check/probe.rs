@@ -13,7 +13,7 @@ use crate::check::leftovers::is_leftover;
 use crate::check::list::{CheckArea, CheckList};
 use crate::error::Error;
 use crate::layout;
-use crate::policy::{Grant, IamAction, denied_action};
+use crate::policy::{Grant, IamAction, Statement, denied_action};
 use crate::staged::UploadToken;
 use crate::store::{Completion, Created, Destination, Encryption, S3Bucket};
 
@@ -65,6 +65,7 @@ impl DestinationProbe<'_> {
         }
         if self.bucket.is_some() && !self.stop.is_cancelled() {
             self.schema_files(list).await;
+            self.cycle_markers(list).await;
         }
         self.clean_up(list).await;
     }
@@ -271,33 +272,59 @@ impl DestinationProbe<'_> {
     /// Checks the rights to write schema files, by an upload that is aborted. A run does not need
     /// them.
     async fn schema_files(&self, list: &mut CheckList) {
-        let name = "schema files";
         let path = layout::schemas_folder()
             .join("_dayport_check")
             .join(self.id);
-        // First the right to abort, on an upload that does not exist.
-        let mut tried = self.destination.abort_unknown(&path).await;
-        let is_denied = |tried: &Result<(), Error>| match tried {
-            Err(error) => denied_action(&error.chain(), IamAction::AbortMultipartUpload).is_some(),
-            Ok(()) => false,
-        };
-        if !is_denied(&tried) {
-            tried = match self.stage(&path, 2).await {
-                Ok(token) => self.destination.abort(&path, &token).await,
-                Err(error) => Err(error),
-            };
+        let granting = [self.grant.schema_statement()];
+        let without =
+            "may not be written: tables are published without a description of their schema";
+        let tried = self.write_optional(&path, 2).await;
+        self.optional(list, "schema files", tried, &granting, without);
+    }
+
+    /// Checks the rights to mark complete cycles, and to overwrite the hint of the newest one, by uploads
+    /// that are aborted. A run does not need them.
+    async fn cycle_markers(&self, list: &mut CheckList) {
+        let folder = layout::cycles_folder();
+        let granting = self.grant.marker_statements();
+        let without = "may not be written: complete cycles get no marker";
+        let mut tried = self.destination.folders(&folder).await.map(|_| ());
+        if tried.is_ok() {
+            let path = folder.join("_dayport_check").join(self.id);
+            tried = self.write_optional(&path, 3).await;
         }
+        let may_mark = tried.is_ok();
+        self.optional(list, "cycle markers", tried, &granting, without);
+        if may_mark {
+            let tried = self.write_optional(&layout::latest_file(), 4).await;
+            let without = "`latest.json` may not be written: it is left out";
+            self.optional(list, "newest cycle", tried, &granting, without);
+        }
+    }
+
+    /// Tries to write an object that a run does not need, by an upload that is aborted.
+    async fn write_optional(&self, path: &Path, index: u64) -> Result<(), Error> {
+        // First the right to abort, on an upload that does not exist.
+        let tried = self.destination.abort_unknown(path).await;
+        if is_denied(&tried) {
+            return tried;
+        }
+        let token = self.stage(path, index).await?;
+        self.destination.abort(path, &token).await
+    }
+
+    /// Adds to the list whether an object that a run does not need may be written.
+    fn optional(
+        &self,
+        list: &mut CheckList,
+        name: &str,
+        tried: Result<(), Error>,
+        granting: &[Statement],
+        without: &str,
+    ) {
         match &tried {
             Ok(()) => list.passed(AREA, name, "may be written"),
-            Err(_) if is_denied(&tried) => list.note(
-                AREA,
-                name,
-                "may not be written: tables are published without a description of their schema",
-                format!(
-                    "add this statement to the policy: {}",
-                    self.grant.schema_statement().line()
-                ),
-            ),
+            Err(_) if is_denied(&tried) => list.note(AREA, name, without, advice(granting)),
             Err(error) => list.error(AREA, name, error),
         }
     }
@@ -403,6 +430,22 @@ impl DestinationProbe<'_> {
             }
         }
         list.passed(AREA, "clean up", "nothing is left behind");
+    }
+}
+
+fn is_denied(tried: &Result<(), Error>) -> bool {
+    let error = tried.as_ref().err();
+    error.is_some_and(|error| {
+        denied_action(&error.chain(), IamAction::AbortMultipartUpload).is_some()
+    })
+}
+
+/// Returns the advice to add statements to the policy.
+fn advice(statements: &[Statement]) -> String {
+    let lines: Vec<String> = statements.iter().map(Statement::line).collect();
+    match lines.as_slice() {
+        [line] => format!("add this statement to the policy: {line}"),
+        lines => format!("add these statements to the policy: {}", lines.join(", ")),
     }
 }
 

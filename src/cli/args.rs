@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::cli::changes::{self, ChangesArguments};
 use crate::cli::check::{self, CheckArguments};
 use crate::cli::cluster::{self, ClusterArguments};
 use crate::cli::ddl::{self, DdlArguments};
@@ -58,6 +59,9 @@ pub(super) enum Command {
     /// Wait until a cycle is published
     #[command(after_help = wait::EXAMPLES)]
     Wait(WaitArguments),
+    /// List the cycles to load again, since an instant
+    #[command(after_help = changes::EXAMPLES)]
+    Changes(ChangesArguments),
     /// Print the SQL statements that let a receiver read the export
     #[command(after_help = ddl::EXAMPLES)]
     Ddl(DdlArguments),

@@ -15,7 +15,10 @@ use crate::definition::{self, Definition};
 use crate::engine::{Engine, EngineSettings};
 use crate::env::{self, Clock};
 use crate::error::{Error, Result};
-use crate::run::{ConditionProof, ProgressListener, RunContext, RunRequest, StoredLists, pick};
+use crate::layout::TableName;
+use crate::run::{
+    ConditionProof, ExportTables, ProgressListener, RunContext, RunRequest, StoredLists, pick,
+};
 use crate::scan::MaxMisplaced;
 use crate::scan::rejects::MaxRejects;
 use crate::store::{Destination, Location};
@@ -60,7 +63,12 @@ impl Job {
         let source_root = collect(config::source_root(inputs), errors);
         let location = collect(Location::parse(&arguments.to), errors);
         let settings = collect(config::job_engine(arguments), errors);
-        let definitions = collect(selected_definitions(arguments), errors);
+        let defined = collect(definition::load(&inputs.sql), errors);
+        let export = defined
+            .as_deref()
+            .and_then(|defined| collect(export_tables(defined, &arguments.without), errors));
+        let picked = defined.map(|defined| pick(defined, &arguments.tables));
+        let definitions = picked.and_then(|picked| collect(picked, errors));
         let sources = collect(load_sources(inputs), errors);
         let cycles = collect(config::selection(selection), errors);
         let parameters = collect(config::parameters(inputs), errors);
@@ -123,6 +131,7 @@ impl Job {
             run_id,
             request: RunRequest {
                 definitions: definitions?,
+                export: export?,
                 selection: cycles?,
                 rerun: selection.rerun,
                 parameters: parameters?,
@@ -182,6 +191,35 @@ pub(super) fn load_sources(arguments: &EngineArguments) -> Result<Sources> {
 /// Loads the definitions of the tables to export.
 pub(super) fn selected_definitions(arguments: &JobArguments) -> Result<Vec<Definition>> {
     pick(definition::load(&arguments.engine.sql)?, &arguments.tables)
+}
+
+/// Returns the tables that a complete cycle consists of.
+///
+/// # Errors
+/// Fails with one complaint for each name of `without` that is no name or has a definition.
+fn export_tables(defined: &[Definition], without: &[String]) -> Result<ExportTables> {
+    let defined = defined.iter();
+    let mut export = ExportTables {
+        defined: defined
+            .map(|definition| (definition.table.clone(), definition.sync_mode))
+            .collect(),
+        ..ExportTables::default()
+    };
+    let mut complaints = Vec::new();
+    for name in without {
+        match name.parse::<TableName>() {
+            Ok(table) if export.defined.contains_key(&table) => complaints.push(
+                Error::invalid(format!("--without: the table `{table}` has a definition"))
+                    .with_hint("remove its definition, or leave out the option"),
+            ),
+            Ok(table) => {
+                export.without.insert(table);
+            }
+            Err(error) => complaints.push(error.context("--without")),
+        }
+    }
+    Error::all(complaints)?;
+    Ok(export)
 }
 
 /// Loads sources and definitions for a command that also works without them.

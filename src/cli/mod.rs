@@ -6,9 +6,11 @@ mod absent_columns;
 mod access;
 mod args;
 mod available;
+mod changes;
 mod check;
 mod cluster;
 mod config;
+mod cycle_markers;
 mod days;
 mod ddl;
 mod descriptors;
@@ -107,6 +109,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode> {
     match arguments.command {
         Command::Run(run) => run::run(run).await,
         Command::Plan(plan) => plan::plan(plan).await,
+        Command::Changes(arguments) => changes::changes(arguments).await,
         Command::Check(arguments) => check::check(arguments).await,
         Command::Cluster(arguments) => cluster::cluster(arguments).await,
         Command::Completions(arguments) => {

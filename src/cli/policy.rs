@@ -9,8 +9,8 @@ use crate::store::{Location, S3Prefix};
 
 pub(super) const EXAMPLES: &str = "\
 For the bucket's owner. Grants what `run` does below the prefix, and no more: listing, reading and
-writing data, manifests and the log; deleting data that a rerun replaces, but neither manifests nor
-log entries; over TLS only. The lifecycle rule aborts the unfinished uploads of runs that died.
+writing data, manifests, markers and the log; deleting data that a rerun replaces, but no manifest,
+marker or log entry; over TLS only. The lifecycle rule aborts the unfinished uploads of runs that died.
 
 --for sources grants what `run`, `plan` and `check` do with raw files below --from: listing and
 reading. --for receivers grants what `verify`, `wait`, `status`, `ddl` and `query` do with the export

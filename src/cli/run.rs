@@ -10,6 +10,7 @@ use clap::Args;
 use crate::cli::absent_columns::absent_columns;
 use crate::cli::access::Access;
 use crate::cli::cluster::{self, ClusterRunArguments};
+use crate::cli::cycle_markers::{MarkersWarning, complaints_of_cycles, text_of_cycles};
 use crate::cli::failure_log::FailureReader;
 use crate::cli::job::Job;
 use crate::cli::print;
@@ -104,6 +105,10 @@ pub(super) async fn run(arguments: RunArguments) -> Result<ExitCode> {
         let (text, hint) = (visible_line(&warning.text), visible_line(&warning.hint));
         print::message(&format!("warning: {text}\nhint: {hint}\n"));
     }
+    if let Some(warning) = MarkersWarning::of(&report, &to) {
+        let (text, hint) = (visible_line(&warning.text), visible_line(&warning.hint));
+        print::message(&format!("warning: {text}\nhint: {hint}\n"));
+    }
     Ok(report.exit_code())
 }
 
@@ -147,6 +152,7 @@ fn text(report: &RunReport) -> String {
         let passes = human::counted(report.passes, "pass");
         let _ = writeln!(text, "{scans} of sources in {passes}");
     }
+    text.push_str(&text_of_cycles(report));
     text
 }
 
@@ -256,6 +262,7 @@ fn complaints(report: &RunReport) -> String {
             text.push_str(&rejected_lines(&format!("{}{cycle}", table.table), copied));
         }
     }
+    text.push_str(&complaints_of_cycles(report));
     text
 }
 

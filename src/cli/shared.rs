@@ -152,6 +152,17 @@ pub(super) struct JobArguments {
     )]
     pub to: String,
 
+    /// A table whose definition was removed, so that complete cycles no longer wait for it; may be given
+    /// several times
+    #[arg(
+        long,
+        env = "DAYPORT_WITHOUT",
+        value_name = "TABLE",
+        value_delimiter = ',',
+        help_heading = "What"
+    )]
+    pub without: Vec<String>,
+
     #[command(flatten)]
     pub rejects: MaxRejectsArgument,
 

@@ -14,7 +14,7 @@ use crate::cycle::Cycle;
 use crate::env::Clock;
 use crate::error::{Error, ExitCode, Result};
 use crate::human;
-use crate::status::{DayStatus, Status, TableStatus, folded, last_days, page};
+use crate::status::{CompleteCycles, DayStatus, Status, TableStatus, folded, last_days, page};
 use crate::store::{Destination, Location};
 use crate::visible::visible_line;
 
@@ -252,6 +252,9 @@ fn text(status: &Status) -> String {
             }
         }
     }
+    if let Some(complete) = &status.complete {
+        text.push_str(&complete_cycles(complete));
+    }
     for (incident, count) in folded(&status.incidents).into_iter().take(MAX_INCIDENTS) {
         let cycle = incident
             .cycle
@@ -276,6 +279,28 @@ fn text(status: &Status) -> String {
         status.destination,
         human::counted(missing, "cycle")
     );
+    text
+}
+
+/// Renders which cycles are complete, by their markers.
+fn complete_cycles(complete: &CompleteCycles) -> String {
+    let mut text = format!(
+        "complete: newest {} ({})\n",
+        complete.newest, complete.marker
+    );
+    for (state, cycles) in [
+        ("not complete", &complete.incomplete),
+        ("no longer complete", &complete.withdrawn),
+    ] {
+        let _ = match cycles.as_slice() {
+            [] => Ok(()),
+            [only] => writeln!(text, "{state}: {only}"),
+            [first, .., last] => {
+                let count = human::counted(cycles.len() as u64, "cycle");
+                writeln!(text, "{state}: {count} from {first} to {last}")
+            }
+        };
+    }
     text
 }
 

@@ -22,11 +22,11 @@ use crate::visible::visible_line;
 const DEFAULT_JOBS: std::ops::RangeInclusive<usize> = 4..=16;
 
 pub(super) const EXAMPLES: &str = "\
-Reads manifests and data only: needs no definitions, and only the rights List and Get.
+Reads manifests, markers and data only: needs no definitions, and only the rights List and Get.
 
 Findings: missing, extra, size, etag, sha256, rows, schema, partition, duplicate, sum, window,
-manifest, log, unreadable, unpublished; unfinished is a commit that the operator's next run
-finishes.
+manifest, marker, log, unreadable, unpublished; unfinished is a commit, or a marker, that the operator's
+next run finishes.
 Checks the newest revision of each cycle, and only the newest cycle of a snapshot: the files of
 earlier ones are replaced. With dates, foreign objects are searched only in the partitions of these
 cycles, and each cycle without a manifest is a finding: of the tables that are named, and of all

@@ -28,9 +28,11 @@ Polls immediately and then every --every; store failures are retried. When every
 prints the keys of the manifests, one per line. Needs no definitions, and only the rights List and
 Get.
 
-A table is published when the cycle has a manifest, a snapshot also when a later cycle has one. If no
-tables are named, waits for all that have a manifest of any cycle: name the tables if some were never
-exported before.
+If no tables are named, waits for the marker `cycles/<cycle>.r<N>.json`, which says that every table of
+the cycle is published. In an export without markers, by an older version, it waits for all tables that
+have a manifest of any cycle: name the tables if some were never exported before.
+
+A named table is published when the cycle has a manifest, a snapshot also when a later cycle has one.
 
 Examples:
   dayport wait --to s3://bucket/prefix/ --date 2026-01-15
@@ -43,7 +45,7 @@ Exit codes: 0 published, 2 the call is wrong, 75 timed out.";
 /// The arguments of `dayport wait`.
 #[derive(Debug, Args)]
 pub(super) struct WaitArguments {
-    /// The tables to wait for [default: all that were ever published]
+    /// The tables to wait for [default: all of the cycle]
     #[arg(value_name = "TABLE")]
     pub tables: Vec<String>,
 
@@ -144,6 +146,9 @@ fn describe(poll: &Poll) -> String {
         Poll::Missing(tables) => {
             let names: Vec<&str> = tables.iter().map(TableName::as_str).collect();
             format!("missing {}", names.join(", "))
+        }
+        Poll::Unmarked => {
+            "it is not marked as complete: a table is missing, or the run has not ended".to_owned()
         }
         Poll::NothingYet => "no table was ever published there".to_owned(),
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt};
+use sha2::{Digest, Sha256};
 
 use crate::cycle::Cycle;
 use crate::delivery::log::{LogEntry, TableState};
@@ -21,12 +22,32 @@ pub(crate) async fn read_manifest(
     destination: &Destination,
     name: &ManifestName,
 ) -> Result<Manifest> {
+    let (manifest, ()) = read_named(destination, name, |_| ()).await?;
+    Ok(manifest)
+}
+
+/// Reads a manifest as [`read_manifest`] does. Returns it with the SHA-256 of its bytes, hexadecimal.
+pub(crate) async fn read_manifest_and_digest(
+    destination: &Destination,
+    name: &ManifestName,
+) -> Result<(Manifest, String)> {
+    read_named(destination, name, |text| {
+        format!("{:x}", Sha256::digest(text))
+    })
+    .await
+}
+
+async fn read_named<T>(
+    destination: &Destination,
+    name: &ManifestName,
+    derive: impl Fn(&[u8]) -> T,
+) -> Result<(Manifest, T)> {
     let key = name.path();
     let gone = || Error::data(format!("the manifest `{key}` was listed but is gone"));
     let parse = |text: &[u8]| {
         let manifest = Manifest::parse(&key, text)?;
         match manifest.name() == *name {
-            true => Ok(manifest),
+            true => Ok((manifest, derive(text))),
             false => Err(
                 Error::data(format!("`{key}` calls itself `{}`", manifest.name()))
                     .with_hint("restore the manifest that belongs there"),

@@ -11,7 +11,7 @@ use crate::store::Destination;
 ///
 /// # Errors
 /// Fails if the store does, or with the error of `parse` if the record is damaged where it is stored.
-pub(super) async fn read<T>(
+pub(crate) async fn read<T>(
     destination: &Destination,
     key: &Path,
     parse: impl Fn(&[u8]) -> Result<T>,

@@ -8,8 +8,8 @@ use object_store::path::Path;
 use crate::cycle::Cycle;
 use crate::error::{Error, Result};
 use crate::layout::{
-    INTERNAL, MANIFESTS, ManifestName, REJECTS, SCHEMA, Shard, TableName, parse_log_entry,
-    percent_decode, rejects_file, schema_file, staging_folder,
+    CycleMarkerName, INTERNAL, LATEST, MANIFESTS, ManifestName, REJECTS, SCHEMA, Shard, TableName,
+    parse_log_entry, percent_decode, rejects_file, schema_file, staging_folder,
 };
 
 /// Parses a key that was recorded in a manifest or in the log. Its escapes are kept.
@@ -96,7 +96,8 @@ fn is_word(text: &str) -> bool {
     !text.is_empty() && text.chars().all(is_allowed)
 }
 
-/// Returns true for the key of a manifest, a log entry or a schema file.
+/// Returns true for the key of a manifest, a log entry, a schema file, a cycle marker or the hint
+/// that names the newest one.
 pub fn is_record(path: &Path) -> bool {
     let is_schema_file = || -> Option<bool> {
         let parts: Vec<_> = path.parts().collect();
@@ -109,6 +110,8 @@ pub fn is_record(path: &Path) -> bool {
     };
     ManifestName::parse(path).is_some()
         || parse_log_entry(path).is_some()
+        || CycleMarkerName::parse(path).is_some()
+        || path.as_ref() == LATEST
         || is_schema_file().unwrap_or(false)
 }
 
@@ -229,6 +232,8 @@ mod tests {
             "manifests/t/2026-01-15.r999999999.json",
             "_dayport/log/t/00999999999999999999.json",
             "schema/t/v4.json",
+            "cycles/2026-01-15.r0.json",
+            "latest.json",
         ] {
             assert!(!is_foreign(key), "{key}");
             assert!(is_record(&Path::from(key)), "{key}");
@@ -236,6 +241,9 @@ mod tests {
         for key in [
             "manifests/t/readme.r1000000000.json",
             "_dayport/log/t/x.json",
+            "cycles/2026-01-15.json",
+            "cycles/t/2026-01-15.r0.json",
+            "cycles/latest.json",
         ] {
             assert!(!is_foreign(key) && !is_record(&Path::from(key)), "{key}");
         }

@@ -72,6 +72,12 @@ fn every_key_parses_back() {
         ManifestName::parse(&manifest.path()),
         Some(manifest.clone())
     );
+    let marker = CycleMarkerName {
+        cycle: manifest.cycle,
+        revision: 10,
+    };
+    assert_eq!(marker.path().as_ref(), "cycles/2026-01-15.r10.json");
+    assert_eq!(CycleMarkerName::parse(&marker.path()), Some(marker));
     let entry = log_entry(&manifest.table, MAX_SEQUENCE);
     assert_eq!(
         parse_log_entry(&entry),
@@ -121,6 +127,15 @@ fn foreign_keys_do_not_parse() {
         "manifests/domains/2026-01-15.json",
     ] {
         assert_eq!(ManifestName::parse(&Path::from(key)), None, "{key}");
+    }
+    for key in [
+        "cycles/2026-1-15.r0.json",
+        "cycles/2026-01-15.r00.json",
+        "cycles/2026-01-15.r1000000000.json",
+        "cycles/t/2026-01-15.r0.json",
+        "manifests/2026-01-15.r0.json",
+    ] {
+        assert_eq!(CycleMarkerName::parse(&Path::from(key)), None, "{key}");
     }
 }
 

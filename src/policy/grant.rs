@@ -302,6 +302,7 @@ impl Grant {
             },
         ];
         rights.push(self.schema_statement());
+        rights.extend(self.marker_statements());
         if self.settings {
             rights.push(self.settings_statement());
         }
@@ -320,6 +321,35 @@ impl Grant {
             resources: vec![self.arns_below(layout::schemas_folder().as_ref())],
             ..allow("DayportSchema")
         }
+    }
+
+    /// Returns the statements that let a run mark complete cycles, and overwrite the hint of the newest
+    /// one. Without them, tables are published all the same. `check` aborts uploads to find out whether
+    /// they are granted.
+    pub(crate) fn marker_statements(&self) -> [Statement; 2] {
+        let folder = layout::cycles_folder();
+        let listed = format!("{}/*", self.absolute(folder.as_ref()));
+        let latest = self.absolute(layout::latest_file().as_ref());
+        [
+            Statement {
+                actions: vec![IamAction::ListBucket],
+                resources: vec![self.bucket_arn()],
+                condition: Some(json!({ "StringLike": { "s3:prefix": listed } })),
+                ..allow("DayportListCycles")
+            },
+            Statement {
+                actions: vec![
+                    IamAction::GetObject,
+                    IamAction::PutObject,
+                    IamAction::AbortMultipartUpload,
+                ],
+                resources: vec![
+                    self.arns_below(folder.as_ref()),
+                    format!("{}/{latest}", self.bucket_arn()),
+                ],
+                ..allow("DayportCycles")
+            },
+        ]
     }
 
     fn settings_statement(&self) -> Statement {

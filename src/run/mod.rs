@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! RunRequest ─prepare→ cycles of each table ─schedule→ deliver: recover → bind → stage → rejected_lines → guards → commit_builder → commit → publish
-//!                └─plan→ RunPlan (the same decisions, nothing written)        └→ TableReport → RunReport
+//!                └─plan→ RunPlan (the same decisions, nothing written)        └→ TableReport → mark → RunReport
 //! ```
 
 mod commit_builder;
@@ -13,6 +13,7 @@ mod guards;
 mod interruption;
 mod late;
 mod late_files;
+mod mark;
 mod names;
 mod plan;
 mod prepare;
@@ -24,6 +25,7 @@ mod request;
 mod same_rows;
 mod schedule;
 
+pub use crate::cycle_marker::{CycleOutcome, CycleReport, ExportTables, MarkerFailure};
 pub use crate::delivery::ConditionProof;
 pub use context::{NoProgress, ProgressListener, RunContext};
 pub use file_lists::StoredLists;
@@ -39,6 +41,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 
 use crate::error::Result;
+use crate::run::mark::CycleMarks;
 use crate::run::prepare::prepare;
 use crate::run::schedule::deliver_all;
 
@@ -56,7 +59,9 @@ pub async fn run(context: Arc<RunContext>, request: RunRequest) -> Result<RunRep
     let (started, last_closed) = prepare(&context, &request).await?;
 
     let shared_request = Arc::new(request);
-    let (tables, scans) = deliver_all(&context, &shared_request, last_closed).await?;
+    let mut marks = CycleMarks::new(&context, &shared_request, last_closed);
+    let (tables, scans) = deliver_all(&context, &shared_request, last_closed, &mut marks).await?;
+    let marked = marks.mark(&tables).await;
     context
         .destination
         .sweep_staging((started - MAX_STAGING_AGE).into());
@@ -66,6 +71,8 @@ pub async fn run(context: Arc<RunContext>, request: RunRequest) -> Result<RunRep
         started_at: started,
         finished_at: context.clock.now(),
         tables,
+        cycles: marked.cycles,
+        cycles_failure: marked.failure,
         scans: scans.requested,
         passes: scans.performed,
     })

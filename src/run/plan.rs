@@ -368,7 +368,7 @@ impl RunPlan {
     /// Returns the exit code that a run would end with, as far as that is known.
     pub fn exit_code(&self) -> ExitCode {
         let failures = self.tables.iter().filter_map(|table| match &table.step {
-            PlannedStep::Failed(failure) => Some(failure),
+            PlannedStep::Failed(failure) => Some(failure.kind),
             _ => None,
         });
         let mut tables = self.tables.iter();

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::cycle::{Cycle, SyncMode};
+use crate::cycle_marker::{CycleReport, MarkerFailure};
 use crate::definition::Definition;
 use crate::error::{Error, ErrorKind, ExitCode};
 use crate::manifest::{Cause, RejectsFile, SourceRecord, UnreadySource};
@@ -25,6 +26,11 @@ pub struct RunReport {
     pub finished_at: DateTime<Utc>,
     /// The outcome of each table and cycle.
     pub tables: Vec<TableReport>,
+    /// The state of the cycles of the run, and of those that it marked for an earlier one.
+    pub cycles: Vec<CycleReport>,
+    /// The reason why no cycle could be marked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cycles_failure: Option<MarkerFailure>,
     /// The number of scans: times that a table read a source.
     pub scans: u64,
     /// The number of times that a source was actually read: concurrent tables share a scan.
@@ -220,13 +226,13 @@ impl From<&Error> for TableFailure {
     }
 }
 
-/// Returns the exit code of a run or a plan: 0 if no table failed; 75 if every failure is transient, or
+/// Returns the exit code of a run or a plan: 0 if nothing failed; 75 if every failure is transient, or
 /// a cycle is awaited; 2 if every failure is of a version that is too old; else 1.
-pub(super) fn exit_code<'a>(
-    failures: impl IntoIterator<Item = &'a TableFailure>,
+pub(super) fn exit_code(
+    failures: impl IntoIterator<Item = ErrorKind>,
     is_awaiting: bool,
 ) -> ExitCode {
-    let kinds: Vec<ErrorKind> = failures.into_iter().map(|failure| failure.kind).collect();
+    let kinds: Vec<ErrorKind> = failures.into_iter().collect();
     if kinds.is_empty() && !is_awaiting {
         ExitCode::Done
     } else if kinds.iter().all(|kind| *kind == ErrorKind::Unavailable) {
@@ -241,11 +247,25 @@ pub(super) fn exit_code<'a>(
 impl RunReport {
     /// Returns the exit code of the run, as `exit_code` derives it from the failures.
     pub fn exit_code(&self) -> ExitCode {
-        let failures = self.tables.iter().filter_map(|table| match &table.outcome {
-            TableOutcome::Failed(failure) => Some(failure),
+        let of_tables = self.tables.iter().filter_map(|table| match &table.outcome {
+            TableOutcome::Failed(failure) => Some(failure.kind),
             _ => None,
         });
-        exit_code(failures, self.is_awaiting())
+        // Tables do not need the right to write markers: without it there is a warning.
+        let of_cycles = self
+            .marker_failures()
+            .filter(|failure| !failure.is_forbidden);
+        let of_cycles = of_cycles.map(|failure| failure.kind);
+        exit_code(of_tables.chain(of_cycles), self.is_awaiting())
+    }
+
+    /// Returns the reasons why markers of complete cycles are not written.
+    pub fn marker_failures(&self) -> impl Iterator<Item = &MarkerFailure> {
+        let of_cycles = self
+            .cycles
+            .iter()
+            .filter_map(|report| report.outcome.failure());
+        self.cycles_failure.iter().chain(of_cycles)
     }
 
     /// Returns true if a cycle waits for files of its sources.
@@ -271,6 +291,8 @@ mod tests {
                 tables: tables
                     .map(|error| TableReport::failed(None, None, error))
                     .collect(),
+                cycles: Vec::new(),
+                cycles_failure: None,
                 scans: 0,
                 passes: 0,
             }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::cycle::Cycle;
+use crate::cycle_marker::ExportTables;
 use crate::definition::Definition;
 use crate::delivery::History;
 use crate::error::{Error, Result};
@@ -30,6 +31,8 @@ pub enum CycleSelection {
 pub struct RunRequest {
     /// The definitions of the tables to export.
     pub definitions: Vec<Definition>,
+    /// The tables that a complete cycle consists of, besides those of `definitions`.
+    pub export: ExportTables,
     /// The cycles to export.
     pub selection: CycleSelection,
     /// True if cycles that are published are replaced.
@@ -77,6 +80,7 @@ impl Default for RunRequest {
     fn default() -> Self {
         Self {
             definitions: Vec::new(),
+            export: ExportTables::default(),
             selection: CycleSelection::Due,
             rerun: false,
             parameters: BTreeMap::new(),

@@ -12,6 +12,7 @@ use crate::run::context::RunContext;
 use crate::run::deliver::deliver;
 use crate::run::late::{LateFiles, Standing};
 use crate::run::late_files;
+use crate::run::mark::CycleMarks;
 use crate::run::prepare::{check_catch_up, cycles_of, max_attempts};
 use crate::run::report::{TableOutcome, TableReport};
 use crate::run::request::RunRequest;
@@ -31,7 +32,7 @@ struct ScheduledTable {
 }
 
 /// Delivers cycle after cycle, oldest first; of each cycle at most `jobs` tables concurrently, which
-/// share their scans. Returns the reports in the order of the definitions, then of the cycles.
+/// share their scans. Marks each cycle before the next one. Returns the reports in the order of the definitions, then of the cycles.
 ///
 /// # Errors
 /// Fails before any delivery if more cycles are due than a run catches up with.
@@ -39,6 +40,7 @@ pub(super) async fn deliver_all(
     context: &Arc<RunContext>,
     request: &Arc<RunRequest>,
     last_closed: Cycle,
+    marks: &mut CycleMarks<'_>,
 ) -> Result<(Vec<TableReport>, SharedScanStats)> {
     let jobs = request.jobs.max(1);
     let mut tables: Vec<ScheduledTable> = futures::stream::iter(0..request.definitions.len())
@@ -80,13 +82,13 @@ pub(super) async fn deliver_all(
     check_catch_up(request, definitions.zip(due.iter().map(Vec::as_slice)))?;
 
     let mut stats = SharedScanStats::default();
-    deliver_cycles(context, request, &mut tables, &mut stats).await;
+    deliver_cycles(context, request, &mut tables, &mut stats, marks).await;
     // Late files of old cycles must not delay those that are due.
     for table in &mut tables {
         table.cycles = table.late.keys().copied().collect();
         table.attempts_left = usize::MAX;
     }
-    deliver_cycles(context, request, &mut tables, &mut stats).await;
+    deliver_cycles(context, request, &mut tables, &mut stats, marks).await;
     let reports = tables.into_iter().flat_map(|table| table.reports);
     Ok((reports.collect(), stats))
 }
@@ -134,6 +136,7 @@ async fn deliver_cycles(
     request: &Arc<RunRequest>,
     tables: &mut [ScheduledTable],
     stats: &mut SharedScanStats,
+    marks: &mut CycleMarks<'_>,
 ) {
     let jobs = request.jobs.max(1);
     while let Some(cycle) = tables.iter().filter_map(|table| table.cycles.first()).min() {
@@ -146,6 +149,13 @@ async fn deliver_cycles(
             let made = deliver_concurrently(context, request, concurrent, cycle).await;
             stats.requested += made.requested;
             stats.performed += made.performed;
+        }
+        // A cycle with late files gets other revisions later in this run.
+        let is_late = tables.iter().any(|table| table.late.contains_key(&cycle));
+        if !is_late && tables.iter().any(|table| !table.cycles.is_empty()) {
+            let reports: Vec<&TableReport> =
+                tables.iter().flat_map(|table| &table.reports).collect();
+            marks.mark_early(cycle, &reports).await;
         }
     }
 }

@@ -276,6 +276,8 @@ mod tests {
                 },
                 rejected_lines: None,
             }],
+            cycles: Vec::new(),
+            cycles_failure: None,
             scans: 1,
             passes: 1,
         }
@@ -312,6 +314,7 @@ mod tests {
                 log_fault: None,
                 days: vec![DayStatus::Published(day)],
             }],
+            complete: None,
             incidents: Vec::new(),
         }
     }

@@ -2,14 +2,17 @@
 //!
 //! ```text
 //! destination ─records→ TableRecords ─calendar (pure)→ TableStatus ─html→ one page
+//!             └complete→ CompleteCycles, by the markers ─────────────────┘
 //! ```
 
 mod calendar;
 mod chart;
+mod complete;
 mod html;
 mod records;
 
 pub(crate) use calendar::{DayStatus, PublishedDay, TableStatus, calendar};
+pub(crate) use complete::CompleteCycles;
 pub(crate) use html::page;
 pub(crate) use records::{Incident, folded};
 
@@ -39,6 +42,9 @@ pub(crate) struct Status {
     pub last: Cycle,
     /// Every table that was ever published, by name.
     pub tables: Vec<TableStatus>,
+    /// The complete cycles; absent if none was ever marked, or the markers may not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub complete: Option<CompleteCycles>,
     /// The last incidents, newest first.
     #[serde(rename = "troubles")]
     pub incidents: Vec<Incident>,
@@ -76,6 +82,7 @@ impl Status {
             .iter()
             .flat_map(|table| table.incidents.clone())
             .collect();
+        let complete = complete::read(destination, first, last).await?;
         incidents.sort_by_key(|incident| Reverse(incident.at));
         Ok(Self {
             destination: destination.to_string(),
@@ -86,6 +93,7 @@ impl Status {
                 .iter()
                 .map(|table| calendar(table, first, last))
                 .collect(),
+            complete,
             incidents,
         })
     }

@@ -75,6 +75,9 @@ pub(super) fn sweep(root: &FilePath, before: SystemTime) {
             sweep_temporary_files(root, &folder.clone().join(name), before);
         }
     }
+    for folder in [Path::default(), layout::cycles_folder()] {
+        sweep_temporary_files(root, &folder, before);
+    }
 }
 
 /// Removes the old temporary files of writes of records in one folder. `object_store` writes the record

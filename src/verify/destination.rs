@@ -14,7 +14,7 @@ use crate::verify::progress::VerifyProgress;
 use crate::verify::published::{self, PublishedTable};
 use crate::verify::report::{Finding, VerifyReport, VerifyTotals};
 use crate::verify::scope::{VerifyCycles, VerifyDepth, VerifyScope};
-use crate::verify::{check, stray};
+use crate::verify::{check, markers, stray};
 
 /// The attempts to read a table that is being published while it is verified.
 const MAX_ATTEMPTS: usize = 5;
@@ -43,6 +43,9 @@ pub(crate) async fn verify(
     for (table_findings, counted) in checked {
         findings.extend(table_findings);
         totals.add(counted);
+    }
+    if scope.tables.is_empty() {
+        findings.extend(markers::check(destination, &scope.cycles, scope.depth).await?);
     }
     findings.sort();
     Ok(VerifyReport {

@@ -15,9 +15,12 @@ pub(crate) enum FindingKind {
     Manifest,
     /// The newest log entry cannot be read: it is damaged, forged, or of a newer version.
     Log,
+    /// A marker of a complete cycle, or the hint of the newest one, contradicts the manifests.
+    Marker,
     /// A cycle that was asked for is not published.
     Unpublished,
-    /// The newest commit has no manifest yet; the operator's next run finishes it.
+    /// The newest commit has no manifest yet, or the newest manifest is in no marker yet; the operator's
+    /// next run finishes it.
     Unfinished,
     /// The rows or bytes of a manifest are not the sums over its files.
     Sum,
@@ -51,6 +54,7 @@ impl fmt::Display for FindingKind {
         f.pad(match self {
             FindingKind::Manifest => "manifest",
             FindingKind::Log => "log",
+            FindingKind::Marker => "marker",
             FindingKind::Unpublished => "unpublished",
             FindingKind::Unfinished => "unfinished",
             FindingKind::Sum => "sum",

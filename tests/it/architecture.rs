@@ -115,13 +115,13 @@ const GROUPS: [Group; 14] = [
     },
     Group {
         name: "delivery",
-        modules: &["delivery"],
+        modules: &["delivery", "cycle_marker"],
         may_import: &["plain", "store"],
         never_names: &["datafusion", "clap", "indicatif"],
     },
     Group {
         name: "receiver",
-        modules: &["verify", "status", "wait"],
+        modules: &["verify", "status", "wait", "changes"],
         may_import: &["plain", "figures", "store", "delivery"],
         never_names: &["datafusion", "clap", "indicatif"],
     },

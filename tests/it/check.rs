@@ -76,7 +76,14 @@ fn a_suitable_destination_is_left_unchanged(destination: TestDestination) {
     let calls = ["list", "delete", "put", "create-if-absent", "read back"];
     let encryption: &[&str] = if is_s3 { &["encryption"] } else { &[] };
     let more: &[&str] = match is_s3 {
-        true => &["multipart", "abort", "schema files", "clean up"],
+        true => &[
+            "multipart",
+            "abort",
+            "schema files",
+            "cycle markers",
+            "newest cycle",
+            "clean up",
+        ],
         false => &["multipart", "abort", "clean up"],
     };
     let settings: &[&str] = match is_s3 {

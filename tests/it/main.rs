@@ -16,6 +16,7 @@ mod check;
 #[cfg(feature = "cluster")]
 mod cluster;
 mod comfort;
+mod complete_cycles;
 mod crash;
 mod definitions;
 mod delivery;

@@ -32,6 +32,8 @@ fn a_principal_is_granted_access_by_the_bucket_or_by_a_role() {
         "DayportWrite",
         "DayportRemove",
         "DayportSchema",
+        "DayportListCycles",
+        "DayportCycles",
     ];
     assert_eq!(sids(&direct["bucket_policy"]), all);
     for statement in direct["bucket_policy"]["Statement"]
@@ -55,6 +57,8 @@ fn a_principal_is_granted_access_by_the_bucket_or_by_a_role() {
             "DayportWrite",
             "DayportRemove",
             "DayportSchema",
+            "DayportListCycles",
+            "DayportCycles",
             "DayportEncrypt"
         ]
     );
@@ -64,7 +68,7 @@ fn a_principal_is_granted_access_by_the_bucket_or_by_a_role() {
         trust["Condition"]["StringEquals"]["sts:ExternalId"],
         "acme-7"
     );
-    let encrypt = &assumed["role_policy"]["Statement"][5];
+    let encrypt = &assumed["role_policy"]["Statement"][7];
     assert_eq!(encrypt["Resource"], json!([KEY]));
 }
 

@@ -24,6 +24,7 @@ for_each_storage! {
     tokio::test(flavor = "multi_thread", worker_threads = 4) =>
     one_of_twenty_runs_publishes
     cycles_share_an_old_partition
+    runners_of_different_tables_mark_a_cycle_once
 }
 
 /// Starts all runs, pauses each before its commit, and resumes them when all have got there.
@@ -115,6 +116,61 @@ async fn cycles_share_an_old_partition(factory: StorageFactory) {
     let expected = [0, 1, 2].map(|n| format!("data/visits/day=13/data-{n:012}.json.gz"));
     assert_eq!(numbers, BTreeSet::from(expected));
     assert_eq!(StorageContents::of(&storage).staged(), Vec::<&str>::new());
+}
+
+/// Two runners with a table each finish a cycle. One is paused before each of its calls in turn while the
+/// other one runs: whoever is last marks the cycle, and it gets one marker.
+async fn runners_of_different_tables_mark_a_cycle_once(factory: StorageFactory) {
+    let world = World::new().await;
+    let storage = factory.create();
+    let rows = [vec![visit(1, "a", DAY_BEFORE, 15), visit(2, "b", DAY, 15)]];
+    let all_names = [vec![name(1, "x")]];
+    let mut model = Model::default();
+    for step in [
+        Step::new(rows.to_vec(), visits(DAY_BEFORE)),
+        Step::new(all_names.to_vec(), names(DAY_BEFORE)),
+    ] {
+        model.apply(&step);
+        run_step(&world, &storage, &step).await;
+    }
+    model.publish(&visits(DAY));
+    model.publish(&names(DAY));
+    let snapshot = storage.save();
+    let injector = FaultInjector::counting();
+    let untouched = snapshot.restore();
+    let alone = untouched.with_faults(&injector);
+    assert_eq!(
+        world.run(alone, &visits(DAY)).await.failures(),
+        Vec::<String>::new()
+    );
+
+    let mut last_marked = 0;
+    for call in &injector.calls() {
+        let at = format!("{factory}, paused before {call}");
+        let storage = snapshot.restore();
+        let injector = FaultInjector::at(call.number, FaultTiming::Before, FaultKind::Pause);
+        let running = world.start(storage.with_faults(&injector), &visits(DAY));
+        injector.reached().await;
+        world.succeed(&storage, &names(DAY)).await;
+        let is_marked = |storage: &Storage| {
+            let objects = storage.objects().into_keys();
+            let of_day = objects.filter(|key| key.starts_with(&format!("cycles/{DAY}.")));
+            of_day.collect::<Vec<String>>()
+        };
+        let by_the_other = is_marked(&storage).len();
+        injector.resume();
+        let finished = running.end().await;
+        assert_eq!(finished.failures(), Vec::<String>::new(), "{at}");
+        assert_eq!(
+            is_marked(&storage),
+            [format!("cycles/{DAY}.r0.json")],
+            "{at}"
+        );
+        let problems = StorageContents::of(&storage).problems(&model.truth);
+        assert!(problems.is_empty(), "{at}:\n{}", problems.join("\n"));
+        last_marked += 1 - by_the_other;
+    }
+    assert!(0 < last_marked && last_marked < injector.calls().len());
 }
 
 /// A run that is paused while other runs proceed.

@@ -33,6 +33,7 @@ for_each_destination!(
 const VIEWS: &str = "data/views/year=2026/month=1/day=15/data-000000000000.parquet";
 const VIEWS_JSON: &str = "data/views/year=2026/month=1/day=15/data-000000000000.json.gz";
 const MANIFEST: &str = "manifests/views/2026-01-15.r0.json";
+const MARKER: &str = "cycles/2026-01-15.r0.json";
 
 fn verify(sandbox: &Sandbox, args: &[&str]) -> CommandOutput {
     let to = sandbox.destination.url();
@@ -225,11 +226,14 @@ fn a_renamed_partition_is_missing_and_extra(destination: TestDestination) {
 fn an_altered_count_in_a_manifest_is_named(destination: TestDestination) {
     let sandbox = exported(destination, "parquet");
     rewrite_manifest(&sandbox, |manifest| manifest["rows"] = json!(3));
-    for args in [&[][..], &["--quick"]] {
-        assert_eq!(found(&sandbox, args), [of_views("sum", MANIFEST)]);
-    }
+    let of_marker = of_views("marker", MARKER);
+    assert_eq!(
+        found(&sandbox, &[]),
+        [of_marker.clone(), of_views("sum", MANIFEST)]
+    );
+    assert_eq!(found(&sandbox, &["--quick"]), [of_views("sum", MANIFEST)]);
     rewrite_manifest(&sandbox, |manifest| manifest["files"][0]["rows"] = json!(3));
-    assert_eq!(found(&sandbox, &[]), [of_views("rows", VIEWS)]);
+    assert_eq!(found(&sandbox, &[]), [of_marker, of_views("rows", VIEWS)]);
     // The metadata does not reveal it.
     assert_eq!(found(&sandbox, &["--quick"]), Vec::<String>::new());
 }
@@ -297,7 +301,10 @@ fn values_that_are_not_of_the_schema_are_named(destination: TestDestination) {
         manifest["files"][0]["etag"] = json!(etag);
         manifest["files"][0]["sha256"] = json!(sha256(&bytes));
     });
-    assert_eq!(found(&sandbox, &[]), [of_views("schema", VIEWS_JSON)]);
+    assert_eq!(
+        found(&sandbox, &[]),
+        [of_views("marker", MARKER), of_views("schema", VIEWS_JSON)]
+    );
     verify(&sandbox, &[])
         .exited_with(1)
         .stdout_has("line 2: `id` is a text, not int64");
@@ -334,7 +341,10 @@ fn a_commit_without_its_manifest_is_unfinished(destination: TestDestination) {
     sandbox.destination.delete(MANIFEST);
     let entry = "_dayport/log/views/00000000000000000002.json";
     // The files of the commit are not foreign.
-    assert_eq!(found(&sandbox, &[]), [of_views("unfinished", entry)]);
+    assert_eq!(
+        found(&sandbox, &[]),
+        [of_views("unfinished", entry), of_views("marker", MARKER)]
+    );
     assert_eq!(
         found(&sandbox, &["--date", "2026-01-14"]),
         Vec::<String>::new()
@@ -346,7 +356,10 @@ fn a_commit_without_its_manifest_is_unfinished(destination: TestDestination) {
     // Without the log, the files are foreign.
     sandbox.destination.delete(MANIFEST);
     sandbox.destination.delete(entry);
-    assert_eq!(found(&sandbox, &[]), [format!("extra views - {VIEWS}")]);
+    assert_eq!(
+        found(&sandbox, &[]),
+        [format!("extra views - {VIEWS}"), of_views("marker", MARKER)]
+    );
 }
 
 fn the_scope_follows_the_arguments(destination: TestDestination) {

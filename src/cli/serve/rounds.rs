@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::cli::access::Access;
+use crate::cli::cycle_markers::MarkersWarning;
 use crate::cli::failure_log::FailureReader;
 use crate::cli::job::Job;
 use crate::cli::rejected_lines::NOT_WRITTEN_HINT;
@@ -195,7 +196,8 @@ impl Rounds {
             }
         };
         self.warn_of_schema_files(&report);
-        let mut succeeded = self.record(&report);
+        let is_marked = self.warn_of_markers(&report);
+        let mut succeeded = self.record(&report) & is_marked;
         if let Err(error) = self.observe(&destination).await {
             self.failed(&error);
             succeeded = false;
@@ -262,6 +264,30 @@ impl Rounds {
             let SchemaFilesWarning { text, hint } = warning;
             warn!(run_id = report.run_id, hint, "{text}");
         }
+    }
+
+    /// Warns of complete cycles without a marker. Returns true if that is only for want of a right, which
+    /// tables do not need.
+    fn warn_of_markers(&self, report: &RunReport) -> bool {
+        let run_id = &report.run_id;
+        let to = Location::parse(&self.job.to).ok();
+        if let Some(warning) = to.and_then(|to| MarkersWarning::of(report, &to)) {
+            let MarkersWarning { text, hint } = warning;
+            warn!(run_id, hint, "{text}");
+        }
+        let mut failures = report
+            .marker_failures()
+            .filter(|failure| !failure.is_forbidden)
+            .peekable();
+        let is_marked = failures.peek().is_none();
+        for failure in failures {
+            let (error, hint) = (&failure.error, &failure.hint);
+            warn!(
+                run_id,
+                error, hint, "complete cycles may lack their markers"
+            );
+        }
+        is_marked
     }
 
     /// Notifies of the outcome of a table. Returns true if it did not fail.

@@ -181,6 +181,7 @@ impl StorageContents {
             self.check_table(*table, cycles, &mut named, &mut problems);
             self.check_log(*table, &mut problems);
         }
+        self.check_markers(truth, &mut problems);
         for (key, _) in self.below("data/").chain(self.below("rejects/")) {
             if !named.contains(key) {
                 problems.push(format!("no manifest names `{key}`"));
@@ -280,6 +281,72 @@ impl StorageContents {
         }
     }
 
+    /// Checks that each cycle with a manifest of every table has a marker, and that the newest one of a
+    /// cycle names its manifests: each of them as it is, and the newest revision of each.
+    fn check_markers(&self, truth: &Truth, problems: &mut Vec<String>) {
+        let tables: Vec<Table> = truth.tables.keys().copied().collect();
+        let mut cycles: BTreeMap<String, BTreeMap<&str, u64>> = BTreeMap::new();
+        for table in &tables {
+            let folder = format!("manifests/{}/", table.name());
+            for (key, _) in self.below(&folder) {
+                let (cycle, revision) = revision_of(key);
+                let newest = cycles.entry(cycle).or_default();
+                let known = newest.entry(table.name()).or_default();
+                *known = revision.max(*known);
+            }
+        }
+        let mut newest_markers: BTreeMap<String, (u64, &Object)> = BTreeMap::new();
+        for (key, object) in self.below("cycles/") {
+            let (cycle, revision) = revision_of(key);
+            let known = newest_markers.get(&cycle).map(|(known, _)| *known);
+            if known.is_none_or(|known| known < revision) {
+                newest_markers.insert(cycle, (revision, object));
+            }
+        }
+        for (cycle, manifests) in &cycles {
+            let marker = newest_markers.get(cycle);
+            if marker.is_none() && manifests.len() == tables.len() {
+                problems.push(format!("the complete cycle {cycle} has no marker"));
+            }
+            let Some((revision, object)) = marker else {
+                continue;
+            };
+            let at = format!("the marker {cycle}.r{revision}");
+            let marker: Value = serde_json::from_slice(&object.bytes).expect("JSON");
+            if marker["state"] != "complete" {
+                problems.push(format!("{at} is {}", marker["state"]));
+            }
+            let marked = marker["tables"].as_array().unwrap();
+            for table in marked {
+                let manifest = self.bytes(table["manifest"].as_str().unwrap());
+                let sha256 = manifest.map(|bytes| format!("{:x}", Sha256::digest(bytes)));
+                if sha256.as_deref() != table["sha256"].as_str() {
+                    problems.push(format!("{at} names another {}", table["manifest"]));
+                }
+            }
+            for (table, revision) in manifests {
+                let is_named = marked.iter().any(|marked| {
+                    marked["table"] == **table
+                        && marked["cycle"] == **cycle
+                        && marked["revision"] == *revision
+                });
+                if !is_named {
+                    problems.push(format!("{at} does not name {table} r{revision}"));
+                }
+            }
+        }
+        let latest = self.bytes("latest.json");
+        let latest: Option<Value> = latest.map(|text| serde_json::from_slice(text).expect("JSON"));
+        let named =
+            latest.map(|latest| (latest["cycle"]["id"].clone(), latest["revision"].clone()));
+        let newest = newest_markers.last_key_value();
+        let newest =
+            newest.map(|(cycle, (revision, _))| (cycle.as_str().into(), (*revision).into()));
+        if named != newest {
+            problems.push(format!("latest.json names {named:?}, not {newest:?}"));
+        }
+    }
+
     /// Checks that the log has no gaps, that every entry has its manifest or was voided, and that no
     /// staged file of an entry is left.
     fn check_log(&self, table: Table, problems: &mut Vec<String>) {
@@ -347,6 +414,14 @@ fn manifest_key(manifest: &Value) -> String {
         manifest["cycle"]["id"].as_str().unwrap(),
         manifest["revision"]
     )
+}
+
+/// Returns the cycle and the revision of the key of a manifest or a marker.
+fn revision_of(key: &str) -> (String, u64) {
+    let (_, name) = key.rsplit_once('/').expect("a folder");
+    let name = name.strip_suffix(".json").expect("a record");
+    let (cycle, revision) = name.split_once(".r").expect("a revision");
+    (cycle.to_owned(), revision.parse().expect("a number"))
 }
 
 /// Checks the bytes of a file of any kind.

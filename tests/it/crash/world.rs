@@ -391,7 +391,10 @@ impl FinishedRun {
                     TableOutcome::Failed(failure) => Some(failure.error.clone()),
                     _ => None,
                 });
-                failed.collect()
+                let markers = report
+                    .marker_failures()
+                    .map(|failure| failure.error.clone());
+                failed.chain(markers).collect()
             }
         }
     }

@@ -32,8 +32,8 @@ fn a_rerun_is_a_new_revision_under_the_same_names(destination: TestDestination) 
     assert_eq!(published["views"][1]["replaced"], json!([]));
     assert_eq!(ids(&rows(&sandbox.destination, "views")), [14, 15, 150]);
     let mut after = sandbox.destination.contents();
-    // The new revision adds its manifest, its log entry and a list of source files; one other file
-    // changes.
+    // The new revision adds its manifest, its log entry, a list of source files, and one of the marker;
+    // one file of data and the hint change.
     let is_new_list =
         |key: &String| key.starts_with("_dayport/lists/") && !before.contains_key(key);
     let lists: Vec<String> = after
@@ -45,16 +45,16 @@ fn a_rerun_is_a_new_revision_under_the_same_names(destination: TestDestination) 
     after.remove(&lists[0]);
     let added = [
         "_dayport/log/views/00000000000000000003.json",
+        "cycles/2026-01-15.r1.json",
         "manifests/views/2026-01-15.r1.json",
     ];
     for key in added {
         assert!(after.remove(key).is_some(), "no `{key}`");
     }
-    let changed = views_file(15, 0, "parquet");
-    assert_ne!(
-        after.insert(changed.clone(), before[&changed].clone()),
-        None
-    );
+    for changed in [views_file(15, 0, "parquet"), "latest.json".to_owned()] {
+        let new = after.insert(changed.clone(), before[&changed].clone());
+        assert_ne!(new.as_ref(), Some(&before[&changed]), "`{changed}`");
+    }
     assert_eq!(after, before);
 }
 

@@ -220,7 +220,7 @@ fn without(policy: &Value, denied: &str) -> Value {
     policy
 }
 
-/// A policy that was attached before there were schema files.
+/// A policy that was attached before there were schema files and markers.
 #[test]
 fn an_older_policy_publishes_tables_and_is_told_what_it_lacks() {
     let Some((account, _, sandbox)) = set_up(true) else {
@@ -229,22 +229,37 @@ fn an_older_policy_publishes_tables_and_is_told_what_it_lacks() {
     let whole = policy(&sandbox, &["--part", "bucket-policy"]);
     let mut older = whole.clone();
     let statements = older["Statement"].as_array_mut().expect("statements");
-    statements.retain(|statement| statement["Sid"] != "DayportSchema");
+    let newer = ["DayportSchema", "DayportListCycles", "DayportCycles"];
+    statements.retain(|statement| newer.iter().all(|sid| statement["Sid"] != *sid));
     attach(&account, &older);
     dayport(&sandbox, "check", &[])
         .exited_with(0)
+        .stdout_has("complete cycles get no marker")
+        .stdout_has("add these statements to the policy: {")
         .stdout_has("schema files")
         .stdout_has("add this statement to the policy: {");
     dayport(&sandbox, "run", &["--date", "2026-01-15"])
         .exited_with(0)
         .stdout_has("2 published")
         .stderr_has("warning: 2 tables published without the description of the schema")
+        .stderr_has("warning: complete cycles get no marker: ")
+        .hint_has("add these statements to the policy: {")
         .hint_has("add this statement to the policy: {");
     attach(&account, &whole);
     dayport(&sandbox, "run", &["--date", "2026-01-16", "views"]).succeeded();
     let keys = account.keys(BUCKET);
     let schemas = keys.iter().filter(|key| key.contains("/schema/"));
     assert_eq!(schemas.count(), 1, "{keys:?}");
+    // The first day is marked now, and the hint is created.
+    let is_marker = |key: &&String| key.contains("/cycles/") || key.ends_with("/latest.json");
+    let markers: Vec<&String> = keys.iter().filter(is_marker).collect();
+    assert_eq!(
+        markers,
+        [
+            "acme/dayport/cycles/2026-01-15.r0.json",
+            "acme/dayport/latest.json"
+        ]
+    );
 }
 
 #[test]
@@ -258,6 +273,8 @@ fn everything_outside_the_prefix_is_refused() {
     let manifest = "/exports/acme/dayport/manifests/views/2026-01-15.r0.json";
     let log = "/exports/acme/dayport/_dayport/log/views/00000000000000000001.json";
     let schema = "/exports/acme/dayport/schema/views/v1.json";
+    let marker = "/exports/acme/dayport/cycles/2026-01-15.r0.json";
+    let latest = "/exports/acme/dayport/latest.json";
     for (method, target) in [
         (Method::GET, "/exports/acme/secret.txt"),
         (Method::PUT, "/exports/acme/secret.txt"),
@@ -266,6 +283,8 @@ fn everything_outside_the_prefix_is_refused() {
         (Method::DELETE, manifest),
         (Method::DELETE, log),
         (Method::DELETE, schema),
+        (Method::DELETE, marker),
+        (Method::DELETE, latest),
         (Method::GET, "/exports?list-type=2"),
         (Method::GET, "/exports?list-type=2&prefix=acme%2F"),
         (Method::GET, "/exports?policy="),

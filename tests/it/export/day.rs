@@ -79,6 +79,8 @@ fn tree(format: &str) -> Vec<String> {
             keys.push(format!("data/{table}/year=2026/month=1/day=15/{file}"));
         }
     }
+    keys.push("cycles/2026-01-15.r0.json".to_owned());
+    keys.push("latest.json".to_owned());
     keys.sort();
     keys
 }
