@@ -7,15 +7,9 @@ use std::time::Duration;
 /// with the process.
 const LAST_THREADS: Duration = Duration::from_millis(200);
 
-fn main() -> ExitCode {
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("error: cannot start threads: {error}");
-            return ExitCode::from(75);
-        }
-    };
+fn main() -> std::io::Result<ExitCode> {
+    let runtime = tokio::runtime::Runtime::new()?;
     let code = runtime.block_on(dayport::cli::main()).code();
     runtime.shutdown_timeout(LAST_THREADS);
-    ExitCode::from(code)
+    Ok(ExitCode::from(code))
 }

@@ -1,6 +1,5 @@
 //! The queries and runs that end early, and what is expected of each.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io::Write;
@@ -18,9 +17,8 @@ use dayport::engine::{Engine, EngineSettings};
 use dayport::env::Clock;
 use dayport::layout::FileFormat;
 use dayport::run::{
-    ConditionProof, CycleSelection, MAX_CATCH_UP, NoProgress, RunContext, RunRequest, run,
+    ConditionProof, CycleSelection, NoProgress, RunContext, RunRequest, StoredLists, run,
 };
-use dayport::scan::{MaxMisplaced, MaxRejects};
 use dayport::store::{Destination, Location, StoreOptions};
 use fastrand::Rng;
 use flate2::Compression;
@@ -265,6 +263,8 @@ impl World {
             listener: Box::new(NoProgress),
             stop: CancellationToken::new(),
             condition: ConditionProof::default(),
+            lists: StoredLists::default(),
+            rejected_lines: None,
         };
         let running = run(Arc::new(context), self.request());
         let problem = match tokio::time::timeout(time, running).await {
@@ -281,21 +281,12 @@ impl World {
         RunRequest {
             definitions: self.definitions.clone(),
             selection: CycleSelection::Cycles(vec![cycle]),
-            rerun: false,
-            parameters: BTreeMap::new(),
             format: FileFormat::Json,
-            target_file_size: None,
             jobs: 32,
-            max_cycles: None,
-            max_catch_up: MAX_CATCH_UP,
-            catches_up_in_rounds: false,
-            max_rejects: MaxRejects::default(),
-            max_misplaced: MaxMisplaced::default(),
             max_shrink: 100,
             allow_shrink: true,
             allow_empty: true,
-            accept_change: false,
-            accept_schema: false,
+            ..RunRequest::default()
         }
     }
 }

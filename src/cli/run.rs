@@ -22,7 +22,7 @@ use crate::cli::signal::{RUN_STOPS, stop_on_signal, unless_silent};
 use crate::cycle::Cycle;
 use crate::error::{ExitCode, Result};
 use crate::human;
-use crate::manifest::{Cause, RejectsFile, UnreadySource};
+use crate::manifest::{RejectsFile, UnreadySource};
 use crate::run::{
     LateFiles, NoProgress, ProgressListener, RunReport, Standing, TableOutcome, TableReport,
     run as run_tables,
@@ -403,7 +403,7 @@ fn result(outcome: &TableOutcome) -> String {
         },
         TableOutcome::Published {
             revision,
-            cause: Some(Cause::LateSource { .. }),
+            cause: Some(_),
             ..
         } => format!("published as revision {revision}, late files"),
         TableOutcome::Published { revision: 0, .. } => "published".to_owned(),

@@ -104,7 +104,7 @@ impl Expansion<'_> {
     async fn single_file(&self) -> Result<Option<ObjectMeta>> {
         let meta = match self.store.head(&self.location.path).await {
             Ok(meta) => meta,
-            Err(error) if is_missing(&*self.store, &self.location.path, &error).await => {
+            Err(error) if is_missing(self.store, &self.location.path, &error).await => {
                 return Ok(None);
             }
             Err(error) => return Err(self.store_error("read", self.location, error)),

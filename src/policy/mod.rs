@@ -9,6 +9,7 @@
 mod action;
 mod denial;
 mod grant;
+mod principal;
 mod reading;
 mod render;
 mod statement;
@@ -16,5 +17,6 @@ mod statement;
 pub(crate) use action::IamAction;
 pub(crate) use denial::denied_action;
 pub(crate) use grant::{Grant, GrantPurpose};
+pub(crate) use principal::Principal;
 pub(crate) use render::{PolicyDocument, PolicyFormat, render};
 pub(crate) use statement::Statement;

@@ -28,8 +28,8 @@ impl Grant {
         ]
     }
 
-    /// Returns the rights to read an export: what `verify`, `wait`, `status`, `ddl`, `query`, `trace` and
-    /// readers of the data do. Of dayport's own folder that is the log, which tells an unfinished commit.
+    /// Returns the rights to read an export: what `verify`, `wait`, `changes`, `status`, `ddl`, `query`, `trace`
+    /// and readers of the data do. Of dayport's own folder that is the log, which tells an unfinished commit.
     pub(super) fn receiver_rights(&self) -> Vec<Statement> {
         let folders = [
             layout::data_folder(),
@@ -37,6 +37,7 @@ impl Grant {
             layout::schemas_folder(),
             layout::rejects_folder(),
             layout::logs_folder(),
+            layout::cycles_folder(),
         ];
         let listed = folders
             .iter()
@@ -44,6 +45,8 @@ impl Grant {
         let read = folders
             .iter()
             .map(|folder| self.arns_below(folder.as_ref()));
+        let latest = self.absolute(layout::latest_file().as_ref());
+        let read = read.chain([format!("{}/{latest}", self.bucket_arn())]);
         vec![
             self.listing("DayportReceiversList", Some(listed.collect())),
             Statement {

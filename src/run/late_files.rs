@@ -47,7 +47,8 @@ pub(super) async fn record_same_rows(late: &LateFiles, context: &RunContext, nam
     }
 }
 
-/// Finds the late files of the cycles of one table that a run without dates looks back at.
+/// Finds the late files of the cycles of one table that a run without dates looks back at. A cycle that is
+/// `unfinished` has no manifest yet.
 ///
 /// # Errors
 /// Fails if a source cannot be listed, or if a manifest or a list cannot be read.
@@ -57,13 +58,15 @@ pub(super) async fn find(
     definition: &Definition,
     history: &History,
     last_closed: Cycle,
+    unfinished: Option<Cycle>,
 ) -> Result<BTreeMap<Cycle, (LateFiles, Standing)>> {
     let mut late = BTreeMap::new();
     if request.selection != CycleSelection::Due || definition.sync_mode != SyncMode::Incremental {
         return Ok(late);
     }
     let end = last_closed.end();
-    let is_looked_at = |cycle: &Cycle| end - cycle.end() < TimeDelta::days(request.lookback.into());
+    let lookback = TimeDelta::days(request.lookback.into());
+    let is_looked_at = |cycle: &Cycle| end - cycle.end() < lookback && Some(*cycle) != unfinished;
     for cycle in history.published().into_iter().filter(is_looked_at) {
         let Some(name) = history.newest_of(cycle) else {
             continue;

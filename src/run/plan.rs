@@ -210,6 +210,7 @@ impl Planner<'_> {
             definition,
             &table.history,
             self.last_closed,
+            table.committed.as_ref().map(|manifest| manifest.cycle.id),
         );
         let late = match late.await {
             Ok(late) => late

@@ -35,7 +35,7 @@ impl ReadyEntry {
             manifest: manifest.name().path().to_string(),
             sources: manifest.sources,
             provisional: manifest.provisional,
-            cause: manifest.cause,
+            cause: manifest.cause.map(Box::new),
             rejects: manifest.rejects,
             replaced: manifest.replaced,
             foreign: self.foreign,

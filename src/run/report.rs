@@ -92,7 +92,7 @@ pub enum TableOutcome {
         provisional: Vec<UnreadySource>,
         /// The reason why it was published again by itself.
         #[serde(skip_serializing_if = "Option::is_none")]
-        cause: Option<Cause>,
+        cause: Option<Box<Cause>>,
         /// The columns of JSON sources for which no line had a value, neither in this cycle nor in an
         /// earlier one.
         #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -103,7 +103,7 @@ impl ScheduledTable {
         last_closed: Cycle,
     ) {
         let definition = &request.definitions[self.index];
-        match late_files::find(context, request, definition, history, last_closed).await {
+        match late_files::find(context, request, definition, history, last_closed, None).await {
             Ok(late) => {
                 for (cycle, (files, standing)) in late {
                     if standing == Standing::Due {

@@ -81,8 +81,22 @@ fn a_late_file_makes_a_revision_and_then_nothing(destination: TestDestination) {
     assert!(file.ends_with("views/date=2026-01-15/late.json"), "{file}");
     assert_eq!(ids(&rows(&sandbox.destination, "views")), [15, 16, 150]);
     check_published(&sandbox.destination);
-    let to = sandbox.destination.url();
     sandbox.dayport(&["verify", "--to", &to]).succeeded();
+    let changes = [
+        "changes",
+        "--to",
+        &to,
+        "--since",
+        "2020-01-01",
+        "--output",
+        "json",
+    ];
+    let report = sandbox.dayport(&changes).succeeded().report();
+    let revision = &report["changes"][0];
+    assert_eq!(
+        (&revision["cycle"], &revision["revision"]),
+        (&json!("2026-01-15"), &json!(1))
+    );
 
     let after = sandbox.destination.contents();
     assert_eq!(run(&sandbox).succeeded().results(), Vec::<String>::new());

@@ -65,7 +65,7 @@ fn a_cycle_waits_for_each_kind_of_rule(destination: TestDestination) {
                 .folder()
                 .join("raw/views/date=2026-01-15/views.json");
             let file = std::fs::File::options().write(true).open(file).unwrap();
-            let old = std::time::SystemTime::now() - std::time::Duration::from_secs(7_200);
+            let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
             file.set_modified(old).unwrap();
         }),
     ];

@@ -147,6 +147,9 @@ fn a_receiver_reads_the_export_and_changes_nothing() {
     .succeeded();
     read("wait", &["--date", "2026-01-15", "--timeout", "60s"]).succeeded();
     read("wait", &["--date", "2026-01-16", "--timeout", "1s"]).exited_with(75);
+    read("changes", &["--since", "2026-01-01T00:00Z"])
+        .succeeded()
+        .stdout_has("views");
     read("status", &[]).succeeded().stdout_has("views");
     read("ddl", &["--dialect", "athena"])
         .succeeded()

@@ -100,7 +100,8 @@ fn status_and_verify_tell_of_a_log_that_they_cannot_read(destination: TestDestin
     let to = sandbox.destination.url();
     let look = |args: &[&str]| sandbox.dayport(&[args, &["--to", &to]].concat());
     let intact = sandbox.destination.read(ENTRY);
-    let changes: [(fn(&Sandbox), &str); 3] = [
+    type Change = fn(&Sandbox);
+    let changes: [(Change, &str); 3] = [
         (
             |sandbox| {
                 damage(
