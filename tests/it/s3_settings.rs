@@ -33,7 +33,7 @@ fn every_object_is_written_with_the_encryption() {
         sandbox.run(&[&day, args].concat()).succeeded();
         check_published(&sandbox.destination);
         let attributes = attributes(sandbox.destination.server());
-        assert_eq!(attributes.len(), 10, "{attributes:?}");
+        assert_eq!(attributes.len(), 11, "{attributes:?}");
         for (object, attributes) in attributes {
             assert_eq!(attributes.sse.as_deref(), sse, "{object}");
             assert_eq!(attributes.kms_key_id.as_deref(), key, "{object}");
