@@ -228,10 +228,11 @@ fn complaints(report: &RunReport) -> String {
                     awaits_file(source)
                 );
             }
-            let is_unready = sources.iter().any(|source| source.unready.is_some());
-            if is_unready {
-                let since = table.cycle.map(|cycle| since(cycle, report.finished_at));
-                let _ = writeln!(text, "hint: {}", unready_hint(since.as_deref(), *stays_due));
+            if let Some(cycle) = table.cycle
+                && sources.iter().any(|source| source.unready.is_some())
+            {
+                let hint = unready_hint(cycle, report.finished_at, *stays_due);
+                let _ = writeln!(text, "hint: {hint}");
                 continue;
             }
             let when = match stays_due {
@@ -326,20 +327,18 @@ fn late_files(files: &LateFiles) -> String {
     parts.join(" and ")
 }
 
-/// Says since when a cycle waits: its end.
-fn since(cycle: Cycle, now: DateTime<Utc>) -> String {
+/// Says since when a cycle waits, which is its end, and what to do.
+fn unready_hint(cycle: Cycle, now: DateTime<Utc>, stays_due: bool) -> String {
     let end = cycle.end();
     let age = human::age(now - end);
-    format!("since {} ({age})", end.format("%Y-%m-%d %H:%M UTC"))
-}
-
-fn unready_hint(since: Option<&str>, stays_due: bool) -> String {
-    let since = since.unwrap_or("since its end");
     let again = match stays_due {
-        true => "run again later",
-        false => "run again later with --date",
+        true => "run again later".to_owned(),
+        false => format!("run again later with --date {cycle}"),
     };
-    format!("it is awaited {since}: {again}; --ready-timeout ends the wait")
+    format!(
+        "it is awaited since {} ({age}): {again}; --ready-timeout ends the wait",
+        end.format("%Y-%m-%d %H:%M UTC")
+    )
 }
 
 /// Says that a cycle is not published for want of a file, or since a source is not ready.

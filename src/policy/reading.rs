@@ -144,7 +144,8 @@ mod tests {
                 "acme/manifests/*",
                 "acme/schema/*",
                 "acme/rejects/*",
-                "acme/_dayport/log/*"
+                "acme/_dayport/log/*",
+                "acme/cycles/*"
             ])
         );
         let all = grant(GrantPurpose::Sources, "").source_rights();
