@@ -71,7 +71,7 @@ fn stopped_while_waiting(on: impl Into<On>) -> Sandbox {
     let mut running = Running::start(&sandbox, &args);
     running.wait_for("waiting for `http://127.0.0.1:");
     assert!(
-        running.text.contains(": no response for 5 s"),
+        running.text.contains(": no response for "),
         "{}",
         running.text
     );
@@ -130,6 +130,6 @@ fn a_body_that_stalls_is_a_wait_as_well() {
     let timeout = ["verify", "--to", &to, "--retry-timeout", "12s"];
     without_effect(&sandbox, || sandbox.dayport(&timeout))
         .exited_with(0)
-        .stderr_has("no response for 5 s");
+        .stderr_has("no response for ");
     assert_eq!(server.faults_triggered(), 1);
 }
