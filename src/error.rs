@@ -74,7 +74,8 @@ impl Error {
     /// Refused credentials, missing buckets and names that a store cannot have need a human; every other
     /// error may be transient.
     pub fn store(doing: &str, what: impl fmt::Display, source: object_store::Error) -> Self {
-        let StoreFault { kind, hint } = own_fault(&source).unwrap_or(StoreFault::of(&source));
+        let StoreFault { kind, hint } =
+            own_fault(&source).unwrap_or_else(|| StoreFault::of(&source));
         let mut error = Self::new(kind, format!("cannot {doing} `{what}`")).with_source(source);
         error.hint = hint;
         error
@@ -85,7 +86,7 @@ impl Error {
     pub(crate) fn read_fault(message: impl Into<String>, fault: &object_store::Error) -> Self {
         let StoreFault { kind, hint } = match fault {
             object_store::Error::NotFound { .. } => StoreFault::from(ErrorKind::Unavailable),
-            fault => own_fault(fault).unwrap_or(StoreFault::of(fault)),
+            fault => own_fault(fault).unwrap_or_else(|| StoreFault::of(fault)),
         };
         let mut error = Self::new(kind, message);
         error.hint = hint;

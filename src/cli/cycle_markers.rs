@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::cycle::Cycle;
 use crate::human;
 use crate::layout::TableName;
-use crate::policy::{Grant, GrantPurpose, Statement};
+use crate::policy::{Grant, Statement};
 use crate::run::{CycleOutcome, RunReport};
 use crate::store::{Location, S3Prefix};
 use crate::visible::visible_line;
@@ -110,15 +110,7 @@ impl MarkersWarning {
 /// Returns the statements that a bucket's policy needs, as one line.
 fn statements(to: &Location) -> Option<String> {
     let S3Prefix { bucket, prefix } = to.s3_prefix()?;
-    let grant = Grant {
-        purpose: GrantPurpose::Destination,
-        bucket: bucket.to_owned(),
-        prefix: prefix.clone(),
-        principal: None,
-        kms_key: None,
-        external_id: None,
-        settings: false,
-    };
+    let grant = Grant::to_export(bucket, prefix);
     let lines = grant.marker_statements();
     let lines: Vec<String> = lines.iter().map(Statement::line).collect();
     Some(format!(

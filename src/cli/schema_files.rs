@@ -1,7 +1,7 @@
 //! Warns of files that describe the schemas of tables and could not be written.
 
 use crate::human;
-use crate::policy::{Grant, GrantPurpose, IamAction, denied_action};
+use crate::policy::{Grant, IamAction, denied_action};
 use crate::run::{RunReport, TableOutcome};
 use crate::store::{Location, S3Prefix};
 
@@ -42,14 +42,6 @@ impl SchemaFilesWarning {
 /// Returns the statement that a bucket's policy needs, as one line.
 fn schema_statement(to: &Location) -> Option<String> {
     let S3Prefix { bucket, prefix } = to.s3_prefix()?;
-    let grant = Grant {
-        purpose: GrantPurpose::Destination,
-        bucket: bucket.to_owned(),
-        prefix: prefix.clone(),
-        principal: None,
-        kms_key: None,
-        external_id: None,
-        settings: false,
-    };
+    let grant = Grant::to_export(bucket, prefix);
     Some(grant.schema_statement().line())
 }

@@ -35,6 +35,20 @@ pub(crate) struct Grant {
 }
 
 impl Grant {
+    /// Creates the grant whose statements a warning quotes: an export to a prefix, with nothing that the
+    /// destination's owner chose.
+    pub(crate) fn to_export(bucket: &str, prefix: &Path) -> Self {
+        Self {
+            purpose: GrantPurpose::Destination,
+            bucket: bucket.to_owned(),
+            prefix: prefix.clone(),
+            principal: None,
+            kms_key: None,
+            external_id: None,
+            settings: false,
+        }
+    }
+
     /// Validates the KMS key and the external id.
     ///
     /// # Errors

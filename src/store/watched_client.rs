@@ -88,7 +88,9 @@ impl HttpService for WatchedClient {
             Ok(response) => {
                 self.watch.note_clock(|| date(response.headers()), now);
                 match overload(response.status()) {
-                    Some(status) => drop(waiting.failed(Cause::Overload(status), now)),
+                    Some(status) => {
+                        waiting.failed(Cause::Overload(status), now);
+                    }
                     None => waiting.responded(now),
                 }
                 Ok(response.map(|body| HttpResponseBody::new(self.watched(body, now))))
