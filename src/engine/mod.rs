@@ -42,6 +42,7 @@ use crate::definition::Definition;
 use crate::env;
 use crate::error::{Error, Result};
 use crate::layout::FileFormat;
+use crate::listing::memo::ListingMemo;
 use crate::listing::snapshot::SnapshotFile;
 use crate::scan::planned::PlannedSource;
 use crate::scan::scan_log::ScanLog;
@@ -144,12 +145,14 @@ impl Engine {
     }
 
     /// Lists the files that a bound definition would read now of each source that it reads by the cycle. A
-    /// source that it reads whole, by one of its scans, is left out. No file is read.
-    pub async fn list_sources(
+    /// source that it reads whole, by one of its scans, is left out. No file is read, and no folder is listed
+    /// whose listing is in the memo.
+    pub(crate) async fn list_sources(
         &self,
         bound: &BoundDefinition,
+        memo: Arc<ListingMemo>,
     ) -> Result<BTreeMap<String, Vec<SnapshotFile>>> {
-        let state = extend_config(&self.state, bound, |config| config);
+        let state = extend_config(&self.state, bound, |config| config.with_extension(memo));
         windowed_files(&state, &bound.plan).await
     }
 

@@ -262,7 +262,7 @@ impl Grant {
     /// Returns the statements that let a run mark complete cycles, and overwrite the hint of the newest
     /// one. Without them, tables are published all the same. `check` aborts uploads to find out whether
     /// they are granted.
-    pub(crate) fn marker_statements(&self) -> [Statement; 2] {
+    pub(crate) fn marker_statements(&self) -> [Statement; 3] {
         let folder = layout::cycles_folder();
         let listed = format!("{}/*", self.absolute(folder.as_ref()));
         let latest = self.absolute(layout::latest_file().as_ref());
@@ -284,6 +284,15 @@ impl Grant {
                     format!("{}/{latest}", self.bucket_arn()),
                 ],
                 ..allow("DayportCycles")
+            },
+            Statement {
+                actions: vec![
+                    IamAction::PutObject,
+                    IamAction::AbortMultipartUpload,
+                    IamAction::DeleteObject,
+                ],
+                resources: vec![self.arns_below(layout::marks_folder().as_ref())],
+                ..allow("DayportMarks")
             },
         ]
     }

@@ -1,27 +1,30 @@
 //! Finds source files that arrived or changed after their cycle was published.
 //!
 //! ```text
-//! published cycle ─list its folders now→ digests of the lists ─as in the manifest→ nothing is late
+//! published cycle ─list its folders now, once for all tables→ digests of the lists ─as in the manifest→ nothing is late
 //!                                             └─other→ the recorded list ─compare→ LateFiles + Standing
 //! ```
 //! Files that vanished are never a reason to publish a cycle again: the rows that came from them would be
 //! lost.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
+use futures::{StreamExt, stream};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use tracing::warn;
+use tracing::{debug, info, warn};
 
 use crate::cycle::{Cycle, SyncMode};
 use crate::definition::Definition;
 use crate::delivery::{History, read_manifest};
 use crate::error::Result;
 use crate::layout::ManifestName;
+use crate::listing::memo::ListingMemo;
 use crate::listing::snapshot::{SnapshotFile, digest};
-use crate::manifest::{Cause, Manifest};
+use crate::manifest::{Cause, LateReason, LateRecord, Manifest};
 use crate::run::context::RunContext;
 use crate::run::file_lists;
 use crate::run::late::{LateFiles, MAX_NAMED, Standing};
@@ -47,36 +50,119 @@ pub(super) async fn record_same_rows(late: &LateFiles, context: &RunContext, nam
     }
 }
 
-/// Finds the late files of the cycles of one table that a run without dates looks back at. A cycle that is
-/// `unfinished` has no manifest yet.
+/// Records that a published revision lacks late files, and why it is not published again; says so in the log.
+pub(super) async fn record_late(
+    late: &LateFiles,
+    standing: &Standing,
+    context: &RunContext,
+    name: &ManifestName,
+) {
+    let reason = match standing {
+        Standing::Due | Standing::SameRows => return,
+        Standing::Final { since } => LateReason::Final { since: *since },
+        Standing::SourceGone { first } => LateReason::SourceGone {
+            first: first.clone(),
+        },
+        Standing::NotComparable => LateReason::NotComparable,
+    };
+    let (table, cycle, revision, run_id) =
+        (&name.table, name.cycle, name.revision, &context.run_id);
+    let (added, changed) = (late.added, late.changed);
+    info!(%table, %cycle, revision, run_id, added, changed, ?reason, "late files are left out");
+    let record = LateRecord {
+        added,
+        changed,
+        files: late.files.clone(),
+        ..LateRecord::new(name, run_id, context.clock.now(), reason)
+    };
+    let key = name.late(&late.digest);
+    let text = json!(record).to_string();
+    let created = context.destination.create(&key, Bytes::from(text));
+    if let Created::Unknown(error) = created.await {
+        warn!(%key, error = error.chain(), "late files are not recorded");
+    }
+}
+
+/// One table whose published cycles are looked at.
+pub(super) struct LookedAt<'a> {
+    pub(super) definition: &'a Definition,
+    pub(super) history: &'a History,
+    /// The cycle that has no manifest yet.
+    pub(super) unfinished: Option<Cycle>,
+}
+
+/// The late files of the cycles of one table.
+pub(super) type LateCycles = BTreeMap<Cycle, (LateFiles, Standing)>;
+
+/// Finds the late files of the cycles that a run without dates looks back at, for each of the tables. A
+/// stop ends the look: what was not looked at is not late.
+///
+/// The tables are looked at together, cycle by cycle, so that a source is listed once for all of them.
 ///
 /// # Errors
-/// Fails if a source cannot be listed, or if a manifest or a list cannot be read.
+/// Fails for a table if a source cannot be listed, or if a manifest or a list cannot be read.
 pub(super) async fn find(
     context: &RunContext,
     request: &RunRequest,
-    definition: &Definition,
-    history: &History,
+    tables: &[LookedAt<'_>],
     last_closed: Cycle,
-    unfinished: Option<Cycle>,
-) -> Result<BTreeMap<Cycle, (LateFiles, Standing)>> {
-    let mut late = BTreeMap::new();
-    if request.selection != CycleSelection::Due || definition.sync_mode != SyncMode::Incremental {
-        return Ok(late);
+) -> Vec<Result<LateCycles>> {
+    let mut late: Vec<Result<LateCycles>> = tables.iter().map(|_| Ok(LateCycles::new())).collect();
+    let look = async {
+        let memo = Arc::new(ListingMemo::default());
+        for cycle in looked_back_at(request, last_closed) {
+            let looks: Vec<_> = tables
+                .iter()
+                .map(|table| table.late_in(context, request, cycle, Arc::clone(&memo)))
+                .collect();
+            let jobs = request.jobs.max(1);
+            let found: Vec<Result<_>> = stream::iter(looks).buffered(jobs).collect().await;
+            for (late, found) in late.iter_mut().zip(found) {
+                match (found, &mut *late) {
+                    (Ok(Some(found)), Ok(late)) => {
+                        late.insert(cycle, found);
+                    }
+                    (Err(error), Ok(_)) => *late = Err(error),
+                    (Ok(None), _) | (_, Err(_)) => {}
+                }
+            }
+            memo.forget_objects();
+        }
+    };
+    if context.stop.run_until_cancelled(look).await.is_none() {
+        debug!("stopped while looking for late source files");
     }
-    let end = last_closed.end();
-    let lookback = TimeDelta::days(request.lookback.into());
-    let is_looked_at = |cycle: &Cycle| end - cycle.end() < lookback && Some(*cycle) != unfinished;
-    for cycle in history.published().into_iter().filter(is_looked_at) {
-        let Some(name) = history.newest_of(cycle) else {
-            continue;
+    late
+}
+
+/// Returns the cycles that a run without dates looks back at, oldest first.
+fn looked_back_at(request: &RunRequest, last_closed: Cycle) -> Vec<Cycle> {
+    if request.selection != CycleSelection::Due {
+        return Vec::new();
+    }
+    let days = (0..request.lookback).rev();
+    days.filter_map(|days| last_closed.days_before(days).ok())
+        .collect()
+}
+
+impl LookedAt<'_> {
+    async fn late_in(
+        &self,
+        context: &RunContext,
+        request: &RunRequest,
+        cycle: Cycle,
+        memo: Arc<ListingMemo>,
+    ) -> Result<Option<(LateFiles, Standing)>> {
+        let is_incremental = self.definition.sync_mode == SyncMode::Incremental;
+        if !is_incremental || self.unfinished == Some(cycle) {
+            return Ok(None);
+        }
+        let Some(name) = self.history.newest_of(cycle) else {
+            return Ok(None);
         };
         let manifest = read_manifest(&context.destination, &name).await?;
-        if let Some(found) = of_cycle(context, request, definition, &manifest).await? {
-            late.insert(cycle, found);
-        }
+        of_cycle(context, request, self.definition, &manifest, memo).await
     }
-    Ok(late)
 }
 
 async fn of_cycle(
@@ -84,12 +170,13 @@ async fn of_cycle(
     request: &RunRequest,
     definition: &Definition,
     manifest: &Manifest,
+    memo: Arc<ListingMemo>,
 ) -> Result<Option<(LateFiles, Standing)>> {
     let cycle = manifest.cycle.id;
     let (parameters, format) = (&request.parameters, request.format);
     let engine = &context.engine;
     let bound = engine.bind(definition, cycle, parameters, format).await?;
-    let listed = engine.list_sources(&bound).await?;
+    let listed = engine.list_sources(&bound, memo).await?;
     let mut difference = Difference::default();
     let mut all_lists = Sha256::new();
     for source in &manifest.sources {

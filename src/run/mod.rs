@@ -25,7 +25,7 @@ mod request;
 mod same_rows;
 mod schedule;
 
-pub use crate::cycle_marker::{CycleOutcome, CycleReport, ExportTables, MarkerFailure};
+pub use crate::cycle_marker::{CycleOutcome, CycleReport, ExportTables, Mark, MarkerFailure};
 pub use crate::delivery::ConditionProof;
 pub use context::{NoProgress, ProgressListener, RunContext};
 pub use file_lists::StoredLists;

@@ -191,6 +191,26 @@ impl ServeState {
             late.iter()
                 .map(|(table, cycle, _)| (labelled(table), cycle.start().timestamp() as f64)),
         );
+        let late_files = tables.iter().map(|table| {
+            let late = table.published().filter_map(|day| day.late.as_ref());
+            let count = late.fold(0, |sum: u64, late| sum.saturating_add(late.count()));
+            (labelled(table.table.as_str()), count as f64)
+        });
+        family(
+            text,
+            "late_source_files",
+            "gauge",
+            "Source files that came too late for their published cycles.",
+            late_files,
+        );
+        let complete = observed.complete.as_ref();
+        family(
+            text,
+            "complete_cycle_timestamp_seconds",
+            "gauge",
+            "Start of the newest complete cycle, if cycles are marked.",
+            complete.map(|complete| (none(), complete.newest.start().timestamp() as f64)),
+        );
         let missing = tables
             .iter()
             .map(|table| (labelled(table.table.as_str()), table.missing as f64));
@@ -295,6 +315,9 @@ mod tests {
             committed_at: time("2026-01-16T03:00:30Z"),
             outlier: None,
             provisional: false,
+            final_after: None,
+            is_final: false,
+            late: None,
             empty_among_full: false,
         };
         Status {
@@ -311,6 +334,7 @@ mod tests {
                 median_rows: None,
                 trend_percent: None,
                 missing: 1,
+                final_through: None,
                 log_fault: None,
                 days: vec![DayStatus::Published(day)],
             }],

@@ -160,6 +160,7 @@ const LEGEND: &str = "<div class=\"legend\"><span><table class=\"calendar\"><tr>
 <span><table class=\"calendar\"><tr><td class=\"unfinished\">…</td></tr></table>unfinished</span>\
 <span><table class=\"calendar\"><tr><td class=\"s2\">r</td></tr></table>revised</span>\
 <span><table class=\"calendar\"><tr><td class=\"s2\">p</td></tr></table>provisional</span>\
+<span><table class=\"calendar\"><tr><td class=\"s2\">l</td></tr></table>lacks source files that came too late</span>\
 <span><table class=\"calendar\"><tr><td class=\"s1 outlier\"></td></tr></table>under half or over twice the trailing median</span></div>";
 
 /// Renders one heading for the days of each month.
@@ -204,6 +205,7 @@ fn cell(table: &TableStatus, day: &DayStatus, max_rows: u64) -> String {
             }
             let mark = match (published.rows, published.revision) {
                 _ if published.provisional => "p",
+                _ if published.late.is_some() => "l",
                 (_, 1..) => "r",
                 (0, _) => "0",
                 _ => "",
@@ -237,6 +239,13 @@ fn describe(day: &PublishedDay) -> String {
     }
     if day.provisional {
         text.push_str(", provisional: a source was not ready");
+    }
+    if let Some(late) = &day.late {
+        let files = human::counted(late.count(), "source file");
+        let _ = write!(text, ", {files} came too late");
+    }
+    if day.is_final {
+        text.push_str(", final");
     }
     if let Some(times) = day.outlier {
         let _ = write!(text, ", {times:.2} times the trailing median");

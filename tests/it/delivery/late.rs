@@ -154,6 +154,28 @@ fn a_final_cycle_is_not_published_again(destination: TestDestination) {
         .stderr_has("the cycle has been final since 2026-01-19 00:00 UTC")
         .hint_has("--rerun");
     check_published(&sandbox.destination);
+
+    let to = sandbox.destination.url();
+    let status = ["status", "--to", &to, "--days", "5"];
+    sandbox
+        .dayport(&[&status[..], &["--fail-on", "late-files"]].concat())
+        .exited_with(1)
+        .stderr_has("1 cycle with late source files")
+        .stdout_has("late: views 2026-01-15: 1 source file came too late, first `")
+        .stdout_has("the cycle was final since 2026-01-19 00:00 UTC")
+        .stdout_has("l published, lacks source files that came too late")
+        .stdout_has("final: through 2026-01-15");
+    // A look at the same files writes nothing.
+    let before = sandbox.destination.contents();
+    assert_eq!(run(&sandbox).exited_with(0).results().len(), 1);
+    assert_eq!(sandbox.destination.contents(), before);
+    // Published with them, the cycle lacks nothing.
+    sandbox
+        .run(&["--date", "2026-01-15", "--rerun", "views"])
+        .succeeded();
+    let status = sandbox.dayport(&status).succeeded();
+    assert!(!status.stdout.contains("late:"), "{status}");
+    check_published(&sandbox.destination);
 }
 
 fn a_cycle_whose_files_are_gone_is_not_published_again(destination: TestDestination) {

@@ -5,6 +5,7 @@ mod changes;
 mod cycles;
 mod guards;
 mod late;
+mod late_cost;
 mod numbers;
 mod ready;
 mod rejects;
