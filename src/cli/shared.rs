@@ -163,17 +163,6 @@ pub(super) struct JobArguments {
     )]
     pub without: Vec<String>,
 
-    /// Other signs of a complete cycle, below marks/: success writes _SUCCESS in a folder of the cycle, symlink
-    /// the lists of files that Hive's SymlinkTextInputFormat reads; several are separated by commas
-    #[arg(
-        long,
-        env = "DAYPORT_MARKS",
-        value_name = "MARK",
-        value_delimiter = ',',
-        help_heading = "Files"
-    )]
-    pub marks: Vec<MarkArgument>,
-
     #[command(flatten)]
     pub rejects: MaxRejectsArgument,
 
@@ -284,6 +273,17 @@ pub(super) struct JobArguments {
         help_heading = "Files"
     )]
     pub target_file_size: Option<String>,
+
+    /// Other signs of a complete cycle, below marks/: success writes _SUCCESS in a folder of the cycle, symlink
+    /// the lists of files that Hive's SymlinkTextInputFormat reads; several are separated by commas
+    #[arg(
+        long,
+        env = "DAYPORT_MARKS",
+        value_name = "MARK",
+        value_delimiter = ',',
+        help_heading = "Files"
+    )]
+    pub marks: Vec<MarkArgument>,
 
     /// The compression level of JSON files, 1 (largest files) to 12 (smallest); 4 is the fastest
     #[arg(long, env = "DAYPORT_GZIP_LEVEL", value_name = "LEVEL", default_value_t = 4,
