@@ -432,7 +432,12 @@ pub fn parse_log_entry(path: &Path) -> Option<(TableName, u64)> {
 
 /// Returns the key of a list of source files, which manifests name by this digest.
 pub fn file_list(digest: &str) -> Path {
-    Path::from_iter([INTERNAL, "lists", &format!("{digest}.gz")])
+    lists_folder().join(format!("{digest}.gz"))
+}
+
+/// Returns the folder of the lists of source files.
+pub fn lists_folder() -> Path {
+    internal_folder().join("lists")
 }
 
 /// Returns the name of a staging session: one run's work on one table and cycle.

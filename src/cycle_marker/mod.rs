@@ -24,7 +24,7 @@ pub use decide::ExportTables;
 pub(crate) use decide::out_of_date;
 pub use marks::Mark;
 pub(crate) use names::{ListedRevision, MarkerNames, PublishedNames};
-pub(crate) use read::read_marker;
+pub(crate) use read::{find_newest_marker, read_marker};
 pub(crate) use report::MarkedCycles;
 pub use report::{CycleOutcome, CycleReport, MarkerFailure};
 pub(crate) use write::{DeliveredTables, MarkerWriter};

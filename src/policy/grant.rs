@@ -204,7 +204,12 @@ impl Grant {
             .map(|folder| format!("{}/*", self.absolute(folder.as_ref())))
             .collect();
         // Manifests and the log are immutable: nothing may delete them.
-        let mut deleted = folders(&[data, rejects, layout::checks_folder()]);
+        let mut deleted = folders(&[
+            data,
+            rejects,
+            layout::checks_folder(),
+            layout::lists_folder(),
+        ]);
         if self.principal.as_ref().is_some_and(Principal::is_of_ceph) {
             // For DeleteObjects Ceph also requires the right on the bucket; it still checks it for each
             // key.

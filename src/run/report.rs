@@ -187,6 +187,11 @@ pub struct TableFailure {
 }
 
 impl TableReport {
+    /// Returns true if the run has published the cycle.
+    pub(super) fn is_published(&self) -> bool {
+        matches!(self.outcome, TableOutcome::Published { .. })
+    }
+
     /// Creates the report of a table that failed before its delivery took any time.
     pub fn failed(definition: Option<&Definition>, cycle: Option<Cycle>, error: Error) -> Self {
         Self {

@@ -13,6 +13,7 @@ mod rerun;
 mod schema_files;
 mod snapshot;
 mod tables;
+mod unused_lists;
 mod wrong_files;
 
 use serde_json::Value;
