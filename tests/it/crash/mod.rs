@@ -11,6 +11,7 @@
 //! The points alternate between the two formats, in a folder in the opposite order of S3.
 
 pub(crate) mod faulty_store;
+mod late;
 mod replacement;
 mod rollback;
 mod scenarios;
@@ -126,7 +127,7 @@ impl Model {
         for cycle in &request.cycles {
             let published = self.truth.tables.entry(request.table).or_default();
             let is_published = published.contains_key(*cycle) && !self.damaged.contains(*cycle);
-            if is_published && !request.rerun {
+            if is_published && !request.rerun && !request.is_late {
                 continue;
             }
             self.damaged.remove(*cycle);
@@ -134,7 +135,7 @@ impl Model {
                 .iter()
                 .flatten()
                 .filter(|row| **row != malformed())
-                .filter(|row| request.table == Table::Names || row.received == *cycle);
+                .filter(|row| request.table.is_snapshot() || row.received == *cycle);
             self.truth
                 .publish(request.table, cycle, rows.cloned().collect());
         }
@@ -149,12 +150,12 @@ impl Model {
                 let cycle = step.request.cycles[0];
                 let published = self.truth.tables.entry(step.request.table).or_default();
                 let replaces = match step.request.table {
-                    Table::Visits => published.contains_key(cycle),
+                    Table::Visits | Table::Days => published.contains_key(cycle),
                     Table::Names => !published.is_empty(),
                 };
                 if visible > 0 && replaces {
                     let replaced = match step.request.table {
-                        Table::Visits => Some(cycle),
+                        Table::Visits | Table::Days => Some(cycle),
                         Table::Names => published.keys().next_back().map(String::as_str),
                     };
                     self.damaged.extend(replaced.map(str::to_owned));
