@@ -18,15 +18,15 @@ use tracing::warn;
 use crate::cycle::{Cycle, SyncMode};
 use crate::definition::Definition;
 use crate::delivery::{History, read_manifest};
-use crate::error::Result;
-use crate::layout::ManifestName;
+use crate::error::{Error, ErrorKind, Result};
+use crate::layout::{self, ManifestName};
 use crate::listing::snapshot::{SnapshotFile, digest};
-use crate::manifest::{Cause, Manifest};
+use crate::manifest::{Cause, Manifest, SourceRecord};
 use crate::run::context::RunContext;
 use crate::run::file_lists;
 use crate::run::late::{LateFiles, MAX_NAMED, Standing};
 use crate::run::request::{CycleSelection, RunRequest};
-use crate::store::Created;
+use crate::store::{Created, Destination};
 
 /// Records that these files give the rows that are published, so that no later run looks again. If that
 /// fails, one does.
@@ -50,8 +50,10 @@ pub(super) async fn record_same_rows(late: &LateFiles, context: &RunContext, nam
 /// Finds the late files of the cycles of one table that a run without dates looks back at. A cycle that is
 /// `unfinished` has no manifest yet.
 ///
+/// A cycle of which a record is damaged or gone has an error of its own.
+///
 /// # Errors
-/// Fails if a source cannot be listed, or if a manifest or a list cannot be read.
+/// Fails if a source cannot be listed, or if the destination cannot be read.
 pub(super) async fn find(
     context: &RunContext,
     request: &RunRequest,
@@ -59,7 +61,7 @@ pub(super) async fn find(
     history: &History,
     last_closed: Cycle,
     unfinished: Option<Cycle>,
-) -> Result<BTreeMap<Cycle, (LateFiles, Standing)>> {
+) -> Result<BTreeMap<Cycle, Result<(LateFiles, Standing)>>> {
     let mut late = BTreeMap::new();
     if request.selection != CycleSelection::Due || definition.sync_mode != SyncMode::Incremental {
         return Ok(late);
@@ -71,9 +73,15 @@ pub(super) async fn find(
         let Some(name) = history.newest_of(cycle) else {
             continue;
         };
-        let manifest = read_manifest(&context.destination, &name).await?;
-        if let Some(found) = of_cycle(context, request, definition, &manifest).await? {
-            late.insert(cycle, found);
+        let found = async {
+            let manifest = read_manifest(&context.destination, &name).await?;
+            of_cycle(context, request, definition, &manifest).await
+        };
+        match found.await {
+            Ok(None) => {}
+            Ok(Some(found)) => _ = late.insert(cycle, Ok(found)),
+            Err(error) if error.kind() == ErrorKind::Data => _ = late.insert(cycle, Err(error)),
+            Err(error) => return Err(error),
         }
     }
     Ok(late)
@@ -92,18 +100,25 @@ async fn of_cycle(
     let listed = engine.list_sources(&bound).await?;
     let mut difference = Difference::default();
     let mut all_lists = Sha256::new();
+    let renamed = new_names(manifest, &listed);
     for source in &manifest.sources {
-        let Some(now) = listed.get(&source.name) else {
-            continue;
+        let now = match listed.get(&source.name) {
+            Some(now) => now,
+            None => match renamed_to(&context.destination, source, &renamed).await? {
+                Some(now) => now,
+                None => continue,
+            },
         };
         let list_digest = digest(now);
         all_lists.update(format!("{}\t{list_digest}\n", source.name));
         if list_digest == source.digest {
             continue;
         }
-        // Without the list nobody knows which files are new.
-        if let Some(then) = file_lists::read(&context.destination, &source.digest).await? {
-            difference.add(&then, now);
+        match file_lists::read(&context.destination, &source.digest).await? {
+            Some(then) => difference.add(&then, now),
+            // Without the list nobody knows which files are new. Earlier versions stored none.
+            None if manifest.final_after.is_none() => {}
+            None => return Err(list_is_gone(&source.name, &source.digest)),
         }
     }
     if difference.added + difference.changed == 0 {
@@ -132,6 +147,44 @@ async fn of_cycle(
         },
     };
     Ok(Some((files, standing)))
+}
+
+/// Returns the lists of the sources that the published cycle was not read from under these names.
+fn new_names<'a>(
+    manifest: &Manifest,
+    listed: &'a BTreeMap<String, Vec<SnapshotFile>>,
+) -> Vec<&'a Vec<SnapshotFile>> {
+    let is_new = |name: &String| manifest.sources.iter().all(|source| source.name != *name);
+    let new = listed.iter().filter(|(name, _)| is_new(name));
+    new.map(|(_, files)| files).collect()
+}
+
+/// Finds the present list of a source that has another name since: the one with a file that it had.
+async fn renamed_to<'a>(
+    destination: &Destination,
+    source: &SourceRecord,
+    renamed: &[&'a Vec<SnapshotFile>],
+) -> Result<Option<&'a Vec<SnapshotFile>>> {
+    if renamed.is_empty() {
+        return Ok(None);
+    }
+    let Some(then) = file_lists::read(destination, &source.digest).await? else {
+        return Ok(None);
+    };
+    let had: BTreeSet<&str> = then.iter().map(|file| file.key.as_str()).collect();
+    let mut lists = renamed.iter();
+    let is_same =
+        |list: &&&Vec<SnapshotFile>| list.iter().any(|file| had.contains(file.key.as_str()));
+    Ok(lists.find(is_same).copied())
+}
+
+fn list_is_gone(source: &str, digest: &str) -> Error {
+    Error::data(format!(
+        "the files of the source `{source}` are others than those that the cycle was read from, and their \
+         list, `{}`, is gone",
+        layout::file_list(digest)
+    ))
+    .with_hint("--rerun with --date publishes the cycle from the files that are there now")
 }
 
 /// Returns the time since when a cycle has been final; `None` if it is not.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use futures::StreamExt;
 
 use crate::cycle::Cycle;
+use crate::definition::Definition;
 use crate::delivery::History;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::run::context::RunContext;
 use crate::run::deliver::deliver;
 use crate::run::late::{LateFiles, Standing};
@@ -105,28 +106,40 @@ impl ScheduledTable {
         let definition = &request.definitions[self.index];
         match late_files::find(context, request, definition, history, last_closed, None).await {
             Ok(late) => {
-                for (cycle, (files, standing)) in late {
-                    if standing == Standing::Due {
-                        self.late.insert(cycle, files);
-                        continue;
+                for (cycle, found) in late {
+                    match found {
+                        Ok((files, Standing::Due)) => _ = self.late.insert(cycle, files),
+                        Ok((files, standing)) => self.reports.push(TableReport {
+                            table: definition.table.to_string(),
+                            sync_mode: Some(definition.sync_mode),
+                            cycle: Some(cycle),
+                            seconds: 0.0,
+                            is_late: true,
+                            outcome: TableOutcome::Late { files, standing },
+                            rejected_lines: None,
+                        }),
+                        Err(error) => self.fail(context, definition, Some(cycle), error),
                     }
-                    self.reports.push(TableReport {
-                        table: definition.table.to_string(),
-                        sync_mode: Some(definition.sync_mode),
-                        cycle: Some(cycle),
-                        seconds: 0.0,
-                        outcome: TableOutcome::Late { files, standing },
-                        rejected_lines: None,
-                    });
                 }
             }
-            Err(error) => {
-                let error = error.context("cannot look for late source files");
-                let failed = TableReport::failed(Some(definition), None, error);
-                context.listener.finished(&failed);
-                self.reports.push(failed);
-            }
+            Err(error) => self.fail(context, definition, None, error),
         }
+    }
+}
+
+impl ScheduledTable {
+    /// Reports that late files are not looked for.
+    fn fail(
+        &mut self,
+        context: &RunContext,
+        definition: &Definition,
+        cycle: Option<Cycle>,
+        error: Error,
+    ) {
+        let error = error.context("cannot look for late source files");
+        let failed = TableReport::failed_late(definition, cycle, error);
+        context.listener.finished(&failed);
+        self.reports.push(failed);
     }
 }
 
@@ -198,9 +211,12 @@ async fn deliver_concurrently(
             failed
         });
         table.cycles.remove(&cycle);
-        match report.outcome {
+        match &report.outcome {
             // Later cycles do not wait with it.
             TableOutcome::Awaited { .. } => {}
+            // Each is published, and none depends on another one.
+            TableOutcome::Failed(failure)
+                if report.is_late && failure.kind != ErrorKind::Unavailable => {}
             // Cycles of one table are published in order.
             TableOutcome::Failed(_) => table.cycles.clear(),
             _ => {

@@ -235,8 +235,14 @@ impl<'a> Setup<'a> {
         }
     }
 
-    /// Returns the calls of a run without faults.
+    /// Returns the calls of a run without faults. The engine keeps footers of Parquet files: what is
+    /// published is read back with fewer calls from the second run on.
     async fn calls(&self) -> Vec<Call> {
+        self.calls_of_a_run().await;
+        self.calls_of_a_run().await
+    }
+
+    async fn calls_of_a_run(&self) -> Vec<Call> {
         let injector = FaultInjector::counting();
         let storage = self.snapshot.restore();
         let finished = self
@@ -283,25 +289,26 @@ pub(crate) async fn enumerate(scenario: Scenario, factory: StorageFactory) {
     for format in formats {
         setups.push(Setup::prepare(&world, factory.create(), &scenario, format).await);
     }
-    let calls = setups[0].calls().await;
-    let points = points(&calls, is_folder);
-    for point in &points {
-        let setup = &setups[point.call % 2];
-        let problems = inject(setup, *point).await;
-        assert!(
-            problems.is_empty(),
-            "{}, {factory}, {}, {point:?}:\n{}",
-            scenario.name,
-            setup.request.format,
-            problems.join("\n")
-        );
+    let (mut calls, mut tested) = (0, 0);
+    for (index, setup) in setups.iter().enumerate() {
+        // What is published is read back for late files: Parquet takes more calls.
+        let of_format = setup.calls().await;
+        calls = calls.max(of_format.len());
+        let points = points(&of_format, is_folder).into_iter();
+        for point in points.filter(|point| point.call % 2 == index) {
+            tested += 1;
+            let problems = inject(setup, point).await;
+            assert!(
+                problems.is_empty(),
+                "{}, {factory}, {}, {point:?}:\n{}",
+                scenario.name,
+                setup.request.format,
+                problems.join("\n")
+            );
+        }
     }
-    eprintln!(
-        "crash: {}, {factory}: {} calls, {} points",
-        scenario.name,
-        calls.len(),
-        points.len()
-    );
+    let name = scenario.name;
+    eprintln!("crash: {name}, {factory}: {calls} calls, {tested} points");
 }
 
 /// Lets every call of the scenario's last run fail, one at a time: without a commit, all staged files

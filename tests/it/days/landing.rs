@@ -239,7 +239,7 @@ impl Landing {
         rng.shuffle(&mut names);
         let place = format!("{}/{day}/{}", source.name(), names[0]);
         match rng.u32(..12) {
-            0..4 => {
+            0..2 => {
                 let count = rng.usize(1..=names.len());
                 let mut rows = Vec::new();
                 for name in names.drain(..count) {
@@ -250,7 +250,7 @@ impl Landing {
                 counts.compacted += 1;
                 format!(" compact {place} and {} more into {name}", count - 1)
             }
-            4..7 => {
+            2..6 => {
                 let mut rows = self.files(source, day)[&names[0]].rows.clone();
                 rows.truncate(rng.usize(..=rows.len()));
                 let events: Vec<u64> = self
@@ -267,7 +267,7 @@ impl Landing {
                 counts.replaced += 1;
                 format!(" replace {place}")
             }
-            7..10 => {
+            6..10 => {
                 let rows = self.files(source, day)[&names[0]].rows.clone();
                 self.write(source, day, &names[0], rows);
                 counts.rewritten += 1;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use dayport::run::{RunRequest, TableOutcome};
+use dayport::run::{CycleSelection, RunRequest, TableOutcome};
 use fastrand::Rng;
 use tempfile::TempDir;
 
@@ -94,7 +94,11 @@ pub(crate) async fn play_schedule(seed: u64, rules: &[Rule]) -> Result<u64, Stri
         shift_times(folder.path(), &times, minute);
         let now: DateTime<Utc> = midnight(DAY) + TimeDelta::minutes(minute);
         let injector = FaultInjector::counting();
-        let ended = program.run(now, RunRequest::default(), &injector).await;
+        let request = RunRequest {
+            selection: CycleSelection::Cycles(vec![cycle(DAY).parse().unwrap()]),
+            ..RunRequest::default()
+        };
+        let ended = program.run(now, request, &injector).await;
         let Ended::Done(report) = ended.map_err(|error| format!("{error}\n{text}"))? else {
             return Err("it died".to_owned());
         };

@@ -49,8 +49,8 @@ impl World {
         let mut rng = Rng::with_seed(seed);
         let folder = TempDir::new().unwrap();
         let settings = Settings {
-            lookback: rng.u32(0..=7),
-            time_to_final: TimeDelta::hours(rng.i64(0..=24 * 8)),
+            lookback: [0, 1, 3, 5, 7, 7, 7][rng.usize(..7)],
+            time_to_final: TimeDelta::hours(rng.i64(12..=24 * 8)),
         };
         let source = |name: &str, columns: &str| {
             format!(
@@ -107,7 +107,7 @@ impl World {
             self.counts.days += 1;
             let told = self.landing.land(day, &mut self.rng, &mut self.counts);
             self.told += &format!("{day}:{told}");
-            for _ in 0..self.rng.u32(..4) {
+            for _ in 0..self.rng.u32(..3) {
                 let told = self.landing.disturb(day, &mut self.rng, &mut self.counts);
                 self.told += &told;
             }
