@@ -299,7 +299,8 @@ pub(super) fn late_warning(name: &str, files: &LateFiles, standing: &Standing) -
         ),
         Standing::SourceGone { first } => (
             format!("`{}`, which it was read from, is gone", visible_line(first)),
-            "a rerun would lose the rows of files that are gone",
+            "if their rows are in other files now, --rerun with --date publishes the cycle; else it would \
+             lose them",
         ),
         Standing::Awaited { sources } => {
             return awaited_warning(name, files, sources);

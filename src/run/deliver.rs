@@ -198,7 +198,9 @@ impl Delivery<'_> {
             )
             .await?;
 
+        // A provisional cycle gets another revision: its source may be ready now.
         if let (Some(late), Some(published)) = (self.late, &replaced)
+            && published.provisional.is_empty()
             && self.has_same_rows(&bound, published, &history).await?
         {
             late_files::record_same_rows(late, self.context, &published.name()).await;

@@ -131,20 +131,18 @@ async fn of_cycle(
         files: difference.named,
         digest: format!("{:x}", all_lists.finalize()),
     };
+    if let Some(first) = difference.gone.into_iter().next() {
+        return Ok(Some((files, Standing::SourceGone { first })));
+    }
+    let key = manifest.name().same_rows(&files.digest);
+    if context.destination.head(&key).await?.is_some() {
+        return Ok(None);
+    }
     let was_late = matches!(manifest.cause, Some(Cause::LateSource { .. }));
-    let standing = match difference.gone.into_iter().next() {
-        Some(first) => Standing::SourceGone { first },
-        None => match final_since(request, manifest, context.clock.now()) {
-            Some(since) => Standing::Final { since },
-            None if was_late && !bound.volatile_functions()?.is_empty() => Standing::NotComparable,
-            None => {
-                let key = manifest.name().same_rows(&files.digest);
-                match context.destination.head(&key).await? {
-                    Some(_) => return Ok(None),
-                    None => Standing::Due,
-                }
-            }
-        },
+    let standing = match final_since(request, manifest, context.clock.now()) {
+        Some(since) => Standing::Final { since },
+        None if was_late && !bound.volatile_functions()?.is_empty() => Standing::NotComparable,
+        None => Standing::Due,
     };
     Ok(Some((files, standing)))
 }

@@ -19,6 +19,7 @@ for_each_destination!(
     a_late_file_that_fails_its_cycle_holds_up_no_other,
     a_late_file_waits_until_its_source_is_quiet,
     late_lines_without_a_row_are_reported,
+    late_files_end_a_provisional_cycle,
 );
 
 const JSON: [&str; 3] = ["views", "--output", "json"];
@@ -117,7 +118,7 @@ fn a_late_file_makes_a_revision_and_then_nothing(destination: TestDestination) {
 }
 
 fn a_file_that_changes_no_row_is_looked_at_once(destination: TestDestination) {
-    let sandbox = published(destination, VIEWS);
+    let mut sandbox = published(destination, VIEWS);
     arrive(&sandbox, "other.json", 150);
     run(&sandbox).succeeded();
     // The same row with spaces: another file, the same rows.
@@ -140,6 +141,10 @@ fn a_file_that_changes_no_row_is_looked_at_once(destination: TestDestination) {
             .is_none()
     );
     check_published(&sandbox.destination);
+    // Nor is there anything to tell of once the cycle is final.
+    sandbox.set_clock("2026-01-19T03:00:00Z");
+    let awaited = ["views 2026-01-17 awaited", "views 2026-01-18 awaited"];
+    assert_eq!(run(&sandbox).exited_with(75).results(), awaited);
 }
 
 fn a_final_cycle_is_not_published_again(destination: TestDestination) {
@@ -335,6 +340,29 @@ fn late_lines_without_a_row_are_reported(destination: TestDestination) {
         sandbox.run(&tolerant).succeeded().results(),
         Vec::<String>::new()
     );
+    check_published(&sandbox.destination);
+}
+
+fn late_files_end_a_provisional_cycle(destination: TestDestination) {
+    let sandbox = published(destination, VIEWS);
+    let source = std::fs::read_to_string(sandbox.folder().join("sql/sources/views.sql")).unwrap();
+    let source = source.replace("OPTIONS (", "OPTIONS ('ready' 'object done/{date}', ");
+    sandbox.write("sql/sources/views.sql", source);
+    let publish = ["--ready-timeout", "1h", "--when-not-ready", "publish"];
+    let rerun = ["--date", "2026-01-15", "--rerun"];
+    sandbox
+        .run(&[&JSON[..], &publish, &rerun].concat())
+        .exited_with(0);
+    assert_eq!(
+        newest(&sandbox, 1)["provisional"][0]["name"],
+        json!("views")
+    );
+    sandbox.write("raw/done/2026-01-15", "");
+    // The same rows, of a file that is written again.
+    crate::world::set_views(&sandbox, 15, &[view(15, 15)]);
+    let output = sandbox.run(&[&JSON[..], &publish].concat()).succeeded();
+    assert_eq!(output.results(), ["views 2026-01-15 published"]);
+    assert_eq!(newest(&sandbox, 2)["provisional"], Value::Null);
     check_published(&sandbox.destination);
 }
 
