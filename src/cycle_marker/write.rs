@@ -31,7 +31,7 @@ const MAX_ATTEMPTS: u32 = 5;
 pub(crate) struct DeliveredTables {
     /// The tables of each cycle that are published, as the run has seen in their logs.
     pub published: BTreeMap<Cycle, BTreeSet<TableName>>,
-    /// The tables of each cycle that are awaited.
+    /// The tables of each cycle that are awaited, or whose late files are not published.
     pub awaited: BTreeMap<Cycle, BTreeSet<TableName>>,
     /// The tables that failed, with the cycle from which on they are not delivered; without one, they
     /// are delivered for none.
@@ -261,6 +261,14 @@ impl MarkerWriter<'_> {
         tables: CycleTables,
     ) -> Result<Result<NextMarker, CycleOutcome>> {
         let mut waits_for = delivered.not_ready(cycle);
+        if let Some(marker) = newest.filter(|marker| marker.is_complete()) {
+            // A cycle that is complete without a table stays so while that table waits or fails.
+            let named = |table: &TableName| {
+                let is_own = tables.own.iter().any(|name| name.table == *table);
+                is_own || marker.tables.iter().any(|marked| marked.table == *table)
+            };
+            waits_for.retain(named);
+        }
         if let Some(marker) = newest.filter(|marker| is_current(marker, &tables.own)) {
             let mut is_true = true;
             for table in &waits_for {

@@ -20,16 +20,16 @@ use tracing::{debug, info, warn};
 use crate::cycle::{Cycle, SyncMode};
 use crate::definition::Definition;
 use crate::delivery::{History, read_manifest};
-use crate::error::Result;
-use crate::layout::ManifestName;
+use crate::error::{Error, ErrorKind, Result};
+use crate::layout::{self, ManifestName};
 use crate::listing::memo::ListingMemo;
 use crate::listing::snapshot::{SnapshotFile, digest};
-use crate::manifest::{Cause, LateReason, LateRecord, Manifest};
+use crate::manifest::{Cause, LateReason, LateRecord, Manifest, SourceRecord};
 use crate::run::context::RunContext;
 use crate::run::file_lists;
 use crate::run::late::{LateFiles, MAX_NAMED, Standing};
 use crate::run::request::{CycleSelection, RunRequest};
-use crate::store::Created;
+use crate::store::{Created, Destination};
 
 /// Records that these files give the rows that are published, so that no later run looks again. If that
 /// fails, one does.
@@ -58,7 +58,7 @@ pub(super) async fn record_late(
     name: &ManifestName,
 ) {
     let reason = match standing {
-        Standing::Due | Standing::SameRows => return,
+        Standing::Due | Standing::SameRows | Standing::Awaited { .. } => return,
         Standing::Final { since } => LateReason::Final { since: *since },
         Standing::SourceGone { first } => LateReason::SourceGone {
             first: first.clone(),
@@ -91,8 +91,8 @@ pub(super) struct LookedAt<'a> {
     pub(super) unfinished: Option<Cycle>,
 }
 
-/// The late files of the cycles of one table.
-pub(super) type LateCycles = BTreeMap<Cycle, (LateFiles, Standing)>;
+/// The late files of the cycles of one table. A cycle of which a record is damaged or gone has an error.
+pub(super) type LateCycles = BTreeMap<Cycle, Result<(LateFiles, Standing)>>;
 
 /// Finds the late files of the cycles that a run without dates looks back at, for each of the tables. A
 /// stop ends the look: what was not looked at is not late.
@@ -100,7 +100,7 @@ pub(super) type LateCycles = BTreeMap<Cycle, (LateFiles, Standing)>;
 /// The tables are looked at together, cycle by cycle, so that a source is listed once for all of them.
 ///
 /// # Errors
-/// Fails for a table if a source cannot be listed, or if a manifest or a list cannot be read.
+/// Fails for a table if a source cannot be listed, or if the destination cannot be read.
 pub(super) async fn find(
     context: &RunContext,
     request: &RunRequest,
@@ -111,16 +111,22 @@ pub(super) async fn find(
     let look = async {
         let memo = Arc::new(ListingMemo::default());
         for cycle in looked_back_at(request, last_closed) {
+            // One that failed is not asked for the next cycle.
             let looks: Vec<_> = tables
                 .iter()
-                .map(|table| table.late_in(context, request, cycle, Arc::clone(&memo)))
+                .zip(&late)
+                .map(|(table, late)| {
+                    let memo = late.is_ok().then(|| Arc::clone(&memo));
+                    table.late_in(context, request, cycle, memo)
+                })
                 .collect();
             let jobs = request.jobs.max(1);
             let found: Vec<Result<_>> = stream::iter(looks).buffered(jobs).collect().await;
             for (late, found) in late.iter_mut().zip(found) {
                 match (found, &mut *late) {
-                    (Ok(Some(found)), Ok(late)) => {
-                        late.insert(cycle, found);
+                    (Ok(Some(found)), Ok(late)) => _ = late.insert(cycle, Ok(found)),
+                    (Err(error), Ok(late)) if error.kind() == ErrorKind::Data => {
+                        late.insert(cycle, Err(error));
                     }
                     (Err(error), Ok(_)) => *late = Err(error),
                     (Ok(None), _) | (_, Err(_)) => {}
@@ -151,8 +157,11 @@ impl LookedAt<'_> {
         context: &RunContext,
         request: &RunRequest,
         cycle: Cycle,
-        memo: Arc<ListingMemo>,
+        memo: Option<Arc<ListingMemo>>,
     ) -> Result<Option<(LateFiles, Standing)>> {
+        let Some(memo) = memo else {
+            return Ok(None);
+        };
         let is_incremental = self.definition.sync_mode == SyncMode::Incremental;
         if !is_incremental || self.unfinished == Some(cycle) {
             return Ok(None);
@@ -179,18 +188,25 @@ async fn of_cycle(
     let listed = engine.list_sources(&bound, memo).await?;
     let mut difference = Difference::default();
     let mut all_lists = Sha256::new();
+    let renamed = new_names(manifest, &listed);
     for source in &manifest.sources {
-        let Some(now) = listed.get(&source.name) else {
-            continue;
+        let now = match listed.get(&source.name) {
+            Some(now) => now,
+            None => match renamed_to(&context.destination, source, &renamed).await? {
+                Some(now) => now,
+                None => continue,
+            },
         };
         let list_digest = digest(now);
         all_lists.update(format!("{}\t{list_digest}\n", source.name));
         if list_digest == source.digest {
             continue;
         }
-        // Without the list nobody knows which files are new.
-        if let Some(then) = file_lists::read(&context.destination, &source.digest).await? {
-            difference.add(&then, now);
+        match file_lists::read(&context.destination, &source.digest).await? {
+            Some(then) => difference.add(&then, now),
+            // Without the list nobody knows which files are new. Earlier versions stored none.
+            None if manifest.final_after.is_none() => {}
+            None => return Err(list_is_gone(&source.name, &source.digest)),
         }
     }
     if difference.added + difference.changed == 0 {
@@ -203,22 +219,58 @@ async fn of_cycle(
         files: difference.named,
         digest: format!("{:x}", all_lists.finalize()),
     };
+    if let Some(first) = difference.gone.into_iter().next() {
+        return Ok(Some((files, Standing::SourceGone { first })));
+    }
+    let key = manifest.name().same_rows(&files.digest);
+    if context.destination.head(&key).await?.is_some() {
+        return Ok(None);
+    }
     let was_late = matches!(manifest.cause, Some(Cause::LateSource { .. }));
-    let standing = match difference.gone.into_iter().next() {
-        Some(first) => Standing::SourceGone { first },
-        None => match final_since(request, manifest, context.clock.now()) {
-            Some(since) => Standing::Final { since },
-            None if was_late && !bound.volatile_functions()?.is_empty() => Standing::NotComparable,
-            None => {
-                let key = manifest.name().same_rows(&files.digest);
-                match context.destination.head(&key).await? {
-                    Some(_) => return Ok(None),
-                    None => Standing::Due,
-                }
-            }
-        },
+    let standing = match final_since(request, manifest, context.clock.now()) {
+        Some(since) => Standing::Final { since },
+        None if was_late && !bound.volatile_functions()?.is_empty() => Standing::NotComparable,
+        None => Standing::Due,
     };
     Ok(Some((files, standing)))
+}
+
+/// Returns the lists of the sources that the published cycle was not read from under these names.
+fn new_names<'a>(
+    manifest: &Manifest,
+    listed: &'a BTreeMap<String, Vec<SnapshotFile>>,
+) -> Vec<&'a Vec<SnapshotFile>> {
+    let is_new = |name: &String| manifest.sources.iter().all(|source| source.name != *name);
+    let new = listed.iter().filter(|(name, _)| is_new(name));
+    new.map(|(_, files)| files).collect()
+}
+
+/// Finds the present list of a source that has another name since: the one with a file that it had.
+async fn renamed_to<'a>(
+    destination: &Destination,
+    source: &SourceRecord,
+    renamed: &[&'a Vec<SnapshotFile>],
+) -> Result<Option<&'a Vec<SnapshotFile>>> {
+    if renamed.is_empty() {
+        return Ok(None);
+    }
+    let Some(then) = file_lists::read(destination, &source.digest).await? else {
+        return Ok(None);
+    };
+    let had: BTreeSet<&str> = then.iter().map(|file| file.key.as_str()).collect();
+    let mut lists = renamed.iter();
+    let is_same =
+        |list: &&&Vec<SnapshotFile>| list.iter().any(|file| had.contains(file.key.as_str()));
+    Ok(lists.find(is_same).copied())
+}
+
+fn list_is_gone(source: &str, digest: &str) -> Error {
+    Error::data(format!(
+        "the files of the source `{source}` are others than those that the cycle was read from, and their \
+         list, `{}`, is gone",
+        layout::file_list(digest)
+    ))
+    .with_hint("--rerun with --date publishes the cycle from the files that are there now")
 }
 
 /// Returns the time since when a cycle has been final; `None` if it is not.

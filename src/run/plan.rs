@@ -246,14 +246,14 @@ impl Planner<'_> {
         let late = match late {
             Ok(late) => late
                 .into_iter()
-                .map(|(cycle, (files, standing))| {
-                    planned(Some(cycle), PlannedStep::Late { files, standing })
+                .map(|(cycle, found)| match found {
+                    Ok((files, standing)) => {
+                        planned(Some(cycle), PlannedStep::Late { files, standing })
+                    }
+                    Err(error) => planned(Some(cycle), not_looked(error)),
                 })
                 .collect(),
-            Err(error) => {
-                let error = error.context("cannot look for late source files");
-                vec![planned(None, failed(&error))]
-            }
+            Err(error) => vec![planned(None, not_looked(error))],
         };
         if cycles.is_empty() {
             return Ok(match late.is_empty() {
@@ -390,6 +390,10 @@ impl PlannedState {
             }
         }
     }
+}
+
+fn not_looked(error: Error) -> PlannedStep {
+    failed(&error.context("cannot look for late source files"))
 }
 
 fn failed(error: &Error) -> PlannedStep {

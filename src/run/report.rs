@@ -48,6 +48,9 @@ pub struct TableReport {
     pub cycle: Option<Cycle>,
     /// The time spent on the cycle, in seconds.
     pub seconds: f64,
+    /// True if the cycle was published before, and is looked at for late source files alone.
+    #[serde(skip)]
+    pub is_late: bool,
     /// The outcome.
     #[serde(flatten)]
     pub outcome: TableOutcome,
@@ -199,8 +202,17 @@ impl TableReport {
             sync_mode: definition.map(|d| d.sync_mode),
             cycle,
             seconds: 0.0,
+            is_late: false,
             outcome: TableOutcome::failed(&error),
             rejected_lines: None,
+        }
+    }
+
+    /// Creates the report of a published cycle whose late source files are not published.
+    pub(super) fn failed_late(definition: &Definition, cycle: Option<Cycle>, error: Error) -> Self {
+        Self {
+            is_late: true,
+            ..Self::failed(Some(definition), cycle, error)
         }
     }
 }
@@ -273,10 +285,19 @@ impl RunReport {
         self.cycles_failure.iter().chain(of_cycles)
     }
 
-    /// Returns true if a cycle waits for files of its sources.
+    /// Returns true if a cycle, or a revision of it for late files, waits for its sources.
     pub fn is_awaiting(&self) -> bool {
         let mut tables = self.tables.iter();
-        tables.any(|table| matches!(table.outcome, TableOutcome::Awaited { .. }))
+        tables.any(|table| {
+            matches!(
+                table.outcome,
+                TableOutcome::Awaited { .. }
+                    | TableOutcome::Late {
+                        standing: Standing::Awaited { .. },
+                        ..
+                    }
+            )
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use futures::StreamExt;
 use crate::cycle::Cycle;
 use crate::definition::Definition;
 use crate::delivery::History;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::layout::ManifestName;
 use crate::run::context::RunContext;
 use crate::run::deliver::deliver;
@@ -120,12 +120,7 @@ async fn look_back(
         let definition = &request.definitions[table.index];
         match late {
             Ok(late) => table.take_late(context, definition, late).await,
-            Err(error) => {
-                let error = error.context("cannot look for late source files");
-                let failed = TableReport::failed(Some(definition), None, error);
-                context.listener.finished(&failed);
-                table.reports.push(failed);
-            }
+            Err(error) => table.fail(context, definition, None, error),
         }
     }
 }
@@ -133,11 +128,18 @@ async fn look_back(
 impl ScheduledTable {
     /// Takes the cycles that are to be published again, and reports the others.
     async fn take_late(&mut self, context: &RunContext, definition: &Definition, late: LateCycles) {
-        for (cycle, (files, standing)) in late {
-            if standing == Standing::Due {
-                self.late.insert(cycle, files);
-                continue;
-            }
+        for (cycle, found) in late {
+            let (files, standing) = match found {
+                Ok((files, Standing::Due)) => {
+                    self.late.insert(cycle, files);
+                    continue;
+                }
+                Ok(found) => found,
+                Err(error) => {
+                    self.fail(context, definition, Some(cycle), error);
+                    continue;
+                }
+            };
             let name = ManifestName {
                 table: definition.table.clone(),
                 cycle,
@@ -149,10 +151,25 @@ impl ScheduledTable {
                 sync_mode: Some(definition.sync_mode),
                 cycle: Some(cycle),
                 seconds: 0.0,
+                is_late: true,
                 outcome: TableOutcome::Late { files, standing },
                 rejected_lines: None,
             });
         }
+    }
+
+    /// Reports that late files are not looked for.
+    fn fail(
+        &mut self,
+        context: &RunContext,
+        definition: &Definition,
+        cycle: Option<Cycle>,
+        error: Error,
+    ) {
+        let error = error.context("cannot look for late source files");
+        let failed = TableReport::failed_late(definition, cycle, error);
+        context.listener.finished(&failed);
+        self.reports.push(failed);
     }
 }
 
@@ -224,9 +241,12 @@ async fn deliver_concurrently(
             failed
         });
         table.cycles.remove(&cycle);
-        match report.outcome {
+        match &report.outcome {
             // Later cycles do not wait with it.
             TableOutcome::Awaited { .. } => {}
+            // Each is published, and none depends on another one.
+            TableOutcome::Failed(failure)
+                if report.is_late && failure.kind != ErrorKind::Unavailable => {}
             // Cycles of one table are published in order.
             TableOutcome::Failed(_) => table.cycles.clear(),
             _ => {

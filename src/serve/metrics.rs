@@ -277,6 +277,7 @@ mod tests {
                 sync_mode: Some(SyncMode::Incremental),
                 cycle: Some(cycle),
                 seconds: 1.5,
+                is_late: false,
                 outcome: TableOutcome::Published {
                     revision: 1,
                     rows: 1595,

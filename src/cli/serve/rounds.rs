@@ -313,7 +313,7 @@ impl Rounds {
             | TableOutcome::Superseded { .. }
             | TableOutcome::Awaited { .. } => true,
             TableOutcome::Late { files, standing } => {
-                if *standing != Standing::SameRows {
+                if !matches!(standing, Standing::SameRows | Standing::Awaited { .. }) {
                     let (revision, added, changed) = (files.revision, files.added, files.changed);
                     let id = format!("late-files/{name}/{cycle}/r{revision}/{added}+{changed}");
                     self.notify(id, EventKind::LateFiles, name, table.cycle, json!(table));
