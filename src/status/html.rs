@@ -257,14 +257,14 @@ fn describe(day: &PublishedDay) -> String {
     text
 }
 
-/// Lists the outliers, and the days that are empty although the ones next to them are not; the newest
-/// first.
+/// Lists the outliers, the days that are empty although the ones next to them are not, and those that lack
+/// source files; the newest first.
 fn unusual_days(status: &Status, body: &mut String) {
     let mut days: Vec<(&TableStatus, &PublishedDay)> = status
         .tables
         .iter()
         .flat_map(|table| table.published().map(move |day| (table, day)))
-        .filter(|(_, day)| day.outlier.is_some() || day.empty_among_full)
+        .filter(|(_, day)| day.outlier.is_some() || day.empty_among_full || day.late.is_some())
         .collect();
     if days.is_empty() {
         return;
@@ -272,10 +272,20 @@ fn unusual_days(status: &Status, body: &mut String) {
     days.sort_by_key(|(_, day)| Reverse(day.cycle));
     body.push_str("<section><h2>Unusual days</h2><ul class=\"incidents\">");
     for (table, day) in days.iter().take(MAX_UNUSUAL) {
-        let why = match day.outlier {
-            Some(times) => format!("{times:.2} times the trailing median"),
-            None => "the days around it have rows".to_owned(),
-        };
+        let mut why = Vec::new();
+        why.extend(
+            day.outlier
+                .map(|times| format!("{times:.2} times the trailing median")),
+        );
+        if day.empty_among_full {
+            why.push("the days around it have rows".to_owned());
+        }
+        why.extend(day.late.as_ref().map(|late| {
+            let first = late.files.first().map_or("", String::as_str);
+            let files = human::counted(late.count(), "source file");
+            format!("{files} came too late, first {}", escaped(first))
+        }));
+        let why = why.join("; ");
         let _ = write!(
             body,
             "<li><b>{} {}</b> {}: {why}</li>",
@@ -321,6 +331,11 @@ fn card(status: &Status, table: &TableStatus, body: &mut String) {
         Some(newest) => {
             let since_end = human::age(status.at - newest.end());
             facts.push(format!("newest {newest}, ended {since_end} ago"));
+            facts.extend(
+                table
+                    .final_through
+                    .map(|cycle| format!("final through {cycle}")),
+            );
         }
         None => facts.push("never published".to_owned()),
     }
