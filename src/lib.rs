@@ -15,7 +15,9 @@
 //! | [`visible`] | invisible characters of data, made visible for a terminal (pure) | – |
 //! | [`error`] | error kinds, each of which says what the operator does next | object_store, `visible` |
 //! | [`env`] | the only reader of the clock, randomness and the process environment | `error` |
+//! | [`planted_fault`] | faults that tests plant, to see that they are noticed; none in a release build | Arrow, `env` |
 //! | [`human`] | counts, sizes and ages as people read them (pure) | – |
+//! | [`books`] | the rows that were read against those that were exported (pure) | `error`, `human` |
 //! | [`cycle`] | windows of time, and the decision which of them are due (pure) | `error` |
 //! | [`layout`] | every object key, built and parsed back (pure) | `cycle` |
 //! | [`policy`] | the rights that a run and readers need, as the policies that grant them (pure) | `layout` |
@@ -68,6 +70,7 @@
 //! [`format`]: mod@format
 
 pub(crate) mod arrow_leaves;
+pub mod books;
 pub mod catalog;
 pub(crate) mod changes;
 pub(crate) mod check;
@@ -93,6 +96,7 @@ pub(crate) mod listing;
 pub mod manifest;
 pub mod memory_budget;
 pub(crate) mod memory_gate;
+pub(crate) mod planted_fault;
 pub(crate) mod policy;
 pub(crate) mod query;
 pub(crate) mod refusal;

@@ -28,6 +28,7 @@ use datafusion::physical_plan::{
 use futures::{StreamExt, TryStreamExt};
 use parking_lot::Mutex;
 
+use crate::planted_fault::{strikes, strikes_rows};
 use crate::stage::context_for_rows;
 use crate::view_gc::batch_bytes;
 
@@ -186,6 +187,10 @@ async fn peek(mut rows: SendableRecordBatchStream) -> Result<PeekedInput> {
         .as_ref()
         .map_or(0, |batch| batch_bytes(batch) / batch.num_rows().max(1));
     let schema = rows.schema();
+    let first = match first {
+        Some(batch) if strikes_rows("the first batch of a sort is lost", &batch) => None,
+        first => first,
+    };
     let all = futures::stream::iter(first.map(Ok)).chain(rows);
     Ok(PeekedInput {
         row_bytes,
@@ -199,6 +204,9 @@ fn spawned(mut rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
     let output = running.tx();
     running.spawn(async move {
         while let Some(batch) = rows.next().await {
+            if strikes("an input of a merge ends early") {
+                break;
+            }
             if output.send(batch).await.is_err() {
                 break;
             }
@@ -228,6 +236,7 @@ impl PartitionStream for TakenInput {
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
         let rows = self.rows.lock().take();
+        let rows = rows.filter(|_| !strikes("a run of a merge is lost"));
         rows.unwrap_or_else(|| {
             let none = futures::stream::empty();
             Box::pin(RecordBatchStreamAdapter::new(
