@@ -113,6 +113,18 @@ impl Balance {
         ))
     }
 
+    /// Returns what contradicts a manifest with this number of rows, if anything does.
+    pub(crate) fn contradiction(&self, rows: u64) -> Option<String> {
+        let exported = match self {
+            Self::Counted(books) if !books.are_balanced() => {
+                return Some(format!("the books do not balance: {books}"));
+            }
+            Self::Counted(Books { exported, .. }) | Self::Withheld { exported, .. } => *exported,
+            Self::NotCountable { .. } => return None,
+        };
+        (exported != rows).then(|| format!("rows is {rows}, and the books have {exported}"))
+    }
+
     /// Returns the balance as the manifest has it.
     pub(crate) fn published(&self, is_selection: bool) -> Self {
         match self {

@@ -26,13 +26,13 @@
 //! | [`view_gc`] | garbage collection of string views (pure) | Arrow |
 //! | [`codec`] | JSON text, DEFLATE and Parquet columns from Arrow | Arrow |
 //! | [`schema`] | the types of exported columns | Arrow, `error` |
-//! | [`manifest`] | the published record, versioned | `layout`, `schema` |
+//! | [`manifest`] | the published record, versioned | `books`, `layout`, `schema` |
 //! | [`schema_evolution`] | the changes from a published table to the next one, and which of them stop a run (pure) | `manifest` |
 //! | [`schema_version`] | the versions of a table's schema, and the files that describe them (pure) | `schema_evolution` |
 //! | [`staged`] | a file whose upload is withheld, as plain data | `manifest` |
 //! | [`format`] | the knowledge of each file format: encoder, decoder, options, facts | `codec`, `layout`, `schema`, `year_range` |
 //! | [`jsonl`] | JSON lines to Arrow record batches, by a fast decoder and a reference decoder | `arrow_leaves`, `year_range` |
-//! | [`store`] | folders and S3; uploads with withheld completion | `env`, `human`, `staged` |
+//! | [`store`] | folders and S3; uploads with withheld completion | `env`, `staged` |
 //! | [`resident`] | the resident memory of the process, and what of it can be given back | – |
 //! | [`memory_gate`] | bytes that wait, counted against the memory limit | DataFusion |
 //! | [`memory_budget`] | the memory limit divided among all that holds memory (pure) | `jsonl`, `memory_gate` |
@@ -42,9 +42,9 @@
 //! | [`definition`] | `sql/<table>.sql` | `layout`, `sql_file` |
 //! | [`refusal`] | queries that DataFusion answers wrongly or that are not bound to the cycle, refused with file and line | `definition` |
 //! | [`listing`] | the files of a scan: globs, Hive partitions, bounds of time, fixed lists | DataFusion, `store` |
-//! | [`scan`] | sources as tables: JSON and Parquet scans, shared scans, pushdown, rejects | `engine_error`, `listing`, `memory_budget`, `resident`, `view_gc` |
+//! | [`scan`] | sources as tables: JSON and Parquet scans, shared scans, pushdown, rejects | `engine_error`, `listing`, `memory_budget`, `planted_fault`, `resident`, `view_gc` |
 //! | [`catalog`] | `sql/sources/*.sql` as declared sources | `refusal`, `scan` |
-//! | [`stage`] | the operator that a `COPY` plans into | `engine_error`, `format`, `memory_budget`, `resident`, `schema_evolution`, `store`, `view_gc` |
+//! | [`stage`] | the operator that a `COPY` plans into | `engine_error`, `format`, `memory_budget`, `planted_fault`, `resident`, `schema_evolution`, `store`, `view_gc` |
 //! | [`engine`] | the session; definition + cycle → plan → staged files | `catalog`, `spill_folder`, `stage` |
 //! | `cluster` | plans run by an Apache Ballista cluster; its scheduler and executors (feature `cluster`) | Ballista, `engine` |
 //! | [`delivery`] | log, commit, publish, recover; nothing of SQL | `schema_version`, `store` |

@@ -3,6 +3,7 @@
 //! They exist in builds with debug assertions only. In a release build the functions are constant, and
 //! the compiler removes what depends on them.
 
+use std::path::Path;
 #[cfg(debug_assertions)]
 use std::sync::OnceLock;
 #[cfg(debug_assertions)]
@@ -49,3 +50,24 @@ pub(crate) fn without_last_row(fault: &str, batch: RecordBatch) -> RecordBatch {
 pub(crate) fn strikes_rows(fault: &str, batch: &RecordBatch) -> bool {
     batch.num_rows() > 0 && strikes(fault)
 }
+
+/// Cuts all files below a folder in half.
+#[cfg(debug_assertions)]
+pub(crate) fn cut_files(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            cut_files(&path);
+            continue;
+        }
+        let cut = std::fs::File::options().write(true).open(&path);
+        let result = cut.and_then(|file| file.set_len(file.metadata()?.len() / 2));
+        if let Err(error) = result {
+            tracing::warn!(%error, "a file is not cut");
+        }
+    }
+}
+
+/// Does nothing: there are no faults.
+#[cfg(not(debug_assertions))]
+pub(crate) const fn cut_files(_: &Path) {}

@@ -28,7 +28,8 @@ use datafusion::physical_plan::{
 use futures::{StreamExt, TryStreamExt};
 use parking_lot::Mutex;
 
-use crate::planted_fault::{strikes, strikes_rows};
+use crate::planted_fault::{cut_files, strikes, strikes_rows};
+use crate::spill_folder::SpillFolder;
 use crate::stage::context_for_rows;
 use crate::view_gc::batch_bytes;
 
@@ -141,7 +142,7 @@ impl ExecutionPlan for WideRowsExec {
             // The inputs of a merge run concurrently.
             streams.push(if is_merge { spawned(stream) } else { stream });
         }
-        let node = Arc::clone(&self.node);
+        let (node, session) = (Arc::clone(&self.node), Arc::clone(&context));
         let output = async move {
             let peeked = futures::future::try_join_all(streams.into_iter().map(peek)).await?;
             let row_bytes = peeked
@@ -168,10 +169,21 @@ impl ExecutionPlan for WideRowsExec {
             node.replace_children(vec![Arc::new(input)], options)?
                 .execute(0, context)
         };
+        let output = futures::stream::once(output).try_flatten();
         Ok(Box::pin(RecordBatchStreamAdapter::new(
             self.schema(),
-            futures::stream::once(output).try_flatten(),
+            output.inspect_ok(move |_| cut_spill_files(&session)),
         )))
+    }
+}
+
+/// Cuts the spill files of a session, if that fault is planted.
+fn cut_spill_files(session: &TaskContext) {
+    let folder = session.session_config().get_extension::<SpillFolder>();
+    if let Some(folder) = folder
+        && strikes("the spill files of a sort are cut")
+    {
+        cut_files(folder.path());
     }
 }
 
