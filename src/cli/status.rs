@@ -243,6 +243,13 @@ fn text(status: &Status) -> String {
         } else if let [only] = missing_cycles.as_slice() {
             let _ = writeln!(text, "missing: {}: {only}", table.table);
         }
+        if let Some(day) = table.published().next_back()
+            && let Some(balance) = &day.balance
+        {
+            let (name, cycle) = (&table.table, day.cycle);
+            let balance = balance.to_string();
+            let _ = writeln!(text, "books: {name} {cycle}: {}", visible_line(&balance));
+        }
         for day in table.published() {
             let (name, cycle) = (&table.table, day.cycle);
             if day.provisional {

@@ -9,9 +9,11 @@
 //!    local runner: the plan is rewritten by split_pushdown, sort_strings and wide_rows, and runs in this process
 //! ```
 
+mod balance;
 mod binding;
 pub(crate) mod bounded;
 pub(crate) mod checked;
+mod counted_filter;
 mod local;
 mod parameters;
 pub(crate) mod row_digest;

@@ -28,6 +28,8 @@ use datafusion::physical_plan::{
 use futures::{StreamExt, TryStreamExt};
 use parking_lot::Mutex;
 
+use crate::planted_fault::{cut_files, strikes, strikes_rows};
+use crate::spill_folder::SpillFolder;
 use crate::stage::context_for_rows;
 use crate::view_gc::batch_bytes;
 
@@ -140,7 +142,7 @@ impl ExecutionPlan for WideRowsExec {
             // The inputs of a merge run concurrently.
             streams.push(if is_merge { spawned(stream) } else { stream });
         }
-        let node = Arc::clone(&self.node);
+        let (node, session) = (Arc::clone(&self.node), Arc::clone(&context));
         let output = async move {
             let peeked = futures::future::try_join_all(streams.into_iter().map(peek)).await?;
             let row_bytes = peeked
@@ -167,10 +169,21 @@ impl ExecutionPlan for WideRowsExec {
             node.replace_children(vec![Arc::new(input)], options)?
                 .execute(0, context)
         };
+        let output = futures::stream::once(output).try_flatten();
         Ok(Box::pin(RecordBatchStreamAdapter::new(
             self.schema(),
-            futures::stream::once(output).try_flatten(),
+            output.inspect_ok(move |_| cut_spill_files(&session)),
         )))
+    }
+}
+
+/// Cuts the spill files of a session, if that fault is planted.
+fn cut_spill_files(session: &TaskContext) {
+    let folder = session.session_config().get_extension::<SpillFolder>();
+    if let Some(folder) = folder
+        && strikes("the spill files of a sort are cut")
+    {
+        cut_files(folder.path());
     }
 }
 
@@ -186,6 +199,10 @@ async fn peek(mut rows: SendableRecordBatchStream) -> Result<PeekedInput> {
         .as_ref()
         .map_or(0, |batch| batch_bytes(batch) / batch.num_rows().max(1));
     let schema = rows.schema();
+    let first = match first {
+        Some(batch) if strikes_rows("the first batch of a sort is lost", &batch) => None,
+        first => first,
+    };
     let all = futures::stream::iter(first.map(Ok)).chain(rows);
     Ok(PeekedInput {
         row_bytes,
@@ -199,6 +216,9 @@ fn spawned(mut rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
     let output = running.tx();
     running.spawn(async move {
         while let Some(batch) = rows.next().await {
+            if strikes("an input of a merge ends early") {
+                break;
+            }
             if output.send(batch).await.is_err() {
                 break;
             }
@@ -228,6 +248,7 @@ impl PartitionStream for TakenInput {
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
         let rows = self.rows.lock().take();
+        let rows = rows.filter(|_| !strikes("a run of a merge is lost"));
         rows.unwrap_or_else(|| {
             let none = futures::stream::empty();
             Box::pin(RecordBatchStreamAdapter::new(

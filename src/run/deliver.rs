@@ -413,6 +413,8 @@ impl Delivery<'_> {
             // Before the guards: the lines are needed above all if they fail the table.
             copy_rejected_lines(self, &staged.sources, copied).await;
             guards::check(self.request, &staged, builder.replaced)?;
+            let balance = staged.balance.clone();
+            info!(%table, %cycle, run_id, %balance, "accounted");
             let absent = guards::check_absent(&staged, &builder.history.state)?;
             let rejects = stage_rejects(self, stage, &staged.sources).await?;
             let foreign = self.foreign(stage, builder.history).await?;
@@ -426,6 +428,7 @@ impl Delivery<'_> {
             let missing = std::mem::take(&mut staged.missing);
             Ok(StagedEntry::Ready(Box::new(ReadyEntry {
                 entry: builder.entry(staged, rejects)?,
+                balance,
                 foreign,
                 missing,
                 absent,

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use crate::books::Balance;
 use crate::cycle::{Cycle, SyncMode};
 use crate::cycle_marker::{CycleReport, MarkerFailure};
 use crate::definition::Definition;
@@ -78,6 +79,8 @@ pub enum TableOutcome {
         manifest: String,
         /// The sources that were read, by name.
         sources: Vec<SourceRecord>,
+        /// The rows that were read against those that were exported.
+        balance: Balance,
         /// The files with the malformed lines that were set aside.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         rejects: Vec<RejectsFile>,

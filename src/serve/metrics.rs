@@ -256,6 +256,7 @@ mod tests {
     use chrono::NaiveTime;
 
     use super::*;
+    use crate::books::Balance;
     use crate::cycle::{Cycle, SyncMode};
     use crate::layout::TableName;
     use crate::run::{RunReport, TableOutcome, TableReport};
@@ -285,6 +286,7 @@ mod tests {
                     bytes: 1 << 20,
                     manifest: String::new(),
                     sources: Vec::new(),
+                    balance: Balance::not_countable("it joins"),
                     rejects: Vec::new(),
                     replaced: Vec::new(),
                     foreign: Vec::new(),
@@ -312,6 +314,7 @@ mod tests {
             bytes: 1 << 20,
             files: 2,
             rejects: 0,
+            balance: None,
             seconds: 1.5,
             committed_at: time("2026-01-16T03:00:30Z"),
             outlier: None,

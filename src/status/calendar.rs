@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use crate::books::Balance;
 use crate::cycle::{Cycle, SyncMode};
 use crate::layout::TableName;
 use crate::manifest::{LateRecord, Manifest};
@@ -77,6 +78,10 @@ pub(crate) struct PublishedDay {
     pub files: u64,
     /// The number of malformed lines that were set aside.
     pub rejects: u64,
+    /// The rows that were read against those that were exported; absent if a version without books
+    /// published the day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub balance: Option<Balance>,
     /// The time from the start of the run to its commit, in seconds.
     pub seconds: f64,
     pub committed_at: DateTime<Utc>,
@@ -216,6 +221,7 @@ fn published_day(manifest: &Manifest, earlier: &[u64]) -> PublishedDay {
             .rejects
             .iter()
             .fold(0, |rows, rejects| rows.saturating_add(rejects.rows)),
+        balance: manifest.balance.clone(),
         seconds: took.as_seconds_f64(),
         committed_at: manifest.committed_at,
         outlier: outlier(manifest.rows, trailing),

@@ -254,6 +254,9 @@ fn describe(day: &PublishedDay) -> String {
         let rejects = human::counted(day.rejects, "malformed line");
         let _ = write!(text, ", {rejects} set aside");
     }
+    if let Some(balance) = &day.balance {
+        let _ = write!(text, "; {}", escaped(&balance.to_string()));
+    }
     text
 }
 

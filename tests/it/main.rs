@@ -11,6 +11,7 @@
 
 mod absent_columns;
 mod architecture;
+mod books;
 mod boundaries;
 mod check;
 #[cfg(feature = "cluster")]

@@ -15,6 +15,8 @@ use datafusion::arrow::compute::{FilterBuilder, FilterPredicate};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Result, internal_err};
 
+use crate::planted_fault::strikes;
+
 /// A selection of rows.
 struct FilterKernel {
     predicate: FilterPredicate,
@@ -30,6 +32,13 @@ pub(crate) fn filter_batch(batch: &RecordBatch, selected: &BooleanArray) -> Resu
     if !selected.has_false() {
         return Ok(batch.clone());
     }
+    if strikes("the filter keeps a row that does not match") {
+        return filter_batch(batch, &with_one_more(selected));
+    }
+    if strikes("the filter drops a row that matches") {
+        let rows = filter_batch(batch, selected)?;
+        return Ok(rows.slice(1, rows.num_rows() - 1));
+    }
     let kernel = FilterKernel::new(selected);
     let columns = batch.columns().iter().map(|column| kernel.filter(column));
     let options = RecordBatchOptions::new().with_row_count(Some(kernel.predicate.count()));
@@ -38,6 +47,15 @@ pub(crate) fn filter_batch(batch: &RecordBatch, selected: &BooleanArray) -> Resu
         columns.collect::<Result<_>>()?,
         &options,
     )?)
+}
+
+/// Returns the selection with its first unselected row, as a planted fault does.
+fn with_one_more(selected: &BooleanArray) -> BooleanArray {
+    let mut flags: Vec<bool> = selected.values().iter().collect();
+    if let Some(unselected) = flags.iter_mut().find(|flag| !**flag) {
+        *unselected = true;
+    }
+    BooleanArray::from(flags)
 }
 
 impl FilterKernel {

@@ -14,6 +14,7 @@ use super::row_group_memory::{RowGroupMemory, TooLarge};
 use super::rule::{Misfit, Unreadable};
 use crate::engine_error;
 use crate::error::Error;
+use crate::scan::record::Scan;
 
 /// A file that is being read.
 ///
@@ -23,6 +24,8 @@ use crate::error::Error;
 pub(super) struct OpenFile {
     /// The file's URL.
     key: String,
+    /// The scans that the file is read for.
+    scans: Vec<Arc<Scan>>,
     footer: OnceLock<Arc<ParquetMetaData>>,
     position: Mutex<ReadPosition>,
 }
@@ -38,9 +41,10 @@ struct ReadPosition {
 }
 
 impl OpenFile {
-    pub(super) fn new(key: String) -> Self {
+    pub(super) fn new(key: String, scans: Vec<Arc<Scan>>) -> Self {
         Self {
             key,
+            scans,
             footer: OnceLock::new(),
             position: Mutex::default(),
         }
@@ -116,6 +120,9 @@ impl OpenFile {
 
     /// Counts rows that the reader returned.
     pub(super) fn add_returned(&self, rows: usize) {
+        for scan in &self.scans {
+            scan.counts.add_decoded(rows);
+        }
         self.position.lock().rows_returned += rows;
     }
 
