@@ -70,6 +70,9 @@ pub(crate) struct Settings {
 pub(crate) struct Expected {
     settings: Settings,
     pub published: BTreeMap<(Table, u32), Published>,
+    /// The days of which a rerun left out a published table, for want of files: their markers may be
+    /// withdrawn.
+    pub half_done: BTreeSet<u32>,
 }
 
 impl Expected {
@@ -77,6 +80,7 @@ impl Expected {
         Self {
             settings,
             published: BTreeMap::new(),
+            half_done: BTreeSet::new(),
         }
     }
 
@@ -134,21 +138,24 @@ impl Expected {
             if table == Table::People && newest.is_some_and(|newest| newest > day) {
                 continue;
             }
-            self.publish(table, day, landing, counts);
+            let is_published = self.published.contains_key(&(table, day));
+            if !self.publish(table, day, landing, counts) && is_published {
+                self.half_done.insert(day);
+            }
         }
     }
 
-    /// Publishes a cycle, unless it waits for files.
+    /// Publishes a cycle. Returns false if it waits for files.
     pub(crate) fn publish(
         &mut self,
         table: Table,
         day: u32,
         landing: &Landing,
         counts: &mut Counts,
-    ) {
+    ) -> bool {
         let mut sources = table.sources().iter();
         if sources.any(|source| landing.files(*source, day).is_empty()) {
-            return;
+            return false;
         }
         let key = (table, day);
         let revision = self.published.get(&key).map_or(0, |old| old.revision + 1);
@@ -161,6 +168,7 @@ impl Expected {
         };
         self.published.insert(key, published);
         counts.publications += 1;
+        true
     }
 
     fn late(

@@ -146,6 +146,9 @@ impl Receiver {
                 continue;
             };
             let at = format!("the marker {}.r{revision}", cycle(day));
+            if marker["state"] == "withdrawn" && expected.half_done.contains(&day) {
+                continue;
+            }
             if marker["state"] != "complete" {
                 return Err(format!("{at} is {}", marker["state"]));
             }

@@ -112,7 +112,7 @@ pub(crate) async fn play_schedule(seed: u64, rules: &[Rule]) -> Result<u64, Stri
         {
             published_at = Some(minute);
         }
-        minute += rng.i64(5..=40);
+        minute += rng.i64(5..=90);
     }
     match published_at {
         None => Err(format!("never published\n{text}")),
