@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 #[cfg(debug_assertions)]
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arrow::array::RecordBatch;
+use arrow::array::{BooleanArray, RecordBatch};
 
 /// The environment variable with the name of the fault that is planted.
 #[cfg(debug_assertions)]
@@ -49,6 +49,15 @@ pub(crate) fn without_last_row(fault: &str, batch: RecordBatch) -> RecordBatch {
 #[inline]
 pub(crate) fn strikes_rows(fault: &str, batch: &RecordBatch) -> bool {
     batch.num_rows() > 0 && strikes(fault)
+}
+
+/// Returns flags with the first one of a value turned into the other.
+pub(crate) fn with_one_flipped(flags: &BooleanArray, from: bool) -> BooleanArray {
+    let mut flipped: Vec<bool> = flags.iter().map(|flag| flag == Some(true)).collect();
+    if let Some(flag) = flipped.iter_mut().find(|flag| **flag == from) {
+        *flag = !from;
+    }
+    BooleanArray::from(flipped)
 }
 
 /// Cuts all files below a folder in half.

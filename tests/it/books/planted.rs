@@ -38,6 +38,7 @@ planted! {
     a_batch_without_a_match: "a batch is taken for one without a matching row", filtered, BOOKS;
     one_row_too_few: "the filter drops a row that matches", filtered, BOOKS;
     one_row_too_many: "the filter keeps a row that does not match", filtered, BOOKS;
+    a_row_of_another_filter: "a filter of DataFusion drops a row that matches", numbered, BOOKS;
     the_rest_of_the_coalescer: "the rows that are still coalesced are lost", filtered, BOOKS;
     a_coalesced_batch: "one of the coalesced batches is lost", filtered, BOOKS;
     coalesced_twice: "a batch is coalesced twice", filtered, BOOKS;
@@ -127,6 +128,7 @@ fn without_a_fault_each_scenario_balances() {
     let scenarios = [
         whole(),
         filtered(),
+        numbered(),
         by_day(),
         few_by_day(),
         shared_lines(),
@@ -185,6 +187,15 @@ fn filtered() -> Scenario {
     let sandbox = Lines::sandbox();
     let query = "SELECT id, day FROM one WHERE kind = 'common'";
     sandbox.write("sql/common.sql", format!("COPY ({query}) TO 'common'"));
+    Scenario::new(sandbox, &[])
+}
+
+/// The filter is not that of the scan.
+fn numbered() -> Scenario {
+    let sandbox = Lines::sandbox();
+    let query =
+        "SELECT id FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM one) WHERE n > 9";
+    sandbox.write("sql/numbered.sql", format!("COPY ({query}) TO 'numbered'"));
     Scenario::new(sandbox, &[])
 }
 
