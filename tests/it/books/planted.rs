@@ -52,6 +52,7 @@ planted! {
     the_end_of_a_merged_input: "an input of a merge ends early", sorted, BOOKS;
     a_run_of_a_merge: "a run of a merge is lost", sorted, BOOKS;
     a_spill_file: "the spill files of a sort are cut", spilled, SORT;
+    the_end_of_a_spill_file: "the spill files of a sort end early", spilled, BOOKS;
     a_batch_not_written: "a batch of the query is not written", by_day, BOOKS;
     a_batch_written_twice: "a batch of the query is written twice", by_day, BOOKS;
     a_file_of_the_result: "a file of the plan's result is lost", by_day, BOOKS;
