@@ -168,8 +168,8 @@ impl RowAccount {
         } else if !KEEP_ROWS.contains(&node.name()) || node.children().is_empty() {
             return Err(node.name());
         }
-        let children = node.children().into_iter();
-        children.map(|child| self.add(child)).collect()
+        let mut children = node.children().into_iter();
+        children.try_for_each(|child| self.add(child))
     }
 
     fn add_scan(&mut self, scan: Arc<Scan>) {

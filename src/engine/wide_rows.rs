@@ -28,7 +28,7 @@ use datafusion::physical_plan::{
 use futures::{StreamExt, TryStreamExt};
 use parking_lot::Mutex;
 
-use crate::planted_fault::{cut_files, strikes, strikes_rows};
+use crate::planted_fault::{CutAt, cut_files, strikes, strikes_rows};
 use crate::spill_folder::SpillFolder;
 use crate::stage::context_for_rows;
 use crate::view_gc::batch_bytes;
@@ -179,11 +179,14 @@ impl ExecutionPlan for WideRowsExec {
 
 /// Cuts the spill files of a session, if that fault is planted.
 fn cut_spill_files(session: &TaskContext) {
-    let folder = session.session_config().get_extension::<SpillFolder>();
-    if let Some(folder) = folder
-        && strikes("the spill files of a sort are cut")
-    {
-        cut_files(folder.path());
+    let Some(folder) = session.session_config().get_extension::<SpillFolder>() else {
+        return;
+    };
+    if strikes("the spill files of a sort are cut") {
+        cut_files(folder.path(), CutAt::Middle);
+    }
+    if strikes("the spill files of a sort end early") {
+        cut_files(folder.path(), CutAt::Message);
     }
 }
 

@@ -37,7 +37,7 @@ impl ReadyEntry {
             bytes: manifest.bytes,
             manifest: manifest.name().path().to_string(),
             sources: manifest.sources,
-            balance: self.balance,
+            balance: Box::new(self.balance),
             provisional: manifest.provisional,
             cause: manifest.cause.map(Box::new),
             rejects: manifest.rejects,

@@ -80,7 +80,7 @@ pub enum TableOutcome {
         /// The sources that were read, by name.
         sources: Vec<SourceRecord>,
         /// The rows that were read against those that were exported.
-        balance: Balance,
+        balance: Box<Balance>,
         /// The files with the malformed lines that were set aside.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         rejects: Vec<RejectsFile>,

@@ -286,7 +286,7 @@ mod tests {
                     bytes: 1 << 20,
                     manifest: String::new(),
                     sources: Vec::new(),
-                    balance: Balance::not_countable("it joins"),
+                    balance: Box::new(Balance::not_countable("it joins")),
                     rejects: Vec::new(),
                     replaced: Vec::new(),
                     foreign: Vec::new(),

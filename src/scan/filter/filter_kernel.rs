@@ -15,7 +15,7 @@ use datafusion::arrow::compute::{FilterBuilder, FilterPredicate};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Result, internal_err};
 
-use crate::planted_fault::strikes;
+use crate::planted_fault::{strikes, with_one_flipped};
 
 /// A selection of rows.
 struct FilterKernel {
@@ -33,11 +33,10 @@ pub(crate) fn filter_batch(batch: &RecordBatch, selected: &BooleanArray) -> Resu
         return Ok(batch.clone());
     }
     if strikes("the filter keeps a row that does not match") {
-        return filter_batch(batch, &with_one_more(selected));
+        return filter_batch(batch, &with_one_flipped(selected, false));
     }
     if strikes("the filter drops a row that matches") {
-        let rows = filter_batch(batch, selected)?;
-        return Ok(rows.slice(1, rows.num_rows() - 1));
+        return filter_batch(batch, &with_one_flipped(selected, true));
     }
     let kernel = FilterKernel::new(selected);
     let columns = batch.columns().iter().map(|column| kernel.filter(column));
@@ -47,15 +46,6 @@ pub(crate) fn filter_batch(batch: &RecordBatch, selected: &BooleanArray) -> Resu
         columns.collect::<Result<_>>()?,
         &options,
     )?)
-}
-
-/// Returns the selection with its first unselected row, as a planted fault does.
-fn with_one_more(selected: &BooleanArray) -> BooleanArray {
-    let mut flags: Vec<bool> = selected.values().iter().collect();
-    if let Some(unselected) = flags.iter_mut().find(|flag| !**flag) {
-        *unselected = true;
-    }
-    BooleanArray::from(flags)
 }
 
 impl FilterKernel {

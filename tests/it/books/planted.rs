@@ -38,6 +38,7 @@ planted! {
     a_batch_without_a_match: "a batch is taken for one without a matching row", filtered, BOOKS;
     one_row_too_few: "the filter drops a row that matches", filtered, BOOKS;
     one_row_too_many: "the filter keeps a row that does not match", filtered, BOOKS;
+    a_row_of_another_filter: "a filter of DataFusion drops a row that matches", numbered, BOOKS;
     the_rest_of_the_coalescer: "the rows that are still coalesced are lost", filtered, BOOKS;
     a_coalesced_batch: "one of the coalesced batches is lost", filtered, BOOKS;
     coalesced_twice: "a batch is coalesced twice", filtered, BOOKS;
@@ -51,6 +52,7 @@ planted! {
     the_end_of_a_merged_input: "an input of a merge ends early", sorted, BOOKS;
     a_run_of_a_merge: "a run of a merge is lost", sorted, BOOKS;
     a_spill_file: "the spill files of a sort are cut", spilled, SORT;
+    the_end_of_a_spill_file: "the spill files of a sort end early", spilled, BOOKS;
     a_batch_not_written: "a batch of the query is not written", by_day, BOOKS;
     a_batch_written_twice: "a batch of the query is written twice", by_day, BOOKS;
     a_file_of_the_result: "a file of the plan's result is lost", by_day, BOOKS;
@@ -127,6 +129,7 @@ fn without_a_fault_each_scenario_balances() {
     let scenarios = [
         whole(),
         filtered(),
+        numbered(),
         by_day(),
         few_by_day(),
         shared_lines(),
@@ -185,6 +188,15 @@ fn filtered() -> Scenario {
     let sandbox = Lines::sandbox();
     let query = "SELECT id, day FROM one WHERE kind = 'common'";
     sandbox.write("sql/common.sql", format!("COPY ({query}) TO 'common'"));
+    Scenario::new(sandbox, &[])
+}
+
+/// The filter is not that of the scan.
+fn numbered() -> Scenario {
+    let sandbox = Lines::sandbox();
+    let query =
+        "SELECT id FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM one) WHERE n > 9";
+    sandbox.write("sql/numbered.sql", format!("COPY ({query}) TO 'numbered'"));
     Scenario::new(sandbox, &[])
 }
 
