@@ -146,7 +146,8 @@ mod tests {
                 "acme/schema/*",
                 "acme/rejects/*",
                 "acme/_dayport/log/*",
-                "acme/cycles/*"
+                "acme/cycles/*",
+                "acme/marks/*"
             ])
         );
         let all = grant(GrantPurpose::Sources, "").source_rights();
