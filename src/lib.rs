@@ -36,6 +36,7 @@
 //! | [`memory_budget`] | the memory limit divided among all that holds memory (pure) | `jsonl`, `memory_gate` |
 //! | [`spill_folder`] | the folder of spill files, with a lock; removes those of killed runs | `error` |
 //! | [`engine_error`] | DataFusion's errors as ours, and back | DataFusion, `error` |
+//! | [`wide_sort`] | sorts and merges of rows of any width | `engine_error`, `memory_budget`, `view_gc` |
 //! | [`sql_file`] | SQL with file and line for its errors | `engine_error` |
 //! | [`definition`] | `sql/<table>.sql` | `layout`, `sql_file` |
 //! | [`refusal`] | queries that DataFusion answers wrongly or that are not bound to the cycle, refused with file and line | `definition` |
@@ -114,4 +115,5 @@ pub(crate) mod verify;
 pub(crate) mod view_gc;
 pub(crate) mod visible;
 pub(crate) mod wait;
+pub(crate) mod wide_sort;
 pub(crate) mod year_range;

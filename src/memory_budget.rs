@@ -4,6 +4,7 @@
 //! limit ─┬─ 1/2    all reservations; beyond it, row groups end before they are full
 //!        ├─ 1/4    what a function gives for one batch, 16 MiB to 256 MiB
 //!        ├─ 1/4    chunks of sources that wait with their rows, over all tasks; 1/32 in any case
+//!        ├─ 1/4    wide rows that are sorted, over all sorts of a query
 //!        ├─ 1/4    what open files hold before they end early, over all tables, 64 KiB or more for each
 //!        ├─ 1/4    parts that are being uploaded, over all tables; 1/32 in any case
 //!        ├─ 1/8    source files inflated as a whole, over all tasks
@@ -98,6 +99,21 @@ const MIN_EARLY_END_BYTES: usize = 64 << 10;
 const WIDE_BATCH_SHARE: usize = 64;
 const MIN_WIDE_BATCH: usize = 1 << 20;
 const MAX_WIDE_BATCH: usize = 64 << 20;
+
+/// The batches of wide rows that are spilled, in place of one that is not.
+const SPILLED_BATCHES: usize = 4;
+
+/// The share of a batch whose rows all have the maximum width of usual rows, as a divisor, and the limits of
+/// that width in bytes.
+const USUAL_ROWS_SHARE: usize = 8;
+const MIN_USUAL_ROW: usize = 4 << 10;
+const MAX_USUAL_ROW: usize = 32 << 10;
+
+/// The maximum share of the batches of a merge of sorts, as a divisor.
+const MERGE_SHARE: usize = 8;
+
+/// The share of wide rows that are sorted, over all sorts of a query, as a divisor.
+const WIDE_RUN_SHARE: usize = 4;
 
 /// The share of rows that a file encodes at once, as a divisor, and its limits in bytes.
 const ENCODED_SHARE: usize = 32;
@@ -275,8 +291,35 @@ impl MemoryBudget {
 
     /// Returns the number of rows of a batch of about `row_bytes` each, up to `rows`.
     pub fn rows_of(self, row_bytes: usize, rows: usize) -> usize {
-        let batch_bytes = (self.limit / WIDE_BATCH_SHARE).clamp(MIN_WIDE_BATCH, MAX_WIDE_BATCH);
-        rows.min(batch_bytes / row_bytes.max(1)).max(1)
+        rows.min(self.wide_batch_bytes() / row_bytes.max(1)).max(1)
+    }
+
+    /// Returns the size of a batch of wide rows, in bytes.
+    pub fn wide_batch_bytes(self) -> usize {
+        (self.limit / WIDE_BATCH_SHARE).clamp(MIN_WIDE_BATCH, MAX_WIDE_BATCH)
+    }
+
+    /// Returns the size of a batch of wide rows that a sort spills, in bytes.
+    pub fn spilled_batch_bytes(self) -> usize {
+        self.wide_batch_bytes() / SPILLED_BATCHES
+    }
+
+    /// Returns the maximum width of a row that is sorted in batches of `rows`, in bytes: wider ones are
+    /// sorted apart.
+    pub fn usual_row_bytes(self, rows: usize) -> usize {
+        let share = self.limit / USUAL_ROWS_SHARE / rows.max(1);
+        share.clamp(MIN_USUAL_ROW, MAX_USUAL_ROW)
+    }
+
+    /// Returns the size of the batches that a merge of `inputs` sorts has in memory, in bytes.
+    pub fn merge_bytes(self, inputs: usize) -> usize {
+        let batches = self.wide_batch_bytes().saturating_mul(2 * inputs);
+        batches.min(self.limit / MERGE_SHARE)
+    }
+
+    /// Returns the size of the wide rows that each of `tasks` concurrent sorts has in memory, in bytes.
+    pub fn wide_run_bytes(self, tasks: usize) -> usize {
+        self.limit / WIDE_RUN_SHARE / tasks.max(1)
     }
 
     /// Returns the number of rows of a batch. A batch has a cost for each column of each table,

@@ -13,6 +13,7 @@ use crate::engine::sort_strings::sort_offset_strings;
 use crate::engine::split_pushdown::push_down_split;
 use crate::engine::state::extend_config;
 use crate::engine::wide_rows::sort_wide_rows;
+use crate::engine::window_memory::count_window_rows;
 use crate::engine_error::from_datafusion;
 use crate::error::Result;
 use crate::scan::MissingFiles;
@@ -49,6 +50,7 @@ impl PlanRunner for LocalRunner {
         let plan = push_down_split(plan)
             .and_then(sort_offset_strings)
             .and_then(sort_wide_rows)
+            .and_then(count_window_rows)
             .map_err(from_datafusion)?;
         if let (Some(participant), Some(requests)) = (job.participant, requests) {
             participant.join(&requests).await;

@@ -31,7 +31,6 @@ use crate::stage::spill_sort::SpillSort;
 use crate::stage::splitter::{PartitionRows, take_rows};
 use crate::stage::window_check::WindowCheck;
 use crate::staged::StagedFile;
-use crate::view_gc::batch_bytes;
 
 /// Writes the rows of one input partition of the plan, each into the files of its Hive partition.
 pub struct PartitionedWriter {
@@ -140,7 +139,7 @@ impl PartitionedWriter {
         // All of these partitions together: the sort pays for each batch, however small.
         spilled.sort_unstable();
         let rows = take_rows(&combined, spilled)?;
-        self.spill_sort(&combined)?.write(&rows).await
+        self.spill_sort()?.write(&rows).await
     }
 
     /// Writes combined rows that all belong to `partition`.
@@ -155,7 +154,7 @@ impl PartitionedWriter {
         }
         match self.has_file(partition)? {
             true => self.send(partition, combined).await,
-            false => self.spill_sort(combined)?.write(combined).await,
+            false => self.spill_sort()?.write(combined).await,
         }
     }
 
@@ -167,15 +166,13 @@ impl PartitionedWriter {
         }
     }
 
-    /// Returns the sort of rows without an open file; the first call starts it, for rows like those of
-    /// `first`.
-    fn spill_sort(&mut self, first: &RecordBatch) -> Result<&mut SpillSort> {
+    /// Returns the sort of rows without an open file; the first call starts it.
+    fn spill_sort(&mut self) -> Result<&mut SpillSort> {
         let sort = match self.spill_sort.take() {
             Some(sort) => sort,
             None => SpillSort::new(
                 self.schema.schema(),
                 self.schema.first_partition_column(),
-                batch_bytes(first) / first.num_rows().max(1),
                 &self.context,
             )?,
         };

@@ -1,0 +1,359 @@
+//! Counts the rows that window functions hold against the memory limit.
+//!
+//! ```text
+//! input ─HeldInputExec→ DataFusion's window operator ─WindowMemoryExec→ output
+//!          reserves the rows that pass               releases them
+//! ```
+//! DataFusion reserves nothing for them. An operator whose functions look at all rows holds all of them
+//! until its end; another one those that are not in its output yet, and the rows before them that its frames
+//! begin with.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Result, ScalarValue, internal_err};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::{WindowFrameBound, WindowFrameUnits};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::metrics::MetricsSet;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec, WindowExpr};
+use datafusion::physical_plan::{
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan,
+    InputDistributionRequirements, PlanProperties, ReplaceChildrenOptions,
+};
+use futures::TryStreamExt;
+use parking_lot::Mutex;
+
+use crate::error::Error;
+use crate::human;
+use crate::view_gc::{gc_views, used_bytes};
+
+/// Wraps each operator of window functions of a plan, and its input.
+pub(super) fn count_window_rows(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let wrapped = plan.transform_up(|node| {
+        let kept = if node.is::<WindowAggExec>() {
+            KeptRows::All
+        } else if let Some(window) = node.downcast_ref::<BoundedWindowAggExec>() {
+            KeptRows::Before(max_preceding_rows(window.window_expr()))
+        } else {
+            return Ok(Transformed::no(node));
+        };
+        let [input] = node.children()[..] else {
+            return internal_err!("an operator of window functions has one input");
+        };
+        let held = Arc::new(HeldByPartition {
+            kept,
+            partitions: Mutex::default(),
+        });
+        let input = Arc::new(HeldInputExec {
+            input: Arc::clone(input),
+            held: Arc::clone(&held),
+        });
+        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+        let node = node.replace_children(vec![input], options)?;
+        Ok(Transformed::yes(Arc::new(WindowMemoryExec { node, held })))
+    })?;
+    Ok(wrapped.data)
+}
+
+/// The rows that an operator keeps besides those that are not in its output yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum KeptRows {
+    /// All, until its end.
+    All,
+    /// A number of rows before the first of them.
+    Before(u64),
+}
+
+/// Returns the number of rows before the current one that the frames begin with. Frames by value may have
+/// any number of rows, which is not known before: these count as none.
+fn max_preceding_rows(functions: &[Arc<dyn WindowExpr>]) -> u64 {
+    let preceding = functions.iter().map(|function| {
+        let frame = function.get_window_frame();
+        match (frame.units, &frame.start_bound) {
+            (
+                WindowFrameUnits::Rows,
+                WindowFrameBound::Preceding(ScalarValue::UInt64(Some(rows))),
+            ) => *rows,
+            _ => 0,
+        }
+    });
+    preceding.max().unwrap_or(0)
+}
+
+/// The rows that the partitions of an operator hold.
+#[derive(Debug)]
+struct HeldByPartition {
+    kept: KeptRows,
+    partitions: Mutex<BTreeMap<usize, Arc<HeldRows>>>,
+}
+
+/// The rows that one partition of an operator holds.
+#[derive(Debug)]
+struct HeldRows {
+    kept: KeptRows,
+    state: Mutex<HeldState>,
+}
+
+#[derive(Debug)]
+struct HeldState {
+    memory: MemoryReservation,
+    /// The batches in memory: the number of rows up to the end of each, and its bytes.
+    batches: VecDeque<(u64, usize)>,
+    rows_in: u64,
+    rows_out: u64,
+}
+
+impl HeldRows {
+    fn new(kept: KeptRows, pool: &Arc<dyn MemoryPool>) -> Self {
+        Self {
+            kept,
+            state: Mutex::new(HeldState {
+                memory: MemoryConsumer::new("rows of window functions").register(pool),
+                batches: VecDeque::new(),
+                rows_in: 0,
+                rows_out: 0,
+            }),
+        }
+    }
+
+    /// Reserves the memory of a batch that the operator is given.
+    fn hold(&self, batch: &RecordBatch) -> Result<()> {
+        let bytes = held_bytes(batch);
+        let mut state = self.state.lock();
+        if state.memory.try_grow(bytes).is_err() {
+            let held = state.memory.size().saturating_add(bytes);
+            return Err(too_many(held, self.kept).into());
+        }
+        state.rows_in += batch.num_rows() as u64;
+        let end = state.rows_in;
+        state.batches.push_back((end, bytes));
+        Ok(())
+    }
+
+    /// Releases the memory of rows that the operator has given, and needs no more.
+    fn release(&self, rows: usize) {
+        let KeptRows::Before(kept) = self.kept else {
+            return;
+        };
+        let mut state = self.state.lock();
+        state.rows_out += rows as u64;
+        while let Some((end, bytes)) = state.batches.front().copied()
+            && end.saturating_add(kept) <= state.rows_out
+        {
+            state.batches.pop_front();
+            state.memory.shrink(bytes);
+        }
+    }
+}
+
+/// Returns the bytes that an operator needs for a batch. It copies all rows into one batch, but for the text
+/// that views point to.
+fn held_bytes(batch: &RecordBatch) -> usize {
+    let columns = batch.columns().iter();
+    let bytes = columns.map(|column| match column.data_type() {
+        DataType::Utf8View | DataType::BinaryView => {
+            used_bytes(column) + size_of::<u128>() * column.len()
+        }
+        _ => 2 * used_bytes(column),
+    });
+    bytes.sum()
+}
+
+fn too_many(bytes: usize, kept: KeptRows) -> Error {
+    let bytes = human::bytes(bytes as u64);
+    let which = match kept {
+        KeptRows::All => "all rows of their input",
+        KeptRows::Before(_) => "the rows of their frames",
+    };
+    Error::invalid(format!(
+        "the memory limit is too small for the window functions of the query: they hold {which} in memory, \
+         and there is no room for {bytes} of them"
+    ))
+    .with_hint(
+        "select only the columns that are needed below the window functions, or raise --memory-limit",
+    )
+}
+
+/// The input of an operator of window functions, whose rows are counted.
+#[derive(Debug)]
+struct HeldInputExec {
+    input: Arc<dyn ExecutionPlan>,
+    held: Arc<HeldByPartition>,
+}
+
+/// An operator of window functions, whose rows are counted.
+#[derive(Debug)]
+struct WindowMemoryExec {
+    node: Arc<dyn ExecutionPlan>,
+    held: Arc<HeldByPartition>,
+}
+
+impl DisplayAs for HeldInputExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HeldInputExec")
+    }
+}
+
+impl DisplayAs for WindowMemoryExec {
+    fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.node.fmt_as(format, f)
+    }
+}
+
+impl ExecutionPlan for HeldInputExec {
+    fn name(&self) -> &'static str {
+        "HeldInputExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.input.properties()
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let [input] = <[_; 1]>::try_from(children)
+            .or_else(|_| internal_err!("the input of window functions is one"))?;
+        let held = Arc::clone(&self.held);
+        Ok(Arc::new(Self { input, held }))
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+        self.replace_children(children, options)
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let rows = self.input.execute(partition, context)?;
+        let Some(held) = self.held.partitions.lock().remove(&partition) else {
+            return internal_err!("window functions are not counted");
+        };
+        let schema = rows.schema();
+        let counted = rows.and_then(move |batch| {
+            let counted = gc_views(&batch)
+                .map_err(Into::into)
+                .and_then(|batch| held.hold(&batch).map(|()| batch));
+            futures::future::ready(counted)
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, counted)))
+    }
+}
+
+impl ExecutionPlan for WindowMemoryExec {
+    fn name(&self) -> &'static str {
+        "WindowMemoryExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.node.properties()
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        self.node.children()
+    }
+
+    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
+        self.node.input_distribution_requirements()
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        self.node.maintains_input_order()
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        self.node.benefits_from_input_partitioning()
+    }
+
+    fn apply_expressions(
+        &self,
+        visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        self.node.apply_expressions(visit)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        options: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let node = Arc::clone(&self.node).replace_children(children, options)?;
+        let held = Arc::clone(&self.held);
+        Ok(Arc::new(Self { node, held }))
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+        self.replace_children(children, options)
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        self.node.metrics()
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let held = Arc::new(HeldRows::new(self.held.kept, context.memory_pool()));
+        let partitions = &self.held.partitions;
+        partitions.lock().insert(partition, Arc::clone(&held));
+        let max_rows = context.session_config().batch_size();
+        let rows = self.node.execute(partition, context)?;
+        let schema = rows.schema();
+        let released = rows.map_ok(move |batch| {
+            held.release(batch.num_rows());
+            futures::stream::iter(slices(&batch, max_rows).map(Ok))
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(
+            schema,
+            released.try_flatten(),
+        )))
+    }
+}
+
+/// Returns the rows of a batch in slices of usual size: an operator that holds all rows returns them as one
+/// batch, of which the next one would make others as large.
+fn slices(batch: &RecordBatch, max_rows: usize) -> impl Iterator<Item = RecordBatch> + use<> {
+    let batch = batch.clone();
+    let firsts = (0..batch.num_rows()).step_by(max_rows.max(1));
+    firsts.map(move |first| batch.slice(first, max_rows.min(batch.num_rows() - first)))
+}
