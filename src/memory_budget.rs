@@ -9,12 +9,15 @@
 //!        ├─ 1/4    parts that are being uploaded, over all tables; 1/32 in any case
 //!        ├─ 1/8    source files inflated as a whole, over all tasks
 //!        ├─ 1/8    batches that are queued for files, over all tables; 1/64 in any case
-//!        ├─ 1/8    a line of a JSON source, at most 64 MiB
+//!        ├─ 1/8    a line of a JSON source, at most 64 MiB, or a row of a Parquet source
 //!        ├─ 1/8    one row group that is written
+//!        ├─ 1/4    sorts that have no more in any case, over all tasks; 1/16 of each
+//!        ├─ 1/4    the batches of a merge of sorts that has no more in any case
+//!        ├─ 1/8    rows that window functions hold in any case, over all tasks
 //!        ├─ 1/12   files at their opening, over all tables
 //!        ├─ 1/16   rows that open files collect, over all tables
 //!        ├─ 1/32   rows that a file encodes at once, 1 MiB to 16 MiB
-//!        ├─ 1/64   a batch of wide rows that are sorted, 1 MiB to 64 MiB
+//!        ├─ 1/64   a batch of wide rows that are sorted, 1 MiB to 64 MiB; a quarter of it in spilled runs
 //!        ├─ 1/128  the rows that a scan coalesces, 512 KiB to 4 MiB
 //!        ├─ 1/128  the merge of one sort, at most 10 MiB
 //!        ├─ 1/256  one chunk of a JSON source, 256 KiB to 6 MiB
@@ -109,8 +112,15 @@ const USUAL_ROWS_SHARE: usize = 8;
 const MIN_USUAL_ROW: usize = 4 << 10;
 const MAX_USUAL_ROW: usize = 32 << 10;
 
-/// The maximum share of the batches of a merge of sorts, as a divisor.
-const MERGE_SHARE: usize = 8;
+/// The least share of rows that window functions hold, over all tasks, as a divisor.
+const MIN_WINDOW_SHARE: usize = 8;
+
+/// The least share of sorts, over all tasks and of each, as divisors.
+const MIN_SORTS_SHARE: usize = 4;
+const MIN_SORT_SHARE: usize = 16;
+
+/// The maximum share of a merge of sorts that is there in any case, as a divisor.
+const MERGE_SHARE: usize = 4;
 
 /// The share of wide rows that are sorted, over all sorts of a query, as a divisor.
 const WIDE_RUN_SHARE: usize = 4;
@@ -228,6 +238,11 @@ impl MemoryBudget {
         (self.limit / Self::LIMIT_OF_A_LINE).min(MAX_LINE_BYTES)
     }
 
+    /// Returns the maximum size of a row of a Parquet source, in bytes, for the same reason.
+    pub fn row_bytes(self) -> usize {
+        self.limit / Self::LIMIT_OF_A_LINE
+    }
+
     /// Returns the limits of the chunks and batches that wait in one of `tasks` concurrent tasks.
     pub(crate) fn waiting_chunks(self, tasks: usize) -> GateLimits {
         GateLimits {
@@ -311,10 +326,23 @@ impl MemoryBudget {
         share.clamp(MIN_USUAL_ROW, MAX_USUAL_ROW)
     }
 
-    /// Returns the size of the batches that a merge of `inputs` sorts has in memory, in bytes.
+    /// Returns the memory of one of `tasks` concurrent sorts that is there in any case, in bytes: two batches
+    /// can be merged in it.
+    pub fn min_sort_bytes(self, tasks: usize) -> usize {
+        let share = self.limit / MIN_SORTS_SHARE / tasks.max(1);
+        share.max(self.limit / MIN_SORT_SHARE)
+    }
+
+    /// Returns the memory of a merge of `inputs` sorts that is there in any case, in bytes.
     pub fn merge_bytes(self, inputs: usize) -> usize {
         let batches = self.wide_batch_bytes().saturating_mul(2 * inputs);
         batches.min(self.limit / MERGE_SHARE)
+    }
+
+    /// Returns the size of the rows that the window functions of one of `tasks` concurrent tasks hold in any
+    /// case, in bytes.
+    pub fn min_window_bytes(self, tasks: usize) -> usize {
+        self.limit / MIN_WINDOW_SHARE / tasks.max(1)
     }
 
     /// Returns the size of the wide rows that each of `tasks` concurrent sorts has in memory, in bytes.
@@ -399,6 +427,24 @@ mod tests {
         assert_eq!(shares(64), (8, 512, 2, 8, 1, 16));
         assert_eq!(shares(512), (64, 4096, 16, 64, 8, 128));
         assert_eq!(shares(4096), (64, 4096, 16, 512, 64, 256));
+        let sorts = |mib: usize| {
+            let budget = MemoryBudget::new(mib * MIB);
+            (
+                budget.wide_run_bytes(2) / MIB,
+                budget.wide_batch_bytes() / MIB,
+                budget.spilled_batch_bytes() / KIB,
+                budget.merge_bytes(2) / MIB,
+                budget.merge_bytes(200) / MIB,
+                budget.min_window_bytes(2) / MIB,
+            )
+        };
+        assert_eq!(sorts(64), (8, 1, 256, 4, 16, 4));
+        assert_eq!(sorts(4096), (512, 64, 16_384, 256, 1024, 256));
+        let sort = |mib: usize, tasks| MemoryBudget::new(mib * MIB).min_sort_bytes(tasks) / MIB;
+        assert_eq!((sort(64, 2), sort(64, 64), sort(4096, 16)), (8, 4, 256));
+        let usual = |mib: usize, rows| MemoryBudget::new(mib * MIB).usual_row_bytes(rows);
+        assert_eq!((usual(64, 8192), usual(64, 1)), (4 * KIB, 32 * KIB));
+        assert_eq!(usual(4096, 32_768), 16 * KIB);
         let budget = MemoryBudget::new(512 * MIB);
         // Usual rows make usual batches.
         assert_eq!(budget.rows_of(KIB, 8192), 8192);

@@ -16,7 +16,7 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, ScalarValue, internal_err};
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{WindowFrameBound, WindowFrameUnits};
 use datafusion::physical_expr::PhysicalExpr;
@@ -32,6 +32,7 @@ use parking_lot::Mutex;
 
 use crate::error::Error;
 use crate::human;
+use crate::memory_budget::MemoryBudget;
 use crate::view_gc::{gc_views, used_bytes};
 
 /// Wraps each operator of window functions of a plan, and its input.
@@ -98,6 +99,9 @@ struct HeldByPartition {
 #[derive(Debug)]
 struct HeldRows {
     kept: KeptRows,
+    /// Up to so many bytes are held even if the pool has no room for them: a sort or an exchange may fill it,
+    /// whose rows come here.
+    min_bytes: usize,
     state: Mutex<HeldState>,
 }
 
@@ -111,9 +115,12 @@ struct HeldState {
 }
 
 impl HeldRows {
-    fn new(kept: KeptRows, pool: &Arc<dyn MemoryPool>) -> Self {
+    fn new(kept: KeptRows, context: &TaskContext) -> Self {
+        let pool = context.memory_pool();
+        let tasks = context.session_config().target_partitions();
         Self {
             kept,
+            min_bytes: MemoryBudget::of(&**pool).min_window_bytes(tasks),
             state: Mutex::new(HeldState {
                 memory: MemoryConsumer::new("rows of window functions").register(pool),
                 batches: VecDeque::new(),
@@ -127,8 +134,10 @@ impl HeldRows {
     fn hold(&self, batch: &RecordBatch) -> Result<()> {
         let bytes = held_bytes(batch);
         let mut state = self.state.lock();
-        if state.memory.try_grow(bytes).is_err() {
-            let held = state.memory.size().saturating_add(bytes);
+        let held = state.memory.size().saturating_add(bytes);
+        if held <= self.min_bytes {
+            state.memory.grow(bytes);
+        } else if state.memory.try_grow(bytes).is_err() {
             return Err(too_many(held, self.kept).into());
         }
         state.rows_in += batch.num_rows() as u64;
@@ -333,7 +342,7 @@ impl ExecutionPlan for WindowMemoryExec {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        let held = Arc::new(HeldRows::new(self.held.kept, context.memory_pool()));
+        let held = Arc::new(HeldRows::new(self.held.kept, &context));
         let partitions = &self.held.partitions;
         partitions.lock().insert(partition, Arc::clone(&held));
         let max_rows = context.session_config().batch_size();

@@ -13,6 +13,7 @@ mod merge;
 mod row_width;
 mod runs;
 mod sort_keys;
+mod sort_pool;
 mod taken_input;
 #[cfg(test)]
 mod tests;
@@ -23,7 +24,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use datafusion::arrow::array::{BooleanArray, RecordBatch};
 use datafusion::arrow::compute::filter_record_batch;
 use datafusion::common::{Result, internal_err};
-use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::LexOrdering;
 use datafusion::physical_plan::ExecutionPlan;
@@ -39,6 +39,7 @@ use crate::wide_sort::merge::merge;
 use crate::wide_sort::row_width::context_for_rows;
 use crate::wide_sort::runs::{RunLimits, WideRuns};
 use crate::wide_sort::sort_keys::SortKeys;
+use crate::wide_sort::sort_pool::SortPool;
 use crate::wide_sort::taken_input::taken_input;
 
 /// Notes that the rows of a sort are wide: a merge of sorts learns it by this.
@@ -73,6 +74,8 @@ pub(crate) fn sort_rows(
         let schema = peeked.rows.schema();
         let narrow = divert_wide(peeked.rows, max_bytes, Arc::clone(&runs));
         let narrow = taken_input(&schema, vec![narrow])?;
+        let tasks = usual.session_config().target_partitions();
+        let usual = SortPool::context(&usual, budget(&context).min_sort_bytes(tasks))?;
         let mut sorted = SortExec::new(order, narrow).execute(0, usual)?;
         // With its first row, the sort has read all of its input.
         let first = sorted.next().await.transpose()?;
@@ -104,12 +107,8 @@ pub(crate) fn merge_rows(
     };
     let (schema, order) = (first.schema(), order.clone());
     let output_schema = Arc::clone(&schema);
-    let pool = context.memory_pool();
-    let room = MemoryConsumer::new("room to merge").register(pool);
     let merged = async move {
-        // Sorts that do not spill fill the pool, and free no memory before the merge takes rows.
-        let budget = MemoryBudget::of(&**context.memory_pool());
-        room.grow(budget.merge_bytes(inputs.len()));
+        let min_bytes = budget(&context).merge_bytes(inputs.len());
         let peeked = futures::future::try_join_all(inputs.into_iter().map(peek)).await?;
         let widths = peeked.iter().map(|input| input.row_bytes);
         let row_bytes = widths.max().unwrap_or(0);
@@ -122,7 +121,7 @@ pub(crate) fn merge_rows(
             return Ok(merge(keys, &schema, inputs.collect(), limits.output, pool));
         }
         let narrow = taken_input(&schema, inputs.collect())?;
-        drop(room);
+        let usual = SortPool::context(&usual, min_bytes)?;
         SortPreservingMergeExec::new(order, narrow).execute(0, usual)
     };
     Ok(Box::pin(RecordBatchStreamAdapter::new(
@@ -133,8 +132,11 @@ pub(crate) fn merge_rows(
 
 /// Returns the maximum width of a row that DataFusion sorts and merges, in bytes.
 fn max_usual_row(context: &TaskContext) -> usize {
-    let rows = context.session_config().batch_size();
-    MemoryBudget::of(&**context.memory_pool()).usual_row_bytes(rows)
+    budget(context).usual_row_bytes(context.session_config().batch_size())
+}
+
+fn budget(context: &TaskContext) -> MemoryBudget {
+    MemoryBudget::of(&**context.memory_pool())
 }
 
 /// Passes on rows of up to `max_bytes` each, and gives wider ones to `runs`.

@@ -1,0 +1,154 @@
+//! The memory of one sort or merge, which DataFusion divides among several consumers.
+//!
+//! ```text
+//! memory pool ─one consumer that can spill→ SortPool ─→ rows, runs and merges of the sort
+//! ```
+//! In the memory pool of the query, a sort that is full leaves no room for its own merge, and the merge of one
+//! sort takes what another one needs for its rows. Here, what a sort has freed is left for it to go on with,
+//! and a minimum is there in any case.
+
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::common::{DataFusionError, Result};
+use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::{
+    MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation,
+};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use parking_lot::Mutex;
+
+/// What is kept for a sort that frees memory, as a multiple of what it still uses.
+const KEPT: usize = 2;
+
+/// The memory pool of one sort or merge.
+#[derive(Debug)]
+pub(super) struct SortPool {
+    pool: Arc<dyn MemoryPool>,
+    /// Up to so many bytes are reserved even above the limit.
+    min_bytes: usize,
+    state: Mutex<SortMemory>,
+}
+
+#[derive(Debug)]
+struct SortMemory {
+    /// The bytes that the consumers of the sort use, of those that are reserved for it.
+    used: usize,
+    reserved: MemoryReservation,
+}
+
+impl SortPool {
+    /// Returns the context of a sort that has a memory pool of its own, with a minimum of `min_bytes`.
+    pub(super) fn context(context: &TaskContext, min_bytes: usize) -> Result<Arc<TaskContext>> {
+        let pool = context.memory_pool();
+        let consumer = MemoryConsumer::new("sort").with_can_spill(true);
+        let sort_pool = Arc::new(Self {
+            pool: Arc::clone(pool),
+            min_bytes,
+            state: Mutex::new(SortMemory {
+                used: 0,
+                reserved: consumer.register(pool),
+            }),
+        });
+        let runtime = RuntimeEnvBuilder::from_runtime_env(&context.runtime_env())
+            .with_memory_pool(sort_pool)
+            .build_arc()?;
+        Ok(Arc::new(TaskContext::new(
+            context.task_id(),
+            context.session_id(),
+            context.session_config().clone(),
+            context.scalar_functions().clone(),
+            context.higher_order_functions().clone(),
+            context.aggregate_functions().clone(),
+            context.window_functions().clone(),
+            runtime,
+        )))
+    }
+}
+
+impl MemoryPool for SortPool {
+    fn name(&self) -> &'static str {
+        "sort"
+    }
+
+    fn grow(&self, _: &MemoryReservation, additional: usize) {
+        let mut state = self.state.lock();
+        state.used += additional;
+        let missing = state.used.saturating_sub(state.reserved.size());
+        state.reserved.grow(missing);
+    }
+
+    fn shrink(&self, _: &MemoryReservation, freed: usize) {
+        let mut state = self.state.lock();
+        state.used -= freed;
+        let excess = state.reserved.size().saturating_sub(KEPT * state.used);
+        state.reserved.shrink(excess);
+    }
+
+    fn try_grow(&self, _: &MemoryReservation, additional: usize) -> Result<()> {
+        let mut state = self.state.lock();
+        let needed = state.used.saturating_add(additional);
+        let missing = needed.saturating_sub(state.reserved.size());
+        if state.reserved.try_grow(missing).is_err() {
+            if needed > self.min_bytes {
+                return Err(DataFusionError::ResourcesExhausted(format!(
+                    "a sort has no room for {additional} bytes more, of {} in all",
+                    self.pool
+                )));
+            }
+            state.reserved.grow(missing);
+        }
+        state.used = needed;
+        Ok(())
+    }
+
+    fn reserved(&self) -> usize {
+        self.pool.reserved()
+    }
+
+    fn memory_limit(&self) -> MemoryLimit {
+        self.pool.memory_limit()
+    }
+}
+
+impl fmt::Display for SortPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sort of {}", self.pool)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::execution::memory_pool::GreedyMemoryPool;
+    use datafusion::execution::runtime_env::RuntimeEnv;
+
+    use super::*;
+
+    #[test]
+    fn a_sort_keeps_what_it_frees_and_has_a_minimum() {
+        let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(1000));
+        let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::clone(&pool));
+        let runtime: Arc<RuntimeEnv> = runtime.build_arc().unwrap();
+        let context = TaskContext::default().with_runtime(runtime);
+        let sort = SortPool::context(&context, 100).unwrap();
+        let rows = MemoryConsumer::new("rows").register(sort.memory_pool());
+        let merge = MemoryConsumer::new("merge").register(sort.memory_pool());
+        rows.try_grow(900).unwrap();
+        assert!(rows.try_grow(101).is_err());
+        let others = MemoryConsumer::new("others").register(&pool);
+        others.try_grow(100).unwrap();
+        // The pool is full, and the merge takes what the rows free.
+        rows.shrink(400);
+        merge.try_grow(400).unwrap();
+        assert_eq!(pool.reserved(), 1000);
+        rows.free();
+        merge.free();
+        assert_eq!(pool.reserved(), 100);
+        others.try_grow(900).unwrap();
+        merge.try_grow(100).unwrap();
+        assert!(merge.try_grow(1).is_err());
+        assert_eq!(pool.reserved(), 1100);
+        drop((rows, merge, sort));
+        assert_eq!(pool.reserved(), 1000);
+    }
+}
