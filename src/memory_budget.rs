@@ -14,8 +14,10 @@
 //!        ├─ 1/4    sorts that have no more in any case, over all tasks; 1/16 of each
 //!        ├─ 1/4    the batches of a merge of sorts that has no more in any case
 //!        ├─ 1/8    rows that window functions hold in any case, over all tasks
-//!        ├─ 1/12   files at their opening, over all tables
+//!        ├─ 1/8    the blocks of one file that are compressed, at most 16 MiB
+//!        ├─ 1/12   files at their opening, with one row each, over all tables
 //!        ├─ 1/16   rows that open files collect, over all tables
+//!        ├─ 1/32   rows of files that are finished, while others are written, over all tables
 //!        ├─ 1/32   rows that a file encodes at once, 1 MiB to 16 MiB
 //!        ├─ 1/64   a batch of wide rows that are sorted, 1 MiB to 64 MiB; a quarter of it in spilled runs
 //!        ├─ 1/128  the rows that a scan coalesces, 512 KiB to 4 MiB
@@ -129,6 +131,12 @@ const WIDE_RUN_SHARE: usize = 4;
 const ENCODED_SHARE: usize = 32;
 const MIN_ENCODED_BYTES: usize = 1 << 20;
 const MAX_ENCODED_BYTES: usize = 16 << 20;
+
+/// The share of the blocks of one file that are compressed, as a divisor.
+const BLOCKS_SHARE: usize = 8;
+
+/// The share of the rows of files that are finished, over all tables, as a divisor.
+const FINISHING_SHARE: usize = 32;
 
 /// The share of one row group, as a divisor: at its end it is in memory twice.
 const ROW_GROUP_SHARE: usize = 8;
@@ -290,6 +298,17 @@ impl MemoryBudget {
     /// batch of usual rows is smaller.
     pub fn encoded_bytes(self) -> usize {
         (self.limit / ENCODED_SHARE).clamp(MIN_ENCODED_BYTES, MAX_ENCODED_BYTES)
+    }
+
+    /// Returns the maximum size of the blocks of one file that are compressed concurrently, in bytes.
+    pub fn blocks_bytes(self) -> usize {
+        (self.limit / BLOCKS_SHARE).min(MAX_ENCODED_BYTES)
+    }
+
+    /// Returns the maximum size of the rows of files that one of `tables` concurrent tables finishes while it
+    /// writes others, in bytes.
+    pub fn finishing_bytes(self, tables: usize) -> usize {
+        self.limit / FINISHING_SHARE / tables.max(1)
     }
 
     /// Returns the size at which a row group ends however much memory there is, in bytes. Formats end it

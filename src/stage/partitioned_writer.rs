@@ -31,6 +31,7 @@ use crate::stage::spill_sort::SpillSort;
 use crate::stage::splitter::{PartitionRows, take_rows};
 use crate::stage::window_check::WindowCheck;
 use crate::staged::StagedFile;
+use crate::view_gc::batch_bytes;
 
 /// Writes the rows of one input partition of the plan, each into the files of its Hive partition.
 pub struct PartitionedWriter {
@@ -38,6 +39,10 @@ pub struct PartitionedWriter {
     settings: Arc<ShardSettings>,
     context: Arc<TaskContext>,
     max_open_files: usize,
+    /// The memory of a file at its opening, in bytes.
+    opening_bytes: usize,
+    /// The number of tables that are written concurrently.
+    tables: usize,
     open: HashMap<Partition, OpenPartition>,
     /// The sort of rows without an open file: once it exists, every new partition goes into it.
     spill_sort: Option<SpillSort>,
@@ -68,9 +73,12 @@ impl PartitionedWriter {
         let tables = session.config().concurrent_tables;
         let pool = context.memory_pool();
         let budget = MemoryBudget::of(&**pool);
-        let max_open_files = budget.open_files(tables, spec.encoding.opening_memory(file_schema));
+        let opening_bytes = spec.encoding.opening_memory(file_schema);
+        let max_open_files = budget.open_files(tables, opening_bytes);
         Ok(Self {
             max_open_files,
+            opening_bytes,
+            tables,
             settings: Arc::new(ShardSettings {
                 session,
                 encoding: Arc::clone(&spec.encoding),
@@ -89,6 +97,8 @@ impl PartitionedWriter {
                 parts: MemoryGate::new(pool, "parts being uploaded", budget.uploaded_parts(tables)),
                 memory: FileMemory {
                     encoded_bytes: budget.encoded_bytes(),
+                    blocks_bytes: budget.blocks_bytes(),
+                    finishing_bytes: budget.finishing_bytes(tables),
                     row_group_bytes: budget.row_group_bytes(),
                     early_end_bytes: budget.early_end_bytes(tables, max_open_files),
                 },
@@ -127,7 +137,7 @@ impl PartitionedWriter {
         }
         let mut spilled = Vec::new();
         for PartitionRows { partition, rows } in self.schema.split(&combined)? {
-            if self.has_file(&partition)? {
+            if self.has_file(&partition, &combined)? {
                 self.send(&partition, &rows.select(&combined)?).await?;
             } else {
                 rows.append_to(&mut spilled);
@@ -152,7 +162,7 @@ impl PartitionedWriter {
         if let Some(check) = &mut self.window_check {
             check.add(combined);
         }
-        match self.has_file(partition)? {
+        match self.has_file(partition, combined)? {
             true => self.send(partition, combined).await,
             false => self.spill_sort()?.write(combined).await,
         }
@@ -179,12 +189,19 @@ impl PartitionedWriter {
         Ok(self.spill_sort.insert(sort))
     }
 
-    /// Returns true if the partition has an open file; opens one if the limit permits.
-    fn has_file(&mut self, partition: &Partition) -> Result<bool> {
+    /// Returns true if the partition has an open file; opens one if the limit permits. Files of rows as wide as
+    /// those of `batch` are fewer.
+    fn has_file(&mut self, partition: &Partition, batch: &RecordBatch) -> Result<bool> {
         if self.open.contains_key(partition) {
             return Ok(true);
         }
         if self.spill_sort.is_some() || self.open.len() >= self.max_open_files {
+            return Ok(false);
+        }
+        let row_bytes = batch_bytes(batch) / batch.num_rows().max(1);
+        let held_bytes = self.opening_bytes.saturating_add(row_bytes);
+        let budget = MemoryBudget::of(&**self.context.memory_pool());
+        if self.open.len() >= budget.open_files(self.tables, held_bytes) {
             return Ok(false);
         }
         let opened = self.open_partition(partition.clone(), false)?;

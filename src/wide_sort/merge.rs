@@ -17,6 +17,8 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReser
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 
+use crate::memory_budget::MemoryBudget;
+use crate::resident::note_passed;
 use crate::view_gc::{batch_bytes, gc_views, row_sizes};
 use crate::wide_sort::sort_keys::SortKeys;
 
@@ -51,6 +53,7 @@ pub(super) fn merge(
         is_started: false,
         limits,
         memory: MemoryConsumer::new("merge of wide rows").register(pool),
+        memory_limit: MemoryBudget::of(&**pool).limit(),
     };
     let merged = futures::stream::try_unfold(merge, |mut merge| async move {
         Ok(merge.next_batch().await?.map(|batch| (batch, merge)))
@@ -68,6 +71,7 @@ struct Merge {
     is_started: bool,
     limits: BatchLimits,
     memory: MemoryReservation,
+    memory_limit: usize,
 }
 
 struct Input {
@@ -146,6 +150,7 @@ impl Merge {
             let keys = self.keys.of(&batch)?;
             input.sizes = row_sizes(&batch);
             input.bytes = batch_bytes(&batch) + keys.size();
+            note_passed(input.bytes, self.memory_limit);
             input.batch = batch;
             self.heads.push(Head {
                 input: index,

@@ -15,6 +15,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 
 use crate::memory_budget::MemoryBudget;
+use crate::resident::note_passed;
 use crate::view_gc::{batch_bytes, gc_views, row_sizes};
 use crate::wide_sort::merge::{BatchLimits, merge, take_rows};
 use crate::wide_sort::sort_keys::SortKeys;
@@ -28,6 +29,7 @@ const MERGED_COPIES: usize = 3;
 pub(super) struct RunLimits {
     /// The bytes of a run in memory, and of those that are merged.
     run_bytes: usize,
+    memory_limit: usize,
     /// The bounds of the batches of a run.
     spilled: BatchLimits,
     /// The bounds of the batches of the output.
@@ -44,6 +46,7 @@ impl RunLimits {
             bytes,
         };
         Self {
+            memory_limit: budget.limit(),
             run_bytes: budget.wide_run_bytes(config.target_partitions()),
             spilled: limits(budget.spilled_batch_bytes()),
             output: limits(budget.wide_batch_bytes()),
@@ -114,6 +117,7 @@ impl WideRuns {
         let mut file = self.spill.create_in_progress_file("a sort of wide rows")?;
         let mut max_batch_bytes = 0;
         while let Some(batch) = rows.next_batch().transpose()? {
+            note_passed(batch_bytes(&batch), self.limits.memory_limit);
             max_batch_bytes = max_batch_bytes.max(file.append_batch(&batch)?);
         }
         if let Some(file) = file.finish()? {

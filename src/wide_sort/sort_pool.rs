@@ -4,8 +4,8 @@
 //! memory pool ─one consumer that can spill→ SortPool ─→ rows, runs and merges of the sort
 //! ```
 //! In the memory pool of the query, a sort that is full leaves no room for its own merge, and the merge of one
-//! sort takes what another one needs for its rows. Here, what a sort has freed is left for it to go on with,
-//! and a minimum is there in any case.
+//! sort takes what another one needs for its rows. Here, a sort keeps what it has reserved, and a minimum is
+//! there in any case. A merge of rows in memory frees all of them before it reserves the first one.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,14 +18,11 @@ use datafusion::execution::memory_pool::{
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use parking_lot::Mutex;
 
-/// What is kept for a sort that frees memory, as a multiple of what it still uses.
-const KEPT: usize = 2;
-
 /// The memory pool of one sort or merge.
 #[derive(Debug)]
 pub(super) struct SortPool {
     pool: Arc<dyn MemoryPool>,
-    /// Up to so many bytes are reserved even above the limit.
+    /// Up to so many bytes are reserved even above the limit: for rows that are all there are, or a merge.
     min_bytes: usize,
     state: Mutex<SortMemory>,
 }
@@ -35,6 +32,8 @@ struct SortMemory {
     /// The bytes that the consumers of the sort use, of those that are reserved for it.
     used: usize,
     reserved: MemoryReservation,
+    /// The bytes of these that were reserved above the limit, for a merge.
+    excess: usize,
 }
 
 impl SortPool {
@@ -47,6 +46,7 @@ impl SortPool {
             min_bytes,
             state: Mutex::new(SortMemory {
                 used: 0,
+                excess: 0,
                 reserved: consumer.register(pool),
             }),
         });
@@ -79,20 +79,29 @@ impl MemoryPool for SortPool {
     }
 
     fn shrink(&self, _: &MemoryReservation, freed: usize) {
-        let mut state = self.state.lock();
-        state.used -= freed;
-        let excess = state.reserved.size().saturating_sub(KEPT * state.used);
-        state.reserved.shrink(excess);
+        self.state.lock().used -= freed;
     }
 
-    fn try_grow(&self, _: &MemoryReservation, additional: usize) -> Result<()> {
+    fn try_grow(&self, consumer: &MemoryReservation, additional: usize) -> Result<()> {
+        let consumer = consumer.consumer();
         let mut state = self.state.lock();
         let needed = state.used.saturating_add(additional);
-        let missing = needed.saturating_sub(state.reserved.size());
-        if state.reserved.try_grow(missing).is_err() {
-            if needed > self.min_bytes {
+        // What can be spilled leaves room for its merge, which takes a little more than the rows did.
+        let own = match consumer.can_spill() {
+            true => state.reserved.size() - state.excess,
+            false => state.reserved.size(),
+        };
+        let missing = needed.saturating_sub(own);
+        // A pool with more than its limit refuses to grow by nothing, too.
+        if missing > 0 && state.reserved.try_grow(missing).is_err() {
+            let excess = state.excess.saturating_add(missing);
+            if !consumer.can_spill() && excess <= self.min_bytes {
+                state.excess = excess;
+            } else if needed > self.min_bytes {
                 return Err(DataFusionError::ResourcesExhausted(format!(
-                    "a sort has no room for {additional} bytes more, of {} in all",
+                    "`{}` of a sort has no room for {additional} bytes, beside {} that the sort uses, in {}",
+                    consumer.name(),
+                    state.used,
                     self.pool
                 )));
             }
@@ -131,24 +140,30 @@ mod tests {
         let runtime: Arc<RuntimeEnv> = runtime.build_arc().unwrap();
         let context = TaskContext::default().with_runtime(runtime);
         let sort = SortPool::context(&context, 100).unwrap();
-        let rows = MemoryConsumer::new("rows").register(sort.memory_pool());
+        let rows = MemoryConsumer::new("rows").with_can_spill(true);
+        let rows = rows.register(sort.memory_pool());
         let merge = MemoryConsumer::new("merge").register(sort.memory_pool());
         rows.try_grow(900).unwrap();
         assert!(rows.try_grow(101).is_err());
         let others = MemoryConsumer::new("others").register(&pool);
         others.try_grow(100).unwrap();
         // The pool is full, and the merge takes what the rows free.
-        rows.shrink(400);
-        merge.try_grow(400).unwrap();
-        assert_eq!(pool.reserved(), 1000);
         rows.free();
+        assert!(others.try_grow(1).is_err());
+        merge.try_grow(960).unwrap();
+        assert!(merge.try_grow(41).is_err());
         merge.free();
+        assert_eq!(pool.reserved(), 1060);
+        assert!(rows.try_grow(901).is_err());
+        rows.try_grow(900).unwrap();
+        drop((rows, merge, sort));
         assert_eq!(pool.reserved(), 100);
         others.try_grow(900).unwrap();
-        merge.try_grow(100).unwrap();
-        assert!(merge.try_grow(1).is_err());
+        let sort = SortPool::context(&context, 100).unwrap();
+        let rows = MemoryConsumer::new("rows").with_can_spill(true);
+        let rows = rows.register(sort.memory_pool());
+        rows.try_grow(100).unwrap();
+        assert!(rows.try_grow(1).is_err());
         assert_eq!(pool.reserved(), 1100);
-        drop((rows, merge, sort));
-        assert_eq!(pool.reserved(), 1000);
     }
 }
