@@ -9,7 +9,6 @@
 //!        ├─ 1/4    parts that are being uploaded, over all tables; 1/32 in any case
 //!        ├─ 1/8    source files inflated as a whole, over all tasks
 //!        ├─ 1/8    batches that are queued for files, over all tables; 1/64 in any case
-//!        ├─ 1/8    a line of a JSON source, at most 64 MiB, or a row of a Parquet source
 //!        ├─ 1/8    one row group that is written
 //!        ├─ 1/4    sorts that have no more in any case, over all tasks; 1/16 of each
 //!        ├─ 1/4    the batches of a merge of sorts that has no more in any case
@@ -17,6 +16,7 @@
 //!        ├─ 1/8    the blocks of one file that are compressed, at most 16 MiB
 //!        ├─ 1/12   files at their opening, with one row each, over all tables
 //!        ├─ 1/16   rows that open files collect, over all tables
+//!        ├─ 1/32   a line of a JSON source, at most 64 MiB, or a row of a Parquet source
 //!        ├─ 1/32   rows of files that are finished, while others are written, over all tables
 //!        ├─ 1/32   rows that a file encodes at once, 1 MiB to 16 MiB
 //!        ├─ 1/64   a batch of wide rows that are sorted, 1 MiB to 64 MiB; a quarter of it in spilled runs
@@ -170,7 +170,7 @@ pub struct MemoryBudget {
 
 impl MemoryBudget {
     /// The memory that a line needs, as a multiple of its length.
-    pub const LIMIT_OF_A_LINE: usize = 8;
+    pub const LIMIT_OF_A_LINE: usize = 32;
 
     /// Creates the budget of a limit in bytes.
     pub fn new(limit: usize) -> Self {
@@ -443,8 +443,8 @@ mod tests {
                 budget.function_bytes() / MIB as u64,
             )
         };
-        assert_eq!(shares(64), (8, 512, 2, 8, 1, 16));
-        assert_eq!(shares(512), (64, 4096, 16, 64, 8, 128));
+        assert_eq!(shares(64), (2, 512, 2, 8, 1, 16));
+        assert_eq!(shares(512), (16, 4096, 16, 64, 8, 128));
         assert_eq!(shares(4096), (64, 4096, 16, 512, 64, 256));
         let sorts = |mib: usize| {
             let budget = MemoryBudget::new(mib * MIB);

@@ -161,7 +161,8 @@ pub(crate) fn offset_strings(schema: &Schema) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Fields>()))
 }
 
-fn offset_field(field: &FieldRef) -> FieldRef {
+/// Returns the field with offset types in place of views.
+pub(crate) fn offset_field(field: &FieldRef) -> FieldRef {
     let data_type = match field.data_type() {
         DataType::Utf8View => DataType::Utf8,
         DataType::BinaryView => DataType::Binary,
@@ -174,9 +175,17 @@ fn offset_field(field: &FieldRef) -> FieldRef {
 
 /// Casts a batch to the types of `schema`: from views to offset strings, or back.
 pub(crate) fn cast_to(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    if batch.schema_ref() == schema {
+        return Ok(batch.clone());
+    }
     let pairs = batch.columns().iter().zip(schema.fields());
     let columns = pairs.map(|(column, field)| cast(column, field.data_type()));
-    RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, _>>()?)
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(
+        Arc::clone(schema),
+        columns.collect::<Result<_, _>>()?,
+        &options,
+    )
 }
 
 fn gc_array(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {

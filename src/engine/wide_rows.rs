@@ -165,10 +165,11 @@ fn spawned(mut rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
     let mut running = RecordBatchReceiverStreamBuilder::new(rows.schema(), 1);
     let output = running.tx();
     running.spawn(async move {
-        while let Some(batch) = rows.next().await {
-            if output.send(batch).await.is_err() {
-                break;
-            }
+        // The next batch is made once there is room for it: it may be large.
+        while let Ok(place) = output.reserve().await
+            && let Some(batch) = rows.next().await
+        {
+            place.send(batch);
         }
         Ok(())
     });

@@ -7,19 +7,24 @@
 //! DataFusion reserves nothing for them. An operator whose functions look at all rows holds all of them
 //! until its end; another one those that are not in its output yet, and the rows before them that its frames
 //! begin with.
+//!
+//! The latter also keeps the text of all rows, if that is in views: it cuts its rows off the front of a batch
+//! that never ends, and a cut leaves the buffers of views. So its input has offset strings in their place.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::array::{ArrayRef, RecordBatch};
+use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{WindowFrameBound, WindowFrameUnits};
-use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::utils::collect_columns;
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec, WindowExpr};
@@ -33,34 +38,72 @@ use parking_lot::Mutex;
 use crate::error::Error;
 use crate::human;
 use crate::memory_budget::MemoryBudget;
-use crate::view_gc::{gc_views, used_bytes};
+use crate::view_gc::{cast_to, gc_views, offset_field, used_bytes};
 
 /// Wraps each operator of window functions of a plan, and its input.
 pub(super) fn count_window_rows(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     let wrapped = plan.transform_up(|node| {
-        let kept = if node.is::<WindowAggExec>() {
-            KeptRows::All
-        } else if let Some(window) = node.downcast_ref::<BoundedWindowAggExec>() {
-            KeptRows::Before(max_preceding_rows(window.window_expr()))
-        } else {
+        let [input] = node.children()[..] else {
             return Ok(Transformed::no(node));
         };
-        let [input] = node.children()[..] else {
-            return internal_err!("an operator of window functions has one input");
+        let input_schema = input.schema();
+        let (kept, schema) = if node.is::<WindowAggExec>() {
+            (KeptRows::All, Arc::clone(&input_schema))
+        } else if let Some(window) = node.downcast_ref::<BoundedWindowAggExec>() {
+            let functions = window.window_expr();
+            let kept = KeptRows::Before(max_preceding_rows(functions));
+            (kept, without_views(functions, &input_schema))
+        } else {
+            return Ok(Transformed::no(node));
         };
         let held = Arc::new(HeldByPartition {
             kept,
             partitions: Mutex::default(),
         });
-        let input = Arc::new(HeldInputExec {
-            input: Arc::clone(input),
-            held: Arc::clone(&held),
-        });
+        let properties = Arc::clone(node.properties());
+        let input = HeldInputExec::new(Arc::clone(input), schema, Arc::clone(&held));
         let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-        let node = node.replace_children(vec![input], options)?;
-        Ok(Transformed::yes(Arc::new(WindowMemoryExec { node, held })))
+        let node = node.replace_children(vec![Arc::new(input)], options)?;
+        Ok(Transformed::yes(Arc::new(WindowMemoryExec {
+            node,
+            properties,
+            held,
+        })))
     })?;
     Ok(wrapped.data)
+}
+
+/// Returns the schema with offset strings in the place of views, but in columns that a function computes
+/// with: it was planned for their type. Partitions and orders compare values of any type.
+fn without_views(functions: &[Arc<dyn WindowExpr>], schema: &SchemaRef) -> SchemaRef {
+    // No method returns the filter of an aggregate, but its text.
+    if functions
+        .iter()
+        .any(|function| format!("{function:?}").contains("filter: Some"))
+    {
+        return Arc::clone(schema);
+    }
+    let keys = functions.iter().flat_map(|function| {
+        let orders = function.order_by().iter().map(|by| Arc::clone(&by.expr));
+        let partitions = function.partition_by().iter().cloned();
+        orders.chain(partitions).filter(|key| !key.is::<Column>())
+    });
+    let arguments = functions.iter().flat_map(|function| function.expressions());
+    let used: BTreeSet<usize> = arguments
+        .chain(keys)
+        .flat_map(|expression| collect_columns(&expression))
+        .map(|column| column.index())
+        .collect();
+    let fields = schema.fields().iter().enumerate();
+    let fields = fields.map(|(index, field)| match used.contains(&index) {
+        true => Arc::clone(field),
+        false => offset_field(field),
+    });
+    let metadata = schema.metadata().clone();
+    Arc::new(Schema::new_with_metadata(
+        fields.collect::<Fields>(),
+        metadata,
+    ))
 }
 
 /// The rows that an operator keeps besides those that are not in its output yet.
@@ -108,7 +151,8 @@ struct HeldRows {
 #[derive(Debug)]
 struct HeldState {
     memory: MemoryReservation,
-    /// The batches in memory: the number of rows up to the end of each, and its bytes.
+    /// The batches in memory: the number of rows up to the end of each, and its bytes without the text of views,
+    /// which is never released.
     batches: VecDeque<(u64, usize)>,
     rows_in: u64,
     rows_out: u64,
@@ -133,6 +177,8 @@ impl HeldRows {
     /// Reserves the memory of a batch that the operator is given.
     fn hold(&self, batch: &RecordBatch) -> Result<()> {
         let bytes = held_bytes(batch);
+        let views = batch.columns().iter().filter(|column| has_views(column));
+        let text: usize = views.map(|column| used_bytes(column)).sum();
         let mut state = self.state.lock();
         let held = state.memory.size().saturating_add(bytes);
         if held <= self.min_bytes {
@@ -142,7 +188,7 @@ impl HeldRows {
         }
         state.rows_in += batch.num_rows() as u64;
         let end = state.rows_in;
-        state.batches.push_back((end, bytes));
+        state.batches.push_back((end, bytes.saturating_sub(text)));
         Ok(())
     }
 
@@ -175,6 +221,11 @@ fn held_bytes(batch: &RecordBatch) -> usize {
     bytes.sum()
 }
 
+fn has_views(column: &ArrayRef) -> bool {
+    let field = Arc::new(Field::new("column", column.data_type().clone(), true));
+    offset_field(&field) != field
+}
+
 fn too_many(bytes: usize, kept: KeptRows) -> Error {
     let bytes = human::bytes(bytes as u64);
     let which = match kept {
@@ -194,13 +245,40 @@ fn too_many(bytes: usize, kept: KeptRows) -> Error {
 #[derive(Debug)]
 struct HeldInputExec {
     input: Arc<dyn ExecutionPlan>,
+    /// Those of the input, with offset strings in place of views.
+    properties: Arc<PlanProperties>,
     held: Arc<HeldByPartition>,
+}
+
+impl HeldInputExec {
+    fn new(input: Arc<dyn ExecutionPlan>, schema: SchemaRef, held: Arc<HeldByPartition>) -> Self {
+        let properties = input.properties();
+        let properties = match input.schema() == schema {
+            true => Arc::clone(properties),
+            false => {
+                let order = properties.output_ordering().cloned();
+                Arc::new(PlanProperties::new(
+                    EquivalenceProperties::new_with_orderings(schema, order),
+                    properties.output_partitioning().clone(),
+                    properties.emission_type,
+                    properties.boundedness,
+                ))
+            }
+        };
+        Self {
+            input,
+            properties,
+            held,
+        }
+    }
 }
 
 /// An operator of window functions, whose rows are counted.
 #[derive(Debug)]
 struct WindowMemoryExec {
     node: Arc<dyn ExecutionPlan>,
+    /// Those that the operator has without offset strings.
+    properties: Arc<PlanProperties>,
     held: Arc<HeldByPartition>,
 }
 
@@ -222,7 +300,7 @@ impl ExecutionPlan for HeldInputExec {
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
+        &self.properties
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
@@ -252,7 +330,7 @@ impl ExecutionPlan for HeldInputExec {
         let [input] = <[_; 1]>::try_from(children)
             .or_else(|_| internal_err!("the input of window functions is one"))?;
         let held = Arc::clone(&self.held);
-        Ok(Arc::new(Self { input, held }))
+        Ok(Arc::new(Self::new(input, self.schema(), held)))
     }
 
     fn with_new_children(
@@ -272,9 +350,11 @@ impl ExecutionPlan for HeldInputExec {
         let Some(held) = self.held.partitions.lock().remove(&partition) else {
             return internal_err!("window functions are not counted");
         };
-        let schema = rows.schema();
+        let schema = self.schema();
+        let held_schema = Arc::clone(&schema);
         let counted = rows.and_then(move |batch| {
-            let counted = gc_views(&batch)
+            let counted = cast_to(&batch, &held_schema)
+                .and_then(|batch| gc_views(&batch))
                 .map_err(Into::into)
                 .and_then(|batch| held.hold(&batch).map(|()| batch));
             futures::future::ready(counted)
@@ -289,7 +369,7 @@ impl ExecutionPlan for WindowMemoryExec {
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
-        self.node.properties()
+        &self.properties
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
@@ -321,8 +401,11 @@ impl ExecutionPlan for WindowMemoryExec {
         options: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let node = Arc::clone(&self.node).replace_children(children, options)?;
-        let held = Arc::clone(&self.held);
-        Ok(Arc::new(Self { node, held }))
+        Ok(Arc::new(Self {
+            node,
+            properties: Arc::clone(&self.properties),
+            held: Arc::clone(&self.held),
+        }))
     }
 
     fn with_new_children(
@@ -347,10 +430,14 @@ impl ExecutionPlan for WindowMemoryExec {
         partitions.lock().insert(partition, Arc::clone(&held));
         let max_rows = context.session_config().batch_size();
         let rows = self.node.execute(partition, context)?;
-        let schema = rows.schema();
-        let released = rows.map_ok(move |batch| {
+        let schema = self.schema();
+        let returned = Arc::clone(&schema);
+        let released = rows.and_then(move |batch| {
             held.release(batch.num_rows());
-            futures::stream::iter(slices(&batch, max_rows).map(Ok))
+            let batch = cast_to(&batch, &returned).map_err(Into::into);
+            futures::future::ready(
+                batch.map(|batch| futures::stream::iter(slices(&batch, max_rows).map(Ok))),
+            )
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(
             schema,
@@ -366,3 +453,6 @@ fn slices(batch: &RecordBatch, max_rows: usize) -> impl Iterator<Item = RecordBa
     let firsts = (0..batch.num_rows()).step_by(max_rows.max(1));
     firsts.map(move |first| batch.slice(first, max_rows.min(batch.num_rows() - first)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -116,13 +116,14 @@ fn sort(
     let context = Arc::clone(context);
     let mut sorted = sort_rows(&order, Box::pin(input), context, WideRowsSeen::default());
     // Spawned: it reads rows while the query still yields them.
-    let mut running = RecordBatchReceiverStreamBuilder::new(Arc::clone(schema), 2);
+    let mut running = RecordBatchReceiverStreamBuilder::new(Arc::clone(schema), 1);
     let output = running.tx();
     running.spawn(async move {
-        while let Some(batch) = sorted.next().await {
-            if output.send(batch).await.is_err() {
-                break;
-            }
+        // The next batch is made once there is room for it: it may be large.
+        while let Ok(place) = output.reserve().await
+            && let Some(batch) = sorted.next().await
+        {
+            place.send(batch);
         }
         Ok(())
     });

@@ -131,7 +131,7 @@ impl OpenFile {
         let mebibytes = |bytes: usize| bytes.div_ceil(1 << 20);
         let (has, needed) = (mebibytes(bytes), mebibytes(bytes.saturating_mul(factor)));
         Err(Error::data(format!(
-            "source file `{}`{}: the row has {has} MiB in the columns that are read, more than a {factor}th of \
+            "source file `{}`{}: the row has {has} MiB in the columns that are read, more than 1/{factor} of \
              --memory-limit",
             self.key,
             self.place(index)
