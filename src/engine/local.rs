@@ -12,6 +12,7 @@ use crate::engine::runner::{PlanRunner, Staged, Staging, StagingJob};
 use crate::engine::sort_strings::sort_offset_strings;
 use crate::engine::split_pushdown::push_down_split;
 use crate::engine::state::extend_config;
+use crate::engine::wide_exchange::exchange_wide_rows;
 use crate::engine::wide_rows::sort_wide_rows;
 use crate::engine::window_memory::count_window_rows;
 use crate::engine_error::from_datafusion;
@@ -49,6 +50,7 @@ impl PlanRunner for LocalRunner {
         }
         let plan = push_down_split(plan)
             .and_then(sort_offset_strings)
+            .and_then(exchange_wide_rows)
             .and_then(sort_wide_rows)
             .and_then(count_window_rows)
             .map_err(from_datafusion)?;

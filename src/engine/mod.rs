@@ -6,8 +6,8 @@
 //!
 //! ```text
 //! Definition + Cycle ─binding, parameters→ BoundDefinition ─runner→ physical plan → staged files
-//!    local runner: the plan is rewritten by split_pushdown, sort_strings, wide_rows and window_memory, and runs
-//!    in this process
+//!    local runner: the plan is rewritten by split_pushdown, sort_strings, wide_exchange, wide_rows and
+//!    window_memory, and runs in this process
 //! ```
 
 mod binding;
@@ -21,6 +21,7 @@ mod sort_strings;
 mod source_names;
 mod split_pushdown;
 mod state;
+mod wide_exchange;
 mod wide_rows;
 mod window_memory;
 

@@ -23,14 +23,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use datafusion::arrow::array::{BooleanArray, RecordBatch};
 use datafusion::arrow::compute::filter_record_batch;
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::{Result, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::LexOrdering;
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use futures::{StreamExt, TryStreamExt};
+use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
+use futures::{StreamExt, TryFutureExt, TryStreamExt};
 use parking_lot::Mutex;
 
 use crate::memory_budget::MemoryBudget;
@@ -128,6 +129,39 @@ pub(crate) fn merge_rows(
         output_schema,
         futures::stream::once(merged).try_flatten(),
     )))
+}
+
+/// Returns the operator `node` over its running inputs, and the context to execute it in: its batches have
+/// fewer rows if the first ones of the input are wide.
+///
+/// It waits for the first rows of any input, not of all: these may wait for memory that the first ones hold.
+pub(crate) async fn over_wide_rows(
+    node: Arc<dyn ExecutionPlan>,
+    inputs: Vec<SendableRecordBatchStream>,
+    schema: SchemaRef,
+    context: Arc<TaskContext>,
+) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>)> {
+    let mut waiting: Vec<_> = inputs
+        .into_iter()
+        .map(|input| Box::pin(peek(input)))
+        .collect();
+    let mut streams = Vec::with_capacity(waiting.len());
+    let mut row_bytes = 0;
+    while row_bytes == 0 && !waiting.is_empty() {
+        let (peeked, _, others) = futures::future::select_all(waiting).await;
+        let peeked = peeked?;
+        row_bytes = peeked.row_bytes;
+        streams.push(peeked.rows);
+        waiting = others;
+    }
+    streams.extend(waiting.into_iter().map(|peeked| {
+        let rows = peeked.map_ok(|input| input.rows).try_flatten_stream();
+        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&schema), rows)) as _
+    }));
+    let input = taken_input(&schema, streams)?;
+    let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+    let node = node.replace_children(vec![input], options)?;
+    Ok((node, context_for_rows(&context, row_bytes)))
 }
 
 /// Returns the maximum width of a row that DataFusion sorts and merges, in bytes.
