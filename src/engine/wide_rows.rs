@@ -1,4 +1,4 @@
-//! Sorts and merges of rows of any width: an operator in place of each of DataFusion's.
+//! Sorts, merges and filters of rows of any width: an operator in place of each of DataFusion's.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,23 +7,26 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
-use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
+use datafusion::physical_plan::stream::{
+    RecordBatchReceiverStreamBuilder, RecordBatchStreamAdapter,
+};
 use datafusion::physical_plan::{
     ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan,
     InputDistributionRequirements, PlanProperties, ReplaceChildrenOptions,
 };
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 
-use crate::wide_sort::{WideRowsSeen, merge_rows, sort_rows};
+use crate::wide_sort::{WideRowsSeen, merge_rows, over_wide_rows, sort_rows};
 
-/// Wraps each sort and each merge of a plan, but those that keep only a number of rows.
+/// Wraps each sort and each merge of a plan, but those that keep only a number of rows, and each filter.
 pub(super) fn sort_wide_rows(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     let wrapped = plan.transform_up(|node| {
         let is_sort = node.is::<SortExec>() || node.is::<SortPreservingMergeExec>();
-        if is_sort && node.fetch().is_none() {
+        if node.is::<FilterExec>() || is_sort && node.fetch().is_none() {
             return Ok(Transformed::yes(WideRowsExec::with_node(node)));
         }
         Ok(Transformed::no(node))
@@ -31,7 +34,7 @@ pub(super) fn sort_wide_rows(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn Exe
     Ok(wrapped.data)
 }
 
-/// A sort or a merge of rows of any width.
+/// A sort, a merge or a filter of rows of any width.
 #[derive(Debug)]
 struct WideRowsExec {
     /// The operator of DataFusion.
@@ -66,6 +69,26 @@ impl WideRowsExec {
     ) -> Result<SendableRecordBatchStream> {
         let input = sort.input().execute(partition, Arc::clone(&context))?;
         Ok(sort_rows(sort.expr(), input, context, self.seen.clone()))
+    }
+
+    /// Filters rows. DataFusion collects those that pass until they are a batch of a fixed number of rows.
+    fn filter(
+        &self,
+        filter: &FilterExec,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let input = filter.input().execute(partition, Arc::clone(&context))?;
+        let schema = input.schema();
+        let running = over_wide_rows(Arc::clone(&self.node), vec![input], schema, context);
+        let output = async {
+            let (node, context) = running.await?;
+            node.execute(0, context)
+        };
+        Ok(Box::pin(RecordBatchStreamAdapter::new(
+            self.schema(),
+            futures::stream::once(output).try_flatten(),
+        )))
     }
 
     fn merge(
@@ -153,9 +176,12 @@ impl ExecutionPlan for WideRowsExec {
         if let Some(sort) = self.node.downcast_ref::<SortExec>() {
             return self.sort(sort, partition, context);
         }
+        if let Some(filter) = self.node.downcast_ref::<FilterExec>() {
+            return self.filter(filter, partition, context);
+        }
         match self.node.downcast_ref::<SortPreservingMergeExec>() {
             Some(merge) => Self::merge(merge, context),
-            None => internal_err!("neither a sort nor a merge"),
+            None => internal_err!("neither a sort nor a merge nor a filter"),
         }
     }
 }
