@@ -18,6 +18,11 @@ use datafusion::execution::memory_pool::{
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use parking_lot::Mutex;
 
+use crate::memory_budget::MemoryBudget;
+
+/// The share of the minimum of a sort that is left if the memory is exhausted, as a divisor.
+const EXHAUSTED_SHARE: usize = 8;
+
 /// The memory pool of one sort or merge.
 #[derive(Debug)]
 pub(super) struct SortPool {
@@ -66,6 +71,18 @@ impl SortPool {
     }
 }
 
+impl SortPool {
+    /// Returns the bytes that are reserved even above the limit, if there are `missing` more of them. Many sorts
+    /// together get less: files end early at that point, so that memory is freed.
+    fn min_bytes_now(&self, missing: usize) -> usize {
+        let reserved = self.pool.reserved().saturating_add(missing);
+        match MemoryBudget::of(&*self.pool).is_exhausted(reserved) {
+            true => self.min_bytes / EXHAUSTED_SHARE,
+            false => self.min_bytes,
+        }
+    }
+}
+
 impl MemoryPool for SortPool {
     fn name(&self) -> &'static str {
         "sort"
@@ -95,9 +112,10 @@ impl MemoryPool for SortPool {
         // A pool with more than its limit refuses to grow by nothing, too.
         if missing > 0 && state.reserved.try_grow(missing).is_err() {
             let excess = state.excess.saturating_add(missing);
-            if !consumer.can_spill() && excess <= self.min_bytes {
+            let min_bytes = self.min_bytes_now(missing);
+            if !consumer.can_spill() && excess <= min_bytes {
                 state.excess = excess;
-            } else if needed > self.min_bytes {
+            } else if needed > min_bytes {
                 return Err(DataFusionError::ResourcesExhausted(format!(
                     "`{}` of a sort has no room for {additional} bytes, beside {} that the sort uses, in {}",
                     consumer.name(),
