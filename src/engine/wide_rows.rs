@@ -22,6 +22,9 @@ use futures::{StreamExt, TryStreamExt};
 
 use crate::wide_sort::{WideRowsSeen, merge_rows, over_wide_rows, sort_rows};
 
+/// The number of rows that a filter collects; DataFusion's default.
+const MAX_FILTERED_ROWS: usize = 8192;
+
 /// Wraps each sort and each merge of a plan, but those that keep only a number of rows, and each filter.
 pub(super) fn sort_wide_rows(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     let wrapped = plan.transform_up(|node| {
@@ -83,7 +86,12 @@ impl WideRowsExec {
         let running = over_wide_rows(Arc::clone(&self.node), vec![input], schema, context);
         let output = async {
             let (node, context) = running.await?;
-            node.execute(0, context)
+            let Some(filter) = node.downcast_ref::<FilterExec>() else {
+                return internal_err!("a filter is no filter over other rows");
+            };
+            // It has a number of its own, which is not that of the context.
+            let rows = context.session_config().batch_size().min(MAX_FILTERED_ROWS);
+            filter.with_batch_size(rows)?.execute(0, context)
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(
             self.schema(),

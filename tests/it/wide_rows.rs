@@ -215,8 +215,8 @@ fn window_functions_count_the_rows_that_they_hold() {
 /// Rows that are numbered are in the output as soon as they are counted. They pass an exchange and a filter.
 #[test]
 fn numbered_rows_are_not_held() {
-    let numbered = "SELECT id, k, body, row_number() OVER (PARTITION BY k ORDER BY id) AS n FROM \
-         wide WHERE time >= $window_start AND time < $window_end";
+    let numbered = "SELECT id, k, body, row_number() OVER (PARTITION BY k ORDER BY id) AS n FROM wide \
+         WHERE time >= $window_start AND time < $window_end";
     let definition = format!("COPY (SELECT * FROM ({numbered}) AS x WHERE n % 100 <> 7) TO 'wide'");
     let sandbox = sandbox(TestDestination::local(), [400, 400], 1 << 18, "");
     sandbox.write("sql/wide.sql", definition);
