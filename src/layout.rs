@@ -26,8 +26,10 @@ mod manifest_name;
 mod marker_name;
 mod recorded;
 
-pub use manifest_name::{MAX_REVISION, ManifestName};
-pub use marker_name::{CycleMarkerName, cycles_folder, latest_file};
+pub use manifest_name::{MAX_REVISION, ManifestName, late_folder};
+pub use marker_name::{
+    CycleMarkerName, cycles_folder, latest_file, marks_folder, success_file, symlinks_folder,
+};
 pub use recorded::{is_beyond_range, is_record, parse_own, parse_own_staged, parse_recorded};
 
 use std::fmt;
@@ -296,6 +298,7 @@ const DATA: &str = "data";
 const MANIFESTS: &str = "manifests";
 const CYCLES: &str = "cycles";
 const LATEST: &str = "latest.json";
+const MARKS: &str = "marks";
 const SCHEMA: &str = "schema";
 const REJECTS: &str = "rejects";
 const INTERNAL: &str = "_dayport";
@@ -429,7 +432,12 @@ pub fn parse_log_entry(path: &Path) -> Option<(TableName, u64)> {
 
 /// Returns the key of a list of source files, which manifests name by this digest.
 pub fn file_list(digest: &str) -> Path {
-    Path::from_iter([INTERNAL, "lists", &format!("{digest}.gz")])
+    lists_folder().join(format!("{digest}.gz"))
+}
+
+/// Returns the folder of the lists of source files.
+pub fn lists_folder() -> Path {
+    internal_folder().join("lists")
 }
 
 /// Returns the name of a staging session: one run's work on one table and cycle.

@@ -15,7 +15,9 @@
 //! | [`visible`] | invisible characters of data, made visible for a terminal (pure) | – |
 //! | [`error`] | error kinds, each of which says what the operator does next | object_store, `visible` |
 //! | [`env`] | the only reader of the clock, randomness and the process environment | `error` |
+//! | [`planted_fault`] | faults that tests plant, to see that they are noticed; none in a release build | Arrow, `env` |
 //! | [`human`] | counts, sizes and ages as people read them (pure) | – |
+//! | [`books`] | the rows that were read against those that were exported (pure) | `error`, `human` |
 //! | [`cycle`] | windows of time, and the decision which of them are due (pure) | `error` |
 //! | [`layout`] | every object key, built and parsed back (pure) | `cycle` |
 //! | [`policy`] | the rights that a run and readers need, as the policies that grant them (pure) | `layout` |
@@ -24,24 +26,24 @@
 //! | [`view_gc`] | garbage collection of string views (pure) | Arrow |
 //! | [`codec`] | JSON text, DEFLATE and Parquet columns from Arrow | Arrow |
 //! | [`schema`] | the types of exported columns | Arrow, `error` |
-//! | [`manifest`] | the published record, versioned | `layout`, `schema` |
+//! | [`manifest`] | the published record, versioned | `books`, `layout`, `schema` |
 //! | [`schema_evolution`] | the changes from a published table to the next one, and which of them stop a run (pure) | `manifest` |
 //! | [`schema_version`] | the versions of a table's schema, and the files that describe them (pure) | `schema_evolution` |
 //! | [`staged`] | a file whose upload is withheld, as plain data | `manifest` |
 //! | [`format`] | the knowledge of each file format: encoder, decoder, options, facts | `codec`, `layout`, `schema`, `year_range` |
 //! | [`jsonl`] | JSON lines to Arrow record batches, by a fast decoder and a reference decoder | `arrow_leaves`, `year_range` |
-//! | [`store`] | folders and S3; uploads with withheld completion | `env`, `human`, `staged` |
+//! | [`store`] | folders and S3; uploads with withheld completion | `env`, `staged` |
 //! | [`resident`] | the resident memory of the process, and what of it can be given back | – |
 //! | [`memory_gate`] | bytes that wait, counted against the memory limit | DataFusion |
 //! | [`memory_budget`] | the memory limit divided among all that holds memory (pure) | `jsonl`, `memory_gate` |
 //! | [`spill_folder`] | the folder of spill files, with a lock; removes those of killed runs | `error` |
 //! | [`engine_error`] | DataFusion's errors as ours, and back | DataFusion, `error` |
-//! | [`wide_sort`] | sorts and merges of rows of any width | `memory_budget`, `resident`, `view_gc` |
+//! | [`wide_sort`] | sorts and merges of rows of any width | `memory_budget`, `planted_fault`, `resident`, `view_gc` |
 //! | [`sql_file`] | SQL with file and line for its errors | `engine_error` |
 //! | [`definition`] | `sql/<table>.sql` | `layout`, `sql_file` |
 //! | [`refusal`] | queries that DataFusion answers wrongly or that are not bound to the cycle, refused with file and line | `definition` |
 //! | [`listing`] | the files of a scan: globs, Hive partitions, bounds of time, fixed lists | DataFusion, `store` |
-//! | [`scan`] | sources as tables: JSON and Parquet scans, shared scans, pushdown, rejects | `engine_error`, `listing`, `memory_budget`, `resident`, `view_gc` |
+//! | [`scan`] | sources as tables: JSON and Parquet scans, shared scans, pushdown, rejects | `engine_error`, `listing`, `memory_budget`, `planted_fault`, `resident`, `view_gc` |
 //! | [`catalog`] | `sql/sources/*.sql` as declared sources | `refusal`, `scan` |
 //! | [`stage`] | the operator that a `COPY` plans into | `engine_error`, `format`, `schema_evolution`, `store`, `wide_sort` |
 //! | [`engine`] | the session; definition + cycle → plan → staged files | `catalog`, `spill_folder`, `stage` |
@@ -69,6 +71,7 @@
 //! [`format`]: mod@format
 
 pub(crate) mod arrow_leaves;
+pub mod books;
 pub mod catalog;
 pub(crate) mod changes;
 pub(crate) mod check;
@@ -94,6 +97,7 @@ pub(crate) mod listing;
 pub mod manifest;
 pub mod memory_budget;
 pub(crate) mod memory_gate;
+pub(crate) mod planted_fault;
 pub(crate) mod policy;
 pub(crate) mod query;
 pub(crate) mod refusal;

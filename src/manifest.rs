@@ -6,9 +6,11 @@
 
 mod checksum;
 mod cycle_marker;
+mod late_record;
 mod record_header;
 
 pub use cycle_marker::{CycleMarker, LatestCycle, MarkedTable, MarkerState, NextCycle};
+pub use late_record::{LateReason, LateRecord};
 pub use record_header::WRITER;
 pub(crate) use record_header::{RecordHeader, RecordKind};
 
@@ -18,6 +20,7 @@ use chrono::{DateTime, Utc};
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
+use crate::books::Balance;
 use crate::cycle::{Cycle, SyncMode};
 use crate::error::{Error, Result};
 use crate::layout::{FileFormat, ManifestName, Partition, TableName};
@@ -73,6 +76,10 @@ pub struct Manifest {
     pub definition: DefinitionRecord,
     /// The sources that were read, by name.
     pub sources: Vec<SourceRecord>,
+    /// The rows that were read against those that were exported. Absent in manifests from before there
+    /// were books.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balance: Option<Balance>,
     /// The sources that were not ready when the cycle was published: it is provisional. Empty otherwise.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub provisional: Vec<UnreadySource>,

@@ -1,7 +1,7 @@
 //! Waits until a cycle is published, by polling the destination.
 //!
-//! A poll for named tables lists the manifests of each. One for all tables lists the markers of complete
-//! cycles, and reads that of the cycle; only while there is none, it lists manifests too, to name the
+//! A poll for named tables lists the manifests of each. One for all tables reads the marker of the cycle, and
+//! asks for the next revision of it; only while there is none, it lists markers and manifests, to name the
 //! tables that are missing. Nothing is written. Failures of the store do not end the wait; the timeout
 //! does.
 
@@ -13,7 +13,7 @@ use futures::future::{Either, select};
 use futures::{StreamExt, TryStreamExt};
 
 use crate::cycle::{Cycle, SyncMode};
-use crate::cycle_marker::{ListedRevision, MarkerNames, read_marker};
+use crate::cycle_marker::{ListedRevision, MarkerNames, find_newest_marker, read_marker};
 use crate::delivery::{History, read_manifest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{self, CycleMarkerName, ManifestName, TableName};
@@ -185,6 +185,13 @@ enum FoundMarker {
 
 /// Reads the newest marker of a cycle.
 async fn find_marker(destination: &Destination, cycle: Cycle) -> Result<FoundMarker> {
+    match find_newest_marker(destination, cycle).await {
+        Ok(Some(marker)) => return Ok(FoundMarker::Found(Box::new(marker))),
+        Ok(None) => {}
+        // S3 answers so for a missing object to those who may not list, too.
+        Err(error) if error.is_forbidden() => {}
+        Err(error) => return Err(error),
+    }
     let markers = match MarkerNames::list(destination).await {
         Ok(markers) => markers,
         // A receiver may have no right to list them.

@@ -41,6 +41,8 @@ pub(crate) struct CheckTarget<'a> {
     pub now: DateTime<Utc>,
     /// The tables, to be compared with what is published.
     pub tables: &'a [DefinedTable],
+    /// True if runs write marks of complete cycles.
+    pub has_marks: bool,
     /// Cancels the check: it then deletes its objects and tries nothing more.
     pub stop: &'a CancellationToken,
 }
@@ -73,6 +75,7 @@ pub(crate) async fn check_destination(
         encryption: &target.options.s3.encryption,
         id: target.id,
         started: target.started,
+        has_marks: target.has_marks,
         stop: target.stop,
     };
     probe.check(list).await;

@@ -36,6 +36,8 @@ pub(super) struct DestinationProbe<'a> {
     pub id: &'a str,
     /// The start of this check.
     pub started: DateTime<Utc>,
+    /// True if runs write marks of complete cycles.
+    pub has_marks: bool,
     pub stop: &'a CancellationToken,
 }
 
@@ -299,6 +301,28 @@ impl DestinationProbe<'_> {
             let tried = self.write_optional(&layout::latest_file(), 4).await;
             let without = "`latest.json` may not be written: it is left out";
             self.optional(list, "newest cycle", tried, &granting, without);
+        }
+        if self.has_marks {
+            self.marks(list, &granting[2..]).await;
+        }
+    }
+
+    /// Checks the rights to write marks and to remove them, which `--marks` needs: without them, complete cycles
+    /// get no marker either.
+    async fn marks(&self, list: &mut CheckList, granting: &[Statement]) {
+        let path = layout::marks_folder().join("_dayport_check").join(self.id);
+        let mut tried = self.destination.delete(std::slice::from_ref(&path)).await;
+        if tried.is_ok() {
+            tried = self.write_optional(&path, 5).await;
+        }
+        match &tried {
+            Ok(()) => list.passed(AREA, "marks", "may be written and removed"),
+            Err(_) if is_denied(&tried) => {
+                let detail =
+                    "may not be written or removed: with --marks, complete cycles get no marker";
+                list.finding(AREA, "marks", detail, Some(&advice(granting)));
+            }
+            Err(error) => list.error(AREA, "marks", error),
         }
     }
 

@@ -100,7 +100,10 @@ fn text(changes: &Changes) -> String {
     let mut lines = vec![HEADINGS.map(str::to_owned)];
     lines.extend(changes.changes.iter().map(line));
     let table = print::table(&lines, ALIGN_RIGHT);
-    let count = human::counted(changes.changes.len() as u64, "cycle of a table");
+    let count = match changes.changes.len() {
+        1 => "1 cycle of a table".to_owned(),
+        count => format!("{} cycles of tables", human::count(count as u64)),
+    };
     let through = time(changes.through);
     format!("{table}\n{count} to load since {since}; next: --since {through}\n")
 }

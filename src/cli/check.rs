@@ -87,6 +87,7 @@ pub(super) async fn check(arguments: CheckArguments) -> Result<ExitCode> {
         started,
         now: env::wall_clock(),
         tables: &tables,
+        has_marks: !job.marks.is_empty(),
         stop: &stop,
     };
     if let Err(error) = unless_silent(&stop, check_destination(&target, &mut list)).await {

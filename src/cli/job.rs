@@ -66,7 +66,7 @@ impl Job {
         let defined = collect(definition::load(&inputs.sql), errors);
         let export = defined
             .as_deref()
-            .and_then(|defined| collect(export_tables(defined, &arguments.without), errors));
+            .and_then(|defined| collect(export_tables(defined, arguments), errors));
         let picked = defined.map(|defined| pick(defined, &arguments.tables));
         let definitions = picked.and_then(|picked| collect(picked, errors));
         let sources = collect(load_sources(inputs), errors);
@@ -197,12 +197,13 @@ pub(super) fn selected_definitions(arguments: &JobArguments) -> Result<Vec<Defin
 ///
 /// # Errors
 /// Fails with one complaint for each name of `without` that is no name or has a definition.
-fn export_tables(defined: &[Definition], without: &[String]) -> Result<ExportTables> {
-    let defined = defined.iter();
+fn export_tables(defined: &[Definition], arguments: &JobArguments) -> Result<ExportTables> {
+    let (defined, without) = (defined.iter(), &arguments.without);
     let mut export = ExportTables {
         defined: defined
             .map(|definition| (definition.table.clone(), definition.sync_mode))
             .collect(),
+        marks: arguments.marks.iter().map(|mark| (*mark).into()).collect(),
         ..ExportTables::default()
     };
     let mut complaints = Vec::new();

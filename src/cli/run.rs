@@ -299,8 +299,12 @@ pub(super) fn late_warning(name: &str, files: &LateFiles, standing: &Standing) -
         ),
         Standing::SourceGone { first } => (
             format!("`{}`, which it was read from, is gone", visible_line(first)),
-            "a rerun would lose the rows of files that are gone",
+            "if their rows are in other files now, --rerun with --date publishes the cycle; else it would \
+             lose them",
         ),
+        Standing::Awaited { sources } => {
+            return awaited_warning(name, files, sources);
+        }
         Standing::NotComparable => (
             "its query gives other rows each time, and it was published again once".to_owned(),
             "--rerun with --date publishes the cycle with them",
@@ -311,6 +315,30 @@ pub(super) fn late_warning(name: &str, files: &LateFiles, standing: &Standing) -
         "warning: {name}: {late} after it was published, first `{}`; it is not published again: {why}\n\
          hint: {hint}\n",
         visible_line(files.files.first().map_or("", String::as_str))
+    )
+}
+
+/// Says that a cycle with late files is published again once its sources are ready.
+fn awaited_warning(name: &str, files: &LateFiles, sources: &[MissingSource]) -> String {
+    let reasons = sources.iter().map(|source| match &source.unready {
+        Some(reason) => format!(
+            "the source `{}` is not ready: {}",
+            visible_line(&source.name),
+            visible_line(reason)
+        ),
+        None => format!(
+            "the source `{}` has no file in `{}`",
+            visible_line(&source.name),
+            visible_line(&source.url())
+        ),
+    });
+    let reasons: Vec<String> = reasons.collect();
+    format!(
+        "warning: {name}: {} after it was published, first `{}`; it is not published again yet: {}\n\
+         hint: run again later\n",
+        late_files(files),
+        visible_line(files.files.first().map_or("", String::as_str)),
+        reasons.join("; ")
     )
 }
 
@@ -413,6 +441,9 @@ fn result(outcome: &TableOutcome) -> String {
         TableOutcome::Awaited { sources, .. } => format!("awaits {}", MissingSource::list(sources)),
         TableOutcome::Late { standing, .. } => match standing {
             Standing::SameRows => "late files, same rows".to_owned(),
+            Standing::Awaited { sources } => {
+                format!("late files, awaits {}", MissingSource::list(sources))
+            }
             _ => "late files, not published".to_owned(),
         },
         TableOutcome::Superseded { by } => format!("superseded by the snapshot of {by}"),

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::units;
 use crate::layout::FileFormat;
-use crate::run::MAX_CATCH_UP;
+use crate::run::{MAX_CATCH_UP, Mark};
 
 /// The folder of the definitions, unless another one is named.
 pub(super) const DEFAULT_SQL: &str = "sql";
@@ -274,6 +274,17 @@ pub(super) struct JobArguments {
     )]
     pub target_file_size: Option<String>,
 
+    /// Other signs of a complete cycle, below marks/: success writes _SUCCESS in a folder of the cycle, symlink
+    /// the lists of files that Hive's SymlinkTextInputFormat reads; several are separated by commas
+    #[arg(
+        long,
+        env = "DAYPORT_MARKS",
+        value_name = "MARK",
+        value_delimiter = ',',
+        help_heading = "Files"
+    )]
+    pub marks: Vec<MarkArgument>,
+
     /// The compression level of JSON files, 1 (largest files) to 12 (smallest); 4 is the fastest
     #[arg(long, env = "DAYPORT_GZIP_LEVEL", value_name = "LEVEL", default_value_t = 4,
           value_parser = clap::value_parser!(u8).range(1..=12), help_heading = "Files")]
@@ -290,6 +301,24 @@ pub(super) struct JobArguments {
 
     #[command(flatten)]
     pub s3: S3Arguments,
+}
+
+/// The values of `--marks`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum MarkArgument {
+    /// marks/success/<cycle>/_SUCCESS, while the cycle is complete
+    Success,
+    /// marks/symlink/<table>/<partition>/<cycle>.txt, the addresses of its files
+    Symlink,
+}
+
+impl From<MarkArgument> for Mark {
+    fn from(mark: MarkArgument) -> Self {
+        match mark {
+            MarkArgument::Success => Mark::Success,
+            MarkArgument::Symlink => Mark::Symlink,
+        }
+    }
 }
 
 /// The values of `--when-not-ready`.

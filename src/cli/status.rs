@@ -1,6 +1,6 @@
 //! `dayport status`: shows a calendar of what is published.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use crate::cycle::Cycle;
 use crate::env::Clock;
 use crate::error::{Error, ExitCode, Result};
 use crate::human;
+use crate::manifest::{LateReason, LateRecord};
 use crate::status::{CompleteCycles, DayStatus, Status, TableStatus, folded, last_days, page};
 use crate::store::{Destination, Location};
 use crate::visible::visible_line;
@@ -22,9 +23,10 @@ use crate::visible::visible_line;
 const MAX_INCIDENTS: usize = 10;
 
 /// The meaning of each mark of the calendar.
-const LEGEND: [(char, &str); 9] = [
+const LEGEND: [(char, &str); 10] = [
     ('#', "published"),
     ('p', "published, provisional: a source was not ready"),
+    ('l', "published, lacks source files that came too late"),
     ('0', "published, empty"),
     ('r', "published again, as a later revision"),
     ('!', "missing"),
@@ -49,6 +51,7 @@ With --fail-on, the exit code is 1 if there is one of these:
   late        the last closed day, --late-after its end
   unfinished  a commit that the next run finishes
   outlier     a day with more than twice or less than half of the usual rows
+  late-files  a published day that lacks source files that came too late for it
 
 Examples:
   dayport status --to s3://bucket/prefix/
@@ -127,6 +130,8 @@ pub(super) enum FailOn {
     Unfinished,
     /// A day has unusually many or few rows
     Outlier,
+    /// A published day lacks source files that came too late
+    LateFiles,
 }
 
 /// Runs the command.
@@ -190,6 +195,7 @@ fn failures(status: &Status, arguments: &StatusArguments) -> Result<Vec<String>>
         }
         (FailOn::Unfinished, DayStatus::Unfinished { .. }) => true,
         (FailOn::Outlier, DayStatus::Published(day)) => day.outlier.is_some(),
+        (FailOn::LateFiles, DayStatus::Published(day)) => day.late.is_some(),
         _ => false,
     };
     let kinds = arguments.fail_on.iter().filter_map(|kind| {
@@ -200,6 +206,7 @@ fn failures(status: &Status, arguments: &StatusArguments) -> Result<Vec<String>>
             FailOn::Late => "late cycle",
             FailOn::Unfinished => "unfinished cycle",
             FailOn::Outlier => "outlier",
+            FailOn::LateFiles => "cycle with late source files",
         };
         (count > 0).then(|| human::counted(count as u64, name).to_string())
     });
@@ -236,10 +243,20 @@ fn text(status: &Status) -> String {
         } else if let [only] = missing_cycles.as_slice() {
             let _ = writeln!(text, "missing: {}: {only}", table.table);
         }
+        if let Some(day) = table.published().next_back()
+            && let Some(balance) = &day.balance
+        {
+            let (name, cycle) = (&table.table, day.cycle);
+            let balance = balance.to_string();
+            let _ = writeln!(text, "books: {name} {cycle}: {}", visible_line(&balance));
+        }
         for day in table.published() {
             let (name, cycle) = (&table.table, day.cycle);
             if day.provisional {
                 let _ = writeln!(text, "provisional: {name} {cycle}: a source was not ready");
+            }
+            if let Some(late) = &day.late {
+                let _ = writeln!(text, "late: {name} {cycle}: {}", late_files(late));
             }
             if let Some(times) = day.outlier {
                 let rows = human::counted(day.rows, "row");
@@ -252,6 +269,7 @@ fn text(status: &Status) -> String {
             }
         }
     }
+    text.push_str(&final_cycles(status));
     if let Some(complete) = &status.complete {
         text.push_str(&complete_cycles(complete));
     }
@@ -280,6 +298,45 @@ fn text(status: &Status) -> String {
         human::counted(missing, "cycle")
     );
     text
+}
+
+/// Says which source files a cycle lacks, and why.
+fn late_files(late: &LateRecord) -> String {
+    let why = match &late.reason {
+        LateReason::Final { since } => {
+            format!(
+                "the cycle was final since {}",
+                since.format("%Y-%m-%d %H:%M UTC")
+            )
+        }
+        LateReason::SourceGone { first } => {
+            format!("`{}`, which it was read from, is gone", visible_line(first))
+        }
+        LateReason::NotComparable => "its query gives other rows each time".to_owned(),
+    };
+    let files = human::counted(late.count(), "source file");
+    let first = late.files.first().map_or("", String::as_str);
+    format!(
+        "{files} came too late, first `{}`: {why}",
+        visible_line(first)
+    )
+}
+
+/// Says up to which cycle late source files change nothing any more; once if it is the same for all tables.
+fn final_cycles(status: &Status) -> String {
+    let mut through: BTreeMap<Cycle, Vec<&str>> = BTreeMap::new();
+    for table in &status.tables {
+        if let Some(cycle) = table.final_through {
+            through.entry(cycle).or_default().push(table.table.as_str());
+        }
+    }
+    let lines = through.iter().map(|(cycle, tables)| {
+        if through.len() == 1 {
+            return format!("final: through {cycle}\n");
+        }
+        format!("final: {}: through {cycle}\n", tables.join(", "))
+    });
+    lines.collect()
 }
 
 /// Renders which cycles are complete, by their markers.
@@ -338,6 +395,7 @@ fn mark(day: &DayStatus) -> char {
         DayStatus::Missing { .. } => '!',
         DayStatus::Unfinished { .. } => '~',
         DayStatus::Published(day) if day.provisional => 'p',
+        DayStatus::Published(day) if day.late.is_some() => 'l',
         DayStatus::Published(day) => match (day.outlier, day.rows, day.revision) {
             (_, 0, _) => '0',
             (Some(times), _, _) if times > 1.0 => '^',

@@ -10,6 +10,7 @@ use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 
+use crate::books::Balance;
 use crate::cluster::client::ClusterClient;
 use crate::cluster::scan::{apply_counts, distribute_scans};
 use crate::cluster::session::ballista_config;
@@ -89,6 +90,7 @@ impl PlanRunner for ClusterRunner {
         let sources = scans.report(&plan);
         Ok(Staging::Staged(Staged {
             files,
+            balance: Balance::not_countable("it ran on a cluster"),
             sources,
             missing: missing.sources,
             doubtful: missing.doubtful,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cycle::{Cycle, SyncMode};
+use crate::cycle_marker::marks::Mark;
 use crate::cycle_marker::names::{ListedRevision, MarkerNames, PublishedNames, RECENT_CYCLES};
 use crate::layout::{ManifestName, TableName};
 use crate::manifest::CycleMarker;
@@ -14,6 +15,8 @@ pub struct ExportTables {
     pub defined: BTreeMap<TableName, SyncMode>,
     /// The tables without a definition that no cycle waits for any more.
     pub without: BTreeSet<TableName>,
+    /// The other signs of a complete cycle that are written.
+    pub marks: BTreeSet<Mark>,
 }
 
 /// The tables of one cycle, by the names of manifests.
@@ -192,6 +195,7 @@ mod tests {
                 .iter()
                 .map(|(table, mode)| (table.parse().unwrap(), *mode))
                 .collect(),
+            marks: BTreeSet::new(),
             without: without.iter().map(|table| table.parse().unwrap()).collect(),
         }
     }

@@ -4,6 +4,7 @@
 //! outcomes of a run, names of manifests and markers ─decide (pure)→ tables of each cycle
 //!    ─write→ inspect the logs of other tables → read the manifests → cycles/<cycle>.r<N>.json (create-if-absent)
 //!                                                                  → latest.json (overwritten)
+//!                         before it, if they are asked for: marks → marks/success, marks/symlink (overwritten)
 //! ```
 //! A marker is written after the manifests that it names, by the last run that publishes a table of the
 //! cycle: each run lists the manifests after its own are written, so that of two runs at least one sees
@@ -12,6 +13,7 @@
 
 mod decide;
 mod latest;
+mod marks;
 mod names;
 mod read;
 mod report;
@@ -20,8 +22,9 @@ mod write;
 
 pub use decide::ExportTables;
 pub(crate) use decide::out_of_date;
+pub use marks::Mark;
 pub(crate) use names::{ListedRevision, MarkerNames, PublishedNames};
-pub(crate) use read::read_marker;
+pub(crate) use read::{find_newest_marker, read_marker};
 pub(crate) use report::MarkedCycles;
 pub use report::{CycleOutcome, CycleReport, MarkerFailure};
 pub(crate) use write::{DeliveredTables, MarkerWriter};

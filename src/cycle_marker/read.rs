@@ -1,8 +1,9 @@
 //! Reads markers.
 
+use crate::cycle::Cycle;
 use crate::delivery::read_record;
 use crate::error::{Error, Result};
-use crate::layout::CycleMarkerName;
+use crate::layout::{CycleMarkerName, MAX_REVISION};
 use crate::manifest::CycleMarker;
 use crate::store::Destination;
 
@@ -16,6 +17,25 @@ pub(super) async fn find_marker(
 ) -> Result<Option<CycleMarker>> {
     let parse = |text: &[u8]| CycleMarker::parse(name, text);
     read_record(destination, &name.path(), parse).await
+}
+
+/// Reads the newest marker of a cycle without a listing: its revisions follow each other. Returns `None` if the
+/// first one does not exist.
+///
+/// # Errors
+/// As [`find_marker`].
+pub(crate) async fn find_newest_marker(
+    destination: &Destination,
+    cycle: Cycle,
+) -> Result<Option<CycleMarker>> {
+    let mut newest = None;
+    for revision in 0..=MAX_REVISION {
+        match find_marker(destination, CycleMarkerName { cycle, revision }).await? {
+            Some(marker) => newest = Some(marker),
+            None => break,
+        }
+    }
+    Ok(newest)
 }
 
 /// Reads a marker that a listing named.

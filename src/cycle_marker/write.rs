@@ -12,6 +12,7 @@ use crate::cycle_marker::decide::{
     CycleTables, Examination, ExportTables, is_current, tables_of, to_examine,
 };
 use crate::cycle_marker::latest;
+use crate::cycle_marker::marks;
 use crate::cycle_marker::names::{ListedRevision, MarkerNames, PublishedNames};
 use crate::cycle_marker::read::{find_marker, read_marker};
 use crate::cycle_marker::report::{CycleOutcome, CycleReport, MarkedCycles, MarkerFailure};
@@ -30,7 +31,7 @@ const MAX_ATTEMPTS: u32 = 5;
 pub(crate) struct DeliveredTables {
     /// The tables of each cycle that are published, as the run has seen in their logs.
     pub published: BTreeMap<Cycle, BTreeSet<TableName>>,
-    /// The tables of each cycle that are awaited.
+    /// The tables of each cycle that are awaited, or whose late files are not published.
     pub awaited: BTreeMap<Cycle, BTreeSet<TableName>>,
     /// The tables that failed, with the cycle from which on they are not delivered; without one, they
     /// are delivered for none.
@@ -168,6 +169,7 @@ impl MarkerWriter<'_> {
         examination: Examination,
     ) -> Result<CycleOutcome> {
         let mut examination = examination;
+        let mut is_overtaken = false;
         for _ in 0..MAX_ATTEMPTS {
             let newest = match examination {
                 Examination::Unmarked => None,
@@ -181,23 +183,72 @@ impl MarkerWriter<'_> {
                 .await?
             {
                 Ok(next) => next,
-                Err(outcome) => return Ok(outcome),
+                Err(outcome) if is_overtaken && !self.export.marks.is_empty() => {
+                    // The marks of the attempt before may have come after those of the faster run.
+                    self.rewrite_marks(listed, newest.as_ref()).await?;
+                    let markers = MarkerNames::list(self.destination).await?;
+                    let is_same = markers.newest_of(cycle) == listed.markers.newest_of(cycle);
+                    listed.markers = markers;
+                    if is_same {
+                        return Ok(outcome);
+                    }
+                    listed.names = PublishedNames::list(self.destination).await?;
+                    examination = examination_of(&listed.markers, cycle);
+                    continue;
+                }
+                Err(outcome) => {
+                    if matches!(outcome, CycleOutcome::Withdrawn { .. }) {
+                        marks::withdraw(self.destination, &self.export.marks, cycle).await?;
+                    }
+                    return Ok(outcome);
+                }
             };
             let revision = newest.as_ref().map_or(Ok(0), next_revision)?;
             let name = CycleMarkerName { cycle, revision };
+            if let NextMarker::Complete(tables) = &next {
+                self.write_marks(listed, name, tables, newest.as_ref())
+                    .await?;
+            }
             if let Some(outcome) = self.write(listed, name, next).await? {
+                if matches!(outcome, CycleOutcome::Withdrawn { .. }) {
+                    marks::withdraw(self.destination, &self.export.marks, cycle).await?;
+                }
                 return Ok(outcome);
             }
+            is_overtaken = true;
             let Listed { names, markers, .. } = self.list().await?;
             (listed.names, listed.markers) = (names, markers);
-            examination = match listed.markers.newest_of(cycle) {
-                Some(marker) => Examination::Marked(marker),
-                None => Examination::Unmarked,
-            };
+            examination = examination_of(&listed.markers, cycle);
         }
         Err(Error::unavailable(format!(
             "other runs keep writing the marker of {cycle}"
         )))
+    }
+
+    async fn write_marks(
+        &self,
+        listed: &Listed,
+        name: CycleMarkerName,
+        tables: &[MarkedTable],
+        newest: Option<&CycleMarker>,
+    ) -> Result<()> {
+        let marks = &self.export.marks;
+        marks::write(self.destination, marks, name, tables, newest, &listed.names).await
+    }
+
+    /// Writes or withdraws the marks of a marker that another run has written.
+    async fn rewrite_marks(&self, listed: &Listed, marker: Option<&CycleMarker>) -> Result<()> {
+        match marker {
+            None => Ok(()),
+            Some(marker) if marker.is_complete() => {
+                self.write_marks(listed, marker.name(), &marker.tables, None)
+                    .await
+            }
+            Some(marker) => {
+                let cycle = marker.name().cycle;
+                marks::withdraw(self.destination, &self.export.marks, cycle).await
+            }
+        }
     }
 
     /// Decides on the next marker of a cycle; without one, returns the outcome.
@@ -210,6 +261,14 @@ impl MarkerWriter<'_> {
         tables: CycleTables,
     ) -> Result<Result<NextMarker, CycleOutcome>> {
         let mut waits_for = delivered.not_ready(cycle);
+        if let Some(marker) = newest.filter(|marker| marker.is_complete()) {
+            // A cycle that is complete without a table stays so while that table waits or fails.
+            let named = |table: &TableName| {
+                let is_own = tables.own.iter().any(|name| name.table == *table);
+                is_own || marker.tables.iter().any(|marked| marked.table == *table)
+            };
+            waits_for.retain(named);
+        }
         if let Some(marker) = newest.filter(|marker| is_current(marker, &tables.own)) {
             let mut is_true = true;
             for table in &waits_for {
@@ -359,6 +418,13 @@ impl MarkerWriter<'_> {
         };
         listed.written.push(marker);
         Ok(Some(outcome))
+    }
+}
+
+fn examination_of(markers: &MarkerNames, cycle: Cycle) -> Examination {
+    match markers.newest_of(cycle) {
+        Some(marker) => Examination::Marked(marker),
+        None => Examination::Unmarked,
     }
 }
 

@@ -7,6 +7,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::TryStreamExt;
 
+use crate::engine::balance::CountedPlan;
 use crate::engine::binding::BoundDefinition;
 use crate::engine::runner::{PlanRunner, Staged, Staging, StagingJob};
 use crate::engine::sort_strings::sort_offset_strings;
@@ -17,6 +18,7 @@ use crate::engine::wide_rows::sort_wide_rows;
 use crate::engine::window_memory::count_window_rows;
 use crate::engine_error::from_datafusion;
 use crate::error::Result;
+use crate::planted_fault::strikes;
 use crate::scan::MissingFiles;
 use crate::scan::parquet::misplaced::count_misplaced;
 use crate::scan::scan_log::ScanLog;
@@ -48,21 +50,21 @@ impl PlanRunner for LocalRunner {
         if missing.is_awaited {
             return Ok(Staging::Awaited(missing.sources));
         }
-        let plan = push_down_split(plan)
+        let counted = push_down_split(plan)
             .and_then(sort_offset_strings)
-            .and_then(exchange_wide_rows)
-            .and_then(sort_wide_rows)
-            .and_then(count_window_rows)
+            .and_then(|plan| CountedPlan::new(&job.bound.plan, plan))
+            .and_then(|counted| counted.try_map(bounded))
             .map_err(from_datafusion)?;
         if let (Some(participant), Some(requests)) = (job.participant, requests) {
             participant.join(&requests).await;
         }
-        let files = collect_staged_files(&plan, &state).await?;
+        let files = collect_staged_files(counted.plan(), &state).await?;
         job.scans.check_unchanged(state.runtime_env()).await?;
         job.scans.check_keys()?;
         count_misplaced(&job.scans, state.runtime_env()).await?;
-        let sources = job.scans.report(&plan);
+        let sources = job.scans.report(counted.plan());
         Ok(Staging::Staged(Staged {
+            balance: counted.balance(&files),
             files,
             sources,
             missing: missing.sources,
@@ -70,6 +72,13 @@ impl PlanRunner for LocalRunner {
             unready: missing.unready,
         }))
     }
+}
+
+/// Returns a plan whose operators hold what the memory limit allows, however wide the rows are.
+fn bounded(plan: Arc<dyn ExecutionPlan>) -> datafusion::common::Result<Arc<dyn ExecutionPlan>> {
+    exchange_wide_rows(plan)
+        .and_then(sort_wide_rows)
+        .and_then(count_window_rows)
 }
 
 /// Makes the physical plan of a bound definition, which lists its sources and records their scans in
@@ -99,6 +108,9 @@ pub async fn collect_staged_files(
     let mut files = Vec::new();
     for batch in &batches {
         files.extend(staged_files(batch)?);
+    }
+    if strikes("a file of the plan's result is lost") {
+        files.pop();
     }
     Ok(files)
 }

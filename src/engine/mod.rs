@@ -10,9 +10,11 @@
 //!    window_memory, and runs in this process
 //! ```
 
+mod balance;
 mod binding;
 pub(crate) mod bounded;
 pub(crate) mod checked;
+mod counted_filter;
 mod local;
 mod parameters;
 pub(crate) mod row_digest;
@@ -37,17 +39,21 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{DataFrame, SessionContext};
 
 use crate::catalog::Sources;
 use crate::cycle::Cycle;
 use crate::definition::Definition;
+use crate::engine_error::from_datafusion;
 use crate::env;
 use crate::error::{Error, Result};
 use crate::layout::FileFormat;
+use crate::listing::memo::ListingMemo;
 use crate::listing::snapshot::SnapshotFile;
+use crate::scan::parquet::misplaced::count_misplaced;
 use crate::scan::planned::PlannedSource;
-use crate::scan::scan_log::ScanLog;
+use crate::scan::scan_log::{ScanLog, SourceScan};
 use crate::scan::windowed::windowed_files;
 use crate::scan::{AwaitRule, KeepRejects, MissingFiles};
 use crate::sql_file::SqlFile;
@@ -147,29 +153,39 @@ impl Engine {
     }
 
     /// Lists the files that a bound definition would read now of each source that it reads by the cycle. A
-    /// source that it reads whole, by one of its scans, is left out. No file is read.
-    pub async fn list_sources(
+    /// source that it reads whole, by one of its scans, is left out. No file is read, and no folder is listed
+    /// whose listing is in the memo.
+    pub(crate) async fn list_sources(
         &self,
         bound: &BoundDefinition,
+        memo: Arc<ListingMemo>,
     ) -> Result<BTreeMap<String, Vec<SnapshotFile>>> {
-        let state = extend_config(&self.state, bound, |config| config);
+        let state = extend_config(&self.state, bound, |config| config.with_extension(memo));
         windowed_files(&state, &bound.plan).await
     }
 
-    /// Computes the digest of the rows of a bound definition, as a run would read them. `columns` are those
-    /// of the published table: the rows are compared in their types.
+    /// Computes the digest of the rows of a bound definition, as a run would read them, and returns it with
+    /// what was read. `columns` are those of the published table: the rows are compared in their types.
     pub async fn digest_rows(
         &self,
         bound: &BoundDefinition,
         scans: Arc<ScanLog>,
         columns: &SchemaRef,
-    ) -> Result<RowDigest> {
-        let state = extend_config(&self.state, bound, |config| config.with_extension(scans));
+    ) -> Result<(RowDigest, Vec<SourceScan>)> {
+        let state = extend_config(&self.state, bound, |config| {
+            config.with_extension(Arc::clone(&scans))
+        });
         let LogicalPlan::Copy(copy) = &bound.plan else {
             return Err(Error::internal("a definition is no COPY"));
         };
-        let rows = DataFrame::new(state, copy.input.as_ref().clone());
-        row_digest::of(rows, columns).await
+        let rows = DataFrame::new(state.clone(), copy.input.as_ref().clone());
+        let plan = rows.create_physical_plan().await.map_err(from_datafusion)?;
+        let stream = execute_stream(Arc::clone(&plan), state.task_ctx());
+        let digest = row_digest::of(stream.map_err(from_datafusion)?, columns).await?;
+        scans.check_unchanged(state.runtime_env()).await?;
+        scans.check_keys()?;
+        count_misplaced(&scans, state.runtime_env()).await?;
+        Ok((digest, scans.report(&plan)))
     }
 
     /// Plans a bound definition and returns what it would read, and the files that are missing. Lists the

@@ -9,7 +9,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::common::DataFusionError;
-use datafusion::prelude::DataFrame;
+use datafusion::physical_plan::SendableRecordBatchStream;
 use futures::TryStreamExt;
 use sha2::{Digest, Sha256};
 
@@ -38,12 +38,12 @@ impl RowDigest {
 /// # Errors
 /// Fails if the query fails, if a column is missing, or if its values have another type that is not
 /// converted.
-pub(crate) async fn of(rows: DataFrame, columns: &SchemaRef) -> Result<RowDigest> {
+pub(crate) async fn of(rows: SendableRecordBatchStream, columns: &SchemaRef) -> Result<RowDigest> {
     let fields = columns.fields().iter();
     let sort_fields = fields.map(|field| SortField::new(field.data_type().clone()));
     let converter = RowConverter::new(sort_fields.collect())
         .map_err(|error| from_datafusion(DataFusionError::from(error)))?;
-    let mut stream = rows.execute_stream().await.map_err(from_datafusion)?;
+    let mut stream = rows;
     let mut digest = RowDigest::default();
     while let Some(batch) = stream.try_next().await.map_err(from_datafusion)? {
         let arrays = in_types(&batch, columns)
@@ -87,7 +87,8 @@ mod tests {
             Field::new("id", DataType::Int64, true),
             Field::new("text", DataType::Utf8, true),
         ]);
-        of(frame, &Arc::new(columns)).await.unwrap()
+        let stream = frame.execute_stream().await.unwrap();
+        of(stream, &Arc::new(columns)).await.unwrap()
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::execution::session_state::SessionState;
 
+use crate::books::Balance;
 use crate::engine::binding::BoundDefinition;
 use crate::error::Result;
 use crate::scan::MissingSource;
@@ -32,6 +33,8 @@ pub struct StagingJob<'a> {
 pub struct Staged {
     /// The staged files.
     pub files: Vec<StagedFile>,
+    /// The books, which are not checked yet.
+    pub balance: Balance,
     /// The record of what was read of each source, sorted by name.
     pub sources: Vec<SourceScan>,
     /// The sources without a file for the cycle, which the query could do without.

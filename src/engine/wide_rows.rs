@@ -20,6 +20,8 @@ use datafusion::physical_plan::{
 };
 use futures::{StreamExt, TryStreamExt};
 
+use crate::planted_fault::{CutAt, cut_files, strikes};
+use crate::spill_folder::SpillFolder;
 use crate::wide_sort::{WideRowsSeen, merge_rows, over_wide_rows, sort_rows};
 
 /// The number of rows that a filter collects; DataFusion's default.
@@ -71,7 +73,12 @@ impl WideRowsExec {
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         let input = sort.input().execute(partition, Arc::clone(&context))?;
-        Ok(sort_rows(sort.expr(), input, context, self.seen.clone()))
+        let session = Arc::clone(&context);
+        let sorted = sort_rows(sort.expr(), input, context, self.seen.clone());
+        Ok(Box::pin(RecordBatchStreamAdapter::new(
+            self.schema(),
+            sorted.inspect_ok(move |_| cut_spill_files(&session)),
+        )))
     }
 
     /// Filters rows. DataFusion collects those that pass until they are a batch of a fixed number of rows.
@@ -194,6 +201,27 @@ impl ExecutionPlan for WideRowsExec {
     }
 }
 
+/// Returns the operator of DataFusion that a plan's operator stands for, if it is one of these.
+pub(super) fn node_of(plan: &Arc<dyn ExecutionPlan>) -> &Arc<dyn ExecutionPlan> {
+    match plan.downcast_ref::<WideRowsExec>() {
+        Some(wrapper) => &wrapper.node,
+        None => plan,
+    }
+}
+
+/// Cuts the spill files of a session, if that fault is planted.
+fn cut_spill_files(session: &TaskContext) {
+    let Some(folder) = session.session_config().get_extension::<SpillFolder>() else {
+        return;
+    };
+    if strikes("the spill files of a sort are cut") {
+        cut_files(folder.path(), CutAt::Middle);
+    }
+    if strikes("the spill files of a sort end early") {
+        cut_files(folder.path(), CutAt::Message);
+    }
+}
+
 /// Returns a stream that a task of its own runs.
 fn spawned(mut rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
     let mut running = RecordBatchReceiverStreamBuilder::new(rows.schema(), 1);
@@ -203,6 +231,9 @@ fn spawned(mut rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
         while let Ok(place) = output.reserve().await
             && let Some(batch) = rows.next().await
         {
+            if strikes("an input of a merge ends early") {
+                break;
+            }
             place.send(batch);
         }
         Ok(())

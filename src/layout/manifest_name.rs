@@ -31,15 +31,17 @@ impl ManifestName {
     /// Returns the key of the record that other source files, with lists of this digest, give the rows of this
     /// revision.
     pub fn same_rows(&self, digest: &str) -> Path {
-        let Self {
-            table,
-            cycle,
-            revision,
-        } = self;
-        internal_folder()
-            .join("same-rows")
-            .join(table.as_str())
-            .join(format!("{cycle}.r{revision}.{digest}.json"))
+        self.note("same-rows", digest)
+    }
+
+    /// Returns the key of the record that this revision lacks source files, with lists of this digest.
+    pub fn late(&self, digest: &str) -> Path {
+        self.note("late", digest)
+    }
+
+    fn note(&self, kind: &str, digest: &str) -> Path {
+        let (cycle, revision) = (self.cycle, self.revision);
+        notes(kind, &self.table).join(format!("{cycle}.r{revision}.{digest}.json"))
     }
 
     /// Parses a key built by [`ManifestName::path`]. Returns `None` for every other key.
@@ -58,6 +60,15 @@ impl ManifestName {
         let is_own = parsed.revision <= MAX_REVISION && parsed.path() == *path;
         is_own.then_some(parsed)
     }
+}
+
+fn notes(kind: &str, table: &TableName) -> Path {
+    internal_folder().join(kind).join(table.as_str())
+}
+
+/// Returns the folder of the records that revisions of a table lack source files.
+pub fn late_folder(table: &TableName) -> Path {
+    notes("late", table)
 }
 
 impl fmt::Display for ManifestName {

@@ -5,7 +5,7 @@ use std::fmt;
 use object_store::path::Path;
 
 use crate::cycle::Cycle;
-use crate::layout::{CYCLES, LATEST, MAX_REVISION};
+use crate::layout::{CYCLES, LATEST, MARKS, MAX_REVISION, TableName};
 
 /// The name of a cycle marker: a cycle and a revision, which is that of the marker and of no table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,8 +50,23 @@ pub fn cycles_folder() -> Path {
     Path::from(CYCLES)
 }
 
-/// Returns the key of the hint that names the newest complete cycle, the only object that is
-/// overwritten.
+/// Returns the key of the hint that names the newest complete cycle, which is overwritten.
 pub fn latest_file() -> Path {
     Path::from(LATEST)
+}
+
+/// Returns the folder of the signs of complete cycles that other systems know.
+pub fn marks_folder() -> Path {
+    Path::from(MARKS)
+}
+
+/// Returns the key of the object that is there while a cycle is complete.
+pub fn success_file(cycle: Cycle) -> Path {
+    let folder = marks_folder().join("success").join(cycle.to_string());
+    folder.join("_SUCCESS")
+}
+
+/// Returns the folder of the lists of a table's files.
+pub fn symlinks_folder(table: &TableName) -> Path {
+    marks_folder().join("symlink").join(table.as_str())
 }

@@ -1,18 +1,20 @@
 //! The listing of Hive folders, level by level, down to the files that a query may need.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use chrono::TimeDelta;
 use datafusion::arrow::datatypes::FieldRef;
 use datafusion::common::{DataFusionError, ScalarValue};
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
-use object_store::{ListResult, ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use crate::error::{Error, Result};
 use crate::listing::hive::folder_value;
 use crate::listing::hive_time::{Nanos, TimeFolders};
 use crate::listing::location::{SourceLocation, key_url};
+use crate::listing::memo::{Level, ListingMemo};
 use crate::listing::partition_filter::PartitionFilters;
 use crate::listing::snapshot::SourceFile;
 use crate::listing::time_bounds::TimeBounds;
@@ -28,6 +30,8 @@ pub(crate) struct Expansion<'a> {
     pub(crate) filters: &'a PartitionFilters,
     pub(crate) time: Option<TimePruning<'a>>,
     pub(crate) nothing: NothingThere,
+    /// The listings that are known already, for a look that reads no file.
+    pub(crate) memo: Option<Arc<ListingMemo>>,
 }
 
 /// The rule and the bounds by which folders are pruned by their time.
@@ -50,9 +54,9 @@ pub(crate) enum NothingThere {
 }
 
 /// A folder with the values of the partition columns of its path.
-struct Folder {
-    path: Path,
-    values: Vec<ScalarValue>,
+pub(super) struct Folder {
+    pub(super) path: Path,
+    pub(super) values: Vec<ScalarValue>,
 }
 
 impl Expansion<'_> {
@@ -60,6 +64,7 @@ impl Expansion<'_> {
     ///
     /// ```text
     /// events/ ─list→ date=…/ ─keep→ ─list→ hour=…/ ─keep→ ─list→ files
+    ///                              └─nothing below can be left out: list all below─↗
     /// ```
     /// Names that begin with `_` or `.` are skipped at every level.
     ///
@@ -80,7 +85,11 @@ impl Expansion<'_> {
             path: self.location.path.clone(),
             values: Vec::new(),
         }];
+        let mut files = Vec::new();
         for (depth, field) in self.partition_fields.iter().enumerate() {
+            let (below, others) = self.files_below(depth, folders).await?;
+            files.extend(below);
+            folders = others;
             let mut subfolders = Vec::new();
             for (folder, listing) in self.list_all(folders).await? {
                 self.refuse_stray_files(&listing)?;
@@ -88,7 +97,6 @@ impl Expansion<'_> {
             }
             folders = self.prune(depth + 1, subfolders)?;
         }
-        let mut files = Vec::new();
         for (folder, listing) in self.list_all(folders).await? {
             self.refuse_subfolders(&listing)?;
             files.extend(visible_files(listing.objects).map(|meta| SourceFile {
@@ -120,7 +128,7 @@ impl Expansion<'_> {
         Ok(Some(meta))
     }
 
-    async fn list_all(&self, folders: Vec<Folder>) -> Result<Vec<(Folder, ListResult)>> {
+    async fn list_all(&self, folders: Vec<Folder>) -> Result<Vec<(Folder, Level)>> {
         stream::iter(folders)
             .map(|folder| self.list(folder))
             .buffered(CONCURRENCY.source_listings)
@@ -128,13 +136,9 @@ impl Expansion<'_> {
             .await
     }
 
-    async fn list(&self, folder: Folder) -> Result<(Folder, ListResult)> {
-        let mut listing = self
-            .store
-            .list_with_delimiter(Some(&folder.path))
-            .await
-            .map_err(|error| self.store_error("list", self.url(&folder.path), error))?;
-        let is_empty = listing.objects.is_empty() && listing.common_prefixes.is_empty();
+    async fn list(&self, folder: Folder) -> Result<(Folder, Level)> {
+        let mut listing = self.level(&folder.path).await?;
+        let is_empty = listing.objects.is_empty() && listing.folders.is_empty();
         if is_empty && folder.path == self.location.path && self.is_mistake().await {
             let what = format!(
                 "source `{}`: there is nothing at `{}`",
@@ -148,12 +152,33 @@ impl Expansion<'_> {
             }
         }
         let (nameless, named): (Vec<Path>, Vec<Path>) =
-            listing.common_prefixes.into_iter().partition(is_nameless);
+            listing.folders.into_iter().partition(is_nameless);
         for folder in &nameless {
             self.require_markers(folder).await?;
         }
-        listing.common_prefixes = named;
+        listing.folders = named;
         Ok((folder, listing))
+    }
+
+    async fn level(&self, folder: &Path) -> Result<Level> {
+        let list = async {
+            let listing = self.store.list_with_delimiter(Some(folder)).await;
+            let listing =
+                listing.map_err(|error| self.store_error("list", self.url(folder), error))?;
+            Ok(Level {
+                folders: listing.common_prefixes,
+                objects: listing.objects,
+            })
+        };
+        match &self.memo {
+            None => list.await,
+            Some(memo) => {
+                let place = (self.location.store.clone(), folder.clone());
+                memo.level(place, list)
+                    .await
+                    .map(|level| Level::clone(&level))
+            }
+        }
     }
 
     /// Refuses the files below a folder whose name is empty, `.` or `..`, as in the key `src//a.json`:
@@ -202,11 +227,11 @@ impl Expansion<'_> {
     fn subfolders(
         &self,
         folder: &Folder,
-        listing: &ListResult,
+        listing: &Level,
         field: &FieldRef,
     ) -> Result<Vec<Folder>> {
         listing
-            .common_prefixes
+            .folders
             .iter()
             .filter(|path| !is_hidden(path))
             .map(|path| {
@@ -253,7 +278,7 @@ impl Expansion<'_> {
 
     /// Refuses a file above the last level, which belongs to no partition. An empty file may be the
     /// marker of a folder.
-    fn refuse_stray_files(&self, listing: &ListResult) -> Result<()> {
+    fn refuse_stray_files(&self, listing: &Level) -> Result<()> {
         let objects = listing.objects.iter().cloned();
         match visible_files(objects).find(|meta| meta.size > 0) {
             Some(meta) => Err(self.misplaced("file", &meta.location, "is in no partition folder")),
@@ -261,8 +286,8 @@ impl Expansion<'_> {
         }
     }
 
-    fn refuse_subfolders(&self, listing: &ListResult) -> Result<()> {
-        match listing.common_prefixes.iter().find(|path| !is_hidden(path)) {
+    fn refuse_subfolders(&self, listing: &Level) -> Result<()> {
+        match listing.folders.iter().find(|path| !is_hidden(path)) {
             Some(path) => Err(self.misplaced("folder", path, "is not a declared partition column")),
             None => Ok(()),
         }
@@ -287,7 +312,7 @@ impl Expansion<'_> {
         Error::invalid(message).with_hint(hint)
     }
 
-    fn store_error(
+    pub(super) fn store_error(
         &self,
         doing: &str,
         what: impl std::fmt::Display,
@@ -296,7 +321,7 @@ impl Expansion<'_> {
         Error::store(doing, what, error).context(format!("source `{}`", self.source))
     }
 
-    fn url(&self, path: &Path) -> String {
+    pub(super) fn url(&self, path: &Path) -> String {
         key_url(&self.location.store, path)
     }
 }
@@ -313,10 +338,14 @@ fn visible_files(
     objects.filter(|meta| !is_marker(meta) && !is_hidden(&meta.location))
 }
 
-/// Returns true for a name that tools give to files that are not data: `_SUCCESS`, `.part-0.crc`.
+/// Returns true for a name that tools give to what is not data: `_SUCCESS`, `.part-0.crc`.
+pub(super) fn is_hidden_name(name: &str) -> bool {
+    name.starts_with(['_', '.'])
+}
+
+/// Returns true for the name of something that is not data.
 fn is_hidden(path: &Path) -> bool {
-    let name = path.filename();
-    name.is_none_or(|name| name.starts_with(['_', '.']))
+    path.filename().is_none_or(is_hidden_name)
 }
 
 /// Returns true if the last part of a key is empty, `.` or `..`.

@@ -7,12 +7,14 @@
 //!    ─file_groups→ groups of about the same size, one for each task
 //! ```
 
+mod below;
 pub(crate) mod cycle_folders;
 pub(crate) mod expand;
 pub(crate) mod file_groups;
 pub(crate) mod hive;
 pub(crate) mod hive_time;
 pub(crate) mod location;
+pub(crate) mod memo;
 pub(crate) mod partition_filter;
 pub(crate) mod snapshot;
 pub(crate) mod time_bounds;

@@ -103,6 +103,11 @@ impl PartitionFilters {
         })
     }
 
+    /// Returns true if a filter needs more than the first `depth` columns.
+    pub(crate) fn need_more_than(&self, depth: usize) -> bool {
+        self.filters.iter().any(|(needed, _)| *needed > depth)
+    }
+
     /// Returns, for each candidate, true if it passes the filters that need exactly the first
     /// `depth` columns.
     ///

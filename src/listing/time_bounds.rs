@@ -70,6 +70,17 @@ impl TimeBounds {
             && self.through.is_none_or(|through| range.start <= through)
     }
 
+    /// Returns true if the filters bound the time on any side.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.from.is_some() || self.through.is_some()
+    }
+
+    /// Returns true if the whole half-open `range` lies within the bounds.
+    pub(crate) fn contains(&self, range: &Range<Nanos>) -> bool {
+        self.from.is_none_or(|from| from <= range.start)
+            && self.through.is_none_or(|through| range.end <= through + 1)
+    }
+
     fn compare(&mut self, column: &TimeColumn<'_>, comparison: &BinaryExpr) {
         let BinaryExpr { left, op, right } = comparison;
         if let Some(grain) = column.grain(left) {

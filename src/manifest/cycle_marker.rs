@@ -8,7 +8,7 @@ use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::cycle::{Cycle, SyncMode};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{CycleMarkerName, ManifestName, TableName};
 use crate::manifest::{CycleRecord, Manifest, RecordHeader, RecordKind, WRITER, checksummed};
 
@@ -166,7 +166,7 @@ impl CycleMarker {
     /// As [`Manifest::parse`], and if the marker belongs under another name.
     pub fn parse(name: CycleMarkerName, text: &[u8]) -> Result<Self> {
         let key = name.path();
-        let header = RecordHeader::parse(MARKER, &key, text)?;
+        let header = RecordHeader::parse(MARKER, &key, text).map_err(with_remedy)?;
         let marker: Self =
             serde_json::from_slice(text).map_err(|error| header.unreadable(MARKER, &key, error))?;
         match marker.name() == name {
@@ -181,6 +181,18 @@ impl CycleMarker {
     /// Serializes the marker as it is written, with its checksum.
     pub fn to_json(&self) -> Result<Vec<u8>> {
         to_text(self, "a cycle marker")
+    }
+}
+
+/// Adds the advice about a marker that is none, or not as it was written. Nothing depends on markers, which
+/// follow from manifests.
+fn with_remedy(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Data => error.with_hint(
+            "restore the object from a copy, or delete it if it is not from dayport; a run then marks the \
+             cycle, and tables do not depend on it",
+        ),
+        _ => error,
     }
 }
 
@@ -266,7 +278,6 @@ fn to_text(record: &impl Serialize, what: &str) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ErrorKind;
 
     fn marker() -> CycleMarker {
         let name = CycleMarkerName {

@@ -204,7 +204,12 @@ impl Grant {
             .map(|folder| format!("{}/*", self.absolute(folder.as_ref())))
             .collect();
         // Manifests and the log are immutable: nothing may delete them.
-        let mut deleted = folders(&[data, rejects, layout::checks_folder()]);
+        let mut deleted = folders(&[
+            data,
+            rejects,
+            layout::checks_folder(),
+            layout::lists_folder(),
+        ]);
         if self.principal.as_ref().is_some_and(Principal::is_of_ceph) {
             // For DeleteObjects Ceph also requires the right on the bucket; it still checks it for each
             // key.
@@ -262,7 +267,7 @@ impl Grant {
     /// Returns the statements that let a run mark complete cycles, and overwrite the hint of the newest
     /// one. Without them, tables are published all the same. `check` aborts uploads to find out whether
     /// they are granted.
-    pub(crate) fn marker_statements(&self) -> [Statement; 2] {
+    pub(crate) fn marker_statements(&self) -> [Statement; 3] {
         let folder = layout::cycles_folder();
         let listed = format!("{}/*", self.absolute(folder.as_ref()));
         let latest = self.absolute(layout::latest_file().as_ref());
@@ -284,6 +289,15 @@ impl Grant {
                     format!("{}/{latest}", self.bucket_arn()),
                 ],
                 ..allow("DayportCycles")
+            },
+            Statement {
+                actions: vec![
+                    IamAction::PutObject,
+                    IamAction::AbortMultipartUpload,
+                    IamAction::DeleteObject,
+                ],
+                resources: vec![self.arns_below(layout::marks_folder().as_ref())],
+                ..allow("DayportMarks")
             },
         ]
     }

@@ -38,6 +38,7 @@ impl Grant {
             layout::rejects_folder(),
             layout::logs_folder(),
             layout::cycles_folder(),
+            layout::marks_folder(),
         ];
         let listed = folders
             .iter()

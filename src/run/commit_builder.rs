@@ -139,6 +139,8 @@ impl CommitBuilder<'_> {
             late,
         } = *self.delivery;
         let rows = staged.files.iter().map(|file| file.rows).sum();
+        // What a parameter selects may be the part of one tenant.
+        let is_selection = !definition.parameters.is_empty();
         let file = Path::new(definition.sql.name()).file_name();
         let parameters = definition.parameters.keys().filter_map(|name| {
             let value = request.parameters.get(name)?;
@@ -167,6 +169,7 @@ impl CommitBuilder<'_> {
                 parameters: parameters.collect(),
             },
             sources: staged.sources.iter().map(source_record).collect(),
+            balance: Some(staged.balance.published(is_selection)),
             provisional: staged.unready.iter().map(unready_record).collect(),
             cause: late.map(|late| {
                 let before = self.replaced.map_or(0, |manifest| manifest.rows);

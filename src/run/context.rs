@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cycle::Cycle;
 use crate::definition::Definition;
-use crate::delivery::ConditionProof;
+use crate::delivery::{ConditionProof, History};
 use crate::engine::Engine;
 use crate::env::Clock;
 use crate::run::file_lists::StoredLists;
@@ -15,6 +15,7 @@ use crate::run::late::LateFiles;
 use crate::run::report::TableReport;
 use crate::run::request::RunRequest;
 use crate::scan::scan_log::ScanLog;
+use crate::scan::{AwaitRule, NotReady};
 use crate::stage::StagingSession;
 use crate::store::Destination;
 
@@ -71,4 +72,24 @@ pub(super) struct Delivery<'a> {
     pub(super) started: DateTime<Utc>,
     /// The late source files for which the cycle is published again.
     pub(super) late: Option<&'a LateFiles>,
+}
+
+impl Delivery<'_> {
+    /// Returns the rule about source files that are missing or not ready.
+    ///
+    /// A cycle with late files is published, and nobody waits for it: it fails for no source that is not
+    /// ready again, such as one whose newest file is the late one, but waits however long that takes.
+    pub(super) fn await_rule(&self, history: &History) -> AwaitRule {
+        let now = self.context.clock.now();
+        let rule = self
+            .request
+            .await_rule(self.definition, self.cycle, history, now);
+        match (self.late, rule.not_ready) {
+            (Some(_), NotReady::Fail) => AwaitRule {
+                not_ready: NotReady::Await,
+                ..rule
+            },
+            _ => rule,
+        }
+    }
 }

@@ -93,6 +93,7 @@ pub(super) async fn deliver(
         sync_mode: Some(definition.sync_mode),
         cycle: Some(cycle),
         seconds: took.as_seconds_f64(),
+        is_late: late.is_some(),
         outcome,
         rejected_lines: copied.into_report(),
     }
@@ -197,7 +198,9 @@ impl Delivery<'_> {
             )
             .await?;
 
+        // A provisional cycle gets another revision: its source may be ready now.
         if let (Some(late), Some(published)) = (self.late, &replaced)
+            && published.provisional.is_empty()
             && self.has_same_rows(&bound, published, &history).await?
         {
             late_files::record_same_rows(late, self.context, &published.name()).await;
@@ -253,8 +256,7 @@ impl Delivery<'_> {
             Ok(StagedEntry::Ready(staged)) => ReadyEntry { changes, ..*staged },
             Ok(StagedEntry::Awaited(sources)) => {
                 stage.abort().await?;
-                let stays_due = self.stays_due(&history);
-                return Ok(Attempt::done(TableOutcome::Awaited { sources, stays_due }));
+                return Ok(Attempt::done(self.awaited(sources, &history)));
             }
             Err(error) => return Err(abort(&stage, error).await),
         };
@@ -292,6 +294,19 @@ impl Delivery<'_> {
             KeepRejects::Nothing
         } else {
             KeepRejects::Positions
+        }
+    }
+
+    fn awaited(&self, sources: Vec<MissingSource>, history: &History) -> TableOutcome {
+        match self.late {
+            Some(late) => TableOutcome::Late {
+                files: late.clone(),
+                standing: Standing::Awaited { sources },
+            },
+            None => TableOutcome::Awaited {
+                sources,
+                stays_due: self.stays_due(history),
+            },
         }
     }
 
@@ -369,12 +384,7 @@ impl Delivery<'_> {
         participant: Option<Participant>,
         copied: &mut RejectedLines,
     ) -> Result<StagedEntry> {
-        let rule = self.request.await_rule(
-            self.definition,
-            self.cycle,
-            builder.history,
-            self.context.clock.now(),
-        );
+        let rule = self.await_rule(builder.history);
         let scans = ScanLog::for_cycle(rule, self.keep_rejects());
         self.context.listener.staging_started(
             self.definition,
@@ -403,6 +413,8 @@ impl Delivery<'_> {
             // Before the guards: the lines are needed above all if they fail the table.
             copy_rejected_lines(self, &staged.sources, copied).await;
             guards::check(self.request, &staged, builder.replaced)?;
+            let balance = staged.balance.clone();
+            info!(%table, %cycle, run_id, %balance, "accounted");
             let absent = guards::check_absent(&staged, &builder.history.state)?;
             let rejects = stage_rejects(self, stage, &staged.sources).await?;
             let foreign = self.foreign(stage, builder.history).await?;
@@ -416,6 +428,7 @@ impl Delivery<'_> {
             let missing = std::mem::take(&mut staged.missing);
             Ok(StagedEntry::Ready(Box::new(ReadyEntry {
                 entry: builder.entry(staged, rejects)?,
+                balance,
                 foreign,
                 missing,
                 absent,

@@ -62,13 +62,14 @@ pub(super) fn check_changes(
 /// Checks the guards of a request against the staged files.
 ///
 /// # Errors
-/// Fails if a source has too many malformed lines, a file without a good line, or too many misplaced
-/// rows, or if the publication shrinks too much.
+/// Fails if rows were lost or duplicated, if a source has too many malformed lines, a file without a good
+/// line, or too many misplaced rows, or if the publication shrinks too much.
 pub(super) fn check(
     request: &RunRequest,
     staged: &Staged,
     replaced: Option<&Manifest>,
 ) -> Result<()> {
+    staged.balance.check()?;
     for source in &staged.sources {
         check_rejects(source, request.max_rejects)?;
         check_misplaced(source, request.max_misplaced)?;

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::manifest::Cause;
+use crate::scan::MissingSource;
 
 /// The maximum number of files that manifest and report name.
 pub(super) const MAX_NAMED: usize = 20;
@@ -44,6 +45,11 @@ pub enum Standing {
     },
     /// It is not: its query gives other rows each time, and it was published again once.
     NotComparable,
+    /// It is not yet: its sources are not ready again, or files that it needs are not there.
+    Awaited {
+        /// The sources.
+        sources: Vec<MissingSource>,
+    },
 }
 
 impl LateFiles {

@@ -92,6 +92,12 @@ fn delivered<'a>(reports: impl Iterator<Item = &'a TableReport>) -> DeliveredTab
             continue;
         };
         match (&report.outcome, report.cycle) {
+            // Late files of one cycle say nothing of others, nor do those that are not looked for.
+            (TableOutcome::Failed(_), cycle) if report.is_late => {
+                if let Some(cycle) = cycle {
+                    delivered.awaited.entry(cycle).or_default().insert(table);
+                }
+            }
             (TableOutcome::Failed(_), cycle) => {
                 delivered.failed.insert(table, cycle);
             }

@@ -25,7 +25,7 @@ mod request;
 mod same_rows;
 mod schedule;
 
-pub use crate::cycle_marker::{CycleOutcome, CycleReport, ExportTables, MarkerFailure};
+pub use crate::cycle_marker::{CycleOutcome, CycleReport, ExportTables, Mark, MarkerFailure};
 pub use crate::delivery::ConditionProof;
 pub use context::{NoProgress, ProgressListener, RunContext};
 pub use file_lists::StoredLists;
@@ -39,6 +39,7 @@ pub use request::{CycleSelection, MAX_CATCH_UP, RunRequest, parameter, pick};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use tracing::debug;
 
 use crate::error::Result;
 use crate::run::mark::CycleMarks;
@@ -65,6 +66,17 @@ pub async fn run(context: Arc<RunContext>, request: RunRequest) -> Result<RunRep
     context
         .destination
         .sweep_staging((started - MAX_STAGING_AGE).into());
+    if tables.iter().any(TableReport::is_published) {
+        let sweep = file_lists::sweep(&context.destination, last_closed, context.clock.now());
+        if let Some(Err(error)) = context.stop.run_until_cancelled(sweep).await {
+            let run_id = &context.run_id;
+            debug!(
+                run_id,
+                error = error.chain(),
+                "unused lists of source files stay"
+            );
+        }
+    }
     Ok(RunReport {
         run_id: context.run_id.clone(),
         destination: context.destination.to_string(),

@@ -13,7 +13,7 @@ use crate::manifest::Manifest;
 use crate::run::context::RunContext;
 use crate::run::guards::{self, total};
 use crate::run::late::{LateFiles, Standing};
-use crate::run::late_files;
+use crate::run::late_files::{self, LateCycles, LookedAt};
 use crate::run::prepare::{check_catch_up, chosen_cycles, due_cycles, max_attempts, prepare};
 use crate::run::report::{TableFailure, exit_code};
 use crate::run::request::{CycleSelection, RunRequest};
@@ -153,13 +153,24 @@ pub async fn plan(context: &RunContext, request: &RunRequest) -> Result<RunPlan>
         request,
         last_closed,
     };
-    let pending: Vec<_> = request
-        .definitions
-        .iter()
-        .map(|definition| planner.table(definition))
+    let jobs = request.jobs.max(1);
+    let inspecting = request.definitions.iter().map(|definition| async move {
+        let inspected = delivery::inspect(&context.destination, &definition.table).await;
+        inspected.map(PlannedState::new)
+    });
+    let states: Vec<Result<PlannedState>> = futures::stream::iter(inspecting)
+        .buffered(jobs)
+        .collect()
+        .await;
+    let late = planner.late(&states).await;
+    let definitions = request.definitions.iter();
+    let pending: Vec<_> = definitions
+        .zip(states)
+        .zip(late)
+        .map(|((definition, state), late)| planner.table(definition, state, late))
         .collect();
     let tables: Vec<Result<Vec<PlannedTable>>> = futures::stream::iter(pending)
-        .buffered(request.jobs.max(1))
+        .buffered(jobs)
         .collect()
         .await;
     let mut complaints = Vec::new();
@@ -182,47 +193,67 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
+    /// Finds the late source files of each table that could be inspected.
+    async fn late(&self, states: &[Result<PlannedState>]) -> Vec<Result<LateCycles>> {
+        let definitions = self.request.definitions.iter();
+        let (known, looked_at): (Vec<usize>, Vec<LookedAt<'_>>) = definitions
+            .zip(states)
+            .enumerate()
+            .filter_map(|(index, (definition, state))| {
+                let state = state.as_ref().ok()?;
+                let committed = state.committed.as_ref();
+                let looked_at = LookedAt {
+                    definition,
+                    history: &state.history,
+                    unfinished: committed.map(|manifest| manifest.cycle.id),
+                };
+                Some((index, looked_at))
+            })
+            .unzip();
+        let found =
+            late_files::find(self.context, self.request, &looked_at, self.last_closed).await;
+        let mut late: Vec<_> = states.iter().map(|_| Ok(LateCycles::new())).collect();
+        for (index, found) in known.into_iter().zip(found) {
+            late[index] = found;
+        }
+        late
+    }
+
     /// Plans a table.
     ///
     /// # Errors
     /// Fails if more of its cycles are due than a run catches up with.
-    async fn table(&self, definition: &Definition) -> Result<Vec<PlannedTable>> {
+    async fn table(
+        &self,
+        definition: &Definition,
+        state: Result<PlannedState>,
+        late: Result<LateCycles>,
+    ) -> Result<Vec<PlannedTable>> {
         let planned = |cycle, step| PlannedTable {
             table: definition.table.to_string(),
             sync_mode: definition.sync_mode,
             cycle,
             step,
         };
-        let destination = &self.context.destination;
-        let inspected = match delivery::inspect(destination, &definition.table).await {
-            Ok(inspected) => inspected,
+        let table = match state {
+            Ok(table) => table,
             Err(error) => return Ok(vec![planned(None, failed(&error))]),
         };
-        let table = PlannedState::new(inspected);
         let cycles = match &self.request.selection {
             CycleSelection::Due => due_cycles(definition, &table.history, self.last_closed),
             CycleSelection::Cycles(cycles) => chosen_cycles(definition, cycles),
         };
-        let (context, request) = (self.context, self.request);
-        let late = late_files::find(
-            context,
-            request,
-            definition,
-            &table.history,
-            self.last_closed,
-            table.committed.as_ref().map(|manifest| manifest.cycle.id),
-        );
-        let late = match late.await {
+        let late = match late {
             Ok(late) => late
                 .into_iter()
-                .map(|(cycle, (files, standing))| {
-                    planned(Some(cycle), PlannedStep::Late { files, standing })
+                .map(|(cycle, found)| match found {
+                    Ok((files, standing)) => {
+                        planned(Some(cycle), PlannedStep::Late { files, standing })
+                    }
+                    Err(error) => planned(Some(cycle), not_looked(error)),
                 })
                 .collect(),
-            Err(error) => {
-                let error = error.context("cannot look for late source files");
-                vec![planned(None, failed(&error))]
-            }
+            Err(error) => vec![planned(None, not_looked(error))],
         };
         if cycles.is_empty() {
             return Ok(match late.is_empty() {
@@ -359,6 +390,10 @@ impl PlannedState {
             }
         }
     }
+}
+
+fn not_looked(error: Error) -> PlannedStep {
+    failed(&error.context("cannot look for late source files"))
 }
 
 fn failed(error: &Error) -> PlannedStep {

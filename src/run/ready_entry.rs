@@ -1,5 +1,6 @@
 //! A log entry that is ready to be committed.
 
+use crate::books::Balance;
 use crate::delivery::{LogEntry, Published};
 use crate::error::Error;
 use crate::run::report::TableOutcome;
@@ -10,6 +11,8 @@ use crate::schema_evolution::Change;
 /// A log entry that may be committed, and what the report says beside it.
 pub(super) struct ReadyEntry {
     pub(super) entry: LogEntry,
+    /// The books, with the figures that the manifest may not have.
+    pub(super) balance: Balance,
     /// The keys of the foreign objects that were found.
     pub(super) foreign: Vec<String>,
     /// The sources without a file for the cycle, which the query could do without.
@@ -34,6 +37,7 @@ impl ReadyEntry {
             bytes: manifest.bytes,
             manifest: manifest.name().path().to_string(),
             sources: manifest.sources,
+            balance: Box::new(self.balance),
             provisional: manifest.provisional,
             cause: manifest.cause.map(Box::new),
             rejects: manifest.rejects,

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use crate::books::Balance;
 use crate::cycle::{Cycle, SyncMode};
 use crate::cycle_marker::{CycleReport, MarkerFailure};
 use crate::definition::Definition;
@@ -48,6 +49,9 @@ pub struct TableReport {
     pub cycle: Option<Cycle>,
     /// The time spent on the cycle, in seconds.
     pub seconds: f64,
+    /// True if the cycle was published before, and is looked at for late source files alone.
+    #[serde(skip)]
+    pub is_late: bool,
     /// The outcome.
     #[serde(flatten)]
     pub outcome: TableOutcome,
@@ -75,6 +79,8 @@ pub enum TableOutcome {
         manifest: String,
         /// The sources that were read, by name.
         sources: Vec<SourceRecord>,
+        /// The rows that were read against those that were exported.
+        balance: Box<Balance>,
         /// The files with the malformed lines that were set aside.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         rejects: Vec<RejectsFile>,
@@ -187,6 +193,11 @@ pub struct TableFailure {
 }
 
 impl TableReport {
+    /// Returns true if the run has published the cycle.
+    pub(super) fn is_published(&self) -> bool {
+        matches!(self.outcome, TableOutcome::Published { .. })
+    }
+
     /// Creates the report of a table that failed before its delivery took any time.
     pub fn failed(definition: Option<&Definition>, cycle: Option<Cycle>, error: Error) -> Self {
         Self {
@@ -194,8 +205,17 @@ impl TableReport {
             sync_mode: definition.map(|d| d.sync_mode),
             cycle,
             seconds: 0.0,
+            is_late: false,
             outcome: TableOutcome::failed(&error),
             rejected_lines: None,
+        }
+    }
+
+    /// Creates the report of a published cycle whose late source files are not published.
+    pub(super) fn failed_late(definition: &Definition, cycle: Option<Cycle>, error: Error) -> Self {
+        Self {
+            is_late: true,
+            ..Self::failed(Some(definition), cycle, error)
         }
     }
 }
@@ -268,10 +288,19 @@ impl RunReport {
         self.cycles_failure.iter().chain(of_cycles)
     }
 
-    /// Returns true if a cycle waits for files of its sources.
+    /// Returns true if a cycle, or a revision of it for late files, waits for its sources.
     pub fn is_awaiting(&self) -> bool {
         let mut tables = self.tables.iter();
-        tables.any(|table| matches!(table.outcome, TableOutcome::Awaited { .. }))
+        tables.any(|table| {
+            matches!(
+                table.outcome,
+                TableOutcome::Awaited { .. }
+                    | TableOutcome::Late {
+                        standing: Standing::Awaited { .. },
+                        ..
+                    }
+            )
+        })
     }
 }
 

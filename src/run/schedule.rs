@@ -6,12 +6,14 @@ use std::sync::Arc;
 use futures::StreamExt;
 
 use crate::cycle::Cycle;
+use crate::definition::Definition;
 use crate::delivery::History;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::layout::ManifestName;
 use crate::run::context::RunContext;
 use crate::run::deliver::deliver;
 use crate::run::late::{LateFiles, Standing};
-use crate::run::late_files;
+use crate::run::late_files::{self, LateCycles, LookedAt};
 use crate::run::mark::CycleMarks;
 use crate::run::prepare::{check_catch_up, cycles_of, max_attempts};
 use crate::run::report::{TableOutcome, TableReport};
@@ -27,6 +29,8 @@ struct ScheduledTable {
     /// The number of cycles that it may still deliver.
     attempts_left: usize,
     reports: Vec<TableReport>,
+    /// What is published, if its cycles depend on it.
+    history: Option<History>,
     /// The late source files of published cycles that are published again for them.
     late: BTreeMap<Cycle, LateFiles>,
 }
@@ -51,16 +55,13 @@ pub(super) async fn deliver_all(
                 attempts_left: max_attempts(request),
                 cycles: BTreeSet::new(),
                 reports: Vec::new(),
+                history: None,
                 late: BTreeMap::new(),
             };
             match cycles_of(context, request, definition, last_closed).await {
                 Ok((cycles, history)) => {
                     table.cycles.extend(cycles);
-                    if let Some(history) = history {
-                        table
-                            .look_back(context, request, &history, last_closed)
-                            .await;
-                    }
+                    table.history = history;
                 }
                 Err(error) => {
                     let failed = TableReport::failed(Some(definition), None, error);
@@ -73,6 +74,7 @@ pub(super) async fn deliver_all(
         .buffered(jobs)
         .collect()
         .await;
+    look_back(context, request, &mut tables, last_closed).await;
 
     let due: Vec<Vec<Cycle>> = tables
         .iter()
@@ -93,40 +95,81 @@ pub(super) async fn deliver_all(
     Ok((reports.collect(), stats))
 }
 
+/// Looks for late source files of published cycles.
+async fn look_back(
+    context: &RunContext,
+    request: &RunRequest,
+    tables: &mut [ScheduledTable],
+    last_closed: Cycle,
+) {
+    let (known, looked_at): (Vec<usize>, Vec<LookedAt<'_>>) = tables
+        .iter()
+        .enumerate()
+        .filter_map(|(index, table)| {
+            let looked_at = LookedAt {
+                definition: &request.definitions[table.index],
+                history: table.history.as_ref()?,
+                unfinished: None,
+            };
+            Some((index, looked_at))
+        })
+        .unzip();
+    let late = late_files::find(context, request, &looked_at, last_closed).await;
+    for (index, late) in known.into_iter().zip(late) {
+        let table = &mut tables[index];
+        let definition = &request.definitions[table.index];
+        match late {
+            Ok(late) => table.take_late(context, definition, late).await,
+            Err(error) => table.fail(context, definition, None, error),
+        }
+    }
+}
+
 impl ScheduledTable {
-    /// Looks for late source files of published cycles.
-    async fn look_back(
+    /// Takes the cycles that are to be published again, and reports the others.
+    async fn take_late(&mut self, context: &RunContext, definition: &Definition, late: LateCycles) {
+        for (cycle, found) in late {
+            let (files, standing) = match found {
+                Ok((files, Standing::Due)) => {
+                    self.late.insert(cycle, files);
+                    continue;
+                }
+                Ok(found) => found,
+                Err(error) => {
+                    self.fail(context, definition, Some(cycle), error);
+                    continue;
+                }
+            };
+            let name = ManifestName {
+                table: definition.table.clone(),
+                cycle,
+                revision: files.revision,
+            };
+            late_files::record_late(&files, &standing, context, &name).await;
+            self.reports.push(TableReport {
+                table: definition.table.to_string(),
+                sync_mode: Some(definition.sync_mode),
+                cycle: Some(cycle),
+                seconds: 0.0,
+                is_late: true,
+                outcome: TableOutcome::Late { files, standing },
+                rejected_lines: None,
+            });
+        }
+    }
+
+    /// Reports that late files are not looked for.
+    fn fail(
         &mut self,
         context: &RunContext,
-        request: &RunRequest,
-        history: &History,
-        last_closed: Cycle,
+        definition: &Definition,
+        cycle: Option<Cycle>,
+        error: Error,
     ) {
-        let definition = &request.definitions[self.index];
-        match late_files::find(context, request, definition, history, last_closed, None).await {
-            Ok(late) => {
-                for (cycle, (files, standing)) in late {
-                    if standing == Standing::Due {
-                        self.late.insert(cycle, files);
-                        continue;
-                    }
-                    self.reports.push(TableReport {
-                        table: definition.table.to_string(),
-                        sync_mode: Some(definition.sync_mode),
-                        cycle: Some(cycle),
-                        seconds: 0.0,
-                        outcome: TableOutcome::Late { files, standing },
-                        rejected_lines: None,
-                    });
-                }
-            }
-            Err(error) => {
-                let error = error.context("cannot look for late source files");
-                let failed = TableReport::failed(Some(definition), None, error);
-                context.listener.finished(&failed);
-                self.reports.push(failed);
-            }
-        }
+        let error = error.context("cannot look for late source files");
+        let failed = TableReport::failed_late(definition, cycle, error);
+        context.listener.finished(&failed);
+        self.reports.push(failed);
     }
 }
 
@@ -198,9 +241,12 @@ async fn deliver_concurrently(
             failed
         });
         table.cycles.remove(&cycle);
-        match report.outcome {
+        match &report.outcome {
             // Later cycles do not wait with it.
             TableOutcome::Awaited { .. } => {}
+            // Each is published, and none depends on another one.
+            TableOutcome::Failed(failure)
+                if report.is_late && failure.kind != ErrorKind::Unavailable => {}
             // Cycles of one table are published in order.
             TableOutcome::Failed(_) => table.cycles.clear(),
             _ => {

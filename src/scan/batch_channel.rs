@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, mpsc};
 
 use crate::error::Error;
 use crate::memory_gate::MemoryPermit;
+use crate::planted_fault::strikes_rows;
 
 /// The maximum number of batches in the channel, besides those that the plan has received.
 const MAX_BUFFERED_BATCHES: usize = 2;
@@ -74,6 +75,9 @@ impl BatchSender {
     /// Sends a batch. Returns false if the plan needs no more batches. `permit` is held until the plan asks
     /// for another batch.
     pub(super) async fn send(&self, batch: RecordBatch, permit: Option<Arc<MemoryPermit>>) -> bool {
+        if strikes_rows("a batch is not sent", &batch) {
+            return true;
+        }
         self.messages
             .send(Message::Batch(batch, permit))
             .await
@@ -152,6 +156,7 @@ async fn next(queue: &Mutex<Queue>) -> Result<Option<PermittedBatch>> {
             return Ok(None);
         }
         match queue.messages.recv().await {
+            Some(Message::Batch(batch, _)) if strikes_rows("a received batch is lost", &batch) => {}
             Some(Message::Batch(batch, permit)) => return Ok(Some((batch, permit))),
             Some(Message::Failed(error)) => return Err(error),
             Some(Message::End) => queue.open_senders -= 1,

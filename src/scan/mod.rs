@@ -13,6 +13,7 @@
 //!    awaited: the decision whether a cycle waits for files of its sources
 //!    ready_rule, readiness: whether a source is ready for a cycle
 //!    windowed: the files that a cycle would be read from now
+//!    executed: the scan that an operator of an executed plan does
 //!    record, scan_log: the files and rows that were read, on record
 //! ```
 
@@ -20,6 +21,7 @@ pub(crate) mod absent;
 pub(crate) mod awaited;
 mod batch_channel;
 pub(crate) mod columns_read;
+pub(crate) mod executed;
 mod file_rejects;
 pub(crate) mod filter;
 pub(crate) mod fixed_table;

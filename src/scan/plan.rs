@@ -218,7 +218,8 @@ impl TableFiles {
         let batch_rows = state.config().batch_size();
         let memory = ReaderMemory::new(&runtime.memory_pool, batch_rows);
         let parquet = ParquetSource::new(self.schema.clone()).with_table_parquet_options(options);
-        let source = CheckedParquetSource::new(parquet, Some(Arc::new(readers)), Some(memory));
+        let source = CheckedParquetSource::new(parquet, Some(Arc::new(readers)), Some(memory))
+            .for_scans(vec![Arc::clone(scan)]);
         let config = FileScanConfigBuilder::new(self.store.clone(), Arc::new(source));
         Ok(config.with_file_groups(file_groups.collect()))
     }

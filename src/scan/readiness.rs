@@ -40,7 +40,7 @@ impl SourceTable {
         for rule in rules {
             let reason = match rule {
                 ReadyRule::Folders(count) => too_few_folders(&own, *count),
-                ReadyRule::Quiet(age) => too_young(&own, *age, self.store_time(state)),
+                ReadyRule::Quiet(age) => not_quiet(&own, *age, cycle, self.store_time(state)),
                 ReadyRule::NextFolder => {
                     let next = self.next_files(state, filters, folders.as_ref(), cycle);
                     match next.await?.is_empty() {
@@ -134,8 +134,23 @@ fn too_few_folders(own: &[&SourceFile], expected: u32) -> Option<String> {
     })
 }
 
-fn too_young(own: &[&SourceFile], age: TimeDelta, now: DateTime<Utc>) -> Option<String> {
-    let newest = own.iter().max_by_key(|file| file.meta.last_modified)?;
+/// A cycle without a file is quiet since its end: its first file may be about to come.
+fn not_quiet(
+    own: &[&SourceFile],
+    age: TimeDelta,
+    cycle: Cycle,
+    now: DateTime<Utc>,
+) -> Option<String> {
+    let Some(newest) = own.iter().max_by_key(|file| file.meta.last_modified) else {
+        let is = now - cycle.end();
+        return (is < age).then(|| {
+            format!(
+                "no file has come yet, and the cycle is over for {}, less than {}",
+                human::age(is),
+                human::age(age)
+            )
+        });
+    };
     let is = now - newest.meta.last_modified;
     (is < age).then(|| {
         format!(
@@ -190,7 +205,7 @@ mod tests {
 
     #[test]
     fn only_the_folders_of_the_cycle_count() {
-        let cycle = "2026-01-15".parse().unwrap();
+        let cycle: Cycle = "2026-01-15".parse().unwrap();
         let files = [
             file("e/d14/h23/a", "2026-01-14", 23, 90),
             file("e/d15/h0/a", "2026-01-15", 0, 10),
@@ -204,10 +219,20 @@ mod tests {
         let few = too_few_folders(&own, 24).unwrap();
         assert_eq!(few, "2 folders of the cycle instead of 24");
         let at = |minute| DateTime::UNIX_EPOCH + TimeDelta::minutes(minute);
-        assert_eq!(too_young(&own, TimeDelta::minutes(30), at(50)), None);
+        let not_quiet = |own: &[&SourceFile], now| {
+            let problem = super::not_quiet(own, TimeDelta::minutes(30), cycle, now);
+            problem.unwrap_or_default()
+        };
+        assert_eq!(not_quiet(&own, at(50)), "");
         assert_eq!(
-            too_young(&own, TimeDelta::minutes(30), at(49)).unwrap(),
+            not_quiet(&own, at(49)),
             "the newest file, `e/d15/h0/b`, is 29 minutes old, less than 30 minutes"
+        );
+        let after = |minutes| cycle.end() + TimeDelta::minutes(minutes);
+        assert_eq!(not_quiet(&[], after(30)), "");
+        assert_eq!(
+            not_quiet(&[], after(29)),
+            "no file has come yet, and the cycle is over for 29 minutes, less than 30 minutes"
         );
         assert_eq!(own_files(&files, None, cycle).len(), 5);
     }

@@ -28,8 +28,11 @@ use crate::store::{CONCURRENCY, shown};
 /// Counts of one scan, which its tasks add to.
 #[derive(Debug, Default)]
 pub(crate) struct ScanCounts {
-    /// Rows that a JSON scan decoded. A Parquet scan keeps its count in the plan's metrics.
+    /// Rows that a JSON scan sent to its plan. A Parquet scan keeps its count in the plan's metrics.
     pub(crate) rows_read: AtomicU64,
+    /// Rows as the decoder counted them, and malformed lines. Rows of Parquet that are skipped by
+    /// statistics are not read.
+    pub(crate) rows_decoded: AtomicU64,
     /// Compressed bytes that a JSON scan fetched.
     pub(crate) bytes_read: AtomicU64,
     /// Malformed lines that were rejected.
@@ -108,6 +111,13 @@ impl UnverifiedFiles {
                     .with_hint("run again when the source no longer changes"),
             ),
         }
+    }
+}
+
+impl ScanCounts {
+    /// Adds what the decoder counted.
+    pub(crate) fn add_decoded(&self, rows: usize) {
+        self.rows_decoded.fetch_add(rows as u64, Ordering::Relaxed);
     }
 }
 

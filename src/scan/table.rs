@@ -17,6 +17,7 @@ use crate::listing::cycle_folders::{expected_folders, has_own_file, window};
 use crate::listing::expand::{Expansion, NothingThere, TimePruning};
 use crate::listing::hive_time::TimeFolders;
 use crate::listing::location::SourceLocation;
+use crate::listing::memo::ListingMemo;
 use crate::listing::partition_filter::{PartitionFilters, filter_pushdown};
 use crate::listing::snapshot::SourceFile;
 use crate::listing::time_bounds::TimeBounds;
@@ -166,6 +167,7 @@ impl SourceTable {
             filters: &PartitionFilters::new(state, partition_fields, filters)?,
             time,
             nothing,
+            memo: state.config().get_extension::<ListingMemo>(),
         }
         .files()
         .await

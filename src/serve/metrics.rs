@@ -191,6 +191,26 @@ impl ServeState {
             late.iter()
                 .map(|(table, cycle, _)| (labelled(table), cycle.start().timestamp() as f64)),
         );
+        let late_files = tables.iter().map(|table| {
+            let late = table.published().filter_map(|day| day.late.as_ref());
+            let count = late.fold(0, |sum: u64, late| sum.saturating_add(late.count()));
+            (labelled(table.table.as_str()), count as f64)
+        });
+        family(
+            text,
+            "late_source_files",
+            "gauge",
+            "Source files that came too late for their published cycles.",
+            late_files,
+        );
+        let complete = observed.complete.as_ref();
+        family(
+            text,
+            "complete_cycle_timestamp_seconds",
+            "gauge",
+            "Start of the newest complete cycle, if cycles are marked.",
+            complete.map(|complete| (none(), complete.newest.start().timestamp() as f64)),
+        );
         let missing = tables
             .iter()
             .map(|table| (labelled(table.table.as_str()), table.missing as f64));
@@ -236,6 +256,7 @@ mod tests {
     use chrono::NaiveTime;
 
     use super::*;
+    use crate::books::Balance;
     use crate::cycle::{Cycle, SyncMode};
     use crate::layout::TableName;
     use crate::run::{RunReport, TableOutcome, TableReport};
@@ -257,6 +278,7 @@ mod tests {
                 sync_mode: Some(SyncMode::Incremental),
                 cycle: Some(cycle),
                 seconds: 1.5,
+                is_late: false,
                 outcome: TableOutcome::Published {
                     revision: 1,
                     rows: 1595,
@@ -264,6 +286,7 @@ mod tests {
                     bytes: 1 << 20,
                     manifest: String::new(),
                     sources: Vec::new(),
+                    balance: Box::new(Balance::not_countable("it joins")),
                     rejects: Vec::new(),
                     replaced: Vec::new(),
                     foreign: Vec::new(),
@@ -291,10 +314,14 @@ mod tests {
             bytes: 1 << 20,
             files: 2,
             rejects: 0,
+            balance: None,
             seconds: 1.5,
             committed_at: time("2026-01-16T03:00:30Z"),
             outlier: None,
             provisional: false,
+            final_after: None,
+            is_final: false,
+            late: None,
             empty_among_full: false,
         };
         Status {
@@ -311,6 +338,7 @@ mod tests {
                 median_rows: None,
                 trend_percent: None,
                 missing: 1,
+                final_through: None,
                 log_fault: None,
                 days: vec![DayStatus::Published(day)],
             }],

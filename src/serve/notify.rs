@@ -31,6 +31,8 @@ pub(crate) enum EventKind {
     Failed,
     /// A cycle is overdue.
     Late,
+    /// A published cycle lacks source files that came too late.
+    LateFiles,
 }
 
 impl EventKind {
@@ -39,6 +41,7 @@ impl EventKind {
             EventKind::Published => "dayport.cycle.published",
             EventKind::Failed => "dayport.cycle.failed",
             EventKind::Late => "dayport.cycle.late",
+            EventKind::LateFiles => "dayport.cycle.late_files",
         }
     }
 }

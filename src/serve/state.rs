@@ -212,6 +212,7 @@ impl ServeState {
             median_rows: None,
             trend_percent: None,
             missing: missing as u64,
+            final_through: None,
             log_fault: None,
             days: days.collect(),
         }

@@ -7,6 +7,7 @@ use datafusion::common::runtime::JoinSet;
 
 use crate::error::Result;
 use crate::layout::Partition;
+use crate::planted_fault::strikes;
 use crate::stage::combined_schema::CombinedSchema;
 use crate::stage::open_partition::{OpenPartition, broke_off};
 use crate::stage::shard_writer::ShardSettings;
@@ -39,7 +40,9 @@ impl<'a> ClusteredWriter<'a> {
             let mut open = match self.current.take() {
                 Some((same, open)) if same == partition => open,
                 previous => {
-                    if let Some((_, previous)) = previous {
+                    if let Some((_, previous)) = previous
+                        && !strikes("the files of a sorted partition are lost")
+                    {
                         self.ending.finish(previous);
                     }
                     let max_bytes = self.settings.memory.finishing_bytes;

@@ -18,6 +18,7 @@ use datafusion::physical_plan::{
 use futures::StreamExt;
 
 use crate::error::Error;
+use crate::planted_fault::strikes_rows;
 use crate::stage::partitioned_writer::PartitionedWriter;
 use crate::stage::session::StagingSession;
 use crate::stage::spec::StageSpec;
@@ -194,7 +195,14 @@ impl ExecutionPlan for StagedWriteExec {
             let session = staging_session(&context)?;
             let mut writer = PartitionedWriter::new(&spec, &input.schema(), session, context)?;
             while let Some(batch) = input.next().await {
-                writer.write(&batch?).await?;
+                let rows = batch?;
+                if strikes_rows("a batch of the query is not written", &rows) {
+                    continue;
+                }
+                if strikes_rows("a batch of the query is written twice", &rows) {
+                    writer.write(&rows).await?;
+                }
+                writer.write(&rows).await?;
             }
             let files = writer.finish().await?;
             Ok(staged_rows(&files)?)

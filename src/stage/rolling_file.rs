@@ -7,6 +7,7 @@ use datafusion::execution::memory_pool::MemoryReservation;
 
 use crate::error::Result;
 use crate::layout::Partition;
+use crate::planted_fault::strikes;
 use crate::stage::shard_writer::{ShardSettings, ShardWriter};
 use crate::staged::StagedFile;
 use crate::view_gc::batch_bytes;
@@ -55,6 +56,10 @@ impl RollingFileWriter {
                 None => self.next_shard()?,
             };
             shard.write(&rows, &self.memory).await?;
+            if rest.num_rows() > 0 && strikes("the rest of a batch is lost when a file is written")
+            {
+                rest = rest.slice(0, 0);
+            }
             if shard.is_full() {
                 self.files.push(shard.finish().await?);
             } else {

@@ -18,6 +18,7 @@ use crate::format::{FileEncoder, FileEncoding};
 use crate::layout::{FileFormat, Partition, Shard};
 use crate::memory_budget::MemoryBudget;
 use crate::memory_gate::{MemoryGate, MemoryPermit};
+use crate::planted_fault::strikes_rows;
 use crate::resident::note_passed;
 use crate::stage::compression_limit::CompressionLimit;
 use crate::stage::file_memory::{FileMemory, QueueLimits};
@@ -116,7 +117,12 @@ impl ShardWriter {
         batch: &RecordBatch,
         memory: &MemoryReservation,
     ) -> Result<()> {
-        self.encoder.write(batch)?;
+        if !strikes_rows("an encoder is not given a batch", batch) {
+            self.encoder.write(batch)?;
+        }
+        if strikes_rows("an encoder is given a batch twice", batch) {
+            self.encoder.write(batch)?;
+        }
         self.compress_ready_blocks().await?;
         self.widen_window(batch);
         let rows = batch.num_rows() as u64;

@@ -3,9 +3,10 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use crate::books::Balance;
 use crate::cycle::{Cycle, SyncMode};
 use crate::layout::TableName;
-use crate::manifest::Manifest;
+use crate::manifest::{LateRecord, Manifest};
 use crate::status::records::TableRecords;
 
 /// The number of earlier publications that a day is compared with.
@@ -39,6 +40,9 @@ pub(crate) struct TableStatus {
     pub trend_percent: Option<f64>,
     /// The number of missing days in the calendar.
     pub missing: u64,
+    /// The newest day that is final, as are all published days before it; absent if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub final_through: Option<Cycle>,
     /// The reason why the log cannot be read: days that are unfinished, or due again, are not known of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_fault: Option<String>,
@@ -74,6 +78,10 @@ pub(crate) struct PublishedDay {
     pub files: u64,
     /// The number of malformed lines that were set aside.
     pub rejects: u64,
+    /// The rows that were read against those that were exported; absent if a version without books
+    /// published the day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub balance: Option<Balance>,
     /// The time from the start of the run to its commit, in seconds.
     pub seconds: f64,
     pub committed_at: DateTime<Utc>,
@@ -83,6 +91,15 @@ pub(crate) struct PublishedDay {
     /// True if a source was not ready when the day was published.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub provisional: bool,
+    /// The time from which late source files make no revision any more; absent if none ever did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub final_after: Option<DateTime<Utc>>,
+    /// True if that time is over.
+    #[serde(rename = "final")]
+    pub is_final: bool,
+    /// The source files that came after the day was published, and that are not in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub late: Option<LateRecord>,
     /// True if the day is empty, and the published days before and after it are not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub empty_among_full: bool,
@@ -110,8 +127,13 @@ impl TableStatus {
     }
 }
 
-/// Builds the calendar of one table from `first` to `last`.
-pub(crate) fn calendar(records: &TableRecords, first: Cycle, last: Cycle) -> TableStatus {
+/// Builds the calendar of one table from `first` to `last`. It is the time `at`.
+pub(crate) fn calendar(
+    records: &TableRecords,
+    at: DateTime<Utc>,
+    first: Cycle,
+    last: Cycle,
+) -> TableStatus {
     let newest = records.newest.as_ref();
     let sync_mode = newest.map(|manifest| manifest.sync_mode);
     let mut earlier: Vec<u64> = Vec::new();
@@ -127,7 +149,11 @@ pub(crate) fn calendar(records: &TableRecords, first: Cycle, last: Cycle) -> Tab
                 run_id: run_id.clone(),
             },
             (Some(manifest), _) => {
-                let day = published_day(manifest, &earlier);
+                let day = PublishedDay {
+                    is_final: manifest.final_after.is_some_and(|since| since <= at),
+                    late: records.late.get(&cycle).cloned(),
+                    ..published_day(manifest, &earlier)
+                };
                 earlier.push(day.rows);
                 DayStatus::Published(day)
             }
@@ -137,6 +163,14 @@ pub(crate) fn calendar(records: &TableRecords, first: Cycle, last: Cycle) -> Tab
         days.push(day);
     }
     mark_empty_days(&mut days);
+    let published = days.iter().filter_map(|day| match day {
+        DayStatus::Published(day) => Some(day),
+        _ => None,
+    });
+    let final_through = published
+        .take_while(|day| day.is_final)
+        .last()
+        .map(|day| day.cycle);
     let trailing = &earlier[earlier.len().saturating_sub(TRAILING)..];
     TableStatus {
         table: records.table.clone(),
@@ -152,6 +186,7 @@ pub(crate) fn calendar(records: &TableRecords, first: Cycle, last: Cycle) -> Tab
             .iter()
             .filter(|day| matches!(day, DayStatus::Missing { .. }))
             .count() as u64,
+        final_through,
         log_fault: records.log_fault.clone(),
         days,
     }
@@ -186,10 +221,14 @@ fn published_day(manifest: &Manifest, earlier: &[u64]) -> PublishedDay {
             .rejects
             .iter()
             .fold(0, |rows, rejects| rows.saturating_add(rejects.rows)),
+        balance: manifest.balance.clone(),
         seconds: took.as_seconds_f64(),
         committed_at: manifest.committed_at,
         outlier: outlier(manifest.rows, trailing),
         provisional: !manifest.provisional.is_empty(),
+        final_after: manifest.final_after,
+        is_final: false,
+        late: None,
         empty_among_full: false,
     }
 }

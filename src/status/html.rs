@@ -160,6 +160,7 @@ const LEGEND: &str = "<div class=\"legend\"><span><table class=\"calendar\"><tr>
 <span><table class=\"calendar\"><tr><td class=\"unfinished\">…</td></tr></table>unfinished</span>\
 <span><table class=\"calendar\"><tr><td class=\"s2\">r</td></tr></table>revised</span>\
 <span><table class=\"calendar\"><tr><td class=\"s2\">p</td></tr></table>provisional</span>\
+<span><table class=\"calendar\"><tr><td class=\"s2\">l</td></tr></table>lacks source files that came too late</span>\
 <span><table class=\"calendar\"><tr><td class=\"s1 outlier\"></td></tr></table>under half or over twice the trailing median</span></div>";
 
 /// Renders one heading for the days of each month.
@@ -204,6 +205,7 @@ fn cell(table: &TableStatus, day: &DayStatus, max_rows: u64) -> String {
             }
             let mark = match (published.rows, published.revision) {
                 _ if published.provisional => "p",
+                _ if published.late.is_some() => "l",
                 (_, 1..) => "r",
                 (0, _) => "0",
                 _ => "",
@@ -238,6 +240,13 @@ fn describe(day: &PublishedDay) -> String {
     if day.provisional {
         text.push_str(", provisional: a source was not ready");
     }
+    if let Some(late) = &day.late {
+        let files = human::counted(late.count(), "source file");
+        let _ = write!(text, ", {files} came too late");
+    }
+    if day.is_final {
+        text.push_str(", final");
+    }
     if let Some(times) = day.outlier {
         let _ = write!(text, ", {times:.2} times the trailing median");
     }
@@ -245,17 +254,20 @@ fn describe(day: &PublishedDay) -> String {
         let rejects = human::counted(day.rejects, "malformed line");
         let _ = write!(text, ", {rejects} set aside");
     }
+    if let Some(balance) = &day.balance {
+        let _ = write!(text, "; {}", escaped(&balance.to_string()));
+    }
     text
 }
 
-/// Lists the outliers, and the days that are empty although the ones next to them are not; the newest
-/// first.
+/// Lists the outliers, the days that are empty although the ones next to them are not, and those that lack
+/// source files; the newest first.
 fn unusual_days(status: &Status, body: &mut String) {
     let mut days: Vec<(&TableStatus, &PublishedDay)> = status
         .tables
         .iter()
         .flat_map(|table| table.published().map(move |day| (table, day)))
-        .filter(|(_, day)| day.outlier.is_some() || day.empty_among_full)
+        .filter(|(_, day)| day.outlier.is_some() || day.empty_among_full || day.late.is_some())
         .collect();
     if days.is_empty() {
         return;
@@ -263,10 +275,20 @@ fn unusual_days(status: &Status, body: &mut String) {
     days.sort_by_key(|(_, day)| Reverse(day.cycle));
     body.push_str("<section><h2>Unusual days</h2><ul class=\"incidents\">");
     for (table, day) in days.iter().take(MAX_UNUSUAL) {
-        let why = match day.outlier {
-            Some(times) => format!("{times:.2} times the trailing median"),
-            None => "the days around it have rows".to_owned(),
-        };
+        let mut why = Vec::new();
+        why.extend(
+            day.outlier
+                .map(|times| format!("{times:.2} times the trailing median")),
+        );
+        if day.empty_among_full {
+            why.push("the days around it have rows".to_owned());
+        }
+        why.extend(day.late.as_ref().map(|late| {
+            let first = late.files.first().map_or("", String::as_str);
+            let files = human::counted(late.count(), "source file");
+            format!("{files} came too late, first {}", escaped(first))
+        }));
+        let why = why.join("; ");
         let _ = write!(
             body,
             "<li><b>{} {}</b> {}: {why}</li>",
@@ -312,6 +334,11 @@ fn card(status: &Status, table: &TableStatus, body: &mut String) {
         Some(newest) => {
             let since_end = human::age(status.at - newest.end());
             facts.push(format!("newest {newest}, ended {since_end} ago"));
+            facts.extend(
+                table
+                    .final_through
+                    .map(|cycle| format!("final through {cycle}")),
+            );
         }
         None => facts.push("never published".to_owned()),
     }

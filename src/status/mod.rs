@@ -9,6 +9,7 @@ mod calendar;
 mod chart;
 mod complete;
 mod html;
+mod late;
 mod records;
 
 pub(crate) use calendar::{DayStatus, PublishedDay, TableStatus, calendar};
@@ -91,7 +92,7 @@ impl Status {
             last,
             tables: tables
                 .iter()
-                .map(|table| calendar(table, first, last))
+                .map(|table| calendar(table, at, first, last))
                 .collect(),
             complete,
             incidents,

@@ -1,5 +1,7 @@
 //! Reads the records of one table: its manifests, unfinished commits and incidents.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt};
 use serde::Serialize;
@@ -9,7 +11,8 @@ use crate::delivery::{self, History, LogAction, LogEntry, PendingWork};
 use crate::error::{ErrorKind, Result};
 use crate::human;
 use crate::layout::TableName;
-use crate::manifest::Manifest;
+use crate::manifest::{LateRecord, Manifest};
+use crate::status::late;
 use crate::store::{CONCURRENCY, Destination};
 
 /// Something that an operator should look at: an unfinished commit, a rolled back publication, a failed
@@ -57,6 +60,8 @@ pub(crate) struct TableRecords {
     /// The reason why the log cannot be read, so that unfinished and damaged cycles are not known of.
     pub log_fault: Option<String>,
     pub incidents: Vec<Incident>,
+    /// The source files that came too late, by the cycle whose newest revision lacks them.
+    pub late: BTreeMap<Cycle, LateRecord>,
 }
 
 /// Reads the records of one table, for a calendar from `first` to `last`. It is the time `at`.
@@ -121,7 +126,9 @@ pub(super) async fn read_table(
         None => incidents.extend(void_incident(destination, &table).await?),
     }
     let cycles: Vec<Cycle> = history.current().map(|name| name.cycle).collect();
+    let late = late::read(destination, &manifests).await?;
     Ok(TableRecords {
+        late,
         manifests,
         newest,
         published_range: cycles.first().copied().zip(cycles.last().copied()),

@@ -138,6 +138,12 @@ pub fn file_name(path: &Path) -> Option<Cow<'_, str>> {
     }
 }
 
+/// Returns true for a part of a path that stands for itself: it is not empty, `.` or `..`, and is plain
+/// UTF-8.
+pub fn is_plain_name(part: &str) -> bool {
+    !part.is_empty() && !is_escaped(part)
+}
+
 /// Returns true for the empty object that some tools create as the marker of a folder, with its name
 /// and a slash as the key.
 pub fn is_marker(object: &ObjectMeta) -> bool {

@@ -49,7 +49,7 @@ pub use clock::{StoreClock, StoreClocks};
 pub use completion::Completion;
 pub use concurrency::{CONCURRENCY, StoreConcurrency};
 pub use destination::{Created, Destination};
-pub use escaped_path::{file_name, is_marker, path_of_url, shown};
+pub use escaped_path::{file_name, is_marker, is_plain_name, path_of_url, shown};
 pub use etag::{expected_etag, unquoted_etag};
 pub use key_fault::{KeyFault, KeyFaultCause, key_fault};
 pub use location::{Location, S3Prefix};

@@ -285,6 +285,8 @@ fn sums(manifest: &Manifest) -> Option<Finding> {
         files.map(|file| u128::from(of(file))).sum::<u128>()
     };
     let (rows, bytes) = (sum(|file| file.rows), sum(|file| file.bytes));
+    let balance = manifest.balance.as_ref();
+    let contradiction = balance.and_then(|balance| balance.contradiction(manifest.rows));
     let wrong: Vec<String> = [
         ("rows", manifest.rows, rows),
         ("bytes", manifest.bytes, bytes),
@@ -292,6 +294,7 @@ fn sums(manifest: &Manifest) -> Option<Finding> {
     .into_iter()
     .filter(|(_, total, sum)| u128::from(*total) != *sum)
     .map(|(of, total, sum)| format!("{of} is {total}, the sum over its files is {sum}"))
+    .chain(contradiction)
     .collect();
     (!wrong.is_empty()).then(|| {
         let key = manifest.name().path().to_string();

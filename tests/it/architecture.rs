@@ -55,6 +55,8 @@ const GROUPS: [Group; 14] = [
             "visible",
             "error",
             "env",
+            "planted_fault",
+            "books",
             "cycle",
             "layout",
             "policy",
@@ -65,7 +67,7 @@ const GROUPS: [Group; 14] = [
             "staged",
             "format",
         ],
-        may_import: &["codec"],
+        may_import: &["codec", "figures"],
         never_names: &[
             "datafusion",
             "ObjectStore",

@@ -43,7 +43,7 @@ fn each_milestone_is_a_line_of_json() {
             .or_default()
             .push(text("message"));
     }
-    let each = ["staged", "committed", "published"]
+    let each = ["staged", "accounted", "committed", "published"]
         .map(str::to_owned)
         .to_vec();
     let both = ["sites", "views"].map(|table| (table.to_owned(), each.clone()));

@@ -11,6 +11,7 @@
 
 mod absent_columns;
 mod architecture;
+mod books;
 mod boundaries;
 mod check;
 #[cfg(feature = "cluster")]
@@ -18,6 +19,7 @@ mod cluster;
 mod comfort;
 mod complete_cycles;
 mod crash;
+mod days;
 mod definitions;
 mod delivery;
 mod enforced;
@@ -45,6 +47,7 @@ mod refused;
 mod rejected_lines;
 mod s3;
 mod s3_settings;
+mod seeded_days;
 mod serve;
 mod shared_scan;
 mod shell;
@@ -61,3 +64,5 @@ mod wait;
 mod wide_rows;
 mod window;
 mod world;
+
+use crash::faulty_store;

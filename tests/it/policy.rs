@@ -34,6 +34,7 @@ fn a_principal_is_granted_access_by_the_bucket_or_by_a_role() {
         "DayportSchema",
         "DayportListCycles",
         "DayportCycles",
+        "DayportMarks",
     ];
     assert_eq!(sids(&direct["bucket_policy"]), all);
     for statement in direct["bucket_policy"]["Statement"]
@@ -59,6 +60,7 @@ fn a_principal_is_granted_access_by_the_bucket_or_by_a_role() {
             "DayportSchema",
             "DayportListCycles",
             "DayportCycles",
+            "DayportMarks",
             "DayportEncrypt"
         ]
     );
@@ -68,7 +70,7 @@ fn a_principal_is_granted_access_by_the_bucket_or_by_a_role() {
         trust["Condition"]["StringEquals"]["sts:ExternalId"],
         "acme-7"
     );
-    let encrypt = &assumed["role_policy"]["Statement"][7];
+    let encrypt = &assumed["role_policy"]["Statement"][8];
     assert_eq!(encrypt["Resource"], json!([KEY]));
 }
 

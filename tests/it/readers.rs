@@ -4,6 +4,8 @@
 //! `readers/requirements.txt`, as `.ci/run` makes it. Without the variable, these tests are skipped if
 //! `python3` lacks the packages.
 
+mod snowflake;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;

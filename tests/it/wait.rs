@@ -107,23 +107,23 @@ fn polling_continues_while_the_store_is_down() {
     sandbox.run(&["--date", "2026-01-15"]).succeeded();
     let server = sandbox.destination.server();
     for failure in [Failure::SlowDown, Failure::Hangup, Failure::Reset] {
-        let down = Fault::on(Operation::ListObjects, Action::Before(failure));
+        let down = Fault::on(Operation::GetObject, Action::Before(failure));
         server.inject(down.clone());
         let args = ["--date", "2026-01-15", "--retry-timeout", "0"];
         let output = wait(&sandbox, &[&args[..], &["--timeout", "0s"]].concat()).exited_with(75);
         output
             .stderr_has("retrying")
-            .stderr_has("the destination could not be read: cannot list");
+            .stderr_has("the destination could not be read: cannot read");
         server.clear_faults();
 
-        // Each poll lists the markers once, until one succeeds.
+        // Each poll asks for the marker once, until one succeeds and asks for the next revision.
         server.inject(down.first(5));
-        let before = server.count(Operation::ListObjects);
+        let before = server.count(Operation::GetObject);
         let output = wait(&sandbox, &[&args[..], &["--every", "1ms"]].concat()).exited_with(0);
         let both = "manifests/sites/2026-01-15.r0.json\nmanifests/views/2026-01-15.r0.json\n";
         assert_eq!(output.stdout, both);
         assert_eq!(output.stderr.matches("retrying").count(), 1, "{output}");
-        assert_eq!(server.count(Operation::ListObjects), before + 5 + 1);
+        assert_eq!(server.count(Operation::GetObject), before + 5 + 2);
         server.clear_faults();
     }
 }
@@ -135,7 +135,7 @@ fn a_silent_store_does_not_delay_the_timeout() {
     sandbox.run(&["--date", "2026-01-15"]).succeeded();
     let silence = Action::Before(Failure::Silence);
     let server = sandbox.destination.server();
-    server.inject(Fault::on(Operation::ListObjects, silence));
+    server.inject(Fault::on(Operation::GetObject, silence));
     let args = [
         "--date",
         "2026-01-15",

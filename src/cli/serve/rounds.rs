@@ -23,7 +23,9 @@ use crate::cycle::{Cycle, SyncMode};
 use crate::env::Clock;
 use crate::error::{Error, Result};
 use crate::layout::TableName;
-use crate::run::{NoProgress, RunReport, RunRequest, TableOutcome, TableReport, run as run_tables};
+use crate::run::{
+    NoProgress, RunReport, RunRequest, Standing, TableOutcome, TableReport, run as run_tables,
+};
 use crate::serve::{Event, EventKind, Notifier, Schedule, ServeState, backoff};
 use crate::status::{Status, last_days};
 use crate::store::{Destination, Location};
@@ -309,8 +311,15 @@ impl Rounds {
             // `run` logs a cycle that waits for source files.
             TableOutcome::AlreadyPublished { .. }
             | TableOutcome::Superseded { .. }
-            | TableOutcome::Late { .. }
             | TableOutcome::Awaited { .. } => true,
+            TableOutcome::Late { files, standing } => {
+                if !matches!(standing, Standing::SameRows | Standing::Awaited { .. }) {
+                    let (revision, added, changed) = (files.revision, files.added, files.changed);
+                    let id = format!("late-files/{name}/{cycle}/r{revision}/{added}+{changed}");
+                    self.notify(id, EventKind::LateFiles, name, table.cycle, json!(table));
+                }
+                true
+            }
             // `run` logs it, through its listener.
             TableOutcome::Failed(failure) => {
                 if !failure.is_interruption {

@@ -16,9 +16,7 @@ use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExp
 use datafusion::physical_plan::execution_plan::{
     Boundedness, EmissionType, ReplaceChildrenOptions, SchedulingType,
 };
-use datafusion::physical_plan::metrics::{
-    Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet,
-};
+use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::TryStreamExt;
@@ -32,7 +30,7 @@ use crate::jsonl::{Compression, TimeUnits};
 use crate::listing::location::key_url;
 use crate::listing::snapshot::SourceFile;
 use crate::memory_budget::MemoryBudget;
-use crate::scan::filter::row_filter::RowFilter;
+use crate::scan::filter::row_filter::{FilterCounts, RowFilter};
 use crate::scan::json::columns::ScanColumns;
 use crate::scan::json::exec::JsonLinesExec;
 use crate::scan::json::pipeline::ReadSettings;
@@ -293,10 +291,10 @@ impl ExecutionPlan for RemoteJsonExec {
         let schema = Arc::clone(self.columns.output());
         let reported = reporter.report(read.stream(Arc::clone(&schema)));
         let batches = Box::pin(RecordBatchStreamAdapter::new(schema, reported));
-        let output_rows = MetricBuilder::new(&self.metrics).output_rows(partition);
+        let counts = FilterCounts::new(&self.metrics, partition);
         let budget = MemoryBudget::of(&**context.memory_pool());
         self.filter
-            .stream(batches, self.columns.output_mask(), output_rows, budget)
+            .stream(batches, self.columns.output_mask(), counts, budget)
     }
 }
 

@@ -8,6 +8,8 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::concat_batches;
 use datafusion::common::Result;
 
+use crate::planted_fault::{strikes, strikes_rows};
+
 /// The minimum number of rows of a batch that is not coalesced with others: a batch has a fixed cost
 /// for each of its columns.
 pub(crate) const MIN_BATCH_ROWS: usize = 2048;
@@ -53,6 +55,9 @@ impl SmallBatchCoalescer {
         }
         self.rows += batch.num_rows();
         self.bytes = self.bytes.saturating_add(bytes);
+        if strikes_rows("a batch is coalesced twice", &batch) {
+            self.batches.push(batch.clone());
+        }
         self.batches.push(batch);
         if self.rows >= MIN_BATCH_ROWS || self.bytes >= self.max_bytes {
             completed.extend(self.flush()?);
@@ -64,7 +69,10 @@ impl SmallBatchCoalescer {
     pub(crate) fn flush(&mut self) -> Result<Option<RecordBatch>> {
         self.rows = 0;
         self.bytes = 0;
-        let batches = std::mem::take(&mut self.batches);
+        let mut batches = std::mem::take(&mut self.batches);
+        if batches.len() > 1 && strikes("one of the coalesced batches is lost") {
+            batches.remove(0);
+        }
         match batches.as_slice() {
             [] => Ok(None),
             [one] => Ok(Some(one.clone())),

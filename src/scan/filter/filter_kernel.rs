@@ -15,6 +15,8 @@ use datafusion::arrow::compute::{FilterBuilder, FilterPredicate};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Result, internal_err};
 
+use crate::planted_fault::{strikes, with_one_flipped};
+
 /// A selection of rows.
 struct FilterKernel {
     predicate: FilterPredicate,
@@ -29,6 +31,12 @@ struct FilterKernel {
 pub(crate) fn filter_batch(batch: &RecordBatch, selected: &BooleanArray) -> Result<RecordBatch> {
     if !selected.has_false() {
         return Ok(batch.clone());
+    }
+    if strikes("the filter keeps a row that does not match") {
+        return filter_batch(batch, &with_one_flipped(selected, false));
+    }
+    if strikes("the filter drops a row that matches") {
+        return filter_batch(batch, &with_one_flipped(selected, true));
     }
     let kernel = FilterKernel::new(selected);
     let columns = batch.columns().iter().map(|column| kernel.filter(column));

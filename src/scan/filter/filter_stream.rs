@@ -9,9 +9,11 @@ use datafusion::arrow::row::OwnedRow;
 use datafusion::common::Result;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::metrics::Count;
 use futures::{Stream, StreamExt};
 
 use crate::jsonl::LeafMask;
+use crate::planted_fault::strikes;
 use crate::scan::filter::batch_coalescer::{MIN_BATCH_ROWS, SmallBatchCoalescer};
 use crate::scan::filter::filter_kernel::filter_batch;
 use crate::scan::filter::majority_split::{MajoritySplit, MajoritySplitter};
@@ -31,6 +33,8 @@ pub(crate) struct FilterStream {
     rest: SmallBatchCoalescer,
     /// The batches that are returned next. They are pruned by `output_mask`.
     completed: VecDeque<RecordBatch>,
+    /// Counts the rows that do not meet the conditions.
+    filtered: Count,
 }
 
 impl FilterStream {
@@ -40,6 +44,7 @@ impl FilterStream {
         output_mask: Option<Arc<LeafMask>>,
         batches: SendableRecordBatchStream,
         max_buffered_bytes: usize,
+        filtered: Count,
     ) -> Self {
         Self {
             conditions,
@@ -50,6 +55,7 @@ impl FilterStream {
             majority: SmallBatchCoalescer::new(max_buffered_bytes),
             rest: SmallBatchCoalescer::new(max_buffered_bytes),
             completed: VecDeque::new(),
+            filtered,
         }
     }
 
@@ -72,6 +78,7 @@ impl FilterStream {
             }
             match self.batches.next().await {
                 Some(batch) => self.push(batch?)?,
+                None if strikes("the rows that are still coalesced are lost") => return Ok(None),
                 None if !self.majority.is_empty() || !self.rest.is_empty() => self.flush()?,
                 None => return Ok(None),
             }
@@ -89,7 +96,9 @@ impl FilterStream {
     /// Filters a batch and adds its rows to the coalescers.
     fn push(&mut self, batch: RecordBatch) -> Result<()> {
         let matching = matching_rows(&self.conditions, &batch)?;
-        if !matching.has_true() {
+        let matching_count = matching.true_count();
+        self.filtered.add(batch.num_rows() - matching_count);
+        if matching_count == 0 || strikes("a batch is taken for one without a matching row") {
             return Ok(());
         }
         let split = match &self.splitter {
@@ -111,6 +120,9 @@ impl FilterStream {
         // Rows of one file keep their order.
         if self.majority_key != key {
             self.flush()?;
+            if !self.completed.is_empty() && strikes("rows are lost when the majority changes") {
+                self.completed.clear();
+            }
             self.majority_key = key;
         }
         let filtered = filter_batch(&pruned, &majority)?;
@@ -122,8 +134,12 @@ impl FilterStream {
         self.majority.push(majority_rows, &mut self.completed)?;
         if let Some(indexes) = rest
             && !indexes.is_empty()
+            && !strikes("the rows beside the majority are lost")
         {
             let rest_rows = gc_views(&take_record_batch(&pruned, &indexes)?)?;
+            if strikes("the rows beside the majority come twice") {
+                self.rest.push(rest_rows.clone(), &mut self.completed)?;
+            }
             self.rest.push(rest_rows, &mut self.completed)?;
         }
         Ok(())

@@ -15,15 +15,37 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter_pushdown::{
     ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation, PushedDown,
 };
-use datafusion::physical_plan::metrics::Count;
+use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 
 use crate::jsonl::LeafMask;
 use crate::memory_budget::MemoryBudget;
+use crate::planted_fault::without_last_row;
 use crate::scan::filter::filter_stream::FilterStream;
 use crate::scan::filter::majority_split::MajoritySplitter;
 use crate::view_gc::gc_views;
+
+/// The rows that a filter counts in the metrics of its scan.
+pub(crate) struct FilterCounts {
+    /// The rows that are returned.
+    pub(crate) returned: Count,
+    /// The rows that do not meet the conditions.
+    pub(crate) filtered: Count,
+}
+
+/// The name of the metric of [`FilterCounts::filtered`].
+pub(crate) const ROWS_FILTERED: &str = "rows_filtered";
+
+impl FilterCounts {
+    /// Registers the counts of one partition.
+    pub(crate) fn new(metrics: &ExecutionPlanMetricsSet, partition: usize) -> Self {
+        Self {
+            returned: MetricBuilder::new(metrics).output_rows(partition),
+            filtered: MetricBuilder::new(metrics).counter(ROWS_FILTERED, partition),
+        }
+    }
+}
 
 /// The conditions that a row must meet, all of them.
 #[derive(Debug, Clone, Default)]
@@ -87,8 +109,8 @@ impl RowFilter {
     }
 
     /// Returns the rows of `batches` that meet the conditions, with small batches coalesced. Without
-    /// conditions, the batches are returned as they are. `row_count` counts the rows. What is
-    /// coalesced has the bytes that `budget` allots.
+    /// conditions, the batches are returned as they are. `counts` counts the rows. What is coalesced
+    /// has the bytes that `budget` allots.
     ///
     /// With `output_mask`, only those leaves are copied; the others are NULL.
     ///
@@ -98,14 +120,15 @@ impl RowFilter {
         &self,
         batches: SendableRecordBatchStream,
         output_mask: Option<Arc<LeafMask>>,
-        row_count: Count,
+        counts: FilterCounts,
         budget: MemoryBudget,
     ) -> Result<SendableRecordBatchStream> {
         let schema = batches.schema();
+        let FilterCounts { returned, filtered } = counts;
         if self.conditions.is_empty() && self.split_by.is_empty() {
             let counted = batches.map(move |result| {
-                let batch = result?;
-                row_count.add(batch.num_rows());
+                let batch = without_last_row("a row of a whole scan is lost", result?);
+                returned.add(batch.num_rows());
                 Ok(gc_views(&batch)?)
             });
             return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, counted)));
@@ -116,20 +139,21 @@ impl RowFilter {
         };
         let conditions = self.conditions.clone();
         let max_buffered_bytes = budget.coalesced_bytes();
-        let filtered = FilterStream::new(
+        let rows = FilterStream::new(
             conditions,
             splitter,
             output_mask,
             batches,
             max_buffered_bytes,
+            filtered,
         )
         .into_stream()
         .map(move |result| {
             let batch = result?;
-            row_count.add(batch.num_rows());
+            returned.add(batch.num_rows());
             Ok(batch)
         });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, filtered)))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
     }
 }
 

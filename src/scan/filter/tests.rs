@@ -17,28 +17,30 @@ use futures::TryStreamExt;
 
 use crate::jsonl::{LeafMask, TimeUnits};
 use crate::memory_budget::MemoryBudget;
-use crate::scan::filter::row_filter::RowFilter;
+use crate::scan::filter::row_filter::{FilterCounts, RowFilter};
 use crate::scan::json::columns::ScanColumns;
 
-/// Returns the batches that a filter gives for `batches`, and checks its count of rows.
+/// Returns the batches that a filter gives for `batches`, and checks its counts of rows.
 async fn filter_all(
     filter: &RowFilter,
     schema: &SchemaRef,
     batches: Vec<RecordBatch>,
     output_mask: Option<Arc<LeafMask>>,
 ) -> Vec<RecordBatch> {
+    let row_count_of =
+        |batches: &[RecordBatch]| -> usize { batches.iter().map(RecordBatch::num_rows).sum() };
+    let all = row_count_of(&batches);
     let results = futures::stream::iter(batches.into_iter().map(Ok));
     let input = Box::pin(RecordBatchStreamAdapter::new(Arc::clone(schema), results));
-    let row_count = Count::new();
-    let output = filter.stream(
-        input,
-        output_mask,
-        row_count.clone(),
-        MemoryBudget::new(1 << 30),
-    );
+    let (returned, dropped) = (Count::new(), Count::new());
+    let counts = FilterCounts {
+        returned: returned.clone(),
+        filtered: dropped.clone(),
+    };
+    let output = filter.stream(input, output_mask, counts, MemoryBudget::new(1 << 30));
     let filtered: Vec<RecordBatch> = output.unwrap().try_collect().await.unwrap();
-    let rows: usize = filtered.iter().map(RecordBatch::num_rows).sum();
-    assert_eq!(row_count.value(), rows);
+    assert_eq!(returned.value(), row_count_of(&filtered));
+    assert_eq!(dropped.value(), all - row_count_of(&filtered));
     filtered
 }
 

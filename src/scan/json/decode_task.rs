@@ -14,6 +14,7 @@ use crate::jsonl::{
     BadLine, Chunk, DecodedChunk, LineChunk, LineDecoder, MAX_LINE_BYTES, TextShape,
 };
 use crate::memory_gate::MemoryPermit;
+use crate::planted_fault::{strikes, strikes_rows, without_last_row};
 use crate::scan::batch_channel::{BatchSender, fail_all};
 use crate::scan::file_rejects::FileTally;
 use crate::scan::json::chunker::{ChunkOrigin, FileChunk};
@@ -176,6 +177,7 @@ impl DecodeTask {
                     field: None,
                     value_at: None,
                 };
+                self.count_decoded(origin, 1);
                 self.reject_oversized(origin, &bad, head, &permit).await;
                 return Ok(());
             }
@@ -190,15 +192,26 @@ impl DecodeTask {
             ))
             .into());
         }
+        self.count_decoded(origin, lines);
         for index in &origin.consumers {
             if let Some(state) = self.consumers.get_mut(*index)
                 && state.delivery.open().is_some()
+                && !strikes("a consumer of lines misses a chunk")
             {
                 let rows = state.rows(origin, chunk, &self.declared, &decoded);
                 state.send(rows, &permit).await;
             }
         }
         Ok(())
+    }
+
+    /// Counts decoded lines, for each consumer of the file.
+    fn count_decoded(&self, origin: &ChunkOrigin, lines: usize) {
+        for index in &origin.consumers {
+            if let Some(state) = self.consumers.get(*index) {
+                state.scan.counts.add_decoded(lines);
+            }
+        }
     }
 
     async fn reject_oversized(
@@ -302,7 +315,11 @@ impl ConsumerState {
         let scan = &self.scan;
         let mut rows = Vec::with_capacity(batches.len());
         for batch in batches {
-            rows.push(batch.project(&self.member.column_indexes)?);
+            let own = batch.project(&self.member.column_indexes)?;
+            rows.push(without_last_row(
+                "the last row of decoded lines is lost",
+                own,
+            ));
         }
         let mut own_bad = Vec::new();
         if self.member.is_whole {
@@ -315,6 +332,7 @@ impl ConsumerState {
                     return Err(Error::internal("a bad line is not in its chunk").into());
                 };
                 match own_decoder.decode_line(line) {
+                    Ok(_) if strikes("a line that is decoded again is lost") => {}
                     Ok(row) => rows.push(row),
                     Err(own_bad_line) => own_bad.push(own_bad_line),
                 }
@@ -361,6 +379,9 @@ impl ConsumerState {
         let bytes = &scan.counts.text_bytes;
         bytes.fetch_add(text_bytes, Ordering::Relaxed);
         for bad_line in bad {
+            if strikes("a malformed line is not counted") {
+                continue;
+            }
             let line = text.line(&bad_line);
             scan.reject_line(&origin.key, bad_line, line)?;
         }
@@ -438,6 +459,10 @@ async fn send_all(
 ) -> bool {
     for batch in batches {
         let row_count = batch.num_rows() as u64;
+        if strikes_rows("a batch of lines is sent twice", &batch) {
+            let again = Some(Arc::clone(permit));
+            sender.send(batch.clone(), again).await;
+        }
         if !sender.send(batch, Some(Arc::clone(permit))).await {
             return false;
         }

@@ -14,12 +14,12 @@ use datafusion::physical_plan::execution_plan::{
 use datafusion::physical_plan::filter_pushdown::{
     ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation,
 };
-use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 
 use crate::listing::snapshot::SourceFile;
 use crate::memory_budget::MemoryBudget;
-use crate::scan::filter::row_filter::RowFilter;
+use crate::scan::filter::row_filter::{FilterCounts, RowFilter};
 use crate::scan::json::columns::ScanColumns;
 use crate::scan::json::pipeline::{ReadSettings, scan_files};
 use crate::scan::record::Scan;
@@ -85,7 +85,6 @@ impl JsonLinesExec {
         &self.columns
     }
 
-    #[cfg(feature = "cluster")]
     pub(crate) fn scan(&self) -> &Arc<Scan> {
         &self.scan
     }
@@ -179,7 +178,7 @@ impl ExecutionPlan for JsonLinesExec {
             return internal_err!("JsonLinesExec has no partition {partition}");
         };
         let schema = Arc::clone(self.columns.output());
-        let rows = MetricBuilder::new(&self.metrics).output_rows(partition);
+        let counts = FilterCounts::new(&self.metrics, partition);
         let request = self.request.as_ref();
         let batches = match request.and_then(|request| request.open(partition, self.groups.len())) {
             Some(input) => input.stream(&context, schema)?,
@@ -191,6 +190,6 @@ impl ExecutionPlan for JsonLinesExec {
         };
         let budget = MemoryBudget::of(&**context.memory_pool());
         self.filter
-            .stream(batches, self.columns.output_mask(), rows, budget)
+            .stream(batches, self.columns.output_mask(), counts, budget)
     }
 }

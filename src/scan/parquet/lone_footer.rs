@@ -23,7 +23,7 @@ pub(crate) async fn read_footer(
     store: &dyn ObjectStore,
     file: &ObjectMeta,
 ) -> Result<Arc<ParquetMetaData>> {
-    let open = OpenFile::new(key_url(url, &file.location));
+    let open = OpenFile::new(key_url(url, &file.location), Vec::new());
     let reader = DFParquetMetadata::new(store, file);
     let read = async { Ok(prepared(reader.fetch_metadata().await?)?) };
     // The reader panics on some damaged files.

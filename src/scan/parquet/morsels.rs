@@ -11,6 +11,7 @@ use futures::{FutureExt, StreamExt};
 
 use super::damage::DamageSearch;
 use super::open_file::OpenFile;
+use crate::planted_fault::without_last_row;
 
 /// Plans the reading of one file.
 #[derive(Debug)]
@@ -110,7 +111,10 @@ impl Morsel for FileMorsel {
                         Ok(batch) => {
                             file.check_width(&batch, max_row_bytes)?;
                             file.add_returned(batch.num_rows());
-                            Ok(batch)
+                            Ok(without_last_row(
+                                "the last row of a Parquet batch is lost",
+                                batch,
+                            ))
                         }
                         Err(error) if file.is_damage(&error) => {
                             let column = damage.first_column().await;

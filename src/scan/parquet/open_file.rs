@@ -16,6 +16,7 @@ use super::rule::{Misfit, Unreadable};
 use crate::engine_error;
 use crate::error::Error;
 use crate::memory_budget::MemoryBudget;
+use crate::scan::record::Scan;
 use crate::view_gc::{max_row_bytes, row_sizes};
 
 /// A file that is being read.
@@ -26,6 +27,8 @@ use crate::view_gc::{max_row_bytes, row_sizes};
 pub(super) struct OpenFile {
     /// The file's URL.
     key: String,
+    /// The scans that the file is read for.
+    scans: Vec<Arc<Scan>>,
     footer: OnceLock<Arc<ParquetMetaData>>,
     position: Mutex<ReadPosition>,
 }
@@ -41,9 +44,10 @@ struct ReadPosition {
 }
 
 impl OpenFile {
-    pub(super) fn new(key: String) -> Self {
+    pub(super) fn new(key: String, scans: Vec<Arc<Scan>>) -> Self {
         Self {
             key,
+            scans,
             footer: OnceLock::new(),
             position: Mutex::default(),
         }
@@ -141,6 +145,9 @@ impl OpenFile {
 
     /// Counts rows that the reader returned.
     pub(super) fn add_returned(&self, rows: usize) {
+        for scan in &self.scans {
+            scan.counts.add_decoded(rows);
+        }
         self.position.lock().rows_returned += rows;
     }
 

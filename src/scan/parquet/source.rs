@@ -32,6 +32,7 @@ use super::open_file::OpenFile;
 use super::reader::FileReaders;
 use super::row_group_memory::ReaderMemory;
 use crate::listing::location::key_url;
+use crate::scan::record::Scan;
 
 /// Reads Parquet files so that every value is exactly that of the file, or an error names the file.
 #[derive(Clone)]
@@ -41,6 +42,8 @@ pub(crate) struct CheckedParquetSource {
     readers: Option<Arc<dyn ParquetFileReaderFactory>>,
     /// The memory that row groups are counted against, if they are.
     memory: Option<ReaderMemory>,
+    /// The scans that the rows are read for, which count them.
+    scans: Vec<Arc<Scan>>,
 }
 
 impl CheckedParquetSource {
@@ -54,7 +57,13 @@ impl CheckedParquetSource {
             parquet,
             readers,
             memory,
+            scans: Vec::new(),
         }
+    }
+
+    /// Returns the source, whose rows are counted for `scans` where they are decoded.
+    pub(crate) fn for_scans(self, scans: Vec<Arc<Scan>>) -> Self {
+        Self { scans, ..self }
     }
 
     /// Returns the source with another condition, by which it skips row groups.
@@ -63,7 +72,10 @@ impl CheckedParquetSource {
     }
 
     fn with_parquet(&self, parquet: ParquetSource) -> Self {
-        Self::new(parquet, self.readers.clone(), self.memory.clone())
+        Self {
+            parquet,
+            ..self.clone()
+        }
     }
 
     fn over(&self, parquet: Arc<dyn FileSource>) -> Arc<dyn FileSource> {
@@ -101,6 +113,7 @@ impl FileSource for CheckedParquetSource {
             parquet: self.parquet.clone(),
             readers,
             memory: self.memory.clone(),
+            scans: self.scans.clone(),
             store,
             config: without_files,
             partition,
@@ -188,6 +201,7 @@ struct FileMorselizer {
     parquet: ParquetSource,
     readers: Arc<dyn ParquetFileReaderFactory>,
     memory: Option<ReaderMemory>,
+    scans: Vec<Arc<Scan>>,
     store: Arc<dyn ObjectStore>,
     /// The scan, without its files.
     config: FileScanConfig,
@@ -203,7 +217,7 @@ impl fmt::Debug for FileMorselizer {
 impl Morselizer for FileMorselizer {
     fn plan_file(&self, file: PartitionedFile) -> Result<Box<dyn MorselPlanner>> {
         let key = key_url(&self.url, &file.object_meta.location);
-        let open = Arc::new(OpenFile::new(key));
+        let open = Arc::new(OpenFile::new(key, self.scans.clone()));
         let readers: Arc<dyn ParquetFileReaderFactory> = Arc::new(FileReaders::new(
             Arc::clone(&self.readers),
             Arc::clone(&open),

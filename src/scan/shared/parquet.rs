@@ -11,14 +11,15 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::filter_pushdown::{
     ChildPushdownResult, FilterDescription, FilterPushdownPhase, FilterPushdownPropagation,
 };
-use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
 };
 
 use crate::jsonl::LeafMask;
 use crate::memory_budget::MemoryBudget;
-use crate::scan::filter::row_filter::RowFilter;
+use crate::scan::filter::row_filter::{FilterCounts, RowFilter};
+use crate::scan::record::Scan;
 use crate::scan::shared::request::ScanRequest;
 
 /// Returns the rows of the shared scan that its request is assigned to, or else those of its input,
@@ -61,6 +62,10 @@ impl SharedParquetExec {
     fn over(&self, input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
         let over = Self::new(input, Arc::clone(&self.request), self.used.clone());
         over.with_filter(self.filter.clone())
+    }
+
+    pub(crate) fn scan(&self) -> &Arc<Scan> {
+        &self.request.scan
     }
 
     pub(crate) fn filter(&self) -> &RowFilter {
@@ -165,7 +170,8 @@ impl ExecutionPlan for SharedParquetExec {
             Some(input) => input.stream(&context, self.schema())?,
             None => self.input.execute(partition, context)?,
         };
-        let rows = MetricBuilder::new(&self.metrics).output_rows(partition);
-        self.filter.stream(batches, self.used.clone(), rows, budget)
+        let counts = FilterCounts::new(&self.metrics, partition);
+        self.filter
+            .stream(batches, self.used.clone(), counts, budget)
     }
 }

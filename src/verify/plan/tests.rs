@@ -2,6 +2,7 @@ use chrono::DateTime;
 use serde_json::json;
 
 use super::*;
+use crate::books::{Balance, Books};
 
 const FILE: &str = "data/t/day=15/data-000000000000.parquet";
 
@@ -139,6 +140,27 @@ fn a_manifest_must_agree_with_itself() {
     };
     assert_eq!(damaged(&|m| m.rows = u64::MAX), [FindingKind::Sum]);
     assert_eq!(damaged(&|m| m.bytes = 0), [FindingKind::Sum]);
+    let books = |manifest: &Manifest, lost: u64| {
+        Balance::Counted(Books {
+            read: manifest.rows + 5,
+            filtered: 5 - lost,
+            exported: manifest.rows,
+            ..Books::default()
+        })
+    };
+    assert_eq!(damaged(&|m| m.balance = Some(books(m, 0))), []);
+    assert_eq!(
+        damaged(&|m| m.balance = Some(books(m, 1))),
+        [FindingKind::Sum]
+    );
+    let other = Balance::Withheld {
+        rejected: 0,
+        exported: u64::MAX,
+    };
+    assert_eq!(
+        damaged(&|m| m.balance = Some(other.clone())),
+        [FindingKind::Sum]
+    );
     let seconds = |seconds| DateTime::from_timestamp(seconds, 0);
     assert_eq!(
         damaged(&|m| m.files[0].window_min = seconds(0)),

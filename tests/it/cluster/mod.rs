@@ -173,6 +173,8 @@ fn a_snapshot_without_rows_is_one_empty_file(destination: TestDestination) {
     sandbox.run_on(&cluster.url, &args).succeeded();
     let published = check_published(&sandbox.destination);
     assert_eq!(published["sites"][0]["sources"][0]["rows_read"], 3);
+    let no_books = json!({ "not_countable": "it ran on a cluster" });
+    assert_eq!(published["sites"][0]["balance"], no_books);
     assert_eq!(files(&sandbox.destination)["sites"], 1);
     assert_eq!(rows(&sandbox.destination, "sites"), Vec::<Value>::new());
 }

@@ -1,6 +1,7 @@
 //! Markers of complete cycles: one object says that every table of a cycle is published.
 
 mod changes;
+mod marks;
 mod receivers;
 mod recovery;
 mod reruns;

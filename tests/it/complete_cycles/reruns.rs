@@ -11,6 +11,7 @@ for_each_destination!(
     no_marker_precedes_a_failed_or_awaited_table,
     a_rerun_that_fails_halfway_withdraws_the_marker,
     a_rerun_that_fails_wholly_leaves_the_marker,
+    a_table_that_a_complete_cycle_is_without_does_not_withdraw_it,
 );
 
 const DAY: [&str; 2] = ["--date", "2026-01-15"];
@@ -119,4 +120,18 @@ fn a_rerun_that_fails_wholly_leaves_the_marker(destination: TestDestination) {
         "views 2026-01-15 r0",
     ];
     assert_complete(&sandbox, "2026-01-15", 0, &all);
+}
+
+fn a_table_that_a_complete_cycle_is_without_does_not_withdraw_it(destination: TestDestination) {
+    let sandbox = world(destination);
+    sandbox.run(&DAY).succeeded();
+    with_clicks(&sandbox);
+    sandbox.run(&["--date", "2026-01-16"]).succeeded();
+    let both = ["sites 2026-01-15 r0", "views 2026-01-15 r0"];
+    assert_complete(&sandbox, "2026-01-15", 0, &both);
+    fail_clicks(&sandbox);
+    let rerun = [&DAY[..], &["--rerun"]].concat();
+    sandbox.run(&rerun).exited_with(1);
+    let both = ["sites 2026-01-15 r0", "views 2026-01-15 r1"];
+    assert_complete(&sandbox, "2026-01-15", 1, &both);
 }

@@ -59,3 +59,36 @@ fn a_hint_that_may_not_be_looked_for_is_created() {
     server.clear_faults();
     assert_eq!(latest(&sandbox), "cycles/2026-01-15.r0.json");
 }
+
+/// With marks, the marker waits for them: it must not say what they do not.
+#[test]
+fn marks_that_may_not_be_written_are_told() {
+    let sandbox = world(TestDestination::s3());
+    let server = sandbox.destination.server();
+    for operation in [Operation::PutObject, Operation::CreateMultipartUpload] {
+        let denied = Fault::on(operation, Action::Before(Failure::AccessDenied));
+        server.inject(denied.key("marks/"));
+    }
+    let to = sandbox.destination.url();
+    let check = ["check", "--from", "raw", "--to", &to];
+    sandbox
+        .dayport(&[&check[..], &["--marks", "success"]].concat())
+        .exited_with(1)
+        .stdout_has("may not be written or removed: with --marks, complete cycles get no marker")
+        .stdout_has("add this statement to the policy: ")
+        .stdout_has("DayportMarks");
+    let output = sandbox.dayport(&check);
+    assert!(!output.stdout.contains("marks"), "{output}");
+    sandbox
+        .run(&["--date", "2026-01-15", "--marks", "success"])
+        .exited_with(0)
+        .stdout_has("2 published")
+        .stderr_has("warning: complete cycles get no marker: ")
+        .hint_has("DayportMarks");
+    assert_eq!(markers(&sandbox.destination), Vec::<String>::new());
+    server.clear_faults();
+    sandbox
+        .run(&["--date", "2026-01-15", "--marks", "success"])
+        .succeeded();
+    assert_eq!(sandbox.destination.keys_below("marks/").len(), 1);
+}

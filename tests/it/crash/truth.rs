@@ -168,7 +168,7 @@ impl StorageContents {
         }
         let mut current = newest.into_values().map(|(_, current)| current);
         match table {
-            Table::Visits => current.collect(),
+            Table::Visits | Table::Days => current.collect(),
             Table::Names => current.next_back().into_iter().collect(),
         }
     }
@@ -215,7 +215,7 @@ impl StorageContents {
         problems: &mut Vec<String>,
     ) {
         let expected: BTreeMap<&String, &Vec<Row>> = match table {
-            Table::Visits => cycles.iter().collect(),
+            Table::Visits | Table::Days => cycles.iter().collect(),
             Table::Names => cycles.last_key_value().into_iter().collect(),
         };
         let current = self.current(table);
@@ -268,7 +268,7 @@ impl StorageContents {
                 .into_iter()
                 .flat_map(|rows| rows.iter())
                 .map(|row| {
-                    let day = (table == Table::Visits).then_some(row.day);
+                    let day = (!table.is_snapshot()).then_some(row.day);
                     (row.id, row.text.clone(), day)
                 })
                 .collect();

@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use chrono::TimeDelta;
 use dayport::catalog::Sources;
 use dayport::codec::deflate::GzipLevel;
 use dayport::cycle::Cycle;
@@ -70,6 +71,8 @@ pub(crate) enum Table {
     Visits,
     /// A snapshot. Each source file becomes one shard.
     Names,
+    /// As `Visits`, of files in folders by day: those that arrive late are found.
+    Days,
 }
 
 impl Table {
@@ -77,7 +80,12 @@ impl Table {
         match self {
             Table::Visits => "visits",
             Table::Names => "names",
+            Table::Days => "days",
         }
+    }
+
+    pub(crate) fn is_snapshot(self) -> bool {
+        self == Table::Names
     }
 
     fn file(self) -> String {
@@ -92,6 +100,11 @@ impl Table {
                  TO 'visits' PARTITIONED BY (day)"
             }
             Table::Names => "COPY (SELECT id, text FROM raw_names) TO 'names'",
+            Table::Days => {
+                "COPY (SELECT id, received, text, day FROM raw_days \
+                 WHERE received >= $window_start AND received < $window_end) \
+                 TO 'days' PARTITIONED BY (day)"
+            }
         }
     }
 
@@ -107,6 +120,8 @@ pub(crate) struct TestRun {
     /// The cycles to publish; if empty, those that are due.
     pub cycles: Vec<&'static str>,
     pub rerun: bool,
+    /// True if the run names no cycle, and looks for late files of `cycles`.
+    pub is_late: bool,
     pub format: FileFormat,
 }
 
@@ -116,7 +131,16 @@ impl TestRun {
             table,
             cycles: vec![cycle],
             rerun: false,
+            is_late: false,
             format: FileFormat::Json,
+        }
+    }
+
+    /// Looks for late files of the cycle, which is the last closed one.
+    pub(crate) fn late(self) -> Self {
+        Self {
+            is_late: true,
+            ..self
         }
     }
 
@@ -151,7 +175,7 @@ impl TestRun {
         let cycles: Vec<Cycle> = self.cycles.iter().map(|day| day.parse().unwrap()).collect();
         RunRequest {
             definitions: vec![self.table.definition()],
-            selection: match cycles.is_empty() {
+            selection: match cycles.is_empty() || self.is_late {
                 true => CycleSelection::Due,
                 false => CycleSelection::Cycles(cycles),
             },
@@ -162,6 +186,8 @@ impl TestRun {
             max_rejects: MaxRejects::Lines(1),
             allow_shrink: true,
             accept_change: true,
+            lookback: if self.is_late { 7 } else { 0 },
+            time_to_final: TimeDelta::days(3),
             ..RunRequest::default()
         }
     }
@@ -170,6 +196,11 @@ impl TestRun {
 /// Requests a cycle of `visits`.
 pub(crate) fn visits(cycle: &'static str) -> TestRun {
     TestRun::new(Table::Visits, cycle)
+}
+
+/// Requests a cycle of `days`.
+pub(crate) fn days(cycle: &'static str) -> TestRun {
+    TestRun::new(Table::Days, cycle)
 }
 
 /// Requests a cycle of `names`.
@@ -190,22 +221,27 @@ impl World {
         let sql = folder.path().join("sql");
         let sources = sql.join("sources");
         std::fs::create_dir_all(&sources).unwrap();
-        for table in [Table::Visits, Table::Names] {
+        for table in [Table::Visits, Table::Names, Table::Days] {
             std::fs::write(sql.join(table.file()), table.text()).unwrap();
         }
-        let declare = |name: &str, columns: &str| {
+        let declare = |name: &str, columns: &str, folders: &str, options: &str| {
             let text = format!(
-                "CREATE EXTERNAL TABLE raw_{name} ({columns}) STORED AS JSON LOCATION '{name}/'"
+                "CREATE EXTERNAL TABLE raw_{name} ({columns}) STORED AS JSON {folders} \
+                 LOCATION '{name}/' {options}"
             );
             std::fs::write(sources.join(format!("raw_{name}.sql")), text).unwrap();
             std::fs::create_dir(folder.path().join(name)).unwrap();
         };
+        let columns = "id BIGINT NOT NULL, received TIMESTAMP(6) WITH TIME ZONE NOT NULL, \
+                       text VARCHAR NOT NULL, day BIGINT NOT NULL";
+        declare("visits", columns, "", "");
+        declare("names", "id BIGINT NOT NULL, text VARCHAR NOT NULL", "", "");
         declare(
-            "visits",
-            "id BIGINT NOT NULL, received TIMESTAMP(6) WITH TIME ZONE NOT NULL, \
-             text VARCHAR NOT NULL, day BIGINT NOT NULL",
+            "days",
+            &format!("{columns}, date DATE"),
+            "PARTITIONED BY (date)",
+            "OPTIONS ('time_column' 'received')",
         );
-        declare("names", "id BIGINT NOT NULL, text VARCHAR NOT NULL");
         let settings = EngineSettings {
             memory_limit: 64 << 20,
             parallelism: 1,
@@ -234,13 +270,18 @@ impl World {
                 let Row { id, text, received, day } = row;
                 match table {
                     _ if *row == malformed() => "{\"id\":\n".to_owned(),
-                    Table::Visits => format!(
+                    Table::Visits | Table::Days => format!(
                         "{{\"id\":{id},\"received\":\"{received}T12:00:00Z\",\"text\":\"{text}\",\"day\":{day}}}\n"
                     ),
                     Table::Names => format!("{{\"id\":{id},\"text\":\"{text}\"}}\n"),
                 }
             });
             let text: String = lines.collect();
+            let folder = match (table, rows.first()) {
+                (Table::Days, Some(row)) => folder.join(format!("date={}", row.received)),
+                _ => folder.clone(),
+            };
+            std::fs::create_dir_all(&folder).unwrap();
             std::fs::write(folder.join(format!("{number}.json")), text).unwrap();
         }
     }

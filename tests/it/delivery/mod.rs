@@ -5,6 +5,7 @@ mod changes;
 mod cycles;
 mod guards;
 mod late;
+mod late_cost;
 mod numbers;
 mod ready;
 mod rejects;
@@ -12,6 +13,7 @@ mod rerun;
 mod schema_files;
 mod snapshot;
 mod tables;
+mod unused_lists;
 mod wrong_files;
 
 use serde_json::Value;
