@@ -38,13 +38,14 @@
 //! | [`memory_budget`] | the memory limit divided among all that holds memory (pure) | `jsonl`, `memory_gate` |
 //! | [`spill_folder`] | the folder of spill files, with a lock; removes those of killed runs | `error` |
 //! | [`engine_error`] | DataFusion's errors as ours, and back | DataFusion, `error` |
+//! | [`wide_sort`] | sorts and merges of rows of any width | `memory_budget`, `planted_fault`, `resident`, `view_gc` |
 //! | [`sql_file`] | SQL with file and line for its errors | `engine_error` |
 //! | [`definition`] | `sql/<table>.sql` | `layout`, `sql_file` |
 //! | [`refusal`] | queries that DataFusion answers wrongly or that are not bound to the cycle, refused with file and line | `definition` |
 //! | [`listing`] | the files of a scan: globs, Hive partitions, bounds of time, fixed lists | DataFusion, `store` |
 //! | [`scan`] | sources as tables: JSON and Parquet scans, shared scans, pushdown, rejects | `engine_error`, `listing`, `memory_budget`, `planted_fault`, `resident`, `view_gc` |
 //! | [`catalog`] | `sql/sources/*.sql` as declared sources | `refusal`, `scan` |
-//! | [`stage`] | the operator that a `COPY` plans into | `engine_error`, `format`, `memory_budget`, `planted_fault`, `resident`, `schema_evolution`, `store`, `view_gc` |
+//! | [`stage`] | the operator that a `COPY` plans into | `engine_error`, `format`, `schema_evolution`, `store`, `wide_sort` |
 //! | [`engine`] | the session; definition + cycle → plan → staged files | `catalog`, `spill_folder`, `stage` |
 //! | `cluster` | plans run by an Apache Ballista cluster; its scheduler and executors (feature `cluster`) | Ballista, `engine` |
 //! | [`delivery`] | log, commit, publish, recover; nothing of SQL | `schema_version`, `store` |
@@ -118,4 +119,5 @@ pub(crate) mod verify;
 pub(crate) mod view_gc;
 pub(crate) mod visible;
 pub(crate) mod wait;
+pub(crate) mod wide_sort;
 pub(crate) mod year_range;

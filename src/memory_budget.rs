@@ -4,16 +4,22 @@
 //! limit ─┬─ 1/2    all reservations; beyond it, row groups end before they are full
 //!        ├─ 1/4    what a function gives for one batch, 16 MiB to 256 MiB
 //!        ├─ 1/4    chunks of sources that wait with their rows, over all tasks; 1/32 in any case
+//!        ├─ 1/4    wide rows that are sorted, over all sorts of a query
 //!        ├─ 1/4    what open files hold before they end early, over all tables, 64 KiB or more for each
 //!        ├─ 1/4    parts that are being uploaded, over all tables; 1/32 in any case
 //!        ├─ 1/8    source files inflated as a whole, over all tasks
 //!        ├─ 1/8    batches that are queued for files, over all tables; 1/64 in any case
-//!        ├─ 1/8    a line of a JSON source, at most 64 MiB
 //!        ├─ 1/8    one row group that is written
-//!        ├─ 1/12   files at their opening, over all tables
+//!        ├─ 1/4    sorts that have no more in any case, over all tasks; 1/16 of each
+//!        ├─ 1/4    the batches of a merge of sorts that has no more in any case
+//!        ├─ 1/8    rows that window functions hold in any case, over all tasks
+//!        ├─ 1/8    the blocks of one file that are compressed, at most 16 MiB
+//!        ├─ 1/12   files at their opening, with one row each, over all tables
 //!        ├─ 1/16   rows that open files collect, over all tables
+//!        ├─ 1/32   a line of a JSON source, at most 64 MiB, or a row of a Parquet source
+//!        ├─ 1/32   rows of files that are finished, while others are written, over all tables
 //!        ├─ 1/32   rows that a file encodes at once, 1 MiB to 16 MiB
-//!        ├─ 1/64   a batch of wide rows that are sorted, 1 MiB to 64 MiB
+//!        ├─ 1/64   a batch of wide rows that are sorted, 1 MiB to 64 MiB; a quarter of it in spilled runs
 //!        ├─ 1/128  the rows that a scan coalesces, 512 KiB to 4 MiB
 //!        ├─ 1/128  the merge of one sort, at most 10 MiB
 //!        ├─ 1/256  one chunk of a JSON source, 256 KiB to 6 MiB
@@ -99,10 +105,38 @@ const WIDE_BATCH_SHARE: usize = 64;
 const MIN_WIDE_BATCH: usize = 1 << 20;
 const MAX_WIDE_BATCH: usize = 64 << 20;
 
+/// The batches of wide rows that are spilled, in place of one that is not.
+const SPILLED_BATCHES: usize = 4;
+
+/// The share of a batch whose rows all have the maximum width of usual rows, as a divisor, and the limits of
+/// that width in bytes.
+const USUAL_ROWS_SHARE: usize = 8;
+const MIN_USUAL_ROW: usize = 4 << 10;
+const MAX_USUAL_ROW: usize = 32 << 10;
+
+/// The least share of rows that window functions hold, over all tasks, as a divisor.
+const MIN_WINDOW_SHARE: usize = 8;
+
+/// The least share of sorts, over all tasks and of each, as divisors.
+const MIN_SORTS_SHARE: usize = 4;
+const MIN_SORT_SHARE: usize = 16;
+
+/// The maximum share of a merge of sorts that is there in any case, as a divisor.
+const MERGE_SHARE: usize = 4;
+
+/// The share of wide rows that are sorted, over all sorts of a query, as a divisor.
+const WIDE_RUN_SHARE: usize = 4;
+
 /// The share of rows that a file encodes at once, as a divisor, and its limits in bytes.
 const ENCODED_SHARE: usize = 32;
 const MIN_ENCODED_BYTES: usize = 1 << 20;
 const MAX_ENCODED_BYTES: usize = 16 << 20;
+
+/// The share of the blocks of one file that are compressed, as a divisor.
+const BLOCKS_SHARE: usize = 8;
+
+/// The share of the rows of files that are finished, over all tables, as a divisor.
+const FINISHING_SHARE: usize = 32;
 
 /// The share of one row group, as a divisor: at its end it is in memory twice.
 const ROW_GROUP_SHARE: usize = 8;
@@ -136,7 +170,7 @@ pub struct MemoryBudget {
 
 impl MemoryBudget {
     /// The memory that a line needs, as a multiple of its length.
-    pub const LIMIT_OF_A_LINE: usize = 8;
+    pub const LIMIT_OF_A_LINE: usize = 32;
 
     /// Creates the budget of a limit in bytes.
     pub fn new(limit: usize) -> Self {
@@ -212,6 +246,11 @@ impl MemoryBudget {
         (self.limit / Self::LIMIT_OF_A_LINE).min(MAX_LINE_BYTES)
     }
 
+    /// Returns the maximum size of a row of a Parquet source, in bytes, for the same reason.
+    pub fn row_bytes(self) -> usize {
+        self.limit / Self::LIMIT_OF_A_LINE
+    }
+
     /// Returns the limits of the chunks and batches that wait in one of `tasks` concurrent tasks.
     pub(crate) fn waiting_chunks(self, tasks: usize) -> GateLimits {
         GateLimits {
@@ -261,6 +300,17 @@ impl MemoryBudget {
         (self.limit / ENCODED_SHARE).clamp(MIN_ENCODED_BYTES, MAX_ENCODED_BYTES)
     }
 
+    /// Returns the maximum size of the blocks of one file that are compressed concurrently, in bytes.
+    pub fn blocks_bytes(self) -> usize {
+        (self.limit / BLOCKS_SHARE).min(MAX_ENCODED_BYTES)
+    }
+
+    /// Returns the maximum size of the rows of files that one of `tables` concurrent tables finishes while it
+    /// writes others, in bytes.
+    pub fn finishing_bytes(self, tables: usize) -> usize {
+        self.limit / FINISHING_SHARE / tables.max(1)
+    }
+
     /// Returns the size at which a row group ends however much memory there is, in bytes. Formats end it
     /// earlier, unless the limit is small.
     pub fn row_group_bytes(self) -> usize {
@@ -275,8 +325,48 @@ impl MemoryBudget {
 
     /// Returns the number of rows of a batch of about `row_bytes` each, up to `rows`.
     pub fn rows_of(self, row_bytes: usize, rows: usize) -> usize {
-        let batch_bytes = (self.limit / WIDE_BATCH_SHARE).clamp(MIN_WIDE_BATCH, MAX_WIDE_BATCH);
-        rows.min(batch_bytes / row_bytes.max(1)).max(1)
+        rows.min(self.wide_batch_bytes() / row_bytes.max(1)).max(1)
+    }
+
+    /// Returns the size of a batch of wide rows, in bytes.
+    pub fn wide_batch_bytes(self) -> usize {
+        (self.limit / WIDE_BATCH_SHARE).clamp(MIN_WIDE_BATCH, MAX_WIDE_BATCH)
+    }
+
+    /// Returns the size of a batch of wide rows that a sort spills, in bytes.
+    pub fn spilled_batch_bytes(self) -> usize {
+        self.wide_batch_bytes() / SPILLED_BATCHES
+    }
+
+    /// Returns the maximum width of a row that is sorted in batches of `rows`, in bytes: wider ones are
+    /// sorted apart.
+    pub fn usual_row_bytes(self, rows: usize) -> usize {
+        let share = self.limit / USUAL_ROWS_SHARE / rows.max(1);
+        share.clamp(MIN_USUAL_ROW, MAX_USUAL_ROW)
+    }
+
+    /// Returns the memory of one of `tasks` concurrent sorts that is there in any case, in bytes: two batches
+    /// can be merged in it.
+    pub fn min_sort_bytes(self, tasks: usize) -> usize {
+        let share = self.limit / MIN_SORTS_SHARE / tasks.max(1);
+        share.max(self.limit / MIN_SORT_SHARE)
+    }
+
+    /// Returns the memory of a merge of `inputs` sorts that is there in any case, in bytes.
+    pub fn merge_bytes(self, inputs: usize) -> usize {
+        let batches = self.wide_batch_bytes().saturating_mul(2 * inputs);
+        batches.min(self.limit / MERGE_SHARE)
+    }
+
+    /// Returns the size of the rows that the window functions of one of `tasks` concurrent tasks hold in any
+    /// case, in bytes.
+    pub fn min_window_bytes(self, tasks: usize) -> usize {
+        self.limit / MIN_WINDOW_SHARE / tasks.max(1)
+    }
+
+    /// Returns the size of the wide rows that each of `tasks` concurrent sorts has in memory, in bytes.
+    pub fn wide_run_bytes(self, tasks: usize) -> usize {
+        self.limit / WIDE_RUN_SHARE / tasks.max(1)
     }
 
     /// Returns the number of rows of a batch. A batch has a cost for each column of each table,
@@ -287,120 +377,4 @@ impl MemoryBudget {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use datafusion::execution::memory_pool::{
-        FairSpillPool, MemoryConsumer, MemoryPool, UnboundedMemoryPool,
-    };
-
-    use super::*;
-
-    const KIB: usize = 1 << 10;
-    const MIB: usize = 1 << 20;
-
-    /// Pins every share at three limits, so that a change of one is seen.
-    #[test]
-    fn shares_of_three_limits() {
-        let shares = |mib: usize| {
-            let budget = MemoryBudget::new(mib * MIB);
-            (
-                budget.inflate_bytes(1) / MIB,
-                budget.open_files(1, MIB),
-                budget.sort_bytes() / KIB,
-                budget.chunk_bytes() / KIB,
-                budget.batch_rows(),
-            )
-        };
-        assert_eq!(shares(64), (8, 5, 512, 256, 8192));
-        assert_eq!(shares(256), (32, 21, 2048, 1024, 8192));
-        assert_eq!(shares(512), (64, 42, 4096, 2048, 8192));
-        assert_eq!(shares(4096), (512, 341, 10_240, 6144, 32_768));
-    }
-
-    /// What is there in any case is less than the excess at which files end early.
-    #[test]
-    fn what_waits_has_its_shares() {
-        let waits = |mib: usize| {
-            let budget = MemoryBudget::new(mib * MIB);
-            let gates = [
-                budget.waiting_chunks(2),
-                budget.queued_batches(2),
-                budget.uploaded_parts(2),
-            ];
-            let least: usize = gates.iter().map(|limits| 2 * limits.min).sum();
-            assert!(!budget.is_exhausted(mib * MIB + least));
-            assert!(budget.is_exhausted(mib * MIB + mib * MIB / 8 + 1));
-            gates.map(|limits| (limits.min / KIB, limits.max / KIB))
-        };
-        assert_eq!(waits(64), [(1024, 8192), (512, 4096), (1024, 8192)]);
-        assert_eq!(
-            waits(4096),
-            [(65_536, 524_288), (32_768, 262_144), (65_536, 524_288)]
-        );
-    }
-
-    #[test]
-    fn wide_rows_have_shares_in_bytes() {
-        let shares = |mib: usize| {
-            let budget = MemoryBudget::new(mib * MIB);
-            (
-                budget.line_bytes() / MIB,
-                budget.coalesced_bytes() / KIB,
-                budget.encoded_bytes() / MIB,
-                budget.row_group_bytes() / MIB,
-                budget.rows_of(MIB, 8192),
-                budget.function_bytes() / MIB as u64,
-            )
-        };
-        assert_eq!(shares(64), (8, 512, 2, 8, 1, 16));
-        assert_eq!(shares(512), (64, 4096, 16, 64, 8, 128));
-        assert_eq!(shares(4096), (64, 4096, 16, 512, 64, 256));
-        let budget = MemoryBudget::new(512 * MIB);
-        // Usual rows make usual batches.
-        assert_eq!(budget.rows_of(KIB, 8192), 8192);
-        assert_eq!(budget.pending_bytes(1, 42), 512 * MIB / 16 / 42);
-        assert_eq!(budget.early_end_bytes(1, 42), 512 * MIB / 4 / 42);
-        assert!(budget.is_more(512 * MIB as u64 + 1) && !budget.is_more(512 * MIB as u64));
-    }
-
-    #[test]
-    fn shares_are_divided_among_tasks_and_tables() {
-        let budget = MemoryBudget::new(512 * MIB);
-        assert_eq!(budget.inflate_bytes(2), 32 * MIB);
-        assert_eq!(budget.inflate_bytes(0), 64 * MIB);
-        assert_eq!(budget.open_files(6, MIB), 7);
-        // A table can always write.
-        assert_eq!(budget.open_files(1000, MIB), 1);
-    }
-
-    #[test]
-    fn half_of_the_limit_is_the_pressure() {
-        let budget = MemoryBudget::new(MIB);
-        assert!(!budget.is_pressed(512 * KIB));
-        assert!(budget.is_pressed(512 * KIB + 1));
-    }
-
-    #[test]
-    fn the_budget_of_a_pool_is_its_limit_whatever_is_reserved() {
-        let pool: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(MIB));
-        let _reservation = MemoryConsumer::new("test").register(&pool);
-        assert_eq!(MemoryBudget::of(&*pool), MemoryBudget::new(MIB));
-        let unbounded = MemoryBudget::of(&UnboundedMemoryPool::default());
-        assert_eq!(unbounded.open_files(1, MIB), MAX_OPEN_FILES);
-        assert!(!unbounded.is_pressed(usize::MAX / 2));
-    }
-
-    #[test]
-    fn half_of_the_usable_memory_is_the_default_within_bounds() {
-        assert_eq!(MemoryBudget::default_limit(None), MAX_DEFAULT_LIMIT);
-        assert_eq!(MemoryBudget::default_limit(Some(2 << 30)), 1 << 30);
-        assert_eq!(MemoryBudget::default_limit(Some(1 << 20)), MIN_LIMIT);
-        // 1.25 × 80 MiB and 100 MiB.
-        assert_eq!(MemoryBudget::default_limit(Some(200 << 20)), 80 << 20);
-        assert_eq!(
-            MemoryBudget::default_limit(Some(1 << 40)),
-            MAX_DEFAULT_LIMIT
-        );
-    }
-}
+mod tests;

@@ -66,6 +66,94 @@ pub(crate) fn used_bytes(array: &dyn Array) -> usize {
     }
 }
 
+/// Returns an upper bound of the bytes of the widest row of a batch. It looks at lengths alone.
+pub(crate) fn max_row_bytes(batch: &RecordBatch) -> usize {
+    let columns = batch.columns().iter();
+    columns.map(|array| max_value_bytes(array)).sum()
+}
+
+fn max_value_bytes(array: &dyn Array) -> usize {
+    let longest = |offsets: &[i32]| {
+        let lengths = offsets.windows(2).map(|pair| pair[1] - pair[0]);
+        lengths.max().unwrap_or(0) as usize
+    };
+    match array.data_type() {
+        DataType::Utf8View => max_view_bytes(array.as_string_view().views()),
+        DataType::BinaryView => max_view_bytes(array.as_binary_view().views()),
+        DataType::Utf8 => longest(array.as_string::<i32>().value_offsets()),
+        DataType::Binary => longest(array.as_binary::<i32>().value_offsets()),
+        DataType::Struct(_) => {
+            let members = array.as_struct().columns().iter();
+            members.map(|member| max_value_bytes(member)).sum()
+        }
+        DataType::List(_) => {
+            let lists = array.as_list::<i32>();
+            longest(lists.value_offsets()).saturating_mul(max_value_bytes(lists.values()))
+        }
+        _ => mean_value_bytes(array),
+    }
+}
+
+/// The length of the value of a view is in its lower half.
+fn max_view_bytes(views: &[u128]) -> usize {
+    let longest = views.iter().map(|view| *view as u32).max().unwrap_or(0);
+    size_of::<u128>() + longest as usize
+}
+
+/// Returns the bytes of a value of a type whose values have one size, or the mean of others.
+fn mean_value_bytes(array: &dyn Array) -> usize {
+    match array.data_type().primitive_width() {
+        Some(bytes) => bytes,
+        None => used_bytes(array).div_ceil(array.len().max(1)),
+    }
+}
+
+/// Returns the bytes of each row of a batch.
+pub(crate) fn row_sizes(batch: &RecordBatch) -> Vec<usize> {
+    let mut sizes = vec![0; batch.num_rows()];
+    for column in batch.columns() {
+        add_value_sizes(column, &mut sizes);
+    }
+    sizes
+}
+
+fn add_value_sizes(array: &dyn Array, sizes: &mut [usize]) {
+    let add_lengths = |offsets: &[i32], sizes: &mut [usize]| {
+        for (size, pair) in sizes.iter_mut().zip(offsets.windows(2)) {
+            *size += (pair[1] - pair[0]) as usize;
+        }
+    };
+    let add_views = |views: &[u128], sizes: &mut [usize]| {
+        for (size, view) in sizes.iter_mut().zip(views) {
+            *size += size_of::<u128>() + (*view as u32) as usize;
+        }
+    };
+    match array.data_type() {
+        DataType::Utf8View => add_views(array.as_string_view().views(), sizes),
+        DataType::BinaryView => add_views(array.as_binary_view().views(), sizes),
+        DataType::Utf8 => add_lengths(array.as_string::<i32>().value_offsets(), sizes),
+        DataType::Binary => add_lengths(array.as_binary::<i32>().value_offsets(), sizes),
+        DataType::Struct(_) => {
+            for member in array.as_struct().columns() {
+                add_value_sizes(member, sizes);
+            }
+        }
+        DataType::List(_) => {
+            let lists = array.as_list::<i32>();
+            let mut elements = vec![0; lists.values().len()];
+            add_value_sizes(lists.values(), &mut elements);
+            for (size, pair) in sizes.iter_mut().zip(lists.value_offsets().windows(2)) {
+                let list = &elements[pair[0] as usize..pair[1] as usize];
+                *size += list.iter().sum::<usize>();
+            }
+        }
+        _ => {
+            let bytes = mean_value_bytes(array);
+            sizes.iter_mut().for_each(|size| *size += bytes);
+        }
+    }
+}
+
 /// Returns the schema with offset types in place of views: `Utf8` for `Utf8View`, `Binary` for
 /// `BinaryView`, also inside structs and lists.
 pub(crate) fn offset_strings(schema: &Schema) -> SchemaRef {
@@ -73,7 +161,8 @@ pub(crate) fn offset_strings(schema: &Schema) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Fields>()))
 }
 
-fn offset_field(field: &FieldRef) -> FieldRef {
+/// Returns the field with offset types in place of views.
+pub(crate) fn offset_field(field: &FieldRef) -> FieldRef {
     let data_type = match field.data_type() {
         DataType::Utf8View => DataType::Utf8,
         DataType::BinaryView => DataType::Binary,
@@ -86,9 +175,17 @@ fn offset_field(field: &FieldRef) -> FieldRef {
 
 /// Casts a batch to the types of `schema`: from views to offset strings, or back.
 pub(crate) fn cast_to(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    if batch.schema_ref() == schema {
+        return Ok(batch.clone());
+    }
     let pairs = batch.columns().iter().zip(schema.fields());
     let columns = pairs.map(|(column, field)| cast(column, field.data_type()));
-    RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, _>>()?)
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(
+        Arc::clone(schema),
+        columns.collect::<Result<_, _>>()?,
+        &options,
+    )
 }
 
 fn gc_array(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {

@@ -24,18 +24,20 @@ use datafusion::physical_plan::unnest::UnnestExec;
 
 use crate::books::{Balance, Books};
 use crate::engine::counted_filter::{CountedPredicate, count_filters};
+use crate::engine::wide_rows::node_of;
 use crate::scan::executed::scan_of;
 use crate::scan::filter::row_filter::ROWS_FILTERED;
 use crate::scan::record::Scan;
 use crate::staged::StagedFile;
 
 /// The operators whose output has each row of their input once.
-const KEEP_ROWS: [&str; 14] = [
+const KEEP_ROWS: [&str; 16] = [
     "BoundedWindowAggExec",
     "BufferExec",
     "CoalesceBatchesExec",
     "CoalescePartitionsExec",
     "CooperativeExec",
+    "HeldInputExec",
     "InterleaveExec",
     "ProjectionExec",
     "RepartitionExec",
@@ -43,8 +45,9 @@ const KEEP_ROWS: [&str; 14] = [
     "SortPreservingMergeExec",
     "StagedWriteExec",
     "UnionExec",
-    "WideRowsExec",
+    "WideExchangeExec",
     "WindowAggExec",
+    "WindowMemoryExec",
 ];
 
 /// A plan of a query that is about to run.
@@ -61,6 +64,17 @@ impl CountedPlan {
         Ok(match reason_of(query)? {
             Some(reason) => Self::NotCountable(plan, reason),
             None => Self::Countable(count_filters(&plan)?),
+        })
+    }
+
+    /// Replaces operators by others that give the same rows.
+    pub(super) fn try_map<F>(self, replace: F) -> Result<Self>
+    where
+        F: FnOnce(Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>>,
+    {
+        Ok(match self {
+            Self::Countable(plan) => Self::Countable(replace(plan)?),
+            Self::NotCountable(plan, reason) => Self::NotCountable(replace(plan)?, reason),
         })
     }
 
@@ -146,6 +160,7 @@ impl RowAccount {
     /// # Errors
     /// Returns the name of the first operator whose rows cannot be counted.
     fn add<'a>(&mut self, node: &'a Arc<dyn ExecutionPlan>) -> Result<(), &'a str> {
+        let node = node_of(node);
         if node.fetch().is_some() {
             return Err(node.name());
         }

@@ -13,7 +13,9 @@ use crate::engine::runner::{PlanRunner, Staged, Staging, StagingJob};
 use crate::engine::sort_strings::sort_offset_strings;
 use crate::engine::split_pushdown::push_down_split;
 use crate::engine::state::extend_config;
+use crate::engine::wide_exchange::exchange_wide_rows;
 use crate::engine::wide_rows::sort_wide_rows;
+use crate::engine::window_memory::count_window_rows;
 use crate::engine_error::from_datafusion;
 use crate::error::Result;
 use crate::planted_fault::strikes;
@@ -50,8 +52,8 @@ impl PlanRunner for LocalRunner {
         }
         let counted = push_down_split(plan)
             .and_then(sort_offset_strings)
-            .and_then(sort_wide_rows)
             .and_then(|plan| CountedPlan::new(&job.bound.plan, plan))
+            .and_then(|counted| counted.try_map(bounded))
             .map_err(from_datafusion)?;
         if let (Some(participant), Some(requests)) = (job.participant, requests) {
             participant.join(&requests).await;
@@ -70,6 +72,13 @@ impl PlanRunner for LocalRunner {
             unready: missing.unready,
         }))
     }
+}
+
+/// Returns a plan whose operators hold what the memory limit allows, however wide the rows are.
+fn bounded(plan: Arc<dyn ExecutionPlan>) -> datafusion::common::Result<Arc<dyn ExecutionPlan>> {
+    exchange_wide_rows(plan)
+        .and_then(sort_wide_rows)
+        .and_then(count_window_rows)
 }
 
 /// Makes the physical plan of a bound definition, which lists its sources and records their scans in

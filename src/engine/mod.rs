@@ -6,7 +6,8 @@
 //!
 //! ```text
 //! Definition + Cycle ─binding, parameters→ BoundDefinition ─runner→ physical plan → staged files
-//!    local runner: the plan is rewritten by split_pushdown, sort_strings and wide_rows, and runs in this process
+//!    local runner: the plan is rewritten by split_pushdown, sort_strings, wide_exchange, wide_rows and
+//!    window_memory, and runs in this process
 //! ```
 
 mod balance;
@@ -22,7 +23,9 @@ mod sort_strings;
 mod source_names;
 mod split_pushdown;
 mod state;
+mod wide_exchange;
 mod wide_rows;
+mod window_memory;
 
 pub use binding::BoundDefinition;
 pub use local::{LocalRunner, collect_staged_files, plan_scans};

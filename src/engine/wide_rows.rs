@@ -1,71 +1,126 @@
-//! Sorts and merges of wide rows in smaller batches.
-//!
-//! ```text
-//! input ─first batch of each partition→ bytes of a row ─→ rows of a batch ─→ the sort, or the merge
-//! ```
-//! DataFusion merges rows into batches of a fixed number of rows, which it does not account for: 8,192 rows
-//! of 1 MiB would be 8 GiB.
+//! Sorts, merges and filters of rows of any width: an operator in place of each of DataFusion's.
 
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::stream::{
     RecordBatchReceiverStreamBuilder, RecordBatchStreamAdapter,
 };
-use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use datafusion::physical_plan::{
     ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan,
     InputDistributionRequirements, PlanProperties, ReplaceChildrenOptions,
 };
 use futures::{StreamExt, TryStreamExt};
-use parking_lot::Mutex;
 
-use crate::planted_fault::{CutAt, cut_files, strikes, strikes_rows};
+use crate::planted_fault::{CutAt, cut_files, strikes};
 use crate::spill_folder::SpillFolder;
-use crate::stage::context_for_rows;
-use crate::view_gc::batch_bytes;
+use crate::wide_sort::{WideRowsSeen, merge_rows, over_wide_rows, sort_rows};
 
-/// Wraps each sort and each merge of a plan, but those that keep only a number of rows.
+/// The number of rows that a filter collects; DataFusion's default.
+const MAX_FILTERED_ROWS: usize = 8192;
+
+/// Wraps each sort and each merge of a plan, but those that keep only a number of rows, and each filter.
 pub(super) fn sort_wide_rows(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     let wrapped = plan.transform_up(|node| {
         let is_sort = node.is::<SortExec>() || node.is::<SortPreservingMergeExec>();
-        if is_sort && node.fetch().is_none() {
-            return Ok(Transformed::yes(Arc::new(WideRowsExec { node }) as _));
+        if node.is::<FilterExec>() || is_sort && node.fetch().is_none() {
+            return Ok(Transformed::yes(WideRowsExec::with_node(node)));
         }
         Ok(Transformed::no(node))
     })?;
     Ok(wrapped.data)
 }
 
-/// A sort or a merge whose batches have fewer rows if these are wide.
+/// A sort, a merge or a filter of rows of any width.
 #[derive(Debug)]
 struct WideRowsExec {
+    /// The operator of DataFusion.
     node: Arc<dyn ExecutionPlan>,
+    /// The note of a sort that its rows are wide.
+    seen: WideRowsSeen,
 }
 
 impl WideRowsExec {
     fn with_node(node: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
-        Arc::new(Self { node })
+        Arc::new(Self {
+            node,
+            seen: WideRowsSeen::default(),
+        })
     }
 
-    /// Returns the partitions of the input that a partition of the output is made of.
-    fn inputs_of(&self, partition: usize) -> Result<(&Arc<dyn ExecutionPlan>, Vec<usize>)> {
-        let [input] = self.node.children()[..] else {
-            return internal_err!("a sort has one input");
+    /// Adds the notes of the sorts below a node.
+    fn notes_below(node: &Arc<dyn ExecutionPlan>, notes: &mut Vec<WideRowsSeen>) {
+        if let Some(sort) = node.downcast_ref::<WideRowsExec>() {
+            notes.push(sort.seen.clone());
+        }
+        for child in node.children() {
+            Self::notes_below(child, notes);
+        }
+    }
+
+    fn sort(
+        &self,
+        sort: &SortExec,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let input = sort.input().execute(partition, Arc::clone(&context))?;
+        let session = Arc::clone(&context);
+        let sorted = sort_rows(sort.expr(), input, context, self.seen.clone());
+        Ok(Box::pin(RecordBatchStreamAdapter::new(
+            self.schema(),
+            sorted.inspect_ok(move |_| cut_spill_files(&session)),
+        )))
+    }
+
+    /// Filters rows. DataFusion collects those that pass until they are a batch of a fixed number of rows.
+    fn filter(
+        &self,
+        filter: &FilterExec,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let input = filter.input().execute(partition, Arc::clone(&context))?;
+        let schema = input.schema();
+        let running = over_wide_rows(Arc::clone(&self.node), vec![input], schema, context);
+        let output = async {
+            let (node, context) = running.await?;
+            let Some(filter) = node.downcast_ref::<FilterExec>() else {
+                return internal_err!("a filter is no filter over other rows");
+            };
+            // It has a number of its own, which is not that of the context.
+            let rows = context.session_config().batch_size().min(MAX_FILTERED_ROWS);
+            filter.with_batch_size(rows)?.execute(0, context)
         };
+        Ok(Box::pin(RecordBatchStreamAdapter::new(
+            self.schema(),
+            futures::stream::once(output).try_flatten(),
+        )))
+    }
+
+    fn merge(
+        merge: &SortPreservingMergeExec,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let input = merge.input();
         let count = input.properties().output_partitioning().partition_count();
-        Ok(match self.node.is::<SortExec>() {
-            true => (input, vec![partition]),
-            false => (input, (0..count).collect()),
-        })
+        let mut inputs = Vec::with_capacity(count);
+        for partition in 0..count {
+            let rows = input.execute(partition, Arc::clone(&context))?;
+            // The inputs of a merge run concurrently.
+            inputs.push(if count > 1 { spawned(rows) } else { rows });
+        }
+        let mut notes = Vec::new();
+        Self::notes_below(input, &mut notes);
+        merge_rows(merge.expr(), inputs, context, notes)
     }
 }
 
@@ -133,47 +188,24 @@ impl ExecutionPlan for WideRowsExec {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        let (input, partitions) = self.inputs_of(partition)?;
-        let schema = input.schema();
-        let is_merge = partitions.len() > 1;
-        let mut streams = Vec::with_capacity(partitions.len());
-        for partition in partitions {
-            let stream = input.execute(partition, Arc::clone(&context))?;
-            // The inputs of a merge run concurrently.
-            streams.push(if is_merge { spawned(stream) } else { stream });
+        if let Some(sort) = self.node.downcast_ref::<SortExec>() {
+            return self.sort(sort, partition, context);
         }
-        let (node, session) = (Arc::clone(&self.node), Arc::clone(&context));
-        let output = async move {
-            let peeked = futures::future::try_join_all(streams.into_iter().map(peek)).await?;
-            let row_bytes = peeked
-                .iter()
-                .map(|input| input.row_bytes)
-                .max()
-                .unwrap_or(0);
-            let context = context_for_rows(&context, row_bytes);
-            let inputs = peeked.into_iter().map(|input| {
-                Arc::new(TakenInput {
-                    schema: Arc::clone(&schema),
-                    rows: Mutex::new(Some(input.rows)),
-                }) as _
-            });
-            let input = StreamingTableExec::try_new(
-                Arc::clone(&schema),
-                inputs.collect(),
-                None,
-                [],
-                false,
-                None,
-            )?;
-            let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-            node.replace_children(vec![Arc::new(input)], options)?
-                .execute(0, context)
-        };
-        let output = futures::stream::once(output).try_flatten();
-        Ok(Box::pin(RecordBatchStreamAdapter::new(
-            self.schema(),
-            output.inspect_ok(move |_| cut_spill_files(&session)),
-        )))
+        if let Some(filter) = self.node.downcast_ref::<FilterExec>() {
+            return self.filter(filter, partition, context);
+        }
+        match self.node.downcast_ref::<SortPreservingMergeExec>() {
+            Some(merge) => Self::merge(merge, context),
+            None => internal_err!("neither a sort nor a merge nor a filter"),
+        }
+    }
+}
+
+/// Returns the operator of DataFusion that a plan's operator stands for, if it is one of these.
+pub(super) fn node_of(plan: &Arc<dyn ExecutionPlan>) -> &Arc<dyn ExecutionPlan> {
+    match plan.downcast_ref::<WideRowsExec>() {
+        Some(wrapper) => &wrapper.node,
+        None => plan,
     }
 }
 
@@ -190,74 +222,21 @@ fn cut_spill_files(session: &TaskContext) {
     }
 }
 
-/// An input, and the bytes of a row of its first batch.
-struct PeekedInput {
-    row_bytes: usize,
-    rows: SendableRecordBatchStream,
-}
-
-async fn peek(mut rows: SendableRecordBatchStream) -> Result<PeekedInput> {
-    let first = rows.next().await.transpose()?;
-    let row_bytes = first
-        .as_ref()
-        .map_or(0, |batch| batch_bytes(batch) / batch.num_rows().max(1));
-    let schema = rows.schema();
-    let first = match first {
-        Some(batch) if strikes_rows("the first batch of a sort is lost", &batch) => None,
-        first => first,
-    };
-    let all = futures::stream::iter(first.map(Ok)).chain(rows);
-    Ok(PeekedInput {
-        row_bytes,
-        rows: Box::pin(RecordBatchStreamAdapter::new(schema, all)),
-    })
-}
-
 /// Returns a stream that a task of its own runs.
 fn spawned(mut rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
     let mut running = RecordBatchReceiverStreamBuilder::new(rows.schema(), 1);
     let output = running.tx();
     running.spawn(async move {
-        while let Some(batch) = rows.next().await {
+        // The next batch is made once there is room for it: it may be large.
+        while let Ok(place) = output.reserve().await
+            && let Some(batch) = rows.next().await
+        {
             if strikes("an input of a merge ends early") {
                 break;
             }
-            if output.send(batch).await.is_err() {
-                break;
-            }
+            place.send(batch);
         }
         Ok(())
     });
     running.build()
-}
-
-/// Rows that are there already, as the input of a plan.
-struct TakenInput {
-    schema: SchemaRef,
-    /// The rows, which the one execution takes.
-    rows: Mutex<Option<SendableRecordBatchStream>>,
-}
-
-impl fmt::Debug for TakenInput {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TakenInput")
-    }
-}
-
-impl PartitionStream for TakenInput {
-    fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
-    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let rows = self.rows.lock().take();
-        let rows = rows.filter(|_| !strikes("a run of a merge is lost"));
-        rows.unwrap_or_else(|| {
-            let none = futures::stream::empty();
-            Box::pin(RecordBatchStreamAdapter::new(
-                Arc::clone(&self.schema),
-                none,
-            ))
-        })
-    }
 }

@@ -45,8 +45,9 @@ impl<'a> ClusteredWriter<'a> {
                     {
                         self.ending.finish(previous);
                     }
+                    let max_bytes = self.settings.memory.finishing_bytes;
                     self.ending
-                        .join_until(CONCURRENCY.files_being_finished - 1)
+                        .join_until(CONCURRENCY.files_being_finished - 1, max_bytes)
                         .await?;
                     OpenPartition::open(Arc::clone(&self.settings), partition.clone(), false)?
                 }
@@ -70,29 +71,36 @@ impl<'a> ClusteredWriter<'a> {
 /// Partitions that take no more rows, and the files of those that have ended.
 #[derive(Default)]
 pub(super) struct EndingPartitions {
-    tasks: JoinSet<Result<Vec<StagedFile>>>,
+    tasks: JoinSet<(usize, Result<Vec<StagedFile>>)>,
+    /// The bytes of the rows of the partitions that have not ended.
+    bytes: usize,
     files: Vec<StagedFile>,
 }
 
 impl EndingPartitions {
     /// Spawns the end of a partition.
     pub(super) fn finish(&mut self, open: OpenPartition) {
-        self.tasks.spawn(open.finish());
+        let bytes = open.bytes();
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.tasks
+            .spawn(async move { (bytes, open.finish().await) });
     }
 
-    /// Waits until at most `outstanding` partitions have not ended.
-    async fn join_until(&mut self, outstanding: usize) -> Result<()> {
-        while self.tasks.len() > outstanding
+    /// Waits until at most `outstanding` partitions have not ended, and these have rows of at most `bytes`.
+    async fn join_until(&mut self, outstanding: usize, bytes: usize) -> Result<()> {
+        while (self.tasks.len() > outstanding || self.bytes > bytes)
             && let Some(ended) = self.tasks.join_next().await
         {
-            self.files.extend(ended.map_err(broke_off)??);
+            let (ended_bytes, files) = ended.map_err(broke_off)?;
+            self.bytes = self.bytes.saturating_sub(ended_bytes);
+            self.files.extend(files?);
         }
         Ok(())
     }
 
     /// Waits for all partitions and returns their files.
     pub(super) async fn files(mut self) -> Result<Vec<StagedFile>> {
-        self.join_until(0).await?;
+        self.join_until(0, 0).await?;
         Ok(self.files)
     }
 }

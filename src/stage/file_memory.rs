@@ -16,6 +16,10 @@ pub(super) struct QueueLimits {
 pub(super) struct FileMemory {
     /// The maximum size of the rows that are encoded before memory and size are checked again.
     pub encoded_bytes: usize,
+    /// The maximum size of the blocks that are compressed, or wait to be appended.
+    pub blocks_bytes: usize,
+    /// The maximum size of the rows of files that are finished while other partitions are written.
+    pub finishing_bytes: usize,
     /// The size at which a row group ends.
     pub row_group_bytes: usize,
     /// The size from which a file ends if the memory is exhausted.

@@ -15,7 +15,7 @@
 //! | `exec`, `staged_rows` | the operator, and staged files as its rows |
 //! | `session`, `shard_numbers` | uploads with withheld completion, and their names |
 //! | `partitioned_writer`, `combined_schema`, `splitter`, `open_partition` | rows to partitions, each written by a task |
-//! | `spill_sort`, `row_width`, `clustered_writer` | rows of partitions that have no open file |
+//! | `spill_sort`, `clustered_writer` | rows of partitions that have no open file |
 //! | `rolling_file`, `shard_writer`, `file_memory`, `compression_limit` | the rows of one partition to files |
 //! | `window_check` | rows outside of the cycle |
 
@@ -30,7 +30,6 @@ mod format_binding;
 mod open_partition;
 mod partitioned_writer;
 mod rolling_file;
-mod row_width;
 mod session;
 mod shard_numbers;
 mod shard_writer;
@@ -45,7 +44,6 @@ pub use encoding_options::EncodingOptions;
 pub use exec::{DistributionMode, StagedWriteExec};
 pub use format::{StageFormats, spec_of};
 pub use partitioned_writer::PartitionedWriter;
-pub(crate) use row_width::context_for_rows;
 pub use session::{Progress, StagingConfig, StagingSession};
 pub use shard_numbers::{NumberingHistory, WriterIndex};
 pub use spec::{CopyContext, StageSpec, WindowColumn};

@@ -37,6 +37,8 @@ pub(super) struct OpenPartition {
     pending: Vec<RecordBatch>,
     pending_rows: usize,
     pending_bytes: usize,
+    /// The bytes of all rows that the task was given.
+    sent_bytes: usize,
     min_rows: usize,
     task: SpawnedTask<Result<Vec<StagedFile>>>,
 }
@@ -83,6 +85,7 @@ impl OpenPartition {
             pending: Vec::new(),
             pending_rows: 0,
             pending_bytes: 0,
+            sent_bytes: 0,
             min_rows: match file_size < SMALL_FILE_BYTES {
                 true => 1,
                 false => MIN_ROWS,
@@ -125,6 +128,7 @@ impl OpenPartition {
 
     async fn send_now(&mut self, batch: RecordBatch) -> Result<()> {
         let bytes = batch_bytes(&batch);
+        self.sent_bytes = self.sent_bytes.saturating_add(bytes);
         // The files take what is queued, whatever the plan does: this ends.
         let permit = self.limits.gate.acquire(bytes).await;
         if self.batches.send((batch, permit)).await.is_ok() {
@@ -136,6 +140,11 @@ impl OpenPartition {
             Ok(Ok(_)) => Err(Error::internal("a file was ended before its rows")),
             Err(error) => Err(broke_off(error)),
         }
+    }
+
+    /// Returns the bytes of all rows of the partition.
+    pub(super) fn bytes(&self) -> usize {
+        self.sent_bytes.saturating_add(self.pending_bytes)
     }
 
     /// Returns the files of the partition, once every byte is in the store.

@@ -40,6 +40,10 @@ pub struct PartitionedWriter {
     settings: Arc<ShardSettings>,
     context: Arc<TaskContext>,
     max_open_files: usize,
+    /// The memory of a file at its opening, in bytes.
+    opening_bytes: usize,
+    /// The number of tables that are written concurrently.
+    tables: usize,
     open: HashMap<Partition, OpenPartition>,
     /// The sort of rows without an open file: once it exists, every new partition goes into it.
     spill_sort: Option<SpillSort>,
@@ -70,9 +74,12 @@ impl PartitionedWriter {
         let tables = session.config().concurrent_tables;
         let pool = context.memory_pool();
         let budget = MemoryBudget::of(&**pool);
-        let max_open_files = budget.open_files(tables, spec.encoding.opening_memory(file_schema));
+        let opening_bytes = spec.encoding.opening_memory(file_schema);
+        let max_open_files = budget.open_files(tables, opening_bytes);
         Ok(Self {
             max_open_files,
+            opening_bytes,
+            tables,
             settings: Arc::new(ShardSettings {
                 session,
                 encoding: Arc::clone(&spec.encoding),
@@ -91,6 +98,8 @@ impl PartitionedWriter {
                 parts: MemoryGate::new(pool, "parts being uploaded", budget.uploaded_parts(tables)),
                 memory: FileMemory {
                     encoded_bytes: budget.encoded_bytes(),
+                    blocks_bytes: budget.blocks_bytes(),
+                    finishing_bytes: budget.finishing_bytes(tables),
                     row_group_bytes: budget.row_group_bytes(),
                     early_end_bytes: budget.early_end_bytes(tables, max_open_files),
                 },
@@ -135,7 +144,7 @@ impl PartitionedWriter {
             if strikes("the rows of one partition of a batch are lost") {
                 continue;
             }
-            if self.has_file(&partition)? {
+            if self.has_file(&partition, &combined)? {
                 self.send(&partition, &rows.select(&combined)?).await?;
             } else {
                 rows.append_to(&mut spilled);
@@ -147,7 +156,7 @@ impl PartitionedWriter {
         // All of these partitions together: the sort pays for each batch, however small.
         spilled.sort_unstable();
         let rows = take_rows(&combined, spilled)?;
-        self.spill_sort(&combined)?.write(&rows).await
+        self.spill_sort()?.write(&rows).await
     }
 
     /// Writes combined rows that all belong to `partition`.
@@ -160,9 +169,9 @@ impl PartitionedWriter {
         if let Some(check) = &mut self.window_check {
             check.add(combined);
         }
-        match self.has_file(partition)? {
+        match self.has_file(partition, combined)? {
             true => self.send(partition, combined).await,
-            false => self.spill_sort(combined)?.write(combined).await,
+            false => self.spill_sort()?.write(combined).await,
         }
     }
 
@@ -174,27 +183,32 @@ impl PartitionedWriter {
         }
     }
 
-    /// Returns the sort of rows without an open file; the first call starts it, for rows like those of
-    /// `first`.
-    fn spill_sort(&mut self, first: &RecordBatch) -> Result<&mut SpillSort> {
+    /// Returns the sort of rows without an open file; the first call starts it.
+    fn spill_sort(&mut self) -> Result<&mut SpillSort> {
         let sort = match self.spill_sort.take() {
             Some(sort) => sort,
             None => SpillSort::new(
                 self.schema.schema(),
                 self.schema.first_partition_column(),
-                batch_bytes(first) / first.num_rows().max(1),
                 &self.context,
             )?,
         };
         Ok(self.spill_sort.insert(sort))
     }
 
-    /// Returns true if the partition has an open file; opens one if the limit permits.
-    fn has_file(&mut self, partition: &Partition) -> Result<bool> {
+    /// Returns true if the partition has an open file; opens one if the limit permits. Files of rows as wide as
+    /// those of `batch` are fewer.
+    fn has_file(&mut self, partition: &Partition, batch: &RecordBatch) -> Result<bool> {
         if self.open.contains_key(partition) {
             return Ok(true);
         }
         if self.spill_sort.is_some() || self.open.len() >= self.max_open_files {
+            return Ok(false);
+        }
+        let row_bytes = batch_bytes(batch) / batch.num_rows().max(1);
+        let held_bytes = self.opening_bytes.saturating_add(row_bytes);
+        let budget = MemoryBudget::of(&**self.context.memory_pool());
+        if self.open.len() >= budget.open_files(self.tables, held_bytes) {
             return Ok(false);
         }
         let opened = self.open_partition(partition.clone(), false)?;

@@ -29,9 +29,6 @@ use crate::store::Upload;
 /// The maximum number of blocks of one file that are compressed, or wait to be appended, concurrently.
 const MAX_BLOCKS: usize = 8;
 
-/// The maximum size of the blocks of one file that wait, in bytes.
-const MAX_BLOCKS_BYTES: usize = 16 << 20;
-
 /// The minimum size of a part that is not the last one, in bytes; S3's.
 const MIN_STORE_PART_BYTES: u64 = 5 << 20;
 
@@ -160,7 +157,8 @@ impl ShardWriter {
     async fn compress_ready_blocks(&mut self) -> Result<()> {
         while let Some(block) = self.encoder.take_block() {
             // A block is larger than usual where a row is.
-            let max_blocks = (MAX_BLOCKS_BYTES / block.size().max(1)).min(MAX_BLOCKS);
+            let max_bytes = self.sink.settings.memory.blocks_bytes;
+            let max_blocks = (max_bytes / block.size().max(1)).min(MAX_BLOCKS);
             let permit = self.sink.settings.compression.permit().await?;
             self.blocks.push_back(tokio::task::spawn_blocking(move || {
                 let member = block.compress();

@@ -1,6 +1,5 @@
 //! Sorts the rows of partitions that have no open file, with DataFusion's external sort, which spills.
 
-use std::fmt;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, RecordBatch, UInt64Array};
@@ -9,21 +8,17 @@ use datafusion::common::DataFusionError;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
-use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::{
     RecordBatchReceiverStreamBuilder, RecordBatchStreamAdapter,
 };
-use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::StreamExt;
-use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
 use crate::planted_fault::{strikes_rows, without_last_row};
-use crate::stage::row_width::context_for_rows;
 use crate::view_gc::{cast_to, offset_strings};
+use crate::wide_sort::{WideRowsSeen, sort_rows};
 
 /// The column that keeps the rows of a partition in the order of the query.
 const SEQUENCE: &str = "__dayport_sequence";
@@ -41,14 +36,12 @@ pub(super) struct SpillSort {
 
 impl SpillSort {
     /// Starts a sort of rows of the schema `combined`, whose partition columns start at column
-    /// `first_key`. The rows have about `row_bytes` each.
+    /// `first_key`.
     pub(super) fn new(
         combined: &SchemaRef,
         first_key: usize,
-        row_bytes: usize,
         context: &Arc<TaskContext>,
     ) -> Result<Self> {
-        let context = &context_for_rows(context, row_bytes);
         let sequence = Arc::new(Field::new(SEQUENCE, DataType::UInt64, false));
         let fields: Fields = combined
             .fields()
@@ -112,17 +105,6 @@ fn sort(
     rows: mpsc::Receiver<RecordBatch>,
     context: &Arc<TaskContext>,
 ) -> Result<SendableRecordBatchStream, DataFusionError> {
-    let input = StreamingTableExec::try_new(
-        Arc::clone(schema),
-        vec![Arc::new(SpillSortInput {
-            schema: Arc::clone(schema),
-            rows: Mutex::new(Some(rows)),
-        })],
-        None,
-        [],
-        false,
-        None,
-    )?;
     let key_fields = schema.fields().iter().enumerate().skip(first_key);
     let keys = key_fields.map(|(index, field)| {
         PhysicalSortExpr::new_default(Arc::new(Column::new(field.name(), index)))
@@ -130,54 +112,27 @@ fn sort(
     let Some(order) = LexOrdering::new(keys) else {
         return Err(Error::internal("a sort without keys").into());
     };
-    let sort: Arc<dyn ExecutionPlan> = Arc::new(SortExec::new(order, Arc::new(input)));
-    // Spawned: it reads rows while the query still yields them.
-    let mut running = RecordBatchReceiverStreamBuilder::new(Arc::clone(schema), 2);
-    let output = running.tx();
+    let batches = futures::stream::unfold(rows, |mut rows| async {
+        let mut batch = rows.recv().await?;
+        if strikes_rows("a batch of the sort by partition is lost", &batch) {
+            batch = rows.recv().await?;
+        }
+        Some((Ok(batch), rows))
+    });
+    let input = RecordBatchStreamAdapter::new(Arc::clone(schema), batches);
     let context = Arc::clone(context);
+    let mut sorted = sort_rows(&order, Box::pin(input), context, WideRowsSeen::default());
+    // Spawned: it reads rows while the query still yields them.
+    let mut running = RecordBatchReceiverStreamBuilder::new(Arc::clone(schema), 1);
+    let output = running.tx();
     running.spawn(async move {
-        let mut batches = sort.execute(0, context)?;
-        while let Some(batch) = batches.next().await {
-            if output.send(batch).await.is_err() {
-                break;
-            }
+        // The next batch is made once there is room for it: it may be large.
+        while let Ok(place) = output.reserve().await
+            && let Some(batch) = sorted.next().await
+        {
+            place.send(batch);
         }
         Ok(())
     });
     Ok(running.build())
-}
-
-/// The receiver of [`SpillSort::write`], as the input of a plan.
-struct SpillSortInput {
-    schema: SchemaRef,
-    /// The receiver, which the one execution takes.
-    rows: Mutex<Option<mpsc::Receiver<RecordBatch>>>,
-}
-
-impl fmt::Debug for SpillSortInput {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SpillSortInput")
-    }
-}
-
-impl PartitionStream for SpillSortInput {
-    fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
-    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let rows = self.rows.lock().take();
-        let batches = futures::stream::unfold(rows, |rows| async {
-            let mut rows = rows?;
-            let mut batch = rows.recv().await?;
-            if strikes_rows("a batch of the sort by partition is lost", &batch) {
-                batch = rows.recv().await?;
-            }
-            Some((Ok(batch), Some(rows)))
-        });
-        Box::pin(RecordBatchStreamAdapter::new(
-            Arc::clone(&self.schema),
-            batches,
-        ))
-    }
 }

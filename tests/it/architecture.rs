@@ -97,6 +97,7 @@ const GROUPS: [Group; 14] = [
             "memory_gate",
             "spill_folder",
             "engine_error",
+            "wide_sort",
             "sql_file",
             "refusal",
             "definition",

@@ -77,7 +77,8 @@ impl ChunkLimits {
             "line {line} of `{key}` has {size} MiB, more than the {max} MiB that --memory-limit leaves for a line"
         ))
         .with_hint(format!(
-            "raise --memory-limit to at least {needed}MiB: a line may have an eighth of it"
+            "raise --memory-limit to at least {needed}MiB: a line may have 1/{} of it",
+            MemoryBudget::LIMIT_OF_A_LINE
         ))
     }
 }

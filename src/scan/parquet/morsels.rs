@@ -19,19 +19,23 @@ pub(super) struct FilePlanner {
     planner: Box<dyn MorselPlanner>,
     file: Arc<OpenFile>,
     damage: Arc<DamageSearch>,
+    max_row_bytes: usize,
 }
 
 impl FilePlanner {
-    /// Wraps what plans the reading of `file`, in which `damage` finds columns that cannot be read.
+    /// Wraps what plans the reading of `file`, in which `damage` finds columns that cannot be read, and whose
+    /// rows have up to `max_row_bytes`.
     pub(super) fn boxed(
         planner: Box<dyn MorselPlanner>,
         file: Arc<OpenFile>,
         damage: Arc<DamageSearch>,
+        max_row_bytes: usize,
     ) -> Box<dyn MorselPlanner> {
         Box::new(Self {
             planner,
             file,
             damage,
+            max_row_bytes,
         })
     }
 }
@@ -42,6 +46,7 @@ impl MorselPlanner for FilePlanner {
             planner,
             file,
             damage,
+            max_row_bytes,
         } = *self;
         // The reader panics on some damaged files.
         let planned = catch_unwind(AssertUnwindSafe(|| planner.plan()))
@@ -57,11 +62,14 @@ impl MorselPlanner for FilePlanner {
                 morsel,
                 file,
                 damage,
+                max_row_bytes,
             })
         });
         let planners = plan.take_ready_planners().into_iter();
-        let planners =
-            planners.map(|planner| Self::boxed(planner, Arc::clone(&file), Arc::clone(&damage)));
+        let planners = planners.map(|planner| {
+            let (file, damage) = (Arc::clone(&file), Arc::clone(&damage));
+            Self::boxed(planner, file, damage, max_row_bytes)
+        });
         let mut named = MorselPlan::new()
             .with_morsels(morsels.collect())
             .with_planners(planners.collect());
@@ -70,7 +78,7 @@ impl MorselPlanner for FilePlanner {
                 let next = AssertUnwindSafe(pending.into_future()).catch_unwind().await;
                 next.unwrap_or_else(|panic| Err(file.panicked(panic)))
                     .map_err(|error| file.name(error))
-                    .map(|planner| Self::boxed(planner, file, damage))
+                    .map(|planner| Self::boxed(planner, file, damage, max_row_bytes))
             });
         }
         Ok(Some(named))
@@ -83,6 +91,7 @@ struct FileMorsel {
     morsel: Box<dyn Morsel>,
     file: Arc<OpenFile>,
     damage: Arc<DamageSearch>,
+    max_row_bytes: usize,
 }
 
 impl Morsel for FileMorsel {
@@ -91,6 +100,7 @@ impl Morsel for FileMorsel {
             morsel,
             file,
             damage,
+            max_row_bytes,
         } = *self;
         AssertUnwindSafe(morsel.into_stream())
             .catch_unwind()
@@ -99,6 +109,7 @@ impl Morsel for FileMorsel {
                 async move {
                     match batch.unwrap_or_else(|panic| Err(file.panicked(panic))) {
                         Ok(batch) => {
+                            file.check_width(&batch, max_row_bytes)?;
                             file.add_returned(batch.num_rows());
                             Ok(without_last_row(
                                 "the last row of a Parquet batch is lost",

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use ::parquet::errors::ParquetError;
 use ::parquet::file::metadata::ParquetMetaData;
+use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
 use parking_lot::Mutex;
@@ -14,7 +15,9 @@ use super::row_group_memory::{RowGroupMemory, TooLarge};
 use super::rule::{Misfit, Unreadable};
 use crate::engine_error;
 use crate::error::Error;
+use crate::memory_budget::MemoryBudget;
 use crate::scan::record::Scan;
+use crate::view_gc::{max_row_bytes, row_sizes};
 
 /// A file that is being read.
 ///
@@ -116,6 +119,28 @@ impl OpenFile {
         ))
         .with_hint("raise --memory-limit, or write the file with smaller row groups");
         Err(ParquetError::External(Box::new(error)))
+    }
+
+    /// Checks that no row of the batch that is decoded has more than `max_bytes`.
+    pub(super) fn check_width(&self, batch: &RecordBatch, max_bytes: usize) -> Result<(), Error> {
+        // Lengths are looked at only where a row may be so wide.
+        if batch.get_array_memory_size() <= max_bytes || max_row_bytes(batch) <= max_bytes {
+            return Ok(());
+        }
+        let mut sizes = row_sizes(batch).into_iter().enumerate();
+        let Some((index, bytes)) = sizes.find(|(_, bytes)| *bytes > max_bytes) else {
+            return Ok(());
+        };
+        let factor = MemoryBudget::LIMIT_OF_A_LINE;
+        let mebibytes = |bytes: usize| bytes.div_ceil(1 << 20);
+        let (has, needed) = (mebibytes(bytes), mebibytes(bytes.saturating_mul(factor)));
+        Err(Error::data(format!(
+            "source file `{}`{}: the row has {has} MiB in the columns that are read, more than 1/{factor} of \
+             --memory-limit",
+            self.key,
+            self.place(index)
+        ))
+        .with_hint(format!("raise --memory-limit to at least {needed}MiB")))
     }
 
     /// Counts rows that the reader returned.

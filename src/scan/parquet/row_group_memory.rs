@@ -42,6 +42,11 @@ impl ReaderMemory {
         }
     }
 
+    /// Returns the maximum size of a row, in bytes.
+    pub(super) fn max_row_bytes(&self) -> usize {
+        MemoryBudget::of(&*self.pool).row_bytes()
+    }
+
     /// Returns the memory of one more reader.
     pub(super) fn reader(&self) -> RowGroupMemory {
         RowGroupMemory {

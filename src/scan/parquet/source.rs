@@ -234,7 +234,16 @@ impl Morselizer for FileMorselizer {
             .create_morselizer(Arc::clone(&self.store), &config, self.partition)
             .and_then(|morselizer| morselizer.plan_file(file))
             .map_err(|error| open.name(error))?;
-        Ok(FilePlanner::boxed(planner, open, Arc::new(damage)))
+        let max_row_bytes = match &self.memory {
+            Some(memory) => memory.max_row_bytes(),
+            None => usize::MAX,
+        };
+        Ok(FilePlanner::boxed(
+            planner,
+            open,
+            Arc::new(damage),
+            max_row_bytes,
+        ))
     }
 }
 

@@ -8,7 +8,7 @@ use crate::memory_budget::MemoryBudget;
 
 /// Returns the context of a task whose rows have about `row_bytes` each: its batches have fewer rows, if
 /// they would be too large for the memory limit.
-pub(crate) fn context_for_rows(context: &Arc<TaskContext>, row_bytes: usize) -> Arc<TaskContext> {
+pub(super) fn context_for_rows(context: &Arc<TaskContext>, row_bytes: usize) -> Arc<TaskContext> {
     let config = context.session_config();
     let rows = config.batch_size();
     let fitting = MemoryBudget::of(&**context.memory_pool()).rows_of(row_bytes, rows);
