@@ -14,6 +14,9 @@ use super::*;
 
 const MIB: usize = 1 << 20;
 
+/// The memory of two sorts and their merge: a batch of the tests fits into what each has in any case.
+const LIMIT: usize = 4 * MIB;
+
 /// The maximum bytes of an output batch at the limit of the tests.
 const MAX_BATCH_BYTES: usize = MIB;
 
@@ -79,7 +82,7 @@ async fn reference(batches: Vec<RecordBatch>) -> RecordBatch {
 /// Sorts rows in two tasks, merges them, and checks that the result is in bounds and returns its memory.
 async fn sorts(all: Vec<RecordBatch>, has_wide: bool) {
     let schema = all[0].schema();
-    let context = context(MIB);
+    let context = context(LIMIT);
     let (mut one, mut other) = (all.clone(), Vec::new());
     other.extend(one.drain(all.len() / 3..));
     let seen = [WideRowsSeen::default(), WideRowsSeen::default()];
@@ -103,20 +106,20 @@ async fn sorts(all: Vec<RecordBatch>, has_wide: bool) {
 #[tokio::test]
 async fn wide_rows_are_sorted_in_runs() {
     for with_views in [false, true] {
-        sorts(batches(60, 1, with_views), true).await;
+        sorts(batches(240, 1, with_views), true).await;
     }
 }
 
 #[tokio::test]
 async fn wide_rows_are_merged_with_the_others() {
     for with_views in [false, true] {
-        sorts(batches(300, 5, with_views), true).await;
+        sorts(batches(1200, 5, with_views), true).await;
     }
 }
 
 #[tokio::test]
 async fn usual_rows_are_left_to_the_usual_sort() {
-    sorts(batches(40, i64::MAX, true), false).await;
+    sorts(batches(160, i64::MAX, true), false).await;
 }
 
 #[test]
