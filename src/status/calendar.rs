@@ -99,7 +99,7 @@ pub(crate) struct PublishedDay {
     pub is_final: bool,
     /// The source files that came after the day was published, and that are not in it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub late: Option<LateRecord>,
+    pub late: Option<Box<LateRecord>>,
     /// True if the day is empty, and the published days before and after it are not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub empty_among_full: bool,
@@ -151,7 +151,7 @@ pub(crate) fn calendar(
             (Some(manifest), _) => {
                 let day = PublishedDay {
                     is_final: manifest.final_after.is_some_and(|since| since <= at),
-                    late: records.late.get(&cycle).cloned(),
+                    late: records.late.get(&cycle).cloned().map(Box::new),
                     ..published_day(manifest, &earlier)
                 };
                 earlier.push(day.rows);

@@ -274,7 +274,7 @@ fn a_row_that_does_not_fit_is_named() {
 fn a_row_of_a_parquet_file_that_does_not_fit_is_named() {
     let sandbox = sandbox(TestDestination::local(), [0, 0], 0, ") TO 'wide'");
     let rows = [row(0, 0, 10), row(1, 0, 3 << 20), row(2, 0, 10)];
-    sandbox.write("raw/wide/0.json.gz", gzip(&lines(rows.into_iter())));
+    sandbox.write("raw/wide/0.json.gz", gzip(&lines(rows)));
     stays_within(128, run(&sandbox, 128, &[]));
     let published = check_published(&sandbox.destination);
     let path = published["wide"][0]["files"][0]["path"].as_str();
