@@ -306,9 +306,9 @@ pub(super) struct JobArguments {
 /// The values of `--marks`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum MarkArgument {
-    /// marks/success/<cycle>/_SUCCESS, while the cycle is complete
+    /// marks/success/CYCLE/_SUCCESS, while the cycle is complete
     Success,
-    /// marks/symlink/<table>/<partition>/<cycle>.txt, the addresses of its files
+    /// marks/symlink/TABLE/PARTITION/CYCLE.txt, the addresses of its files
     Symlink,
 }
 
