@@ -15,6 +15,26 @@ const LOOK_EVERY_SHARE: usize = 8;
 /// The bytes that went through since the last look.
 static PASSED: AtomicUsize = AtomicUsize::new(0);
 
+/// The maximum number of the allocator's arenas for each processor. The C library makes eight: each keeps free
+/// memory that no other thread gets.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const ARENAS_PER_PROCESSOR: usize = 2;
+
+/// Limits the number of the allocator's arenas. To be called before most threads allocate; an allocator other
+/// than that of the C library ignores it.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[expect(unsafe_code, reason = "a function of the allocator")]
+pub(crate) fn limit_arenas(processors: usize) {
+    let arenas = processors.saturating_mul(ARENAS_PER_PROCESSOR);
+    let arenas = libc::c_int::try_from(arenas).unwrap_or(libc::c_int::MAX);
+    // SAFETY: two numbers, and every thread may call it at any time.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, arenas) };
+}
+
+/// Other allocators have no such limit.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub(crate) fn limit_arenas(_processors: usize) {}
+
 /// Notes that `bytes` go through the process. Now and then it looks at the resident memory: if that is more
 /// than `limit`, in bytes, the allocator gives back what is free.
 ///

@@ -303,13 +303,14 @@ impl DestinationProbe<'_> {
             self.optional(list, "newest cycle", tried, &granting, without);
         }
         if self.has_marks {
-            self.marks(list, &granting[2..]).await;
+            let [.., of_marks] = granting;
+            self.marks(list, of_marks).await;
         }
     }
 
     /// Checks the rights to write marks and to remove them, which `--marks` needs: without them, complete cycles
     /// get no marker either.
-    async fn marks(&self, list: &mut CheckList, granting: &[Statement]) {
+    async fn marks(&self, list: &mut CheckList, granting: Statement) {
         let path = layout::marks_folder().join("_dayport_check").join(self.id);
         let mut tried = self.destination.delete(std::slice::from_ref(&path)).await;
         if tried.is_ok() {
@@ -320,7 +321,7 @@ impl DestinationProbe<'_> {
             Err(_) if is_denied(&tried) => {
                 let detail =
                     "may not be written or removed: with --marks, complete cycles get no marker";
-                list.finding(AREA, "marks", detail, Some(&advice(granting)));
+                list.finding(AREA, "marks", detail, Some(&advice(&[granting])));
             }
             Err(error) => list.error(AREA, "marks", error),
         }

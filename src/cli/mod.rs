@@ -50,6 +50,10 @@ use tracing::Level;
 use crate::cli::args::{Arguments, Command};
 use crate::env;
 use crate::error::{ExitCode, Result};
+use crate::resident;
+
+/// The environment variables by which an operator tunes the C library's allocator.
+const ALLOCATOR_SETTINGS: [&str; 2] = ["MALLOC_ARENA_MAX", "GLIBC_TUNABLES"];
 
 /// Parses the process's arguments and runs the command that they name.
 pub async fn main() -> ExitCode {
@@ -73,6 +77,7 @@ pub async fn main() -> ExitCode {
     };
     log::start(&arguments.log, default_level(&arguments.command));
     descriptors::raise_limit();
+    limit_arenas();
     let done = match dispatch(arguments).await {
         Ok(code) => print::check_written().map(|()| code),
         Err(error) => Err(error),
@@ -85,6 +90,16 @@ pub async fn main() -> ExitCode {
             print_env_hint(&rendered);
             error.kind().exit_code()
         }
+    }
+}
+
+/// Limits the arenas of the allocator, unless the operator has tuned it.
+fn limit_arenas() {
+    let is_tuned = ALLOCATOR_SETTINGS
+        .iter()
+        .any(|name| env::var(name).is_some());
+    if !is_tuned {
+        resident::limit_arenas(env::processors());
     }
 }
 

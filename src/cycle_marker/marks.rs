@@ -17,7 +17,7 @@ use object_store::path::Path;
 use crate::cycle::{Cycle, SyncMode};
 use crate::cycle_marker::names::PublishedNames;
 use crate::delivery::read_manifest;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::layout::{self, CycleMarkerName};
 use crate::manifest::{CycleMarker, Manifest, MarkedTable};
 use crate::store::Destination;
@@ -79,9 +79,6 @@ async fn write_symlinks(
     held: Option<&MarkedTable>,
     names: &PublishedNames,
 ) -> Result<()> {
-    if held.is_some_and(|held| held.name() == table.name()) {
-        return Ok(());
-    }
     let newest = names.cycles(&table.table).next_back();
     let is_newest = newest.is_none_or(|(newest, _)| newest <= table.cycle);
     if table.sync_mode == SyncMode::Snapshot && !is_newest {
@@ -89,11 +86,11 @@ async fn write_symlinks(
         return Ok(());
     }
     let manifest = read_manifest(destination, &table.name()).await?;
-    let lists = symlinks(&manifest, |key| destination.address_of(key));
+    let lists = symlinks(destination, &manifest)?;
     let mut stale: BTreeSet<Path> = BTreeSet::new();
     if let Some(held) = held.filter(|held| held.cycle == table.cycle) {
         let replaced = read_manifest(destination, &held.name()).await?;
-        stale.extend(symlinks(&replaced, |key| key.to_string()).into_keys());
+        stale.extend(symlinks(destination, &replaced)?.into_keys());
     }
     for (key, text) in &lists {
         destination.put(key, Bytes::from(text.clone())).await?;
@@ -105,7 +102,10 @@ async fn write_symlinks(
 
 /// Returns the list of each partition, by its key: one line with the address of each file. A table without
 /// files has one empty list, unless it is partitioned.
-fn symlinks(manifest: &Manifest, address: impl Fn(&Path) -> String) -> BTreeMap<Path, String> {
+///
+/// # Errors
+/// The manifest names a file that is no data of its table.
+fn symlinks(destination: &Destination, manifest: &Manifest) -> Result<BTreeMap<Path, String>> {
     let table = layout::symlinks_folder(&manifest.table);
     let list = match manifest.sync_mode {
         SyncMode::Incremental => format!("{}.txt", manifest.cycle.id),
@@ -117,20 +117,19 @@ fn symlinks(manifest: &Manifest, address: impl Fn(&Path) -> String) -> BTreeMap<
         lists.insert(table.clone().join(list.as_str()), String::new());
     }
     for file in &manifest.files {
-        let Ok(key) = layout::parse_recorded(&file.path) else {
-            continue;
-        };
-        let Some(parts) = key.prefix_match(&data) else {
-            continue;
-        };
+        let key = layout::parse_recorded(&file.path)?;
+        let parts = key.prefix_match(&data).ok_or_else(|| {
+            let path = &file.path;
+            Error::data(format!("`{path}` is no data of `{}`", manifest.table))
+        })?;
         let mut folders: Vec<_> = parts.collect();
         folders.pop();
         let folder = folders
             .into_iter()
             .fold(table.clone(), |folder, part| folder.join(part));
         let text = lists.entry(folder.join(list.as_str())).or_default();
-        text.push_str(&address(&key));
+        text.push_str(&destination.address_of(&key));
         text.push('\n');
     }
-    lists
+    Ok(lists)
 }

@@ -196,12 +196,7 @@ impl MarkerWriter<'_> {
                     examination = examination_of(&listed.markers, cycle);
                     continue;
                 }
-                Err(outcome) => {
-                    if matches!(outcome, CycleOutcome::Withdrawn { .. }) {
-                        marks::withdraw(self.destination, &self.export.marks, cycle).await?;
-                    }
-                    return Ok(outcome);
-                }
+                Err(outcome) => return self.without_false_marks(cycle, outcome).await,
             };
             let revision = newest.as_ref().map_or(Ok(0), next_revision)?;
             let name = CycleMarkerName { cycle, revision };
@@ -210,10 +205,7 @@ impl MarkerWriter<'_> {
                     .await?;
             }
             if let Some(outcome) = self.write(listed, name, next).await? {
-                if matches!(outcome, CycleOutcome::Withdrawn { .. }) {
-                    marks::withdraw(self.destination, &self.export.marks, cycle).await?;
-                }
-                return Ok(outcome);
+                return self.without_false_marks(cycle, outcome).await;
             }
             is_overtaken = true;
             let Listed { names, markers, .. } = self.list().await?;
@@ -223,6 +215,19 @@ impl MarkerWriter<'_> {
         Err(Error::unavailable(format!(
             "other runs keep writing the marker of {cycle}"
         )))
+    }
+
+    /// Returns the outcome, after the marks of a cycle that is not complete any more are withdrawn: also those
+    /// that a run before has left.
+    async fn without_false_marks(
+        &self,
+        cycle: Cycle,
+        outcome: CycleOutcome,
+    ) -> Result<CycleOutcome> {
+        if matches!(outcome, CycleOutcome::Withdrawn { .. }) {
+            marks::withdraw(self.destination, &self.export.marks, cycle).await?;
+        }
+        Ok(outcome)
     }
 
     async fn write_marks(

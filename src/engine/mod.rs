@@ -26,6 +26,7 @@ mod state;
 mod wide_exchange;
 mod wide_rows;
 mod window_memory;
+mod wrapped_node;
 
 pub use binding::BoundDefinition;
 pub use local::{LocalRunner, collect_staged_files, plan_scans};

@@ -94,8 +94,8 @@ pub(super) struct LookedAt<'a> {
 /// The late files of the cycles of one table. A cycle of which a record is damaged or gone has an error.
 pub(super) type LateCycles = BTreeMap<Cycle, Result<(LateFiles, Standing)>>;
 
-/// Finds the late files of the cycles that a run without dates looks back at, for each of the tables. A
-/// stop ends the look: what was not looked at is not late.
+/// Finds the late files of the cycles that a run without dates looks back at, for each of the tables; none
+/// for a table about which nothing is known. A stop ends the look: what was not looked at is not late.
 ///
 /// The tables are looked at together, cycle by cycle, so that a source is listed once for all of them.
 ///
@@ -104,20 +104,20 @@ pub(super) type LateCycles = BTreeMap<Cycle, Result<(LateFiles, Standing)>>;
 pub(super) async fn find(
     context: &RunContext,
     request: &RunRequest,
-    tables: &[LookedAt<'_>],
+    tables: &[Option<LookedAt<'_>>],
     last_closed: Cycle,
 ) -> Vec<Result<LateCycles>> {
     let mut late: Vec<Result<LateCycles>> = tables.iter().map(|_| Ok(LateCycles::new())).collect();
     let look = async {
         let memo = Arc::new(ListingMemo::default());
         for cycle in looked_back_at(request, last_closed) {
-            // One that failed is not asked for the next cycle.
             let looks: Vec<_> = tables
                 .iter()
                 .zip(&late)
                 .map(|(table, late)| {
-                    let memo = late.is_ok().then(|| Arc::clone(&memo));
-                    table.late_in(context, request, cycle, memo)
+                    // One that failed is not asked for the next cycle.
+                    let table = table.as_ref().filter(|_| late.is_ok());
+                    late_in(table, context, request, cycle, Arc::clone(&memo))
                 })
                 .collect();
             let jobs = request.jobs.max(1);
@@ -151,27 +151,24 @@ fn looked_back_at(request: &RunRequest, last_closed: Cycle) -> Vec<Cycle> {
         .collect()
 }
 
-impl LookedAt<'_> {
-    async fn late_in(
-        &self,
-        context: &RunContext,
-        request: &RunRequest,
-        cycle: Cycle,
-        memo: Option<Arc<ListingMemo>>,
-    ) -> Result<Option<(LateFiles, Standing)>> {
-        let Some(memo) = memo else {
-            return Ok(None);
-        };
-        let is_incremental = self.definition.sync_mode == SyncMode::Incremental;
-        if !is_incremental || self.unfinished == Some(cycle) {
-            return Ok(None);
-        }
-        let Some(name) = self.history.newest_of(cycle) else {
-            return Ok(None);
-        };
-        let manifest = read_manifest(&context.destination, &name).await?;
-        of_cycle(context, request, self.definition, &manifest, memo).await
-    }
+async fn late_in(
+    table: Option<&LookedAt<'_>>,
+    context: &RunContext,
+    request: &RunRequest,
+    cycle: Cycle,
+    memo: Arc<ListingMemo>,
+) -> Result<Option<(LateFiles, Standing)>> {
+    let is_looked_at = |table: &&LookedAt<'_>| {
+        table.definition.sync_mode == SyncMode::Incremental && table.unfinished != Some(cycle)
+    };
+    let Some(table) = table.filter(is_looked_at) else {
+        return Ok(None);
+    };
+    let Some(name) = table.history.newest_of(cycle) else {
+        return Ok(None);
+    };
+    let manifest = read_manifest(&context.destination, &name).await?;
+    of_cycle(context, request, table.definition, &manifest, memo).await
 }
 
 async fn of_cycle(

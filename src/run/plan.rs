@@ -196,27 +196,19 @@ impl Planner<'_> {
     /// Finds the late source files of each table that could be inspected.
     async fn late(&self, states: &[Result<PlannedState>]) -> Vec<Result<LateCycles>> {
         let definitions = self.request.definitions.iter();
-        let (known, looked_at): (Vec<usize>, Vec<LookedAt<'_>>) = definitions
+        let looked_at: Vec<Option<LookedAt<'_>>> = definitions
             .zip(states)
-            .enumerate()
-            .filter_map(|(index, (definition, state))| {
+            .map(|(definition, state)| {
                 let state = state.as_ref().ok()?;
                 let committed = state.committed.as_ref();
-                let looked_at = LookedAt {
+                Some(LookedAt {
                     definition,
                     history: &state.history,
                     unfinished: committed.map(|manifest| manifest.cycle.id),
-                };
-                Some((index, looked_at))
+                })
             })
-            .unzip();
-        let found =
-            late_files::find(self.context, self.request, &looked_at, self.last_closed).await;
-        let mut late: Vec<_> = states.iter().map(|_| Ok(LateCycles::new())).collect();
-        for (index, found) in known.into_iter().zip(found) {
-            late[index] = found;
-        }
-        late
+            .collect();
+        late_files::find(self.context, self.request, &looked_at, self.last_closed).await
     }
 
     /// Plans a table.

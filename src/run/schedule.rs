@@ -102,21 +102,18 @@ async fn look_back(
     tables: &mut [ScheduledTable],
     last_closed: Cycle,
 ) {
-    let (known, looked_at): (Vec<usize>, Vec<LookedAt<'_>>) = tables
+    let looked_at: Vec<Option<LookedAt<'_>>> = tables
         .iter()
-        .enumerate()
-        .filter_map(|(index, table)| {
-            let looked_at = LookedAt {
+        .map(|table| {
+            Some(LookedAt {
                 definition: &request.definitions[table.index],
                 history: table.history.as_ref()?,
                 unfinished: None,
-            };
-            Some((index, looked_at))
+            })
         })
-        .unzip();
+        .collect();
     let late = late_files::find(context, request, &looked_at, last_closed).await;
-    for (index, late) in known.into_iter().zip(late) {
-        let table = &mut tables[index];
+    for (table, late) in tables.iter_mut().zip(late) {
         let definition = &request.definitions[table.index];
         match late {
             Ok(late) => table.take_late(context, definition, late).await,
