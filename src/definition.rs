@@ -21,6 +21,12 @@ pub const WINDOW_END: &str = "window_end";
 /// The folder of the sources, among the definitions.
 pub const SOURCES: &str = "sources";
 
+/// The folder of the test cases, among the definitions.
+pub const TESTS: &str = "tests";
+
+/// The folders among the definitions that have SQL files of another kind.
+const SUB_FOLDERS: [&str; 2] = [SOURCES, TESTS];
+
 /// The definition of one table export.
 ///
 /// Invariants: the statement's target is the table's name, and its source is a query; the query uses
@@ -131,7 +137,7 @@ pub fn load_any(folder: &Path) -> Result<Vec<Definition>> {
             .with_source(error)
             .with_hint("name the folder with --sql or DAYPORT_SQL")
     };
-    parse_folder(folder, Some(SOURCES), unreadable, |path, text| {
+    parse_folder(folder, &SUB_FOLDERS, unreadable, |path, text| {
         Definition::parse(&path.to_string_lossy(), &text)
     })
 }

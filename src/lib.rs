@@ -56,12 +56,13 @@
 //! | [`query`] | SQL over sources and published tables | `engine`, `exported` |
 //! | [`ddl`] | the statements that let a receiver read the export (pure) | `definition`, `stage` |
 //! | [`trace`] | the reason why an event is in the export, or is not | `engine`, `exported` |
+//! | [`cases`] | tests of definitions: `sql/tests`, run over given lines and compared | `query`, `trace` |
 //! | [`verify`] | published files checked against their manifests, and markers too | `cycle_marker`, `format` |
 //! | [`wait`] | the wait until a cycle is published | `cycle_marker` |
 //! | [`changes`] | the cycles to load again, since an instant | `delivery` |
 //! | [`status`] | a calendar of published cycles, and its page | `cycle_marker` |
 //! | [`serve`] | the schedule, metrics, events, HTTP | `run`, `status` |
-//! | [`cli`] | one file for each command; arguments → configuration; rendering | `changes`, `check`, `cluster`, `ddl`, `query`, `serve`, `trace`, `verify`, `wait` |
+//! | [`cli`] | one file for each command; arguments → configuration; rendering | `cases`, `changes`, `check`, `cluster`, `ddl`, `query`, `serve`, `trace`, `verify`, `wait` |
 //!
 //! Imports point up this table only. The last column names the modules and libraries that a module
 //! imports, without those that another one of them knows of already. `tests/it/architecture.rs`
@@ -72,6 +73,7 @@
 
 pub(crate) mod arrow_leaves;
 pub mod books;
+pub(crate) mod cases;
 pub mod catalog;
 pub(crate) mod changes;
 pub(crate) mod check;

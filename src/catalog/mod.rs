@@ -8,6 +8,7 @@
 
 mod absent_rules;
 mod declare;
+pub(crate) mod lines;
 mod options;
 #[cfg(test)]
 mod tests;
@@ -69,7 +70,7 @@ impl Sources {
         let unreadable = |error: std::io::Error| {
             Error::invalid(format!("cannot read `{}`", dir.display())).with_source(error)
         };
-        let declarations = parse_folder(dir, None, unreadable, |path, text| {
+        let declarations = parse_folder(dir, &[], unreadable, |path, text| {
             Declaration::parse(source_name(path)?, path.display().to_string(), text)
         })?;
         Ok(Self { declarations })
@@ -154,6 +155,11 @@ impl Sources {
             complaints.extend(register(ctx, base, declaration, table).await.err());
         }
         Error::all(complaints)?;
+        self.register_views(ctx).await
+    }
+
+    /// Registers the views, whose tables are registered already.
+    async fn register_views(&self, ctx: &SessionContext) -> Result<()> {
         let views = self
             .declarations
             .iter()

@@ -14,6 +14,7 @@ use crate::cli::query::{self, QueryArguments};
 use crate::cli::run::{self, RunArguments};
 use crate::cli::serve::{self, ServeArguments};
 use crate::cli::status::{self, StatusArguments};
+use crate::cli::test::{self, TestArguments};
 use crate::cli::trace::{self, TraceArguments};
 use crate::cli::verify::{self, VerifyArguments};
 use crate::cli::wait::{self, WaitArguments};
@@ -47,6 +48,9 @@ pub(super) enum Command {
     /// Run SQL over sources, definitions and published tables, for debugging
     #[command(after_help = query::EXAMPLES)]
     Query(QueryArguments),
+    /// Run definitions over the cases of `sql/tests`
+    #[command(after_help = test::EXAMPLES)]
+    Test(TestArguments),
     /// Keep running, and export what is due every day
     #[command(after_help = serve::EXAMPLES)]
     Serve(Box<ServeArguments>),

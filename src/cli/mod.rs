@@ -36,6 +36,7 @@ mod shell;
 mod signal;
 mod statement;
 mod status;
+mod test;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -138,6 +139,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode> {
         Command::Verify(verify) => verify::verify(verify).await,
         Command::Wait(wait) => wait::wait(wait).await,
         Command::Ddl(ddl) => ddl::ddl(ddl).await,
+        Command::Test(arguments) => test::test(arguments).await,
         Command::Trace(trace) => trace::trace(trace).await,
     }
 }

@@ -15,6 +15,7 @@ mod binding;
 pub(crate) mod bounded;
 pub(crate) mod checked;
 mod counted_filter;
+pub(crate) mod line_rows;
 mod local;
 mod parameters;
 pub(crate) mod row_digest;

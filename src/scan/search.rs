@@ -1,11 +1,12 @@
 //! The search for rows that have a given value in a column, and for their files and lines.
 
 use std::any::Any;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, RecordBatch, new_null_array};
-use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{Field, Fields, Schema, SchemaRef};
+use datafusion::arrow::json::LineDelimitedWriter;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::ScalarValue;
 use datafusion::execution::context::SessionContext;
@@ -348,6 +349,52 @@ impl FoundRow {
         }
         RecordBatch::try_new(nullable(schema), values).map_err(|error| error.to_string())
     }
+}
+
+impl FoundRow {
+    /// Returns the row as one line of JSON, with the values of its folders. A line of a file is otherwise left as
+    /// it is.
+    ///
+    /// # Errors
+    /// [`Error::data`] if the line is no text, or a value has no form in JSON.
+    pub(crate) fn json_line(&self) -> Result<String> {
+        let line = match &self.content {
+            FoundContent::Row(row) => return json_object(row),
+            FoundContent::Line(line) => line,
+        };
+        let line = String::from_utf8(line.clone()).map_err(|error| {
+            Error::data(format!("a line of `{}` is not UTF-8", self.file)).with_source(error)
+        })?;
+        let fields = self.table.schema.table_partition_cols();
+        let members = serde_json::from_str::<BTreeMap<String, serde::de::IgnoredAny>>(&line);
+        let (Ok(members), false) = (members, fields.is_empty()) else {
+            return Ok(line);
+        };
+        let columns = self.partition.iter().map(|value| value.to_array_of_size(1));
+        let columns: Vec<ArrayRef> = columns.collect::<Result<_, _>>().map_err(from_datafusion)?;
+        let schema = Schema::new(fields.iter().cloned().collect::<Fields>());
+        let folders = RecordBatch::try_new(nullable(&Arc::new(schema)), columns)
+            .map_err(|error| Error::internal("folders are no row").with_source(error))?;
+        let folders = json_object(&folders)?;
+        let (Some((before, after)), Some(folders)) =
+            (line.rsplit_once('}'), folders.strip_prefix('{'))
+        else {
+            return Ok(line);
+        };
+        let comma = if members.is_empty() { "" } else { "," };
+        Ok(format!("{before}{comma}{folders}{after}"))
+    }
+}
+
+/// Returns a batch of one row as an object, without members that are NULL.
+fn json_object(row: &RecordBatch) -> Result<String> {
+    let unwritable = |error| Error::data("a row cannot be written as JSON").with_source(error);
+    let mut writer = LineDelimitedWriter::new(Vec::new());
+    writer.write(row).map_err(unwritable)?;
+    writer.finish().map_err(unwritable)?;
+    let text = String::from_utf8(writer.into_inner())
+        .map_err(|error| Error::internal("JSON that is no UTF-8").with_source(error))?;
+    Ok(text.trim_end().to_owned())
 }
 
 /// Returns the schema with every column nullable.

@@ -9,15 +9,15 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Reads every `*.sql` of a folder in the order of their names, and parses each with `parse`.
 ///
-/// Hidden files and folders are skipped. A folder without such files gives no items. `sub_folder` is
-/// the name of the only sub-folder that may have SQL files.
+/// Hidden files and folders are skipped. A folder without such files gives no items. `sub_folders` are
+/// the names of the sub-folders that may have SQL files, which others read.
 ///
 /// # Errors
 /// The error that `unreadable` makes for a folder that cannot be read; or else the complaints about all
 /// files together: those of `parse`, and those about files that are not read.
 pub(crate) fn parse_folder<T>(
     folder: &Path,
-    sub_folder: Option<&str>,
+    sub_folders: &[&str],
     unreadable: impl Fn(io::Error) -> Error,
     parse: impl Fn(&Path, String) -> Result<T>,
 ) -> Result<Vec<T>> {
@@ -28,7 +28,7 @@ pub(crate) fn parse_folder<T>(
             read(&path).and_then(|text| parse(&path, text)).map(Some)
         } else if extension.eq_ignore_ascii_case("sql") {
             Err(misnamed(&path))
-        } else if path.is_dir() && path.file_name().and_then(|name| name.to_str()) != sub_folder {
+        } else if path.is_dir() && !is_one_of(&path, sub_folders) {
             refuse_sql_files_in(&path).map(|()| None)
         } else {
             Ok(None)
@@ -40,6 +40,11 @@ pub(crate) fn parse_folder<T>(
     }
     Error::all(complaints)?;
     Ok(items)
+}
+
+fn is_one_of(folder: &Path, names: &[&str]) -> bool {
+    let name = folder.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| names.contains(&name))
 }
 
 /// Returns the entries of a folder that are not hidden, sorted.
@@ -140,7 +145,7 @@ mod tests {
             std::fs::write(path, bytes).unwrap();
         }
         let unreadable = |error| Error::invalid("unreadable").with_source(error);
-        parse_folder(folder.path(), Some("sources"), unreadable, |path, text| {
+        parse_folder(folder.path(), &["sources"], unreadable, |path, text| {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             Ok((name, text))
         })

@@ -18,7 +18,9 @@
 //! | `spill_sort`, `clustered_writer` | rows of partitions that have no open file |
 //! | `rolling_file`, `shard_writer`, `file_memory`, `compression_limit` | the rows of one partition to files |
 //! | `window_check` | rows outside of the cycle |
+//! | `checked_rows` | the same rows with the same checks, without files |
 
+mod checked_rows;
 mod clustered_writer;
 mod combined_schema;
 mod compression_limit;
@@ -39,6 +41,7 @@ mod splitter;
 mod staged_rows;
 mod window_check;
 
+pub use checked_rows::CheckedRows;
 pub use compression_limit::CompressionLimit;
 pub use encoding_options::EncodingOptions;
 pub use exec::{DistributionMode, StagedWriteExec};

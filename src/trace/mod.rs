@@ -22,7 +22,7 @@ pub(crate) use request::TraceRequest;
 
 pub(crate) use crate::scan::search::RowPosition;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::manifest::Manifest;
 use crate::scan::search::FoundRow;
 use search::{Scanned, Search};
@@ -64,6 +64,23 @@ pub(crate) async fn trace(request: &TraceRequest<'_>) -> Result<TraceReport> {
         occurrences: search.found.iter().map(Occurrence::from).collect(),
         tables,
     })
+}
+
+/// Finds the rows of an event in the sources that the definitions read.
+///
+/// # Errors
+/// As [`trace`], and if a source cannot be searched.
+pub(crate) async fn find(request: &TraceRequest<'_>) -> Result<Vec<FoundRow>> {
+    let search = Search::run(request, &request.engine.session()).await?;
+    let mut searched = search.searched.iter();
+    if let Some((source, failure)) =
+        searched.find_map(|source| Some((&source.source, source.failure.as_ref()?)))
+    {
+        return Err(Error::data(format!(
+            "the source `{source}` was not searched: {failure}"
+        )));
+    }
+    Ok(search.found)
 }
 
 async fn trace_table(
