@@ -62,7 +62,7 @@
 //! | [`changes`] | the cycles to load again, since an instant | `delivery` |
 //! | [`status`] | a calendar of published cycles, and its page | `cycle_marker` |
 //! | [`serve`] | the schedule, metrics, events, HTTP | `run`, `status` |
-//! | [`cli`] | one file for each command; arguments → configuration; rendering | `cases`, `changes`, `check`, `cluster`, `ddl`, `query`, `serve`, `trace`, `verify`, `wait` |
+//! | [`cli`] | one file for each command; arguments → configuration; rendering | `cases`, `changes`, `check`, `cluster`, `ddl`, `serve`, `verify`, `wait` |
 //!
 //! Imports point up this table only. The last column names the modules and libraries that a module
 //! imports, without those that another one of them knows of already. `tests/it/architecture.rs`

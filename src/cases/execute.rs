@@ -6,15 +6,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use datafusion::arrow::datatypes::SchemaRef;
 
-use crate::cases::cells::{self, Row};
+use crate::cases::cells;
 use crate::cases::difference;
 use crate::cases::expected::{self, ExpectedRow};
-use crate::cases::expected_rejects::{self, ExpectedReject, RejectedLine};
+use crate::cases::expected_rejects::{self, ExpectedReject};
 use crate::cases::folder::{Case, EXPECTED, SETTINGS};
 use crate::cases::lines;
 use crate::cases::report::{CaseOutcome, CaseReport, Failure, TestReport, shown};
 use crate::cases::settings::line_of;
-use crate::cases::update::update;
+use crate::cases::update::{CaseRun, update};
 use crate::catalog::Sources;
 use crate::cycle::Cycle;
 use crate::definition::Definition;
@@ -51,12 +51,6 @@ struct PreparedCase {
     columns: SchemaRef,
     expected: Option<Vec<ExpectedRow>>,
     expected_rejects: Vec<(ExpectedReject, String)>,
-}
-
-/// The rows and the rejected lines of a case.
-pub(super) struct CaseRun {
-    pub(super) rows: Vec<Row>,
-    pub(super) rejected: Vec<RejectedLine>,
 }
 
 /// Runs cases, and returns what became of each.
@@ -133,6 +127,15 @@ impl Binder {
         let mut parameters = request.parameters.clone();
         parameters.extend(case.settings.parameters.clone());
         parameters.retain(|name, _| definition.parameters.contains_key(name));
+        let mut needed = definition.parameters.keys();
+        if let Some(name) = needed.find(|name| !parameters.contains_key(*name)) {
+            let what = format!(
+                "the case `{}` has no value of the parameter `${name}`",
+                case.full_name()
+            );
+            let hint = format!("give it in [parameters] of {file}, or with --param {name}=VALUE");
+            return Err(Error::invalid(what).with_hint(hint));
+        }
         let (cycle, format) = (case.settings.cycle, request.format);
         let key = (case.table.to_string(), cycle, parameters);
         if let Some(bound) = self.bound.get(&key) {

@@ -86,10 +86,7 @@ fn decode(text: &CaseText, schema: &SchemaRef) -> Result<Vec<Row>> {
         let decoded = decoder.decode(&lines).map_err(unreadable)?;
         for bad in decoded.bad {
             let (file, line) = (&text.file, bad.line);
-            complaints.push(Error::invalid(match bad.field {
-                Some(field) => format!("{file}:{line}: `{field}`: {}", bad.reason),
-                None => format!("{file}:{line}: {}", bad.reason),
-            }));
+            complaints.push(Error::invalid(format!("{file}:{line}: {}", bad.reason)));
         }
         for batch in &decoded.batches {
             rows.extend(cells::rows(batch)?);
@@ -241,11 +238,11 @@ mod tests {
             ),
             (
                 r#"{"id":"x","price":null,"client":null}"#,
-                "expected.jsonl:1: `id`: ",
+                "expected.jsonl:1: field `id`: ",
             ),
             (
                 r#"{"id":null,"price":null,"client":null}"#,
-                "expected.jsonl:1: `id`: ",
+                "expected.jsonl:1: required field `id` ",
             ),
             (r#"{"id":1,"#, "expected.jsonl:1: "),
             ("[1]", "expected.jsonl:1: "),

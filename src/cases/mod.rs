@@ -30,7 +30,7 @@ mod settings;
 mod update;
 
 pub(crate) use cut::{CutRequest, RowsOf, cut};
-pub(crate) use difference::{CellChange, ChangedRow, RowsDifference};
+pub(crate) use difference::{CellChange, ChangedRow, MissingRow, RowsDifference};
 pub(crate) use execute::{CaseRequest, run_cases};
 pub(crate) use expected_rejects::RejectsDifference;
 pub(crate) use folder::{Case, CaseName, load_cases};

@@ -3,13 +3,19 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use crate::cases::cells;
+use crate::cases::cells::{self, Row};
 use crate::cases::difference::left_over;
-use crate::cases::execute::CaseRun;
 use crate::cases::expected::ExpectedRow;
+use crate::cases::expected_rejects::RejectedLine;
 use crate::cases::folder::{Case, CaseText, EXPECTED, EXPECTED_REJECTS};
 use crate::cases::report::shown;
 use crate::error::{Error, Result};
+
+/// The rows and the rejected lines of a case.
+pub(super) struct CaseRun {
+    pub(super) rows: Vec<Row>,
+    pub(super) rejected: Vec<RejectedLine>,
+}
 
 /// Writes the files of the expectations that change, and returns their names. Lines of rows that are exported as
 /// before stay as they are, in their order; new rows follow, sorted.

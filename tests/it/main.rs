@@ -13,6 +13,7 @@ mod absent_columns;
 mod architecture;
 mod books;
 mod boundaries;
+mod cases;
 mod check;
 #[cfg(feature = "cluster")]
 mod cluster;

@@ -12,7 +12,7 @@ pub(super) fn render(report: &TestReport) -> String {
     for (case, failure) in report.failed() {
         let lines = failure.rows.changed.iter().map(|row| row.line);
         let line = lines
-            .chain(failure.rows.missing.iter().map(|(line, _)| *line))
+            .chain(failure.rows.missing.iter().map(|row| row.line))
             .min();
         let message = format!(
             "{}\n{}",

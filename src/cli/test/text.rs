@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::cases::{
-    CaseOutcome, CaseReport, ChangedRow, Failure, RejectsDifference, RowsDifference, TestReport,
+    CaseOutcome, CaseReport, ChangedRow, Failure, MissingRow, RejectsDifference, RowsDifference, TestReport,
 };
 use crate::human;
 use crate::visible::visible_line;
@@ -92,10 +92,10 @@ pub(super) fn details(failure: &Failure) -> String {
         lines.extend(cells(row));
     }
     lines.extend(left_out(changed.len()));
-    for (line, text) in missing.iter().take(SHOWN_ROWS) {
+    for MissingRow { line, row } in missing.iter().take(SHOWN_ROWS) {
         lines.push(format!(
             "      missing: expected.jsonl:{line} {}",
-            short(text)
+            short(row)
         ));
     }
     lines.extend(left_out(missing.len()));
@@ -134,12 +134,8 @@ fn rejects(difference: &RejectsDifference) -> Vec<String> {
     }
     lines.extend(left_out(difference.missing.len()));
     for reject in difference.unexpected.iter().take(SHOWN_ROWS) {
-        let field = match &reject.field {
-            Some(field) => format!(", `{}`", short(field)),
-            None => String::new(),
-        };
         lines.push(format!(
-            "      rejected: {}.jsonl:{}{field}: {}",
+            "      rejected: {}.jsonl:{}: {}",
             reject.source,
             reject.line,
             short(&reject.reason)
