@@ -94,7 +94,9 @@ impl SqlFile {
             return self.complaint(span.start.line, without_dumps(&message));
         }
         let (what, line) = split_position(&message);
-        let line = line.or_else(|| line_in_dump(&message));
+        let line = line
+            .or_else(|| line_in_dump(&message))
+            .or_else(|| self.line_named_in(what));
         let line = line.unwrap_or_else(|| match what.ends_with("found: EOF") {
             true => self.last_line(),
             false => self.first_line(),
@@ -195,6 +197,26 @@ impl SqlFile {
             .filter(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF))
     }
 
+    /// Returns the line of the first word of the file that a message names, as in "Field urll not found in struct".
+    fn line_named_in(&self, message: &str) -> Option<u64> {
+        let quoted = message.split(['`', '\'', '"']).skip(1).step_by(2);
+        let words: Vec<&str> = message.split_whitespace().collect();
+        let marked = words
+            .windows(2)
+            .filter(|pair| {
+                MARKS_OF_NAMES
+                    .iter()
+                    .any(|mark| pair[0].eq_ignore_ascii_case(mark))
+            })
+            .map(|pair| pair[1]);
+        quoted.chain(marked).find_map(|name| {
+            let name = name.trim_matches(|c: char| !c.is_alphanumeric() && c != '_');
+            let name = name.rsplit('.').next().unwrap_or(name);
+            let named = self.code().find(|token| spells(&token.token, name));
+            named.map(|token| token.span.start.line)
+        })
+    }
+
     fn second_statement_line(&self) -> u64 {
         self.code()
             .skip_while(|token| token.token != Token::SemiColon)
@@ -206,6 +228,9 @@ impl SqlFile {
 fn complaint(file: &str, line: u64, what: &str) -> Error {
     Error::invalid(format!("{file}:{line}: {what}"))
 }
+
+/// The words of DataFusion's messages after which a name of the query stands.
+const MARKS_OF_NAMES: [&str; 5] = ["field", "named", "column", "function", "table"];
 
 fn spells(token: &Token, word: &str) -> bool {
     match token {
@@ -267,6 +292,21 @@ mod tests {
         let file = file("SELECT '$no' -- $neither\nWHERE a >= $b AND\n c = $b + $d");
         let lines = BTreeMap::from([("b".to_owned(), 2), ("d".to_owned(), 3)]);
         assert_eq!(file.parameters(), lines);
+    }
+
+    #[test]
+    fn a_message_without_a_position_is_about_the_line_that_has_the_name() {
+        let sql = file("COPY (\n  SELECT p['url'],\n    p['urll']\n  FROM events)");
+        for (message, line) in [
+            ("Field urll not found in struct", 3),
+            ("Invalid function 'nothing' or 'urll'", 3),
+            ("No table named datafusion.public.events", 4),
+            ("the field is not there", 1),
+        ] {
+            let error = sql.rejected(&DataFusionError::Plan(message.to_owned()));
+            let expected = format!("sql/sources/x.sql:{line}: ");
+            assert!(error.to_string().starts_with(&expected), "{error}");
+        }
     }
 
     #[test]

@@ -203,7 +203,10 @@ mod tests {
         let (a, b) = (["1", "1", "{}"], ["2", "2", "{}"]);
         assert!(compared(&[a, b, a], &[a, a, b]).is_empty());
         let difference = compared(&[a, b, a], &[a, b]);
-        assert_eq!((difference.missing[0].line, difference.missing.len()), (3, 1));
+        assert_eq!(
+            (difference.missing[0].line, difference.missing.len()),
+            (3, 1)
+        );
         let difference = compared(&[a], &[a, a]);
         assert_eq!(difference.unexpected, [r#"{"id":1,"n":1,"client":{}}"#]);
     }

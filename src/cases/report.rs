@@ -57,6 +57,15 @@ pub(crate) struct Failure {
     pub(crate) rejects: RejectsDifference,
 }
 
+impl Failure {
+    /// Returns the first line of `expected.jsonl` whose row is not exported; 1 if there is none.
+    pub(crate) fn line(&self) -> usize {
+        let changed = self.rows.changed.iter().map(|row| row.line);
+        let missing = self.rows.missing.iter().map(|row| row.line);
+        changed.chain(missing).min().unwrap_or(1)
+    }
+}
+
 impl CaseReport {
     pub(super) fn new(case: &Case, expected_rows: usize) -> Self {
         Self {

@@ -21,7 +21,7 @@ pub(crate) struct DefinedTable {
 
 /// Adds the changes of each table from its newest publication to the list. Changes that a run
 /// accepts without a flag are notes.
-pub(super) async fn check_changes(
+pub(crate) async fn check_changes(
     destination: &Destination,
     tables: &[DefinedTable],
     list: &mut CheckList,

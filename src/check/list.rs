@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::check::place::Place;
 use crate::error::{Error, ExitCode};
 use crate::policy::{Grant, IamAction};
 
@@ -11,6 +12,7 @@ use crate::policy::{Grant, IamAction};
 pub(crate) enum CheckArea {
     Definitions,
     Sources,
+    Tests,
     Destination,
     Settings,
     RejectedLines,
@@ -23,6 +25,9 @@ pub(crate) struct CheckItem {
     pub name: String,
     #[serde(flatten)]
     pub verdict: Verdict,
+    /// The place in a file that a finding or a note is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
 }
 
 /// The outcome of checking one thing.
@@ -117,10 +122,15 @@ impl CheckList {
     }
 
     fn push(&mut self, area: CheckArea, name: &str, verdict: Verdict) {
+        let place = match &verdict {
+            Verdict::Finding { detail, .. } | Verdict::Note { detail, .. } => Place::of(detail),
+            Verdict::Passed { .. } | Verdict::Unknown { .. } => None,
+        };
         self.items.push(CheckItem {
             area,
             name: name.to_owned(),
             verdict,
+            place,
         });
     }
 

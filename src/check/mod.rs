@@ -9,20 +9,21 @@ mod changes;
 mod leftovers;
 mod lifecycle;
 mod list;
+mod place;
 mod probe;
 mod rejected_lines;
 mod settings;
 mod sources;
 
-pub(crate) use changes::DefinedTable;
+pub(crate) use changes::{DefinedTable, check_changes};
 pub(crate) use list::{CheckArea, CheckItem, CheckList, Verdict};
+pub(crate) use place::Place;
 pub(crate) use rejected_lines::check_rejected_lines;
 pub(crate) use sources::check_sources;
 
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
-use crate::check::changes::check_changes;
 use crate::check::probe::DestinationProbe;
 use crate::check::settings::SettingsProbe;
 use crate::error::Result;

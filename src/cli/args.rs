@@ -40,7 +40,7 @@ pub(super) enum Command {
     #[command(after_help = plan::EXAMPLES)]
     Plan(PlanArguments),
     /// Check that a run can succeed, by trying what it does
-    #[command(after_help = check::EXAMPLES)]
+    #[command(after_help = check::EXAMPLES, mut_arg("to", check::with_optional_destination))]
     Check(CheckArguments),
     /// Print the policies that grant what `run` needs, for the bucket's owner
     #[command(after_help = policy::EXAMPLES)]

@@ -4,6 +4,7 @@
 
 mod absent_columns;
 mod access;
+mod annotation;
 mod args;
 mod available;
 mod changes;

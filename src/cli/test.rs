@@ -4,6 +4,8 @@ mod github;
 mod junit;
 mod text;
 
+pub(super) use text::summary;
+
 use std::collections::BTreeSet;
 
 use clap::{Args, ValueEnum};

@@ -15,6 +15,7 @@ mod books;
 mod boundaries;
 mod cases;
 mod check;
+mod check_editors;
 #[cfg(feature = "cluster")]
 mod cluster;
 mod comfort;

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use crate::cases::{
-    CaseOutcome, CaseReport, ChangedRow, Failure, MissingRow, RejectsDifference, RowsDifference, TestReport,
+    CaseOutcome, CaseReport, ChangedRow, Failure, MissingRow, RejectsDifference, RowsDifference,
+    TestReport,
 };
 use crate::human;
 use crate::visible::visible_line;
@@ -51,7 +52,7 @@ pub(super) fn render(report: &TestReport) -> String {
 }
 
 /// Returns the reason of a failure in one line.
-pub(super) fn summary(case: &CaseReport, failure: &Failure) -> String {
+pub(in crate::cli) fn summary(case: &CaseReport, failure: &Failure) -> String {
     if let Some(error) = &failure.error {
         return visible_line(error).into_owned();
     }
