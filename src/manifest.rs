@@ -9,7 +9,9 @@ mod cycle_marker;
 mod late_record;
 mod record_header;
 
-pub use cycle_marker::{CycleMarker, LatestCycle, MarkedTable, MarkerState, NextCycle};
+pub use cycle_marker::{
+    CycleMarker, FailedRerun, LatestCycle, MarkedTable, MarkerState, NextCycle,
+};
 pub use late_record::{LateReason, LateRecord};
 pub use record_header::WRITER;
 pub(crate) use record_header::{RecordHeader, RecordKind};

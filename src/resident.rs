@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const LOOK_EVERY_BYTES: usize = 16 << 20;
 
 /// The same as a share of the limit, as a divisor.
-const LOOK_EVERY_SHARE: usize = 8;
+const LOOK_EVERY_SHARE: usize = 16;
 
 /// The bytes that went through since the last look.
 static PASSED: AtomicUsize = AtomicUsize::new(0);

@@ -230,7 +230,7 @@ fn complaint(file: &str, line: u64, what: &str) -> Error {
 }
 
 /// The words of DataFusion's messages after which a name of the query stands.
-const MARKS_OF_NAMES: [&str; 5] = ["field", "named", "column", "function", "table"];
+const MARKS_OF_NAMES: [&str; 6] = ["field", "named", "column", "function", "table", "type"];
 
 fn spells(token: &Token, word: &str) -> bool {
     match token {

@@ -1,11 +1,11 @@
 //! Plays seeded days and landing schedules in this process, and checks what a receiver gets.
 //!
 //! ```text
-//! cargo bench --bench days -- [--days N] [--schedules N] [--seed N] [--world SEED]
+//! cargo bench --bench days -- [--days N] [--schedules N] [--seed N] [--world SEED] [--schedule SEED]
 //! ```
-//! Days are played in worlds of 20: `tests/it/days` says how. `--world` replays one. Schedules are that
-//! many for each set of rules by which sources are ready. A problem is printed with its seed, and the exit
-//! code is 1.
+//! Days are played in worlds of 20: `tests/it/days` says how. Schedules are that many for each set of rules by
+//! which sources are ready. `--world` replays a world, and `--schedule` the schedules of a seed. A problem is
+//! printed with its seed, and the exit code is 1.
 
 #![allow(
     clippy::expect_used,
@@ -49,6 +49,10 @@ struct Arguments {
     #[arg(long)]
     world: Option<u64>,
 
+    /// Plays the schedules of this seed alone; may be given several times
+    #[arg(long)]
+    schedule: Vec<u64>,
+
     /// Cargo adds it
     #[arg(long, hide = true)]
     bench: bool,
@@ -65,6 +69,17 @@ fn main() -> ExitCode {
         match runtime().block_on(play_world(seed)) {
             Ok(counts) => println!("{counts}"),
             Err(problem) => complain(&problem),
+        }
+    } else if !arguments.schedule.is_empty() {
+        for (seed, rules) in arguments
+            .schedule
+            .iter()
+            .flat_map(|seed| RULES.map(|rules| (*seed, rules)))
+        {
+            match runtime().block_on(play_schedule(seed, rules)) {
+                Ok(made) => println!("schedule {seed} of {rules:?}: {made} runs"),
+                Err(problem) => complain(&problem),
+            }
         }
     } else {
         play_worlds(&arguments, &complain);

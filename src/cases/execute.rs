@@ -231,10 +231,17 @@ async fn execute_all(
     let mut tasks = Vec::new();
     let mut cases = cases.into_iter();
     let mut first = Some(first);
-    for _ in 0..engines {
+    for number in 0..engines {
         let engine = match first.take() {
             Some(engine) => engine,
-            None => LineEngine::open(request.sources, request.settings.clone()).await?,
+            None => {
+                let spill_id = format!("{}-{number}", request.settings.spill_id);
+                let settings = EngineSettings {
+                    spill_id,
+                    ..request.settings.clone()
+                };
+                LineEngine::open(request.sources, settings).await?
+            }
         };
         let cases: Vec<PreparedCase> = cases.by_ref().take(share).collect();
         tasks.push(tokio::spawn(execute_some(engine, cases)));

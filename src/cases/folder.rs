@@ -19,6 +19,8 @@ pub(super) const SETTINGS: &str = "case.toml";
 
 const EXTENSION: &str = "jsonl";
 
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// The name of a case, `<table>/<case>`, or of all cases of a table.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct CaseName {
@@ -259,6 +261,10 @@ fn read(path: &Path) -> Result<CaseText> {
         Error::invalid(format!("{file}:{line}: the file is not UTF-8"))
             .with_hint("save the file as UTF-8")
     })?;
+    let text = match text.strip_prefix(BYTE_ORDER_MARK) {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    };
     Ok(CaseText { file, text })
 }
 

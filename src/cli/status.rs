@@ -358,6 +358,14 @@ fn complete_cycles(complete: &CompleteCycles) -> String {
             }
         };
     }
+    for damaged in &complete.damaged {
+        let _ = writeln!(
+            text,
+            "damaged: {}: {}",
+            damaged.cycle,
+            visible_line(&damaged.reason)
+        );
+    }
     text
 }
 

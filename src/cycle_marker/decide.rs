@@ -340,7 +340,8 @@ mod tests {
         assert!(is_current(&marker, &[("views", 0)]));
         assert!(!is_current(&marker, &[("views", 2)]));
         assert!(!is_current(&marker, &[("views", 1), ("clicks", 0)]));
-        let withdrawn = CycleMarker::withdrawn(name, Vec::new(), "run", DateTime::UNIX_EPOCH);
+        let withdrawn =
+            CycleMarker::withdrawn(name, Vec::new(), Vec::new(), "run", DateTime::UNIX_EPOCH);
         assert!(!is_current(&withdrawn, &[]));
     }
 }

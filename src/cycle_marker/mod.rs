@@ -17,6 +17,7 @@ mod marks;
 mod names;
 mod read;
 mod report;
+mod reruns;
 mod settled;
 mod write;
 

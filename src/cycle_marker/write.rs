@@ -16,11 +16,12 @@ use crate::cycle_marker::marks;
 use crate::cycle_marker::names::{ListedRevision, MarkerNames, PublishedNames};
 use crate::cycle_marker::read::{find_marker, read_marker};
 use crate::cycle_marker::report::{CycleOutcome, CycleReport, MarkedCycles, MarkerFailure};
+use crate::cycle_marker::reruns;
 use crate::cycle_marker::settled::{InspectedTables, LogState};
 use crate::delivery::read_manifest_and_digest;
 use crate::error::{Error, Result};
 use crate::layout::{CycleMarkerName, MAX_REVISION, ManifestName, TableName};
-use crate::manifest::{CycleMarker, MarkedTable};
+use crate::manifest::{CycleMarker, FailedRerun, MarkedTable};
 use crate::store::{CONCURRENCY, Created, Destination};
 
 /// The maximum number of attempts at one marker before it is left to concurrent runs.
@@ -36,6 +37,8 @@ pub(crate) struct DeliveredTables {
     /// The tables that failed, with the cycle from which on they are not delivered; without one, they
     /// are delivered for none.
     pub failed: BTreeMap<TableName, Option<Cycle>>,
+    /// True if the run publishes cycles again that were published.
+    pub is_rerun: bool,
 }
 
 impl DeliveredTables {
@@ -47,13 +50,19 @@ impl DeliveredTables {
     /// Returns the tables that a cycle waits for, whatever is published of them.
     fn not_ready(&self, cycle: Cycle) -> BTreeSet<TableName> {
         let awaited = self.awaited.get(&cycle).into_iter().flatten();
-        let failed = self.failed.iter().filter(|(table, from)| {
+        awaited.chain(self.failed_for(cycle)).cloned().collect()
+    }
+
+    fn failed_for(&self, cycle: Cycle) -> impl Iterator<Item = &TableName> {
+        let failed = self.failed.iter().filter(move |(table, from)| {
             from.is_none_or(|from| from <= cycle) && !self.is_published(cycle, table)
         });
-        awaited
-            .chain(failed.map(|(table, _)| table))
-            .cloned()
-            .collect()
+        failed.map(|(table, _)| table)
+    }
+
+    /// Returns the tables whose rerun failed for a cycle.
+    fn failed_reruns(&self, cycle: Cycle) -> impl Iterator<Item = &TableName> {
+        self.failed_for(cycle).filter(|_| self.is_rerun)
     }
 }
 
@@ -78,7 +87,10 @@ struct Listed {
 /// The content of a marker that is to be written.
 enum NextMarker {
     Complete(Vec<MarkedTable>),
-    Withdrawn(Vec<TableName>),
+    Withdrawn {
+        missing: Vec<TableName>,
+        failed_reruns: BTreeSet<FailedRerun>,
+    },
 }
 
 impl MarkerWriter<'_> {
@@ -266,6 +278,12 @@ impl MarkerWriter<'_> {
         tables: CycleTables,
     ) -> Result<Result<NextMarker, CycleOutcome>> {
         let mut waits_for = delivered.not_ready(cycle);
+        let mut failed_reruns = reruns::failed(delivered.failed_reruns(cycle), &tables.own);
+        if let Some(marker) = newest.filter(|marker| !marker.is_complete()) {
+            let failed = reruns::still_failed(marker, &tables.own, &self.export.without);
+            waits_for.extend(failed.iter().map(|failed| failed.table.clone()));
+            failed_reruns.extend(failed);
+        }
         if let Some(marker) = newest.filter(|marker| marker.is_complete()) {
             // A cycle that is complete without a table stays so while that table waits or fails.
             let named = |table: &TableName| {
@@ -334,7 +352,17 @@ impl MarkerWriter<'_> {
                     missing,
                 })
             }
-            Some(marker) if marker.is_complete() => Ok(NextMarker::Withdrawn(missing)),
+            Some(marker)
+                if marker.is_complete()
+                    || failed_reruns
+                        .iter()
+                        .any(|failed| !marker.failed_reruns.contains(failed)) =>
+            {
+                Ok(NextMarker::Withdrawn {
+                    missing,
+                    failed_reruns,
+                })
+            }
             Some(marker) => Err(CycleOutcome::Withdrawn {
                 revision: marker.revision,
                 marker: marker.name().path().to_string(),
@@ -377,8 +405,12 @@ impl MarkerWriter<'_> {
             NextMarker::Complete(tables) => {
                 CycleMarker::complete(name, tables, self.run_id, self.now)
             }
-            NextMarker::Withdrawn(missing) => {
-                CycleMarker::withdrawn(name, missing, self.run_id, self.now)
+            NextMarker::Withdrawn {
+                missing,
+                failed_reruns,
+            } => {
+                let failed = failed_reruns.into_iter().collect();
+                CycleMarker::withdrawn(name, missing, failed, self.run_id, self.now)
             }
         };
         let key = name.path();

@@ -58,8 +58,20 @@ pub struct CycleMarker {
     /// The tables that a withdrawn marker waits for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<TableName>,
+    /// Those of them whose rerun failed. Markers from before there was this member lack it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed_reruns: Vec<FailedRerun>,
     /// The sum over `tables`.
     pub rows: u64,
+}
+
+/// A table whose rerun failed: the cycle is not complete before it has a greater revision.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FailedRerun {
+    /// The table.
+    pub table: TableName,
+    /// Its newest revision when the rerun failed; `None` if it had none of the cycle.
+    pub revision: Option<u32>,
 }
 
 /// A table of a complete cycle, by its manifest.
@@ -130,19 +142,23 @@ impl CycleMarker {
             rows: tables.iter().map(|table| table.rows).sum(),
             tables,
             missing: Vec::new(),
+            failed_reruns: Vec::new(),
         }
     }
 
-    /// Creates the marker `name`, which takes back the one before it. The cycle waits for `missing`.
+    /// Creates the marker `name`, which takes back the one before it. The cycle waits for `missing`, of which the
+    /// reruns of `failed_reruns` failed.
     pub(crate) fn withdrawn(
         name: CycleMarkerName,
         missing: Vec<TableName>,
+        failed_reruns: Vec<FailedRerun>,
         run_id: &str,
         now: DateTime<Utc>,
     ) -> Self {
         Self {
             state: MarkerState::Withdrawn,
             missing,
+            failed_reruns,
             ..Self::complete(name, Vec::new(), run_id, now)
         }
     }

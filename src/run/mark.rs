@@ -16,6 +16,7 @@ pub(super) struct CycleMarks<'a> {
     context: &'a RunContext,
     export: ExportTables,
     last_closed: Cycle,
+    is_rerun: bool,
     /// The cycles that were marked while later ones were still to be delivered.
     early: Vec<CycleReport>,
 }
@@ -31,6 +32,7 @@ impl<'a> CycleMarks<'a> {
             context,
             export,
             last_closed,
+            is_rerun: request.rerun,
             early: Vec::new(),
         }
     }
@@ -55,7 +57,7 @@ impl<'a> CycleMarks<'a> {
         if !is_news {
             return;
         }
-        let delivered = delivered(reports.iter().copied());
+        let delivered = delivered(reports.iter().copied(), self.is_rerun);
         let marking = async { self.writer().write_early(&delivered, cycle).await };
         let marked = self.context.stop.run_until_cancelled(marking).await;
         let complete = marked
@@ -70,7 +72,7 @@ impl<'a> CycleMarks<'a> {
         let early: BTreeSet<Cycle> = self.early.iter().map(|report| report.cycle).collect();
         let touched: BTreeSet<Cycle> = reports.iter().filter_map(|report| report.cycle).collect();
         let touched: BTreeSet<Cycle> = touched.difference(&early).copied().collect();
-        let delivered = delivered(reports.iter());
+        let delivered = delivered(reports.iter(), self.is_rerun);
         let marking = async { self.writer().write_due(&delivered, &touched).await };
         let marked = self.context.stop.run_until_cancelled(marking).await;
         let mut marked = marked.unwrap_or_default();
@@ -85,8 +87,14 @@ impl<'a> CycleMarks<'a> {
 }
 
 /// Returns what the reports say of the tables.
-fn delivered<'a>(reports: impl Iterator<Item = &'a TableReport>) -> DeliveredTables {
-    let mut delivered = DeliveredTables::default();
+fn delivered<'a>(
+    reports: impl Iterator<Item = &'a TableReport>,
+    is_rerun: bool,
+) -> DeliveredTables {
+    let mut delivered = DeliveredTables {
+        is_rerun,
+        ..DeliveredTables::default()
+    };
     for report in reports {
         let Ok(table) = report.table.parse::<TableName>() else {
             continue;

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::cycle::Cycle;
 use crate::cycle_marker::{MarkerNames, PublishedNames, read_marker};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::store::Destination;
 
 /// The complete cycles of an export whose runs mark them.
@@ -18,6 +18,18 @@ pub(crate) struct CompleteCycles {
     pub incomplete: Vec<Cycle>,
     /// The cycles of the calendar whose marker is withdrawn.
     pub withdrawn: Vec<Cycle>,
+    /// The markers of the calendar that cannot be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<DamagedMarker>,
+}
+
+/// A marker that cannot be read.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct DamagedMarker {
+    pub cycle: Cycle,
+    /// The key of the marker.
+    pub marker: String,
+    pub reason: String,
 }
 
 /// Reads the markers of the days from `first` to `last`. Returns `None` if there is no marker, or if they
@@ -36,7 +48,7 @@ pub(super) async fn read(
     else {
         return Ok(None);
     };
-    let mut withdrawn = Vec::new();
+    let (mut withdrawn, mut damaged) = (Vec::new(), Vec::new());
     // A first revision says that the cycle is complete.
     let revised = markers.newest().filter(|name| name.revision > 0);
     for name in revised.filter(|name| (first..=last).contains(&name.cycle)) {
@@ -44,7 +56,12 @@ pub(super) async fn read(
             Ok(marker) if marker.is_complete() => {}
             Ok(_) => withdrawn.push(name.cycle),
             Err(error) if error.is_forbidden() => return Ok(None),
-            Err(error) => return Err(error),
+            Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
+            Err(error) => damaged.push(DamagedMarker {
+                cycle: name.cycle,
+                marker: name.path().to_string(),
+                reason: error.chain(),
+            }),
         }
     }
     let names = PublishedNames::list(destination).await?;
@@ -57,5 +74,6 @@ pub(super) async fn read(
         marker: newest.path().to_string(),
         incomplete: incomplete.collect(),
         withdrawn,
+        damaged,
     }))
 }

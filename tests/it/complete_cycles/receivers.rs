@@ -4,13 +4,16 @@ use serde_json::json;
 
 use super::markers;
 use crate::s3::Operation;
-use crate::support::{CommandOutput, Sandbox, TestDestination, for_each_destination, rewrite};
+use crate::support::{
+    CommandOutput, Sandbox, TestDestination, damage, for_each_destination, rewrite,
+};
 use crate::world::world;
 
 for_each_destination!(
     a_wait_for_all_tables_follows_the_marker,
     a_marker_that_contradicts_the_manifests_is_a_finding,
     the_status_names_the_cycles_that_are_not_complete,
+    a_damaged_marker_is_told_by_the_status,
 );
 
 fn wait(sandbox: &Sandbox, args: &[&str]) -> CommandOutput {
@@ -132,4 +135,25 @@ fn the_status_names_the_cycles_that_are_not_complete(destination: TestDestinatio
         json!({ "newest": "2026-01-16", "marker": "cycles/2026-01-16.r0.json",
                 "incomplete": ["2026-01-15"], "withdrawn": [] })
     );
+}
+
+/// A marker that cannot be read says nothing of its cycle; the others are shown.
+fn a_damaged_marker_is_told_by_the_status(destination: TestDestination) {
+    let sandbox = world(destination);
+    let to = sandbox.destination.url();
+    sandbox.run(&["--date", "2026-01-15"]).succeeded();
+    sandbox
+        .run(&["--date", "2026-01-15", "--rerun", "views"])
+        .succeeded();
+    let key = "cycles/2026-01-15.r1.json";
+    damage(&sandbox.destination, key, "complete", "complote");
+    let status = ["status", "--to", &to, "--days", "5"];
+    sandbox
+        .dayport(&status)
+        .succeeded()
+        .stdout_has("complete: newest 2026-01-15 ")
+        .stdout_has(&format!("damaged: 2026-01-15: `{key}`"));
+    let json = sandbox.dayport(&[&status[..], &["--output", "json"]].concat());
+    let report = json.succeeded().report();
+    assert_eq!(report["complete"]["damaged"][0]["marker"], key);
 }

@@ -10,6 +10,7 @@ for_each_destination!(
     a_new_revision_of_a_table_is_one_of_the_marker,
     no_marker_precedes_a_failed_or_awaited_table,
     a_rerun_that_fails_halfway_withdraws_the_marker,
+    reruns_that_fail_for_one_table_each_keep_the_marker_withdrawn,
     a_rerun_that_fails_wholly_leaves_the_marker,
     a_table_that_a_complete_cycle_is_without_does_not_withdraw_it,
 );
@@ -80,6 +81,8 @@ fn a_rerun_that_fails_halfway_withdraws_the_marker(destination: TestDestination)
     let withdrawn = marker(&sandbox, "2026-01-15", 1);
     assert_eq!(withdrawn["state"], "withdrawn");
     assert_eq!(withdrawn["missing"], json!(["clicks"]));
+    let failed = json!([{ "table": "clicks", "revision": 0 }]);
+    assert_eq!(withdrawn["failed_reruns"], failed);
     assert_eq!(tables(&withdrawn), Vec::<String>::new());
     // The same again changes nothing but the revisions of tables.
     sandbox.run(&rerun).exited_with(1);
@@ -96,7 +99,11 @@ fn a_rerun_that_fails_halfway_withdraws_the_marker(destination: TestDestination)
         .exited_with(75)
         .stderr_has("missing clicks");
 
+    // A plain run, also one that succeeds, has nothing to publish of the cycle: it stays withdrawn.
     with_clicks(&sandbox);
+    let waits = "2026-01-15 is no longer complete: missing clicks";
+    sandbox.run(&DAY).exited_with(0).stdout_has(waits);
+    assert_eq!(markers(&sandbox.destination).len(), 2);
     sandbox.run(&[&rerun[..], &["clicks"]].concat()).succeeded();
     let all = [
         "clicks 2026-01-15 r1",
@@ -104,6 +111,36 @@ fn a_rerun_that_fails_halfway_withdraws_the_marker(destination: TestDestination)
         "views 2026-01-15 r2",
     ];
     assert_complete(&sandbox, "2026-01-15", 2, &all);
+}
+
+/// Each table whose rerun failed is waited for, whichever rerun it was.
+fn reruns_that_fail_for_one_table_each_keep_the_marker_withdrawn(destination: TestDestination) {
+    let sandbox = world(destination);
+    with_clicks(&sandbox);
+    sandbox.run(&DAY).succeeded();
+    let rerun = [&DAY[..], &["--rerun"]].concat();
+    fail_clicks(&sandbox);
+    sandbox.run(&rerun).exited_with(1);
+    with_clicks(&sandbox);
+    let views = VIEWS.replace(
+        "date_part('day', time)",
+        "nullif(date_part('day', time), 15)",
+    );
+    sandbox.write("sql/views.sql", views);
+    sandbox.run(&rerun).exited_with(1);
+    let withdrawn = marker(&sandbox, "2026-01-15", 2);
+    assert_eq!(withdrawn["state"], "withdrawn");
+    let failed = json!([{ "table": "views", "revision": 1 }]);
+    assert_eq!(withdrawn["failed_reruns"], failed);
+    sandbox.write("sql/views.sql", VIEWS);
+    sandbox.run(&DAY).exited_with(0).stdout_has("missing views");
+    sandbox.run(&[&rerun[..], &["views"]].concat()).succeeded();
+    let all = [
+        "clicks 2026-01-15 r1",
+        "sites 2026-01-15 r2",
+        "views 2026-01-15 r2",
+    ];
+    assert_complete(&sandbox, "2026-01-15", 3, &all);
 }
 
 fn a_rerun_that_fails_wholly_leaves_the_marker(destination: TestDestination) {

@@ -53,6 +53,9 @@ const SOURCES: [&str; 2] = ["events", "notes"];
 /// The day that is exported.
 const DAY: u32 = 5;
 
+/// The maximum time between two runs, in minutes.
+const MAX_PAUSE: i64 = 90;
+
 /// Plays the schedule of a seed. Returns the number of runs.
 ///
 /// # Errors
@@ -78,7 +81,8 @@ pub(crate) async fn play_schedule(seed: u64, rules: &[Rule]) -> Result<u64, Stri
     let text =
         format!("schedule {seed}, {rules:?}, quiet {quiet}, folders {folders}: {arrivals:#?}");
     let program = program(folder.path(), rules, quiet, folders, has_notes).await;
-    let end = arrivals.last().unwrap().minute.max(24 * 60) + quiet + 60;
+    // One run at least looks when everything has landed and is quiet.
+    let end = arrivals.last().unwrap().minute.max(24 * 60) + quiet + MAX_PAUSE;
     let mut minute = 24 * 60 + rng.i64(0..20);
     let mut landed = arrivals.iter().peekable();
     let mut runs = 0;
@@ -112,7 +116,7 @@ pub(crate) async fn play_schedule(seed: u64, rules: &[Rule]) -> Result<u64, Stri
         {
             published_at = Some(minute);
         }
-        minute += rng.i64(5..=90);
+        minute += rng.i64(5..=MAX_PAUSE);
     }
     match published_at {
         None => Err(format!("never published\n{text}")),
