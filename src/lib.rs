@@ -61,8 +61,9 @@
 //! | [`wait`] | the wait until a cycle is published | `cycle_marker` |
 //! | [`changes`] | the cycles to load again, since an instant | `delivery` |
 //! | [`status`] | a calendar of published cycles, and its page | `cycle_marker` |
+//! | [`init`] | sources and definitions made of a sample of files | `engine` |
 //! | [`serve`] | the schedule, metrics, events, HTTP | `run`, `status` |
-//! | [`cli`] | one file for each command; arguments → configuration; rendering | `cases`, `changes`, `check`, `cluster`, `ddl`, `serve`, `verify`, `wait` |
+//! | [`cli`] | one file for each command; arguments → configuration; rendering | `cases`, `changes`, `check`, `cluster`, `ddl`, `init`, `serve`, `verify`, `wait` |
 //!
 //! Imports point up this table only. The last column names the modules and libraries that a module
 //! imports, without those that another one of them knows of already. `tests/it/architecture.rs`
@@ -93,6 +94,7 @@ pub mod error;
 pub(crate) mod exported;
 pub(crate) mod format;
 pub(crate) mod human;
+pub(crate) mod init;
 pub mod jsonl;
 pub mod layout;
 pub(crate) mod listing;

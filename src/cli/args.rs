@@ -6,6 +6,7 @@ use crate::cli::changes::{self, ChangesArguments};
 use crate::cli::check::{self, CheckArguments};
 use crate::cli::cluster::{self, ClusterArguments};
 use crate::cli::ddl::{self, DdlArguments};
+use crate::cli::init::{self, InitArguments};
 use crate::cli::log::LogArguments;
 use crate::cli::manual::{self, CompletionsArguments, ManArguments};
 use crate::cli::plan::{self, PlanArguments};
@@ -33,6 +34,9 @@ pub(super) struct Arguments {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Scaffold sources and definitions from a sample of files
+    #[command(after_help = init::EXAMPLES)]
+    Init(InitArguments),
     /// Export the cycles that are due
     #[command(after_help = run::EXAMPLES)]
     Run(RunArguments),

@@ -17,6 +17,7 @@ mod ddl;
 mod descriptors;
 mod env_hint;
 mod failure_log;
+mod init;
 mod job;
 mod log;
 mod manual;
@@ -132,6 +133,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode> {
         Command::Completions(arguments) => {
             Ok(manual::completions(&arguments, Arguments::command()))
         }
+        Command::Init(arguments) => init::init(arguments).await,
         Command::Man(arguments) => manual::man(&arguments, Arguments::command()),
         Command::Policy(arguments) => policy::policy(&arguments),
         Command::Query(query) => query::query(query).await,

@@ -16,7 +16,8 @@ fn read(path: &str) -> String {
 /// The destination, which files for operators leave to the environment.
 fn with_destination(words: Vec<String>) -> Vec<String> {
     let names_one = words.iter().any(|word| word == "--to");
-    let needs_none = ["query", "cluster", "completions", "man"].contains(&words[1].as_str());
+    let needs_none =
+        ["query", "cluster", "completions", "init", "man", "test"].contains(&words[1].as_str());
     if names_one || needs_none {
         return words;
     }

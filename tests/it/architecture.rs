@@ -35,7 +35,7 @@ struct Group {
     never_names: &'static [&'static str],
 }
 
-const GROUPS: [Group; 14] = [
+const GROUPS: [Group; 15] = [
     // Bytes and Arrow, nothing of dayport: each could be a crate of its own.
     Group {
         name: "codec",
@@ -141,6 +141,13 @@ const GROUPS: [Group; 14] = [
         may_import: &["codec", "plain", "store", "sql", "delivery", "published"],
         never_names: &["clap", "indicatif"],
     },
+    // Writes the files that all of the above begins with.
+    Group {
+        name: "init",
+        modules: &["init"],
+        may_import: &["codec", "plain", "figures", "store", "sql"],
+        never_names: &["clap", "indicatif"],
+    },
     Group {
         name: "run",
         modules: &["run", "check"],
@@ -167,7 +174,7 @@ const GROUPS: [Group; 14] = [
         modules: &["cli"],
         may_import: &[
             "codec", "plain", "figures", "store", "sql", "cluster", "delivery", "receiver",
-            "query", "run", "serve",
+            "query", "init", "run", "serve",
         ],
         never_names: &[],
     },

@@ -31,6 +31,7 @@ mod faults;
 mod fixtures;
 mod full_disk;
 mod growing;
+mod init;
 mod key_case;
 mod logs;
 mod manifest;
