@@ -54,6 +54,7 @@
 //! | [`run`] | many tables and cycles, guards, the report: joins engine and delivery | `cycle_marker`, `engine`, `exported` |
 //! | [`check`] | the test whether a run can succeed; probes the destination by real calls | `delivery`, `engine`, `policy` |
 //! | [`query`] | SQL over sources and published tables | `engine`, `exported` |
+//! | [`diff`] | tables compared: definitions, git revisions of them, and what is published | `engine`, `exported` |
 //! | [`ddl`] | the statements that let a receiver read the export (pure) | `definition`, `stage` |
 //! | [`trace`] | the reason why an event is in the export, or is not | `engine`, `exported` |
 //! | [`verify`] | published files checked against their manifests, and markers too | `cycle_marker`, `format` |
@@ -61,7 +62,7 @@
 //! | [`changes`] | the cycles to load again, since an instant | `delivery` |
 //! | [`status`] | a calendar of published cycles, and its page | `cycle_marker` |
 //! | [`serve`] | the schedule, metrics, events, HTTP | `run`, `status` |
-//! | [`cli`] | one file for each command; arguments → configuration; rendering | `changes`, `check`, `cluster`, `ddl`, `query`, `serve`, `trace`, `verify`, `wait` |
+//! | [`cli`] | one file for each command; arguments → configuration; rendering | `changes`, `check`, `cluster`, `ddl`, `diff`, `query`, `serve`, `trace`, `verify`, `wait` |
 //!
 //! Imports point up this table only. The last column names the modules and libraries that a module
 //! imports, without those that another one of them knows of already. `tests/it/architecture.rs`
@@ -84,6 +85,7 @@ pub(crate) mod cycle_marker;
 pub(crate) mod ddl;
 pub mod definition;
 pub(crate) mod delivery;
+pub(crate) mod diff;
 pub mod engine;
 pub(crate) mod engine_error;
 pub mod env;

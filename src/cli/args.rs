@@ -6,6 +6,7 @@ use crate::cli::changes::{self, ChangesArguments};
 use crate::cli::check::{self, CheckArguments};
 use crate::cli::cluster::{self, ClusterArguments};
 use crate::cli::ddl::{self, DdlArguments};
+use crate::cli::diff::{self, DiffArguments};
 use crate::cli::log::LogArguments;
 use crate::cli::manual::{self, CompletionsArguments, ManArguments};
 use crate::cli::plan::{self, PlanArguments};
@@ -47,6 +48,9 @@ pub(super) enum Command {
     /// Run SQL over sources, definitions and published tables, for debugging
     #[command(after_help = query::EXAMPLES)]
     Query(QueryArguments),
+    /// Compare tables: a definition with what is published, git revisions, cycles or destinations
+    #[command(after_help = diff::EXAMPLES)]
+    Diff(Box<DiffArguments>),
     /// Keep running, and export what is due every day
     #[command(after_help = serve::EXAMPLES)]
     Serve(Box<ServeArguments>),

@@ -14,6 +14,7 @@ mod cycle_markers;
 mod days;
 mod ddl;
 mod descriptors;
+mod diff;
 mod env_hint;
 mod failure_log;
 mod job;
@@ -131,6 +132,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode> {
             Ok(manual::completions(&arguments, Arguments::command()))
         }
         Command::Man(arguments) => manual::man(&arguments, Arguments::command()),
+        Command::Diff(arguments) => diff::diff(*arguments).await,
         Command::Policy(arguments) => policy::policy(&arguments),
         Command::Query(query) => query::query(query).await,
         Command::Serve(arguments) => serve::serve(*arguments).await,

@@ -137,7 +137,7 @@ const GROUPS: [Group; 14] = [
     },
     Group {
         name: "query",
-        modules: &["ddl", "trace", "query"],
+        modules: &["diff", "ddl", "trace", "query"],
         may_import: &["codec", "plain", "store", "sql", "delivery", "published"],
         never_names: &["clap", "indicatif"],
     },
