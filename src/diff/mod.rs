@@ -44,7 +44,7 @@ use crate::diff::key_tally::KeyPairs;
 use crate::diff::prepare::{PairedTable, TablePlan, pair, position_of, table_names};
 use crate::diff::report::{
     ColumnDiff, Comparison, DiffProof, DiffResult, DuplicateKey, DuplicateKeys, RowCounts,
-    SideCounts, TableDiff,
+    TableDiff,
 };
 use crate::diff::side::TableSide;
 use crate::diff::values::json_value;
@@ -296,7 +296,6 @@ fn column_diffs(changed: &[u64], matched_keys: u64, plan: &TablePlan) -> Vec<Col
         .collect()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a share is not exact")]
 fn share(part: u64, whole: u64) -> f64 {
     part as f64 / whole.max(1) as f64
 }

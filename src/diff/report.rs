@@ -270,8 +270,15 @@ pub(crate) struct ChangedValue {
 pub(crate) struct SampleRow {
     /// Empty without a key.
     pub key: Vec<Value>,
-    /// The compared values that are not NULL, by column.
-    pub values: serde_json::Map<String, Value>,
+    /// The compared values that are not NULL, in the order of the table.
+    pub values: Vec<SampleValue>,
+}
+
+/// A value of a row of one side.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct SampleValue {
+    pub column: String,
+    pub value: Value,
 }
 
 impl DiffReport {

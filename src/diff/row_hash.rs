@@ -77,17 +77,16 @@ impl RowHasher {
         let mut row_sums = vec![[0_u64; 2]; count];
         let mut key_sums = vec![[0_u64; 2]; if self.has_key { count } else { 0 }];
         let mut has_null = vec![false; key_sums.len()];
+        let mut of_column = vec![[0_u64; 2]; key_sums.len()];
         for (index, (array, is_key)) in values.iter().zip(&self.is_key).enumerate() {
-            for (half, seed) in SEEDS.into_iter().enumerate() {
-                let hashes = value_hashes(array, &column_state(seed, index))?;
-                for (sum, hash) in row_sums.iter_mut().zip(&hashes) {
-                    sum[half] = sum[half].wrapping_add(*hash);
-                }
-                if *is_key {
-                    for (sum, hash) in key_sums.iter_mut().zip(&hashes) {
-                        sum[half] = sum[half].wrapping_add(*hash);
-                    }
-                }
+            let states = column_states(index);
+            if *is_key {
+                of_column.fill([0; 2]);
+                add_hashes(array, &states, &mut of_column)?;
+                add(&of_column, &mut row_sums);
+                add(&of_column, &mut key_sums);
+            } else {
+                add_hashes(array, &states, &mut row_sums)?;
             }
             if *is_key && array.null_count() > 0 {
                 for (row, has_null) in has_null.iter_mut().enumerate() {
@@ -109,11 +108,20 @@ impl RowHasher {
 /// Returns the hashes of the values of the column `index`, which are comparable with those of the other
 /// side.
 pub(super) fn column_hashes(array: &dyn Array, index: usize) -> Result<Vec<u64>> {
-    value_hashes(array, &column_state(SEEDS[0], index))
+    let mut hashes = vec![[0; 2]; array.len()];
+    add_hashes(array, &column_states(index), &mut hashes)?;
+    Ok(hashes.into_iter().map(|[first, _]| first).collect())
 }
 
-fn column_state(seed: u64, index: usize) -> FixedState {
-    FixedState::with_seed(seed.wrapping_add(index as u64))
+/// Returns the seeds of a column: its values have other hashes than those of another column.
+fn column_states(index: usize) -> [FixedState; 2] {
+    SEEDS.map(|seed| FixedState::with_seed(seed.wrapping_add(index as u64)))
+}
+
+fn add(hashes: &[[u64; 2]], sums: &mut [[u64; 2]]) {
+    for (sum, hash) in sums.iter_mut().zip(hashes) {
+        *sum = [sum[0].wrapping_add(hash[0]), sum[1].wrapping_add(hash[1])];
+    }
 }
 
 /// Makes a hash of the sums, of which the sum of other rows says nothing.
@@ -127,64 +135,105 @@ fn mixed(sums: [u64; 2]) -> u128 {
     half(!SEEDS[0]) << 64 | half(!SEEDS[1])
 }
 
-/// Returns the hash of each value.
-fn value_hashes(array: &dyn Array, state: &FixedState) -> Result<Vec<u64>> {
-    let of = |write: &dyn Fn(&mut foldhash::quality::FoldHasher<'static>, usize)| {
-        let null = state.hash_one(NULL);
-        (0..array.len())
-            .map(|row| match array.is_null(row) {
-                true => null,
+/// The hasher of one half.
+type HalfHasher = foldhash::quality::FoldHasher<'static>;
+
+/// Adds the hashes of values to the sums of their rows. `write` gives the value of a row to the hasher of
+/// a half.
+#[inline(always)]
+fn add_each(
+    array: &dyn Array,
+    states: &[FixedState; 2],
+    sums: &mut [[u64; 2]],
+    write: impl Fn(&mut HalfHasher, usize, usize),
+) {
+    let null = states.each_ref().map(|state| state.hash_one(NULL));
+    let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
+    if nulls.is_some_and(|nulls| nulls.null_count() == array.len()) {
+        for sum in sums {
+            *sum = [sum[0].wrapping_add(null[0]), sum[1].wrapping_add(null[1])];
+        }
+        return;
+    }
+    for (row, sum) in sums.iter_mut().enumerate() {
+        let is_null = nulls.is_some_and(|nulls| nulls.is_null(row));
+        for half in 0..2 {
+            let hash = match is_null {
+                true => null[half],
                 false => {
-                    let mut hasher = state.build_hasher();
-                    write(&mut hasher, row);
+                    let mut hasher = states[half].build_hasher();
+                    write(&mut hasher, row, half);
                     hasher.finish()
                 }
-            })
-            .collect()
-    };
-    Ok(match array.data_type() {
+            };
+            sum[half] = sum[half].wrapping_add(hash);
+        }
+    }
+}
+
+/// Adds the hashes of the values of a column to the sums of their rows.
+fn add_hashes(array: &dyn Array, states: &[FixedState; 2], sums: &mut [[u64; 2]]) -> Result<()> {
+    match array.data_type() {
         DataType::Boolean => {
             let values = array.as_boolean();
-            of(&|hasher, row| hasher.write_u8(u8::from(values.value(row))))
+            add_each(array, states, sums, |hasher, row, _| {
+                hasher.write_u8(u8::from(values.value(row)));
+            });
         }
         DataType::Int32 => {
             let values = array.as_primitive::<Int32Type>().values();
-            of(&|hasher, row| hasher.write_i64(i64::from(values[row])))
+            add_each(array, states, sums, |hasher, row, _| {
+                hasher.write_i64(i64::from(values[row]));
+            });
         }
         DataType::Int64 => {
             let values = array.as_primitive::<Int64Type>().values();
-            of(&|hasher, row| hasher.write_i64(values[row]))
+            add_each(array, states, sums, |hasher, row, _| {
+                hasher.write_i64(values[row])
+            });
         }
         DataType::Float64 => {
             let values = array.as_primitive::<Float64Type>().values();
-            of(&|hasher, row| hasher.write_u64(values[row].to_bits()))
+            add_each(array, states, sums, |hasher, row, _| {
+                hasher.write_u64(values[row].to_bits());
+            });
         }
         DataType::Date32 => {
             let values = array.as_primitive::<Date32Type>().values();
-            of(&|hasher, row| hasher.write_i64(i64::from(values[row])))
+            add_each(array, states, sums, |hasher, row, _| {
+                hasher.write_i64(i64::from(values[row]));
+            });
         }
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
             let values = array.as_primitive::<TimestampMicrosecondType>().values();
-            of(&|hasher, row| hasher.write_i64(values[row]))
+            add_each(array, states, sums, |hasher, row, _| {
+                hasher.write_i64(values[row])
+            });
         }
         DataType::Decimal128(_, _) => {
             let values = array.as_primitive::<Decimal128Type>().values();
-            of(&|hasher, row| {
+            add_each(array, states, sums, |hasher, row, _| {
                 hasher.write_i128(values[row]);
                 hasher.write_u8(0);
-            })
+            });
         }
         DataType::Utf8View => {
             let values = array.as_string_view();
-            of(&|hasher, row| write_bytes(hasher, values.value(row).as_bytes()))
+            add_each(array, states, sums, |hasher, row, _| {
+                write_bytes(hasher, values.value(row).as_bytes());
+            });
         }
         DataType::Utf8 => {
             let values = array.as_string::<i32>();
-            of(&|hasher, row| write_bytes(hasher, values.value(row).as_bytes()))
+            add_each(array, states, sums, |hasher, row, _| {
+                write_bytes(hasher, values.value(row).as_bytes());
+            });
         }
         DataType::Binary => {
             let values = array.as_binary::<i32>();
-            of(&|hasher, row| write_bytes(hasher, values.value(row)))
+            add_each(array, states, sums, |hasher, row, _| {
+                write_bytes(hasher, values.value(row));
+            });
         }
         DataType::List(_) => {
             let lists = array.as_list::<i32>();
@@ -193,33 +242,41 @@ fn value_hashes(array: &dyn Array, state: &FixedState) -> Result<Vec<u64>> {
                 [first, .., last] => (*first as usize, *last as usize),
                 _ => (0, 0),
             };
-            let items = value_hashes(&lists.values().slice(first, last - first), state)?;
-            of(&|hasher, row| {
+            let mut items = vec![[0; 2]; last - first];
+            add_hashes(
+                &lists.values().slice(first, last - first),
+                states,
+                &mut items,
+            )?;
+            add_each(array, states, sums, |hasher, row, half| {
                 let range = offsets[row] as usize - first..offsets[row + 1] as usize - first;
                 hasher.write_u64(range.len() as u64);
                 for item in &items[range] {
-                    hasher.write_u64(*item);
+                    hasher.write_u64(item[half]);
                 }
-            })
+            });
         }
         DataType::Struct(_) => {
-            let members = array.as_struct().columns();
-            let hashes: Vec<Vec<u64>> = members
-                .iter()
-                .map(|member| value_hashes(member, state))
+            let members = array.as_struct().columns().iter();
+            let hashes: Vec<Vec<[u64; 2]>> = members
+                .map(|member| {
+                    let mut hashes = vec![[0; 2]; member.len()];
+                    add_hashes(member, states, &mut hashes).map(|()| hashes)
+                })
                 .collect::<Result<_>>()?;
-            of(&|hasher, row| {
+            add_each(array, states, sums, |hasher, row, half| {
                 for member in &hashes {
-                    hasher.write_u64(member[row]);
+                    hasher.write_u64(member[row][half]);
                 }
-            })
+            });
         }
         other => {
             return Err(Error::internal(format!(
                 "values of the type {other} cannot be compared"
             )));
         }
-    })
+    }
+    Ok(())
 }
 
 fn write_bytes(hasher: &mut impl Hasher, bytes: &[u8]) {

@@ -27,7 +27,6 @@ pub(super) struct RowStore {
     collected: Vec<RecordBatch>,
     collected_rows: usize,
     collected_bytes: usize,
-    rows: u64,
 }
 
 impl RowStore {
@@ -47,7 +46,6 @@ impl RowStore {
         let batch = RecordBatch::try_new_with_options(schema(&taken), taken, &options)
             .and_then(|batch| gc_views(&batch))
             .map_err(cannot_store)?;
-        self.rows += count as u64;
         self.collected_rows += count;
         self.collected_bytes += batch_bytes(&batch);
         self.collected.push(batch);
@@ -90,10 +88,7 @@ impl RowStore {
                 Some(FileReader::try_new_buffered(file, None).map_err(cannot_store)?)
             }
         };
-        Ok(StoredRows {
-            reader,
-            rows: self.rows,
-        })
+        Ok(StoredRows { reader })
     }
 }
 
@@ -116,7 +111,6 @@ fn cannot_store(error: ArrowError) -> Error {
 /// Rows that have been written. Each has a position: the index of its batch, and its index there.
 pub(super) struct StoredRows {
     reader: Option<FileReader<BufReader<File>>>,
-    pub(super) rows: u64,
 }
 
 impl StoredRows {
@@ -149,7 +143,9 @@ mod tests {
             store.append(&[values], vec![3, 97]).unwrap();
         }
         let mut stored = store.finish().unwrap();
-        assert_eq!(stored.rows, 200);
+        let batches = stored.batches();
+        let rows = (0..batches).map(|index| stored.batch(index).unwrap().num_rows());
+        assert_eq!(rows.sum::<usize>(), 200);
         let last = stored.batch(stored.batches() - 1).unwrap();
         let value = last.column(0).as_string_view();
         assert_eq!(value.value(last.num_rows() - 1), "a longer text 99 97");

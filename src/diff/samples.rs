@@ -1,13 +1,14 @@
 //! The values of the rows that are shown.
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::diff::columns::ComparedColumn;
 use crate::diff::compare::DifferingRows;
 use crate::diff::matching::RowPosition;
 use crate::diff::prepare::TablePlan;
-use crate::diff::report::{ChangedRow, ChangedValue, SampleRow, Samples};
+use crate::diff::report::{ChangedRow, ChangedValue, SampleRow, SampleValue, Samples};
+use crate::diff::row_hash::column_hashes;
 use crate::diff::row_store::StoredRows;
 use crate::diff::values::json_value;
 use crate::error::{Error, Result};
@@ -87,9 +88,9 @@ fn changed_row(left: &[ArrayRef], right: &[ArrayRef], plan: &TablePlan) -> Resul
     })
 }
 
-/// Compares two values as their hashes do. Arrow compares floats as numbers of IEEE 754.
+/// Compares two values as rows are compared: by hashes of their bits.
 fn is_same(left: &ArrayRef, right: &ArrayRef) -> bool {
-    let hash = |array: &ArrayRef| crate::diff::row_hash::column_hashes(array, 0).ok();
+    let hash = |array: &ArrayRef| column_hashes(array, 0).ok();
     hash(left) == hash(right)
 }
 
@@ -100,12 +101,15 @@ fn only_rows(
 ) -> Result<Vec<SampleRow>> {
     let rows = positions.iter().map(|position| {
         let row = reader.read(*position)?;
-        let mut values = Map::new();
+        let mut values = Vec::new();
         for (column, array) in plan.columns.iter().zip(&row) {
             if array.is_null(0) || column.is_presence() {
                 continue;
             }
-            values.insert(column.path(), shown(column, array)?);
+            values.push(SampleValue {
+                column: column.path(),
+                value: shown(column, array)?,
+            });
         }
         Ok(SampleRow {
             key: key_values(&row, plan)?,

@@ -37,11 +37,22 @@ pub(super) fn json_value(array: &ArrayRef, row: usize) -> Result<Value> {
     let is_decimal = matches!(array.data_type(), DataType::Decimal128(_, _));
     let parsed: Value = serde_json::from_str(text)
         .map_err(|error| unreadable("its text is no JSON").with_source(error))?;
-    let is_kept = parsed.is_string() || (!is_decimal && parsed.to_string() == text);
+    let is_kept = parsed.is_string() || (!is_decimal && has_same_bytes(&parsed.to_string(), text));
     Ok(match is_kept {
         true => parsed,
         false => Value::String(text.to_owned()),
     })
+}
+
+/// Returns true if two texts have the same bytes in whatever order: that of members is another one in a
+/// parsed object.
+fn has_same_bytes(one: &str, other: &str) -> bool {
+    let sorted = |text: &str| {
+        let mut bytes = text.as_bytes().to_vec();
+        bytes.sort_unstable();
+        bytes
+    };
+    one.len() == other.len() && sorted(one) == sorted(other)
 }
 
 #[cfg(test)]
@@ -70,9 +81,12 @@ mod tests {
             value(Arc::new(BooleanArray::from(vec![true, false]))),
             json!(false)
         );
-        let fields = Fields::from(vec![Field::new("n", DataType::Int64, true)]);
+        let fields = Fields::from(vec![
+            Field::new("n", DataType::Int64, true),
+            Field::new("a", DataType::Int64, true),
+        ]);
         let members: ArrayRef = Arc::new(Int64Array::from(vec![None, Some(1)]));
-        let members = StructArray::new(fields, vec![members], None);
-        assert_eq!(value(Arc::new(members)), json!({ "n": 1 }));
+        let members = StructArray::new(fields, vec![Arc::clone(&members), members], None);
+        assert_eq!(value(Arc::new(members)), json!({ "n": 1, "a": 1 }));
     }
 }

@@ -48,7 +48,7 @@ use crate::catalog::Sources;
 use crate::cycle::Cycle;
 use crate::definition::Definition;
 use crate::env;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::layout::FileFormat;
 use crate::listing::memo::ListingMemo;
 use crate::listing::snapshot::SnapshotFile;

@@ -83,12 +83,13 @@ fn section(page: &mut String, table: &TableDiff, compared: &Comparison, is_diffe
     for change in &compared.schema {
         let _ = writeln!(page, "- {}", escaped(&text::schema_line(change)));
     }
-    for left_out in &compared.not_compared {
-        let column = code(&left_out.column);
+    for (columns, reason) in text::not_compared(compared) {
+        let columns: Vec<String> = columns.into_iter().map(code).collect();
         let _ = writeln!(
             page,
-            "- not compared: {column}: {}",
-            escaped(&left_out.reason)
+            "- not compared: {}: {}",
+            columns.join(", "),
+            escaped(reason)
         );
     }
     for note in &compared.notes {

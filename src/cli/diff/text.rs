@@ -90,8 +90,10 @@ fn table_text(table: &TableDiff) -> String {
     let name = &table.table;
     match &table.result {
         DiffResult::Identical(compared) => {
-            let mut text = format!("{name}: identical{}\n", proof(compared));
-            text.push_str(&details(compared));
+            let mut text = format!("{name}: identical{}{}\n", rows(compared), proof(compared));
+            if !is_plain(compared) {
+                text.push_str(&details(compared));
+            }
             text
         }
         DiffResult::Different(compared) => {
@@ -111,11 +113,30 @@ fn table_text(table: &TableDiff) -> String {
     }
 }
 
+/// Returns the number of rows of an identical table, if it is known.
+fn rows(compared: &Comparison) -> String {
+    match compared.left.rows {
+        Some(rows) => format!(", {}", human::counted(rows, "row")),
+        None => String::new(),
+    }
+}
+
+/// Returns true if nothing is to be said of an identical table but that.
+fn is_plain(compared: &Comparison) -> bool {
+    let is_plain_side = |side: &SideCounts| {
+        side.duplicate_keys.is_none() && side.null_keys == 0 && side.rejected.unwrap_or(0) == 0
+    };
+    compared.not_compared.is_empty()
+        && compared.notes.is_empty()
+        && is_plain_side(&compared.left)
+        && is_plain_side(&compared.right)
+}
+
 /// Returns the proof of an identical table, unless its rows were compared.
 pub(super) fn proof(compared: &Comparison) -> &'static str {
     match compared.proof {
-        DiffProof::Definition => ", by its definition: nothing was run",
-        DiffProof::FileDigests => ", by the digests of its files: nothing was read",
+        DiffProof::Definition => " (the same definition; nothing was run)",
+        DiffProof::FileDigests => " (the same digests of files; nothing was read)",
         DiffProof::Rows => "",
     }
 }
@@ -131,9 +152,9 @@ fn details(compared: &Comparison) -> String {
             let _ = writeln!(text, "    {}", schema_line(change));
         }
     }
-    for left_out in &compared.not_compared {
-        let column = visible_line(&left_out.column);
-        let _ = writeln!(text, "  not compared: {column}: {}", left_out.reason);
+    for (columns, reason) in not_compared(compared) {
+        let columns = visible_line(&columns.join(", ")).into_owned();
+        let _ = writeln!(text, "  not compared: {columns}: {reason}");
     }
     for note in &compared.notes {
         let _ = writeln!(text, "  note: {}", visible_line(note));
@@ -152,6 +173,21 @@ fn details(compared: &Comparison) -> String {
     text.push_str(&column_lines(compared));
     text.push_str(&samples(compared));
     text
+}
+
+/// Returns the columns that are not compared, by the reason.
+pub(super) fn not_compared(compared: &Comparison) -> Vec<(Vec<&str>, &str)> {
+    let mut reasons: Vec<(Vec<&str>, &str)> = Vec::new();
+    for left_out in &compared.not_compared {
+        let known = reasons
+            .iter_mut()
+            .find(|(_, reason)| *reason == left_out.reason);
+        match known {
+            Some((columns, _)) => columns.push(&left_out.column),
+            None => reasons.push((vec![&left_out.column], &left_out.reason)),
+        }
+    }
+    reasons
 }
 
 fn indented(text: &str) -> String {
@@ -299,10 +335,10 @@ pub(super) fn row_text(row: &SampleRow) -> String {
     if !row.key.is_empty() {
         return value_text::key(&row.key);
     }
-    let shown =
-        row.values.iter().take(MAX_COLUMNS).map(|(column, value)| {
-            format!("{} {}", visible_line(column), value_text::value(value))
-        });
+    let shown = row.values.iter().take(MAX_COLUMNS).map(|value| {
+        let column = visible_line(&value.column);
+        format!("{column} {}", value_text::value(&value.value))
+    });
     let mut text = shown.collect::<Vec<String>>().join(", ");
     if row.values.len() > MAX_COLUMNS {
         text.push_str(", …");
