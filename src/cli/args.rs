@@ -48,7 +48,7 @@ pub(super) enum Command {
     /// Run SQL over sources, definitions and published tables, for debugging
     #[command(after_help = query::EXAMPLES)]
     Query(QueryArguments),
-    /// Compare tables: a definition with what is published, git revisions, cycles or destinations
+    /// Compare tables: definitions, git revisions of them, and what is published
     #[command(after_help = diff::EXAMPLES)]
     Diff(Box<DiffArguments>),
     /// Keep running, and export what is due every day

@@ -117,7 +117,7 @@ impl<'a> RowComparison<'a> {
 
         let mut second_keys = self.tally();
         let mut second_store = RowStore::default();
-        let mut second_pass = self
+        let second_pass = self
             .read(second, |rows| {
                 second_keys.iter_mut().try_for_each(|keys| keys.add(rows))?;
                 if !set.is_complete() {
@@ -132,12 +132,13 @@ impl<'a> RowComparison<'a> {
         let mut stored = [None, None];
         if !is_identical {
             if !set.is_complete() {
-                second_pass = self
+                let again = self
                     .read(second, |rows| {
                         let kept = indexes_of(rows, |hash| !set.cancel(hash));
                         second_store.append(&rows.values, kept)
                     })
                     .await?;
+                self.check_steady(second, &second_pass, &again)?;
             }
             let mut first_store = RowStore::default();
             let again = self
@@ -146,9 +147,7 @@ impl<'a> RowComparison<'a> {
                     first_store.append(&rows.values, kept)
                 })
                 .await?;
-            if (again.rows, again.sum) != (first_pass.rows, first_pass.sum) {
-                return Err(self.unsteady(first)?);
-            }
+            self.check_steady(first, &first_pass, &again)?;
             stored[first] = Some(first_store.finish()?);
             stored[second] = Some(second_store.finish()?);
         }
@@ -254,10 +253,14 @@ impl<'a> RowComparison<'a> {
         })
     }
 
-    fn unsteady(&self, side: usize) -> Result<Error> {
+    /// Checks that a side has the same rows when it is read again.
+    fn check_steady(&self, side: usize, before: &Pass, again: &Pass) -> Result<()> {
+        if (before.rows, before.sum) == (again.rows, again.sum) {
+            return Ok(());
+        }
         let functions = self.sides[side].volatile_functions()?;
         let error = Error::data("the rows of one side were others when they were read again");
-        Ok(match functions.is_empty() {
+        Err(match functions.is_empty() {
             true => error.with_hint("did a source change? try again"),
             false => error.with_hint(format!(
                 "the definition uses {}: its rows cannot be compared with those of another definition",

@@ -158,7 +158,11 @@ struct Git {
 impl Git {
     /// Runs a command and returns what it prints.
     fn run(&self, arguments: &[&str]) -> Result<Vec<u8>> {
+        // A hook of git has these variables, which would override the folder.
         let output = Command::new("git")
+            .env_remove("GIT_DIR")
+            .env_remove("GIT_WORK_TREE")
+            .env_remove("GIT_INDEX_FILE")
             .arg("-C")
             .arg(&self.folder)
             .args(arguments)

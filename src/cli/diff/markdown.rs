@@ -97,12 +97,8 @@ fn section(page: &mut String, table: &TableDiff, compared: &Comparison, is_diffe
     }
     for (side, counts) in [("left", &compared.left), ("right", &compared.right)] {
         if let Some(duplicates) = &counts.duplicate_keys {
-            let examples = duplicates.examples.iter().map(|example| {
-                let rows = human::counted(example.rows, "row");
-                format!("{} ({rows})", code(&value_text::key(&example.key)))
-            });
-            let examples: Vec<String> = examples.collect();
-            let _ = writeln!(page, "- not unique, {side}: {}", examples.join("; "));
+            let examples = text::examples(duplicates, |key| code(&key));
+            let _ = writeln!(page, "- not unique, {side}: {examples}");
         }
     }
     if !compared.columns.is_empty() {

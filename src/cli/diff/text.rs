@@ -6,8 +6,8 @@ use crate::cli::diff::value_text;
 use crate::cli::print;
 use crate::diff::DiffReport;
 use crate::diff::report::{
-    Comparison, DiffProof, DiffResult, KeyOrigin, RowCounts, SampleRow, SchemaChange, SideCounts,
-    TableDiff,
+    Comparison, DiffProof, DiffResult, DuplicateKeys, KeyOrigin, RowCounts, SampleRow,
+    SchemaChange, SideCounts, TableDiff,
 };
 use crate::human;
 use crate::visible::visible_line;
@@ -160,15 +160,10 @@ fn details(compared: &Comparison) -> String {
         let _ = writeln!(text, "  note: {}", visible_line(note));
     }
     for (side, counts) in [("left", &compared.left), ("right", &compared.right)] {
-        let Some(duplicates) = &counts.duplicate_keys else {
-            continue;
-        };
-        let examples = duplicates.examples.iter().map(|example| {
-            let rows = human::counted(example.rows, "row");
-            format!("{} ({rows})", value_text::key(&example.key))
-        });
-        let examples: Vec<String> = examples.collect();
-        let _ = writeln!(text, "  not unique, {side}: {}", examples.join("; "));
+        if let Some(duplicates) = &counts.duplicate_keys {
+            let examples = examples(duplicates, |key| key);
+            let _ = writeln!(text, "  not unique, {side}: {examples}");
+        }
     }
     text.push_str(&column_lines(compared));
     text.push_str(&samples(compared));
@@ -188,6 +183,24 @@ pub(super) fn not_compared(compared: &Comparison) -> Vec<(Vec<&str>, &str)> {
         }
     }
     reasons
+}
+
+/// Returns keys that several rows have, shown by `show`.
+pub(super) fn examples(duplicates: &DuplicateKeys, show: fn(String) -> String) -> String {
+    let examples = duplicates.examples.iter().map(|example| {
+        let rows = human::counted(example.rows, "row");
+        format!("{} ({rows})", show(value_text::key(&example.key)))
+    });
+    let mut examples: Vec<String> = examples.collect();
+    let shown = examples.len() as u64;
+    if duplicates.keys > shown {
+        let more = human::counted(duplicates.keys - shown, "key");
+        examples.push(match shown {
+            0 => more.to_string(),
+            _ => format!("and {more} more"),
+        });
+    }
+    examples.join("; ")
 }
 
 fn indented(text: &str) -> String {
@@ -243,7 +256,7 @@ pub(super) fn count_lines(compared: &Comparison) -> Vec<[String; 3]> {
     }
     let duplicates = [left, right].map(|side| side.duplicate_keys.as_ref());
     if duplicates.iter().any(Option::is_some) {
-        let of = |count: fn(&crate::diff::report::DuplicateKeys) -> u64| {
+        let of = |count: fn(&DuplicateKeys) -> u64| {
             duplicates.map(|side| human::count(side.map_or(0, count)).to_string())
         };
         let [left_keys, right_keys] = of(|side| side.keys);
