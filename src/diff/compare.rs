@@ -13,6 +13,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use arrow::array::{Array, ArrayRef};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use futures::{StreamExt, TryStreamExt};
 
@@ -26,6 +27,7 @@ use crate::diff::side::{ReadSide, TableSide};
 use crate::env;
 use crate::error::{Error, Result};
 use crate::memory_budget::MemoryBudget;
+use crate::resident::note_passed;
 
 /// The shares of the memory limit, as divisors: the rows of a side, the keys that are sorted and those that
 /// were seen of each side, and the records of rows that differ.
@@ -202,7 +204,10 @@ impl<'a> RowComparison<'a> {
             self.reserve("rows that differ"),
         );
         for (side, stored) in stored.iter_mut().enumerate() {
-            records.add(side, stored, |values| self.hasher.hash_values(values))?;
+            records.add(side, stored, |values| {
+                note_passed(values_bytes(&values), self.budget.limit());
+                self.hasher.hash_values(values)
+            })?;
         }
         let mut matched = records.matched(keys, max_samples)?;
         matched.sample_each_column();
@@ -230,6 +235,7 @@ impl<'a> RowComparison<'a> {
         let mut hashed = hashing.buffered(env::processors());
         while let Some(batch) = hashed.try_next().await? {
             count += batch.rows.len() as u64;
+            note_passed(values_bytes(&batch.values), self.budget.limit());
             sum = batch
                 .rows
                 .iter()
@@ -287,6 +293,11 @@ impl<'a> RowComparison<'a> {
             .map(|pool| MemoryConsumer::new(consumer).register(pool))
             .collect()
     }
+}
+
+fn values_bytes(values: &[ArrayRef]) -> usize {
+    let arrays = values.iter();
+    arrays.map(|array| array.get_array_memory_size()).sum()
 }
 
 fn tallied(keys: Option<KeyTally>) -> Result<Option<TalliedKeys>> {
