@@ -48,7 +48,7 @@ pub(super) enum PairedTable<'a> {
     },
 }
 
-/// What is compared of a table.
+/// The columns of a table that are compared, and their key.
 #[derive(Debug)]
 pub(super) struct TablePlan {
     pub columns: Arc<[ComparedColumn]>,

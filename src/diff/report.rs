@@ -44,7 +44,7 @@ pub(crate) enum SideRecord {
         folder: String,
         cycle: Cycle,
     },
-    /// What is published.
+    /// A published cycle of a destination.
     Published { destination: String, cycle: Cycle },
 }
 

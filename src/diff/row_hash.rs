@@ -157,16 +157,16 @@ fn add_each(
     }
     for (row, sum) in sums.iter_mut().enumerate() {
         let is_null = nulls.is_some_and(|nulls| nulls.is_null(row));
-        for half in 0..2 {
+        for (half, (sum, state)) in sum.iter_mut().zip(states).enumerate() {
             let hash = match is_null {
                 true => null[half],
                 false => {
-                    let mut hasher = states[half].build_hasher();
+                    let mut hasher = state.build_hasher();
                     write(&mut hasher, row, half);
                     hasher.finish()
                 }
             };
-            sum[half] = sum[half].wrapping_add(hash);
+            *sum = sum.wrapping_add(hash);
         }
     }
 }

@@ -24,7 +24,7 @@ pub(super) struct RowSet {
     hashes: Vec<u128>,
     /// The number of rows of each hash.
     rows: Vec<u32>,
-    /// How many of them are cancelled.
+    /// The number of them that are cancelled.
     cancelled: Vec<u32>,
     is_complete: bool,
     _reservations: Vec<MemoryReservation>,

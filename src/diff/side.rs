@@ -39,7 +39,7 @@ pub(crate) struct DefinedSide<'a> {
     pub cycle: Cycle,
 }
 
-/// What is published of one side.
+/// The published tables of one side.
 pub(crate) struct PublishedSide<'a> {
     /// The engine whose session reads the files.
     pub engine: &'a Engine,
@@ -307,7 +307,7 @@ fn in_types(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
         .map_err(|error| Error::data("published rows are not of their schema").with_source(error))
 }
 
-/// What is known of a side after its rows have been read.
+/// The counts of a side that are known after its rows have been read.
 pub(super) struct ReadSide {
     /// The number of malformed lines, unless only the manifest knows.
     pub rejected: Option<u64>,

@@ -21,7 +21,7 @@ pub(crate) struct OpenRows {
     pub scanned: ScannedRows,
 }
 
-/// What the query reads. It is complete when the rows have been read to their end.
+/// The scans of the query. They are complete when the rows have been read to their end.
 pub(crate) struct ScannedRows {
     state: SessionState,
     plan: Arc<dyn ExecutionPlan>,

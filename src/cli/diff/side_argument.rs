@@ -9,9 +9,9 @@ pub(super) enum SideArgument {
     Sql,
     /// The definitions of `--sql` in a git revision.
     Git(String),
-    /// What is published at `--to`, for another day than that of `--date` if there is one.
+    /// The published tables of `--to`, for another day than that of `--date` if there is one.
     Published(Option<String>),
-    /// What is published at another destination.
+    /// The published tables of another destination.
     At(String),
 }
 
