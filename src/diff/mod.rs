@@ -131,13 +131,10 @@ fn unknown_columns(pairs: &Pairs<'_>, options: &DiffOptions) -> Vec<Error> {
             )));
         }
     }
-    let key = &options.key.of_all;
     let is_used = plans().any(|plan| plan.key_from == Some(report::KeyOrigin::Option));
-    if !key.is_empty() && !is_used && options.key.of_table.is_empty() && complaints.is_empty() {
-        let key = key.join(", ");
-        complaints.push(Error::invalid(format!(
-            "no compared table has all columns of --key {key}"
-        )));
+    if !is_used {
+        let absent = plans().filter_map(|plan| plan.absent_key.as_ref());
+        complaints.extend(absent.map(Error::detached));
     }
     complaints
 }
@@ -235,10 +232,17 @@ fn fill(
         null_keys,
         differing,
     } = compared;
+    let identical = rows[0].min(rows[1]);
     let mut counts = RowCounts {
-        identical: rows[0],
-        ..RowCounts::default()
+        identical,
+        changed: 0,
+        only_left: rows[0] - identical,
+        only_right: rows[1] - identical,
     };
+    if plan.columns.is_empty() {
+        let note = "no column is compared: only the numbers of rows are";
+        comparison.notes.push(note.to_owned());
+    }
     if let Some(mut differing) = differing {
         let matched = &differing.matched;
         let [only_left, only_right] = matched.only;

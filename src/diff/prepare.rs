@@ -57,6 +57,8 @@ pub(super) struct TablePlan {
     /// The indexes of the key's columns.
     pub key: Vec<usize>,
     pub key_from: Option<KeyOrigin>,
+    /// The complaint about a key for all tables that is none of this one: an error if it is one of no table.
+    pub absent_key: Option<Error>,
     pub notes: Vec<String>,
 }
 
@@ -199,6 +201,7 @@ fn plan(
     }
     notes.dedup();
     let columns = aligned.compared;
+    let mut absent_key = None;
     let (key, key_from) = if chosen.is_empty() {
         match default_key([right, left], &columns) {
             Some(key) => (key, Some(KeyOrigin::Definition)),
@@ -217,6 +220,7 @@ fn plan(
                 (key.collect(), Some(KeyOrigin::Option))
             }
             Some(name) if is_for_others => {
+                absent_key = Some(no_such_key(table, [left, right], name, &columns));
                 notes.push(format!(
                     "it has no column `{name}`: whole rows are compared"
                 ));
@@ -233,6 +237,7 @@ fn plan(
         not_compared,
         key,
         key_from,
+        absent_key,
         notes,
     })
 }

@@ -30,9 +30,9 @@ pub(super) struct RowStore {
 }
 
 impl RowStore {
-    /// Appends some rows of a batch, given by the values of its columns.
+    /// Appends some rows of a batch, given by the values of its columns. Rows without values differ in nothing.
     pub(super) fn append(&mut self, values: &[ArrayRef], rows: Vec<u32>) -> Result<()> {
-        if rows.is_empty() {
+        if rows.is_empty() || values.is_empty() {
             return Ok(());
         }
         let count = rows.len();

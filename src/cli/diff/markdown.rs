@@ -132,6 +132,8 @@ fn samples(page: &mut String, compared: &Comparison) {
                 let _ = writeln!(page, "| {key} | {column} | {left} | {right} |");
             }
         }
+    }
+    if !samples.changed.is_empty() && only.iter().any(|(_, rows)| !rows.is_empty()) {
         page.push('\n');
     }
     for (name, rows) in only {

@@ -343,9 +343,9 @@ fn samples(compared: &Comparison) -> String {
     text
 }
 
-/// Returns the key of a row, or its first values.
+/// Returns the key of a row, or its first values if it has none.
 pub(super) fn row_text(row: &SampleRow) -> String {
-    if !row.key.is_empty() {
+    if !row.key.is_empty() && row.key.iter().all(|value| !value.is_null()) {
         return value_text::key(&row.key);
     }
     let shown = row.values.iter().take(MAX_COLUMNS).map(|value| {

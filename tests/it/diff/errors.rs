@@ -20,7 +20,8 @@ fn wrong_calls_say_what_is_wrong() {
         .stderr_has("error: sql/things.sql:1: there is no column `nope` for --key")
         .hint_has("columns that are compared: id, text, ");
     wrong(&["--key", "info", "things"]).stderr_has("error: sql/things.sql:2: ");
-    wrong(&["--key", "nope"]).stderr_has("error: no compared table has all columns of --key nope");
+    wrong(&["--key", "nope"])
+        .stderr_has("error: sql/things.sql:1: there is no column `nope` for --key");
     wrong(&["--key", "id,,x"]).stderr_has("error: --key id,,x: a column has no name");
     wrong(&["--key", "A b:id"]).stderr_has("error: --key A b:id: ");
     wrong(&["--ignore-columns", "nope"])

@@ -113,6 +113,8 @@ fn rows_without_a_key_are_a_group_of_their_own() {
         (&json!(3), &json!(2))
     );
     assert_eq!(table["left"].get("duplicate_keys"), None);
+    let output = diff(&sandbox, &["--key", "id"]);
+    output.stdout_has("only right: text \"c\", small 0");
 }
 
 #[test]

@@ -154,3 +154,14 @@ fn another_partitioning_is_told() {
         assert!(kinds.contains(&&json!(kind)), "{changes:#?}");
     }
 }
+
+#[test]
+fn tables_without_a_common_column_are_compared_by_their_numbers_of_rows() {
+    let sandbox = published();
+    sandbox.write("sql/things.sql", "COPY (SELECT 1 AS other) TO 'things'");
+    let other = report(&sandbox, 1, &[]);
+    let table = only_table(&other);
+    assert_eq!(counts(table), [1, 0, 1, 0]);
+    let note = "no column is compared: only the numbers of rows are";
+    assert_eq!(table["notes"], json!([note]));
+}
