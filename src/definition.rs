@@ -1,7 +1,7 @@
 //! The definition of one table, `sql/<table>.sql`: one `COPY` statement of DataFusion SQL, checked.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use datafusion::sql::parser::{CopyToSource, CopyToStatement, Statement};
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::cycle::SyncMode;
 use crate::error::{Error, Result};
 use crate::layout::{FileFormat, TableName};
-use crate::sql_file::{SqlFile, parse_folder};
+use crate::sql_file::{SqlFile, parse_files, parse_folder};
 
 /// The parameter that is bound to the first instant of the cycle.
 pub const WINDOW_START: &str = "window_start";
@@ -138,6 +138,20 @@ pub fn load_any(folder: &Path) -> Result<Vec<Definition>> {
             .with_hint("name the folder with --sql or DAYPORT_SQL")
     };
     parse_folder(folder, &SUB_FOLDERS, unreadable, |path, text| {
+        Definition::parse(&path.to_string_lossy(), &text)
+    })
+}
+
+/// Parses the definitions among files that are not on a disk, by their paths below the folder of
+/// definitions. Messages call a file what `shown` makes of its path.
+///
+/// # Errors
+/// As [`load_any`].
+pub(crate) fn parse_all(
+    files: &BTreeMap<PathBuf, Vec<u8>>,
+    shown: impl Fn(&Path) -> PathBuf,
+) -> Result<Vec<Definition>> {
+    parse_files(files, &SUB_FOLDERS, shown, |path, text| {
         Definition::parse(&path.to_string_lossy(), &text)
     })
 }

@@ -54,6 +54,7 @@
 //! | [`run`] | many tables and cycles, guards, the report: joins engine and delivery | `cycle_marker`, `engine`, `exported` |
 //! | [`check`] | the test whether a run can succeed; probes the destination by real calls | `delivery`, `engine`, `policy` |
 //! | [`query`] | SQL over sources and published tables | `engine`, `exported` |
+//! | [`diff`] | tables compared: definitions, git revisions of them, and what is published | `engine`, `exported` |
 //! | [`ddl`] | the statements that let a receiver read the export (pure) | `definition`, `stage` |
 //! | [`trace`] | the reason why an event is in the export, or is not | `engine`, `exported` |
 //! | [`cases`] | tests of definitions: `sql/tests`, run over given lines and compared | `query`, `trace` |
@@ -63,7 +64,7 @@
 //! | [`status`] | a calendar of published cycles, and its page | `cycle_marker` |
 //! | [`init`] | sources and definitions made of a sample of files | `engine` |
 //! | [`serve`] | the schedule, metrics, events, HTTP | `run`, `status` |
-//! | [`cli`] | one file for each command; arguments → configuration; rendering | `cases`, `changes`, `check`, `cluster`, `ddl`, `init`, `serve`, `verify`, `wait` |
+//! | [`cli`] | one file for each command; arguments → configuration; rendering | `cases`, `changes`, `check`, `cluster`, `ddl`, `diff`, `init`, `serve`, `verify`, `wait` |
 //!
 //! Imports point up this table only. The last column names the modules and libraries that a module
 //! imports, without those that another one of them knows of already. `tests/it/architecture.rs`
@@ -87,6 +88,7 @@ pub(crate) mod cycle_marker;
 pub(crate) mod ddl;
 pub mod definition;
 pub(crate) mod delivery;
+pub(crate) mod diff;
 pub mod engine;
 pub(crate) mod engine_error;
 pub mod env;

@@ -15,7 +15,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whi
 use crate::engine_error::{line_in_dump, own, unplanned, without_dumps};
 use crate::error::{Error, Result};
 
-pub(crate) use folder::parse_folder;
+pub(crate) use folder::{parse_files, parse_folder};
 
 /// An SQL file, split into tokens. [`SqlFile::statement`] parses them.
 #[derive(Debug, Clone)]

@@ -15,8 +15,8 @@ mod tests;
 mod time_units;
 mod views;
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use datafusion::common::TableReference;
@@ -30,7 +30,7 @@ use crate::layout::is_table_name;
 use crate::listing::location::SourceLocation;
 use crate::scan::nested_projection::NestedProjectionPushdown;
 use crate::scan::table::SourceTable;
-use crate::sql_file::parse_folder;
+use crate::sql_file::{parse_files, parse_folder};
 use crate::store::{Location, shown_url};
 
 /// All declared sources, sorted by name. Names are unique, since they are file names.
@@ -70,9 +70,20 @@ impl Sources {
         let unreadable = |error: std::io::Error| {
             Error::invalid(format!("cannot read `{}`", dir.display())).with_source(error)
         };
-        let declarations = parse_folder(dir, &[], unreadable, |path, text| {
-            Declaration::parse(source_name(path)?, path.display().to_string(), text)
-        })?;
+        let declarations = parse_folder(dir, &[], unreadable, declaration)?;
+        Ok(Self { declarations })
+    }
+
+    /// Parses the declarations among files that are not on a disk, by their paths below the folder of
+    /// sources. Messages call a file what `shown` makes of its path.
+    ///
+    /// # Errors
+    /// As [`Self::load_any`].
+    pub(crate) fn parse_all(
+        files: &BTreeMap<PathBuf, Vec<u8>>,
+        shown: impl Fn(&Path) -> PathBuf,
+    ) -> Result<Self> {
+        let declarations = parse_files(files, &[], shown, declaration)?;
         Ok(Self { declarations })
     }
 
@@ -216,6 +227,10 @@ impl Sources {
                 DeclarationKind::View(_) => None,
             })
     }
+}
+
+fn declaration(path: &Path, text: String) -> Result<Declaration> {
+    Declaration::parse(source_name(path)?, path.display().to_string(), text)
 }
 
 async fn register(

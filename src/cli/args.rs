@@ -6,6 +6,7 @@ use crate::cli::changes::{self, ChangesArguments};
 use crate::cli::check::{self, CheckArguments};
 use crate::cli::cluster::{self, ClusterArguments};
 use crate::cli::ddl::{self, DdlArguments};
+use crate::cli::diff::{self, DiffArguments};
 use crate::cli::init::{self, InitArguments};
 use crate::cli::log::LogArguments;
 use crate::cli::manual::{self, CompletionsArguments, ManArguments};
@@ -52,6 +53,9 @@ pub(super) enum Command {
     /// Run SQL over sources, definitions and published tables, for debugging
     #[command(after_help = query::EXAMPLES)]
     Query(QueryArguments),
+    /// Compare tables: definitions, git revisions of them, and what is published
+    #[command(after_help = diff::EXAMPLES)]
+    Diff(Box<DiffArguments>),
     /// Run definitions over the cases of `sql/tests`
     #[command(after_help = test::EXAMPLES)]
     Test(TestArguments),

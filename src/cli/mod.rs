@@ -15,6 +15,7 @@ mod cycle_markers;
 mod days;
 mod ddl;
 mod descriptors;
+mod diff;
 mod env_hint;
 mod failure_log;
 mod init;
@@ -135,6 +136,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode> {
         }
         Command::Init(arguments) => init::init(arguments).await,
         Command::Man(arguments) => manual::man(&arguments, Arguments::command()),
+        Command::Diff(arguments) => diff::diff(*arguments).await,
         Command::Policy(arguments) => policy::policy(&arguments),
         Command::Query(query) => query::query(query).await,
         Command::Serve(arguments) => serve::serve(*arguments).await,

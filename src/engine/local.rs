@@ -75,7 +75,9 @@ impl PlanRunner for LocalRunner {
 }
 
 /// Returns a plan whose operators hold what the memory limit allows, however wide the rows are.
-fn bounded(plan: Arc<dyn ExecutionPlan>) -> datafusion::common::Result<Arc<dyn ExecutionPlan>> {
+pub(super) fn bounded(
+    plan: Arc<dyn ExecutionPlan>,
+) -> datafusion::common::Result<Arc<dyn ExecutionPlan>> {
     exchange_wide_rows(plan)
         .and_then(sort_wide_rows)
         .and_then(count_window_rows)

@@ -17,6 +17,7 @@ pub(crate) mod checked;
 mod counted_filter;
 pub(crate) mod line_rows;
 mod local;
+mod open_rows;
 mod parameters;
 pub(crate) mod row_digest;
 mod runner;
@@ -31,6 +32,7 @@ mod wrapped_node;
 
 pub use binding::BoundDefinition;
 pub use local::{LocalRunner, collect_staged_files, plan_scans};
+pub(crate) use open_rows::{OpenRows, ScannedRows};
 pub use row_digest::RowDigest;
 pub use runner::{PlanRunner, Staged, Staging, StagingJob};
 pub use state::{EngineSettings, extend_config};
@@ -41,19 +43,16 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::execute_stream;
-use datafusion::prelude::{DataFrame, SessionContext};
+use datafusion::prelude::SessionContext;
 
 use crate::catalog::Sources;
 use crate::cycle::Cycle;
 use crate::definition::Definition;
-use crate::engine_error::from_datafusion;
 use crate::env;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::layout::FileFormat;
 use crate::listing::memo::ListingMemo;
 use crate::listing::snapshot::SnapshotFile;
-use crate::scan::parquet::misplaced::count_misplaced;
 use crate::scan::planned::PlannedSource;
 use crate::scan::scan_log::{ScanLog, SourceScan};
 use crate::scan::windowed::windowed_files;
@@ -174,20 +173,18 @@ impl Engine {
         scans: Arc<ScanLog>,
         columns: &SchemaRef,
     ) -> Result<(RowDigest, Vec<SourceScan>)> {
-        let state = extend_config(&self.state, bound, |config| {
-            config.with_extension(Arc::clone(&scans))
-        });
-        let LogicalPlan::Copy(copy) = &bound.plan else {
-            return Err(Error::internal("a definition is no COPY"));
-        };
-        let rows = DataFrame::new(state.clone(), copy.input.as_ref().clone());
-        let plan = rows.create_physical_plan().await.map_err(from_datafusion)?;
-        let stream = execute_stream(Arc::clone(&plan), state.task_ctx());
-        let digest = row_digest::of(stream.map_err(from_datafusion)?, columns).await?;
-        scans.check_unchanged(state.runtime_env()).await?;
-        scans.check_keys()?;
-        count_misplaced(&scans, state.runtime_env()).await?;
-        Ok((digest, scans.report(&plan)))
+        let OpenRows { stream, scanned } = self.open_rows(bound, scans).await?;
+        let digest = row_digest::of(stream, columns).await?;
+        Ok((digest, scanned.finish().await?))
+    }
+
+    /// Plans a bound definition and begins to run its query, whose rows nothing writes.
+    pub(crate) async fn open_rows(
+        &self,
+        bound: &BoundDefinition,
+        scans: Arc<ScanLog>,
+    ) -> Result<OpenRows> {
+        OpenRows::new(&self.state, bound, scans).await
     }
 
     /// Plans a bound definition and returns what it would read, and the files that are missing. Lists the

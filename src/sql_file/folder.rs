@@ -1,5 +1,6 @@
 //! The SQL files of a folder, and complaints about files that look like ones and are not read.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -47,6 +48,45 @@ fn is_one_of(folder: &Path, names: &[&str]) -> bool {
     name.is_some_and(|name| names.contains(&name))
 }
 
+/// Parses the SQL files among `files`, which are not on a disk: each with its path below the folder of
+/// definitions, in order. `shown` makes the name of a path in messages. The rules for the names are those
+/// of [`parse_folder`], and `sub_folders` are the folders below that are left to others.
+///
+/// # Errors
+/// The complaints about all files together.
+pub(crate) fn parse_files<T>(
+    files: &BTreeMap<PathBuf, Vec<u8>>,
+    sub_folders: &[&str],
+    shown: impl Fn(&Path) -> PathBuf,
+    parse: impl Fn(&Path, String) -> Result<T>,
+) -> Result<Vec<T>> {
+    let (mut items, mut complaints) = (Vec::new(), Vec::new());
+    for (path, bytes) in files {
+        let names: Vec<&str> = path.iter().filter_map(|name| name.to_str()).collect();
+        let extension = path.extension().unwrap_or_default();
+        let is_left_out = names.iter().any(|name| name.starts_with('.'))
+            || !extension.eq_ignore_ascii_case("sql")
+            || (names.len() > 1 && names.first().is_some_and(|name| sub_folders.contains(name)));
+        if is_left_out {
+            continue;
+        }
+        let name = shown(path);
+        let parsed = if names.len() > 1 {
+            Err(unread(&name, &shown(path.parent().unwrap_or(path))))
+        } else if extension == "sql" {
+            text_of(&name, bytes.clone()).and_then(|text| parse(&name, text))
+        } else {
+            Err(misnamed(&name))
+        };
+        match parsed {
+            Ok(item) => items.push(item),
+            Err(complaint) => complaints.push(complaint),
+        }
+    }
+    Error::all(complaints)?;
+    Ok(items)
+}
+
 /// Returns the entries of a folder that are not hidden, sorted.
 fn visible_entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
@@ -66,6 +106,11 @@ fn read(path: &Path) -> Result<String> {
     let bytes = std::fs::read(path).map_err(|error| {
         Error::invalid(format!("cannot read `{}`", path.display())).with_source(error)
     })?;
+    text_of(path, bytes)
+}
+
+/// Returns the bytes of a file as text, without a byte order mark.
+fn text_of(path: &Path, bytes: Vec<u8>) -> Result<String> {
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         not_utf8(path, error.as_bytes(), valid)
@@ -106,18 +151,23 @@ fn misnamed(path: &Path) -> Error {
 
 /// Refuses a folder that is not read, if there are SQL files in it.
 fn refuse_sql_files_in(folder: &Path) -> Result<()> {
-    let Some(unread) = find_sql_file(folder) else {
-        return Ok(());
-    };
-    Err(Error::invalid(format!(
+    match find_sql_file(folder) {
+        Some(file) => Err(unread(&file, folder)),
+        None => Ok(()),
+    }
+}
+
+/// The complaint about an SQL file in a folder that is not read.
+fn unread(file: &Path, folder: &Path) -> Error {
+    Error::invalid(format!(
         "`{}` is not read: `{}` is not a folder of definitions or sources",
-        unread.display(),
+        file.display(),
         folder.display()
     ))
     .with_hint(
         "move definitions to the folder itself and sources to its `sources`, or hide what is not to be \
          read: begin its name with a dot",
-    ))
+    )
 }
 
 /// Returns an SQL file below a folder. What cannot be read, and links to folders, are left out.

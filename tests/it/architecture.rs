@@ -137,7 +137,7 @@ const GROUPS: [Group; 15] = [
     },
     Group {
         name: "query",
-        modules: &["ddl", "trace", "query", "cases"],
+        modules: &["diff", "ddl", "trace", "query", "cases"],
         may_import: &["codec", "plain", "store", "sql", "delivery", "published"],
         never_names: &["clap", "indicatif"],
     },

@@ -24,6 +24,7 @@ mod crash;
 mod days;
 mod definitions;
 mod delivery;
+mod diff;
 mod enforced;
 mod export;
 mod failures;
