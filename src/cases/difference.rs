@@ -86,7 +86,7 @@ pub(super) fn compare(
         match partner {
             Some(right) => difference.changed.push(ChangedRow {
                 line: row.line,
-                cells: changes(columns, &row.cells, &unexpected[right]),
+                cells: changes(columns, &row.cells, unexpected[right]),
             }),
             None => difference.missing.push(MissingRow {
                 line: row.line,

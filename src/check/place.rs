@@ -89,7 +89,7 @@ fn find(line: &str, word: &str) -> Option<usize> {
             .get(at + word.len()..)
             .and_then(|text| text.chars().next());
         let (first, last) = (word.chars().next(), word.chars().next_back());
-        !(is_word(before) && is_word(first)) && !(is_word(last) && is_word(after))
+        !(is_word(before) && is_word(first) || is_word(last) && is_word(after))
     })
 }
 

@@ -29,7 +29,7 @@ pub(super) const ALL_THINGS: &str = "COPY (
 pub(super) fn thing(id: u64) -> Value {
     json!({
         "id": id, "text": format!("text {id}"), "small": id, "big": 9_007_199_254_740_992_u64 + 2 * id,
-        "ratio": id as f64 + 0.25, "flag": id % 2 == 0,
+        "ratio": id as f64 + 0.25, "flag": id.is_multiple_of(2),
         "at": format!("2026-01-15T12:00:{:02}.000001Z", id % 60), "day": "2026-01-15",
         "price": format!("{id}.0001"), "tags": ["a", "b", format!("{id}")],
         "info": { "a": "x", "n": id, "deep": { "x": format!("deep {id}") } },
