@@ -3,19 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::json::LineDelimitedWriter;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::LogicalPlan;
 
 use crate::cases::folder::{Case, CaseName, SETTINGS, load_cases};
 use crate::cases::update::write;
+use crate::cycle::Cycle;
 use crate::definition::{Definition, TESTS};
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
 use crate::query::{self, QueryContext};
-use crate::scan::search::declared_name;
+use crate::scan::search::{declared_name, json_lines};
 use crate::trace::{self, TraceRequest};
 
 /// The maximum number of rows of a case: more are no example.
@@ -39,7 +38,7 @@ pub(crate) struct CutRequest<'a> {
     pub(crate) name: CaseName,
     pub(crate) rows: RowsOf<'a>,
     /// The cycle of the case.
-    pub(crate) cycle: crate::cycle::Cycle,
+    pub(crate) cycle: Cycle,
 }
 
 /// Writes the lines of a new case and its settings, without expectations, and returns it with the number of its
@@ -160,15 +159,4 @@ fn sources_of(plan: &LogicalPlan) -> Result<BTreeSet<String>> {
     })
     .map_err(from_datafusion)?;
     Ok(names)
-}
-
-/// Returns the rows as JSON lines, without members that are NULL.
-fn json_lines(batch: &RecordBatch) -> Result<Vec<String>> {
-    let unwritable = |error| Error::data("a row cannot be written as JSON").with_source(error);
-    let mut writer = LineDelimitedWriter::new(Vec::new());
-    writer.write(batch).map_err(unwritable)?;
-    writer.finish().map_err(unwritable)?;
-    let text = String::from_utf8(writer.into_inner())
-        .map_err(|error| Error::internal("JSON that is no UTF-8").with_source(error))?;
-    Ok(text.lines().map(str::to_owned).collect())
 }

@@ -386,15 +386,23 @@ impl FoundRow {
     }
 }
 
-/// Returns a batch of one row as an object, without members that are NULL.
+/// Returns a batch of one row as an object.
 fn json_object(row: &RecordBatch) -> Result<String> {
+    Ok(json_lines(row)?.concat())
+}
+
+/// Returns rows as lines of JSON, without members that are NULL.
+///
+/// # Errors
+/// [`Error::data`] if a value has no form in JSON.
+pub(crate) fn json_lines(rows: &RecordBatch) -> Result<Vec<String>> {
     let unwritable = |error| Error::data("a row cannot be written as JSON").with_source(error);
     let mut writer = LineDelimitedWriter::new(Vec::new());
-    writer.write(row).map_err(unwritable)?;
+    writer.write(rows).map_err(unwritable)?;
     writer.finish().map_err(unwritable)?;
     let text = String::from_utf8(writer.into_inner())
         .map_err(|error| Error::internal("JSON that is no UTF-8").with_source(error))?;
-    Ok(text.trim_end().to_owned())
+    Ok(text.lines().map(str::to_owned).collect())
 }
 
 /// Returns the schema with every column nullable.
