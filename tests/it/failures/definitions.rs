@@ -79,7 +79,7 @@ fn broken_sources_name_file_and_line(destination: TestDestination) {
     for (text, location_and_message) in [
         (
             "CREATE EXTERNAL TABLE extra (\n  id BIGNT)\nSTORED AS JSON LOCATION 'x/'",
-            "sql/sources/extra.sql:1: ",
+            "sql/sources/extra.sql:2: Unsupported SQL type BIGNT",
         ),
         (
             "CREATE EXTERNAL TABLE extra (id BIGINT)\nSTORED AS AVRO LOCATION 'x/'",
