@@ -13,7 +13,7 @@ use crate::layout::TableName;
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct TestReport {
     pub(crate) cases: Vec<CaseReport>,
-    /// The definitions without a case.
+    /// The definitions without a case, if cases of all of them were to run.
     pub(crate) without_cases: Vec<TableName>,
 }
 

@@ -54,6 +54,9 @@ Examples:
 Exit codes: 0 every case passed, 1 a case failed, 2 the call, a definition or a file of a case is wrong
 and no case was run, 75 a store is unavailable.";
 
+/// The options that make a new case.
+const NEW_CASE: &str = "new_case";
+
 /// The arguments of `dayport test`.
 #[derive(Debug, Args)]
 pub(super) struct TestArguments {
@@ -82,13 +85,19 @@ pub(super) struct TestArguments {
     #[arg(
         long,
         value_name = "SQL",
+        group = NEW_CASE,
         conflicts_with = "from_trace",
         help_heading = "Writing"
     )]
     pub from_query: Option<String>,
 
     /// Write a new case of the lines with this id, as they are in the files of the sources
-    #[arg(long, value_name = "EVENT_ID", help_heading = "Writing")]
+    #[arg(
+        long,
+        value_name = "EVENT_ID",
+        group = NEW_CASE,
+        help_heading = "Writing"
+    )]
     pub from_trace: Option<String>,
 
     /// The column that holds the id of --from-trace
@@ -96,6 +105,7 @@ pub(super) struct TestArguments {
         long,
         value_name = "NAME",
         default_value = "event_id",
+        requires = "from_trace",
         help_heading = "Writing"
     )]
     pub column: String,
@@ -105,6 +115,7 @@ pub(super) struct TestArguments {
         long,
         value_name = "DAY",
         allow_hyphen_values = true,
+        requires = NEW_CASE,
         help_heading = "Writing"
     )]
     pub date: Option<String>,
@@ -161,7 +172,11 @@ pub(super) async fn test(arguments: TestArguments) -> Result<ExitCode> {
         format: arguments.format,
         update: arguments.update || is_new,
     };
-    let report = run_cases(&request, cases).await?;
+    let mut report = run_cases(&request, cases).await?;
+    if !arguments.cases.is_empty() {
+        // Of those that were not named, nothing is known.
+        report.without_cases.clear();
+    }
     match arguments.output {
         TestFormat::Text => print::text(&text::render(&report)),
         TestFormat::Json => print::json(&report)?,

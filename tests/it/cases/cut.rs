@@ -128,4 +128,9 @@ fn what_cannot_be_a_case_is_told(destination: TestDestination) {
             .stderr_has(complaint);
     }
     assert!(!sandbox.folder().join("sql/tests").exists());
+    // The day of cases is in their files.
+    for option in ["--date=2026-01-15", "--column=id"] {
+        let output = sandbox.dayport(&["test", option]).exited_with(2);
+        output.stderr_has("required arguments were not provided");
+    }
 }

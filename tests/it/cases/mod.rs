@@ -298,6 +298,7 @@ fn cases_are_selected_by_table_and_name() {
     let sandbox = Sandbox::fixtures(TestDestination::local());
     let names = |args: &[&str]| -> Vec<String> {
         let output = test(&sandbox, args).succeeded();
+        assert!(!output.stdout.contains("not tested"), "{output}");
         let lines = output.stdout.lines();
         lines
             .filter_map(|line| line.strip_prefix("ok    "))

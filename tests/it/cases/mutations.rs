@@ -134,6 +134,7 @@ fn cases_notice_seeded_mutations_of_the_shipped_definitions() {
         sandbox.write(&file, original);
     }
     let caught = MUTATIONS - unnoticed.len();
+    println!("{caught} of {MUTATIONS} were noticed");
     assert!(
         caught >= MIN_CAUGHT,
         "{caught} noticed, and not {unnoticed:#?}"
