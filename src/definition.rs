@@ -24,7 +24,7 @@ pub const SOURCES: &str = "sources";
 /// The folder of the test cases, among the definitions.
 pub const TESTS: &str = "tests";
 
-/// The folders among the definitions that have SQL files of another kind.
+/// The folders among the definitions whose files others read.
 const SUB_FOLDERS: [&str; 2] = [SOURCES, TESTS];
 
 /// The definition of one table export.

@@ -30,10 +30,8 @@ const CASES_PER_ENGINE: usize = 4;
 pub(crate) struct CaseRequest<'a> {
     pub(crate) sources: &'a Sources,
     pub(crate) definitions: &'a [Definition],
-    /// The resources of each engine.
+    /// The resources. As many cases run at the same time as a query would have tasks: each has one.
     pub(crate) settings: EngineSettings,
-    /// The number of cases that run at the same time.
-    pub(crate) parallelism: usize,
     /// The values of parameters that a case does not give.
     pub(crate) parameters: BTreeMap<String, String>,
     /// The format of definitions without `STORED AS`.
@@ -59,7 +57,7 @@ struct PreparedCase {
 /// [`Error::invalid`] with the complaints about definitions and files of all cases: then none was run. Any error of
 /// a run is part of the report.
 pub(crate) async fn run_cases(request: &CaseRequest<'_>, cases: Vec<Case>) -> Result<TestReport> {
-    let engine = LineEngine::open(request.sources, request.settings.clone()).await?;
+    let engine = open_engine(request, 0).await?;
     let with_cases: BTreeSet<_> = cases.iter().map(|case| case.table.clone()).collect();
     let prepared = prepare_all(request, &engine, cases).await?;
     let definitions = request
@@ -75,6 +73,15 @@ pub(crate) async fn run_cases(request: &CaseRequest<'_>, cases: Vec<Case>) -> Re
         report.cases.push(judge(case, run, request.update)?);
     }
     Ok(report)
+}
+
+async fn open_engine(request: &CaseRequest<'_>, number: usize) -> Result<LineEngine> {
+    let settings = EngineSettings {
+        parallelism: 1,
+        spill_id: format!("{}-{number}", request.settings.spill_id),
+        ..request.settings.clone()
+    };
+    LineEngine::open(request.sources, settings).await
 }
 
 async fn prepare_all(
@@ -223,10 +230,8 @@ async fn execute_all(
     first: LineEngine,
     cases: Vec<PreparedCase>,
 ) -> Result<Vec<(PreparedCase, Result<CaseRun>)>> {
-    let engines = request
-        .parallelism
-        .min(cases.len() / CASES_PER_ENGINE)
-        .max(1);
+    let wanted = cases.len() / CASES_PER_ENGINE;
+    let engines = request.settings.parallelism.min(wanted).max(1);
     let share = cases.len().div_ceil(engines).max(1);
     let mut tasks = Vec::new();
     let mut cases = cases.into_iter();
@@ -234,14 +239,7 @@ async fn execute_all(
     for number in 0..engines {
         let engine = match first.take() {
             Some(engine) => engine,
-            None => {
-                let spill_id = format!("{}-{number}", request.settings.spill_id);
-                let settings = EngineSettings {
-                    spill_id,
-                    ..request.settings.clone()
-                };
-                LineEngine::open(request.sources, settings).await?
-            }
+            None => open_engine(request, number).await?,
         };
         let cases: Vec<PreparedCase> = cases.by_ref().take(share).collect();
         tasks.push(tokio::spawn(execute_some(engine, cases)));

@@ -169,7 +169,7 @@ impl Sources {
         self.register_views(ctx).await
     }
 
-    /// Registers the views, whose tables are registered already.
+    /// Registers the views, whose tables are registered already, and the optimizer rule that must stay the last one.
     async fn register_views(&self, ctx: &SessionContext) -> Result<()> {
         let views = self
             .declarations

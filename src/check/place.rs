@@ -19,7 +19,8 @@ pub(crate) struct Place {
 
 impl Place {
     /// Returns the place of a message that begins with the file and the line, if there is such a file. The columns
-    /// are those of the first word in backticks that the line has, or else of the whole line.
+    /// are those of the first word of the message that the line has, quoted ones before others, or else of the whole
+    /// line.
     pub(crate) fn of(message: &str) -> Option<Self> {
         let (file, rest) = split(message)?;
         let (number, what) = rest.split_once(": ")?;
@@ -57,7 +58,7 @@ fn split(message: &str) -> Option<(&str, &str)> {
     Some((message.get(..at)?, message.get(at + 1..)?))
 }
 
-/// Returns the columns of the first quoted word that the line has.
+/// Returns the columns of the first word that the line has: quoted words name what a message is about.
 fn columns(line: &str, what: &str) -> (usize, usize) {
     let column = |bytes: usize| line.get(..bytes).unwrap_or_default().chars().count() + 1;
     let quoted = what.split(['`', '\'', '"']).skip(1).step_by(2);

@@ -20,7 +20,6 @@ use crate::cli::job::run_id;
 use crate::cli::shared::JobArguments;
 use crate::cli::signal::{stop_on_signal, unless_silent};
 use crate::cli::{config, days, print, rejects_to};
-use crate::cycle::Cycle;
 use crate::env::{self, Clock};
 use crate::error::{Error, ExitCode, Result};
 use crate::store::{Destination, Location, StoreOptions};
@@ -105,10 +104,7 @@ pub(super) async fn check(arguments: CheckArguments) -> Result<ExitCode> {
     };
     let mut s3 = config::destination_store(&job.s3)?;
     s3.retry_timeout = s3.retry_timeout.min(MAX_RETRY_TIMEOUT);
-    let cycle = match &arguments.date {
-        Some(day) => days::day("--date", day)?,
-        None => Cycle::last_closed(clock.now())?,
-    };
+    let cycle = days::date_or_last_closed(arguments.date.as_deref())?;
     let mut list = CheckList::default();
     let stop = stop_on_signal("the objects of this check are deleted");
     let inputs = check_inputs(job, to.as_ref(), cycle, clock.now(), &mut list);

@@ -9,6 +9,14 @@ use crate::error::{Error, Result};
 const HINT: &str = "write it as year-month-day, for example `2026-01-15`, as `yesterday`, or as `-3d` for \
                     three days ago";
 
+/// Returns the cycle of `--date`, or the last closed one.
+pub(super) fn date_or_last_closed(date: Option<&str>) -> Result<Cycle> {
+    match date {
+        Some(date) => day("--date", date),
+        None => Cycle::last_closed(Clock::from_environment()?.now()),
+    }
+}
+
 /// Returns the cycles from the first to the last one that `--date`, or `--since` and `--through`,
 /// select; `None` if none of these options is given. A range without an end goes through the last closed
 /// day.

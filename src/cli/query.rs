@@ -13,9 +13,7 @@ use crate::cli::rows_table::Expanded;
 use crate::cli::shared::{EngineArguments, MaxRejectsArgument, RowFormat, S3Arguments};
 use crate::cli::shell::shell;
 use crate::cli::statement::{PrintOptions, run_statement};
-use crate::cycle::Cycle;
 use crate::engine::Engine;
-use crate::env::Clock;
 use crate::error::{Error, ExitCode, Result};
 use crate::query::{QueryContext, split};
 use crate::store::{Destination, Location};
@@ -84,10 +82,7 @@ pub(super) struct QueryArguments {
 /// Runs the command.
 pub(super) async fn query(arguments: QueryArguments) -> Result<ExitCode> {
     let inputs = &arguments.engine;
-    let cycle = match &arguments.date {
-        Some(date) => days::day("--date", date)?,
-        None => Cycle::last_closed(Clock::from_environment()?.now())?,
-    };
+    let cycle = days::date_or_last_closed(arguments.date.as_deref())?;
     let source_root = config::source_root(inputs)?;
     let max_rejects = job::max_rejects(&arguments.rejects)?;
     let destination = match &arguments.to {

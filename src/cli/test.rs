@@ -17,10 +17,8 @@ use crate::cases::{
 use crate::catalog::Sources;
 use crate::cli::shared::{EngineArguments, S3Arguments};
 use crate::cli::{config, days, print};
-use crate::cycle::Cycle;
 use crate::definition::{self, Definition, SOURCES};
-use crate::engine::{Engine, EngineSettings};
-use crate::env::{self, Clock};
+use crate::engine::Engine;
 use crate::error::{Error, ExitCode, Result};
 use crate::human;
 use crate::layout::FileFormat;
@@ -147,7 +145,6 @@ pub(super) async fn test(arguments: TestArguments) -> Result<ExitCode> {
     let names: BTreeSet<&str> = sources.table_names().collect();
     let selected = arguments.cases.iter().map(|name| name.parse());
     let selected: Vec<CaseName> = selected.collect::<Result<_>>()?;
-    let settings = config::engine(&arguments.engine)?;
     let is_new = arguments.from_query.is_some() || arguments.from_trace.is_some();
     let cases = match is_new {
         true => new_case(&arguments, &definitions, &sources, &names, selected).await?,
@@ -163,11 +160,7 @@ pub(super) async fn test(arguments: TestArguments) -> Result<ExitCode> {
     let request = CaseRequest {
         sources: &sources,
         definitions: &definitions,
-        settings: EngineSettings {
-            parallelism: 1,
-            ..settings
-        },
-        parallelism: env::processors(),
+        settings: config::engine(&arguments.engine)?,
         parameters: config::parameters(&arguments.engine)?,
         format: arguments.format,
         update: arguments.update || is_new,
@@ -217,10 +210,7 @@ async fn new_case(
         return Err(Error::invalid("name the new case, and no other")
             .with_hint("dayport test pageview_events/my_case --from-query …"));
     };
-    let cycle = match &arguments.date {
-        Some(date) => days::day("--date", date)?,
-        None => Cycle::last_closed(Clock::from_environment()?.now())?,
-    };
+    let cycle = days::date_or_last_closed(arguments.date.as_deref())?;
     let root = config::source_root(&arguments.engine)?;
     let store = config::source_store(&arguments.s3);
     let settings = config::engine(&arguments.engine)?;

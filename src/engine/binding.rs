@@ -39,6 +39,14 @@ pub struct BoundDefinition {
 }
 
 impl BoundDefinition {
+    /// Returns the query of the `COPY`.
+    pub(crate) fn query(&self) -> Result<&LogicalPlan> {
+        match &self.plan {
+            LogicalPlan::Copy(copy) => Ok(&copy.input),
+            _ => Err(Error::internal("a bound definition is no COPY")),
+        }
+    }
+
     /// Returns the functions of the query whose value is another one when the cycle is run again.
     pub(crate) fn volatile_functions(&self) -> Result<BTreeSet<String>> {
         volatile_functions(&self.plan).map_err(from_datafusion)

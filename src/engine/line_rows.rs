@@ -6,19 +6,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::execute_stream;
-use datafusion::prelude::{DataFrame, SessionContext};
+use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 
 use crate::catalog::Sources;
 use crate::catalog::lines::{self, LineSource};
-use crate::engine::Engine;
 use crate::engine::binding::BoundDefinition;
 use crate::engine::local::LocalRunner;
-use crate::engine::state::{self, EngineSettings, extend_config};
+use crate::engine::state::{self, EngineSettings};
+use crate::engine::{Engine, OpenRows};
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
 use crate::scan::scan_log::{ScanLog, SourceScan};
@@ -62,7 +60,7 @@ impl LineEngine {
 
     /// Returns the columns that a bound definition exports: those of its files, then the partition columns.
     pub(crate) fn exported_columns(&self, bound: &BoundDefinition) -> Result<SchemaRef> {
-        let query = Arc::new(query_of(bound)?.schema().as_arrow().clone());
+        let query = Arc::new(bound.query()?.schema().as_arrow().clone());
         let rows = CheckedRows::new(&bound.spec, &query)?;
         Ok(Arc::clone(rows.schema()))
     }
@@ -80,21 +78,18 @@ impl LineEngine {
     ) -> Result<ExportedRows> {
         self.put(lines).await?;
         let scans = ScanLog::keeping_rejects();
-        let state = extend_config(&self.engine.state, bound, |config| {
-            config.with_extension(Arc::clone(&scans))
-        });
-        let rows = DataFrame::new(state.clone(), query_of(bound)?.clone());
-        let plan = rows.create_physical_plan().await.map_err(from_datafusion)?;
-        let stream = execute_stream(Arc::clone(&plan), state.task_ctx());
-        let mut stream = stream.map_err(from_datafusion)?;
+        let OpenRows {
+            mut stream,
+            scanned,
+        } = self.engine.open_rows(bound, scans).await?;
         let mut checked = CheckedRows::new(&bound.spec, &stream.schema())?;
         while let Some(batch) = stream.try_next().await.map_err(from_datafusion)? {
             checked.add(&batch)?;
         }
-        scans.check_keys()?;
+        let sources = scanned.finish().await?;
         Ok(ExportedRows {
             rows: checked.finish()?,
-            sources: scans.report(&plan),
+            sources,
         })
     }
 
@@ -110,12 +105,5 @@ impl LineEngine {
         let runtime = self.engine.state.runtime_env();
         runtime.register_object_store(url.as_ref(), Arc::new(store));
         Ok(())
-    }
-}
-
-fn query_of(bound: &BoundDefinition) -> Result<&LogicalPlan> {
-    match &bound.plan {
-        LogicalPlan::Copy(copy) => Ok(&copy.input),
-        _ => Err(Error::internal("a definition is no COPY")),
     }
 }

@@ -1,16 +1,15 @@
-//! The rows of a definition that nothing writes: for comparisons with other rows.
+//! The rows of a definition that nothing writes: for tests, and for comparisons with other rows.
 
 use std::sync::Arc;
 
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, execute_stream};
 
 use crate::engine::binding::BoundDefinition;
 use crate::engine::local::bounded;
 use crate::engine::state::extend_config;
 use crate::engine_error::from_datafusion;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::scan::MissingFiles;
 use crate::scan::parquet::misplaced::count_misplaced;
 use crate::scan::scan_log::{ScanLog, SourceScan};
@@ -39,10 +38,7 @@ impl OpenRows {
         let state = extend_config(state, bound, |config| {
             config.with_extension(Arc::clone(&scans))
         });
-        let LogicalPlan::Copy(copy) = &bound.plan else {
-            return Err(Error::internal("a definition is no COPY"));
-        };
-        let optimized = state.optimize(&copy.input).map_err(from_datafusion)?;
+        let optimized = state.optimize(bound.query()?).map_err(from_datafusion)?;
         let planner = Arc::clone(state.query_planner());
         let planned = planner
             .create_physical_plan(&optimized, &state)

@@ -57,7 +57,7 @@ const GENERIC: [&str; 9] = [
 /// The maximum number of malformed lines of a source that are named.
 const MAX_MALFORMED: usize = 3;
 
-/// What is to be sampled, and how.
+/// The place to sample, and the choices of the caller.
 pub(crate) struct InitRequest<'a> {
     pub(crate) from: &'a Location,
     /// The value of `--from` and the folder of the definitions, for the next commands.

@@ -15,7 +15,7 @@ pub(crate) struct NewFile {
     pub(crate) text: String,
 }
 
-/// What became of a file.
+/// The outcome of writing a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Written {
     New,

@@ -9,8 +9,6 @@ use crate::cli::config;
 use crate::cli::shared::JobArguments;
 use crate::cli::test::summary;
 use crate::definition::{self, Definition};
-use crate::engine::EngineSettings;
-use crate::env;
 use crate::error::Result;
 use crate::human;
 
@@ -43,11 +41,7 @@ pub(super) async fn check_cases(
     let request = CaseRequest {
         sources,
         definitions,
-        settings: EngineSettings {
-            parallelism: 1,
-            ..config::engine(&job.engine)?
-        },
-        parallelism: env::processors(),
+        settings: config::engine(&job.engine)?,
         parameters: config::parameters(&job.engine)?,
         format: job.format,
         update: false,

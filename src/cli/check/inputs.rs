@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::human;
 use crate::store::Location;
 
-/// What is known after the check of definitions and sources.
+/// The tables and places that are known after the check of definitions and sources.
 #[derive(Default)]
 pub(super) struct CheckedInputs {
     /// The tables that compile.

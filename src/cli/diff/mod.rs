@@ -20,7 +20,6 @@ use crate::diff::{
     diff as diff_tables, read_folder, read_revision,
 };
 use crate::engine::Engine;
-use crate::env::Clock;
 use crate::error::{Error, ErrorKind, ExitCode, Result};
 use crate::layout::TableName;
 use crate::scan::rejects::MaxRejects;
@@ -144,10 +143,7 @@ pub(super) async fn diff(arguments: DiffArguments) -> Result<ExitCode> {
         return Err(Error::invalid(format!("both sides are `{side}`"))
             .with_hint("--left and --right name different sides"));
     }
-    let cycle = match &arguments.date {
-        Some(date) => days::day("--date", date)?,
-        None => Cycle::last_closed(Clock::from_environment()?.now())?,
-    };
+    let cycle = days::date_or_last_closed(arguments.date.as_deref())?;
     let options = DiffOptions {
         tables: config::tables(&arguments.tables)?.into_iter().collect(),
         key: key(&arguments.key)?,
