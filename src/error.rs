@@ -122,9 +122,17 @@ impl Error {
             return Ok(());
         };
         for next in rest {
+            // The sources and the destination may have the same fault, such as a wrong endpoint.
+            if next.more.is_empty() && first.each().iter().any(|told| told.says_as(&next)) {
+                continue;
+            }
             first.more.push(next);
         }
         Err(first)
+    }
+
+    fn says_as(&self, other: &Error) -> bool {
+        self.chain() == other.chain() && self.hint == other.hint
     }
 
     /// Returns this error and the further errors of the same check.
@@ -226,6 +234,17 @@ impl std::error::Error for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_of_one_check_are_told_together_and_each_once() {
+        let error = |text: &str| Error::invalid(text).with_hint("mend it");
+        let all = vec![error("a"), error("b"), error("a"), Error::invalid("a")];
+        let text = Error::all(all).unwrap_err().render();
+        assert_eq!(
+            text,
+            "error: a\nhint: mend it\nerror: b\nhint: mend it\nerror: a"
+        );
+    }
 
     #[test]
     fn exit_codes_are_the_published_numbers() {
