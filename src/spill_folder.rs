@@ -4,8 +4,9 @@
 //! <parent>/dayport-<id>/.dayport-lock   locked as long as the process lives, by whatever it ends
 //!                       …               spill files
 //! ```
-//! The next run below the same parent removes the folders whose locks are free. A folder without a lock
-//! file, or of another name, is not one of these and stays.
+//! The next run below the same parent removes the folders whose locks are free, and empty ones of this name:
+//! a run can be killed before it makes its lock file. A folder with files and without a lock file, or of
+//! another name, is not one of these and stays.
 
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
@@ -111,6 +112,10 @@ fn sweep(parent: &Path) {
             continue;
         }
         let path = entry.path();
+        // Only an empty folder can be removed like this. A run that has just made it takes another name.
+        if fs::remove_dir(&path).is_ok() {
+            continue;
+        }
         let Some(lock) = free_lock(&path.join(LOCK)) else {
             continue;
         };
@@ -196,6 +201,7 @@ mod tests {
         for folder in ["dayport-without-lock", "other"] {
             fs::create_dir(parent.path().join(folder)).unwrap();
         }
+        fs::write(parent.path().join("dayport-without-lock/file"), "").unwrap();
         fs::write(parent.path().join("other").join(LOCK), "").unwrap();
         fs::write(parent.path().join("dayport-file"), "").unwrap();
         drop(SpillFolder::create(parent.path(), "run").unwrap());
@@ -207,6 +213,15 @@ mod tests {
         ];
         assert_eq!(names(parent.path()), expected);
         assert_eq!(names(elsewhere.path()), ["dayport-x"]);
+    }
+
+    #[test]
+    fn a_run_that_was_killed_before_it_made_its_lock_leaves_nothing() {
+        let parent = tempfile::tempdir().unwrap();
+        fs::create_dir(parent.path().join("dayport-killed")).unwrap();
+        fs::create_dir(parent.path().join("other")).unwrap();
+        let _folder = SpillFolder::create(parent.path(), "next").unwrap();
+        assert_eq!(names(parent.path()), ["dayport-next", "other"]);
     }
 
     #[test]
