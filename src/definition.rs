@@ -1,5 +1,11 @@
 //! The definition of one table, `sql/<table>.sql`: one `COPY` statement of DataFusion SQL, checked.
 
+mod audit_rule;
+mod audits;
+
+pub use audit_rule::{AuditRule, RowCountRule};
+pub use audits::{Audit, Audits};
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,8 +30,11 @@ pub const SOURCES: &str = "sources";
 /// The folder of the test cases, among the definitions.
 pub const TESTS: &str = "tests";
 
-/// The folders among the definitions whose files others read.
-const SUB_FOLDERS: [&str; 2] = [SOURCES, TESTS];
+/// The folder of the audits, among the definitions.
+pub const AUDITS: &str = "audits";
+
+/// The folders among the definitions that have no definitions.
+const SUB_FOLDERS: [&str; 3] = [SOURCES, TESTS, AUDITS];
 
 /// The definition of one table export.
 ///
@@ -49,6 +58,8 @@ pub struct Definition {
     pub parameters: BTreeMap<String, u64>,
     /// True if a cycle without source files is published without rows.
     pub allow_empty: bool,
+    /// The rules that its rows obey before they are published, if there is a file of them.
+    pub audits: Option<Arc<Audits>>,
     statement: CopyToStatement,
 }
 
@@ -86,6 +97,7 @@ impl Definition {
             format,
             parameters,
             allow_empty,
+            audits: None,
             statement,
             sql: Arc::new(sql),
         })
@@ -137,9 +149,54 @@ pub fn load_any(folder: &Path) -> Result<Vec<Definition>> {
             .with_source(error)
             .with_hint("name the folder with --sql or DAYPORT_SQL")
     };
-    parse_folder(folder, &SUB_FOLDERS, unreadable, |path, text| {
+    let definitions = parse_folder(folder, &SUB_FOLDERS, unreadable, |path, text| {
         Definition::parse(&path.to_string_lossy(), &text)
+    });
+    let mut errors = Vec::new();
+    let definitions = definitions.map_err(|error| errors.push(error));
+    let audits = load_audits(&folder.join(AUDITS)).map_err(|error| errors.push(error));
+    Error::all(errors)?;
+    with_audits(definitions.unwrap_or_default(), audits.unwrap_or_default())
+}
+
+/// Reads the audits of all tables, if there is a folder of them.
+fn load_audits(folder: &Path) -> Result<Vec<(TableName, Audits)>> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let unreadable = |error: std::io::Error| {
+        Error::invalid(format!("cannot read the audits in `{}`", folder.display()))
+            .with_source(error)
+    };
+    parse_folder(folder, &[], unreadable, |path, text| {
+        Audits::parse(&path.to_string_lossy(), text)
     })
+}
+
+/// Gives each definition its audits.
+///
+/// # Errors
+/// [`Error::invalid`] for each file of audits whose table has no definition.
+fn with_audits(
+    mut definitions: Vec<Definition>,
+    audits: Vec<(TableName, Audits)>,
+) -> Result<Vec<Definition>> {
+    let mut complaints = Vec::new();
+    for (table, audits) in audits {
+        let mut named = definitions.iter_mut();
+        match named.find(|definition| definition.table == table) {
+            Some(definition) => definition.audits = Some(Arc::new(audits)),
+            None => complaints.push(
+                Error::invalid(format!(
+                    "{}: there is no definition of a table `{table}`",
+                    audits.file
+                ))
+                .with_hint("the audits of a table are in the file of its name"),
+            ),
+        }
+    }
+    Error::all(complaints)?;
+    Ok(definitions)
 }
 
 /// Parses the definitions among files that are not on a disk, by their paths below the folder of

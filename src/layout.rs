@@ -24,12 +24,14 @@
 
 mod manifest_name;
 mod marker_name;
+mod operator_files;
 mod recorded;
 
 pub use manifest_name::{MAX_REVISION, ManifestName, late_folder};
 pub use marker_name::{
     CycleMarkerName, cycles_folder, latest_file, marks_folder, success_file, symlinks_folder,
 };
+pub use operator_files::{failing_rows_file, rejected_lines_file};
 pub use recorded::{is_beyond_range, is_record, parse_own, parse_own_staged, parse_recorded};
 
 use std::fmt;
@@ -376,26 +378,6 @@ pub fn rejects_file(
 ) -> Path {
     let below = rejected_lines_file(source, cycle, table, run_id, number);
     rejects_folder().parts().chain(below.parts()).collect()
-}
-
-/// Returns the key of a file with the texts of malformed lines, which one run writes to the operator's
-/// place. It is that of [`rejects_file`] without the folder of rejects.
-pub fn rejected_lines_file(
-    source: &str,
-    cycle: Cycle,
-    table: &TableName,
-    run_id: &str,
-    number: u64,
-) -> Path {
-    let numbered = match number {
-        1 => String::new(),
-        number => format!(".{number}"),
-    };
-    Path::from_iter([
-        source.to_owned(),
-        cycle.to_string(),
-        format!("{table}.{run_id}{numbered}.json.gz"),
-    ])
 }
 
 /// The greatest sequence number of a log. Nobody reaches it by counting: the entry of a greater one is

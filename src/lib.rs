@@ -25,6 +25,7 @@
 //! | [`year_range`] | the times of the years 0001 to 9999 (pure) | Arrow |
 //! | [`view_gc`] | garbage collection of string views (pure) | Arrow |
 //! | [`codec`] | JSON text, DEFLATE and Parquet columns from Arrow | Arrow |
+//! | [`row_hash`] | hashes of rows and of their values (pure) | Arrow, `error` |
 //! | [`schema`] | the types of exported columns | Arrow, `error` |
 //! | [`manifest`] | the published record, versioned | `books`, `layout`, `schema` |
 //! | [`schema_evolution`] | the changes from a published table to the next one, and which of them stop a run (pure) | `manifest` |
@@ -37,6 +38,7 @@
 //! | [`memory_gate`] | bytes that wait, counted against the memory limit | DataFusion |
 //! | [`memory_budget`] | the memory limit divided among all that holds memory (pure) | `jsonl`, `memory_gate` |
 //! | [`spill_folder`] | the folder of spill files, with a lock; removes those of killed runs | `error` |
+//! | [`record_sorter`] | records of a fixed width sorted by their bytes, with spilling | DataFusion, `spill_folder` |
 //! | [`engine_error`] | DataFusion's errors as ours, and back | DataFusion, `error` |
 //! | [`wide_sort`] | sorts and merges of rows of any width | `memory_budget`, `planted_fault`, `resident`, `view_gc` |
 //! | [`sql_file`] | SQL with file and line for its errors | `engine_error` |
@@ -48,6 +50,7 @@
 //! | [`stage`] | the operator that a `COPY` plans into | `engine_error`, `format`, `schema_evolution`, `store`, `wide_sort` |
 //! | [`engine`] | the session; definition + cycle → plan → staged files | `catalog`, `spill_folder`, `stage` |
 //! | `cluster` | plans run by an Apache Ballista cluster; its scheduler and executors (feature `cluster`) | Ballista, `engine` |
+//! | [`audit`] | rules for the rows of a cycle, checked before these are published | `engine`, `record_sorter`, `row_hash` |
 //! | [`delivery`] | log, commit, publish, recover; nothing of SQL | `schema_version`, `store` |
 //! | [`cycle_marker`] | markers of complete cycles: decided (pure), written, read | `delivery` |
 //! | [`exported`] | published tables read back | `delivery`, `scan` |
@@ -74,6 +77,7 @@
 //! [`format`]: mod@format
 
 pub(crate) mod arrow_leaves;
+pub(crate) mod audit;
 pub mod books;
 pub(crate) mod cases;
 pub mod catalog;
@@ -106,8 +110,10 @@ pub(crate) mod memory_gate;
 pub(crate) mod planted_fault;
 pub(crate) mod policy;
 pub(crate) mod query;
+pub(crate) mod record_sorter;
 pub(crate) mod refusal;
 pub(crate) mod resident;
+pub(crate) mod row_hash;
 pub mod run;
 pub mod scan;
 pub(crate) mod schema;

@@ -4,11 +4,13 @@
 //! never changes its meaning. The JSON schema is `docs/manifest.v1.schema.json`. The text of a manifest
 //! ends with a checksum of itself, which is no member of [`Manifest`].
 
+mod audit_record;
 mod checksum;
 mod cycle_marker;
 mod late_record;
 mod record_header;
 
+pub use audit_record::{AuditRecord, AuditSeverity, AuditVerdict};
 pub use cycle_marker::{
     CycleMarker, FailedRerun, LatestCycle, MarkedTable, MarkerState, NextCycle,
 };
@@ -76,6 +78,9 @@ pub struct Manifest {
     pub schema_version: Option<u32>,
     /// The definition that the table was exported by.
     pub definition: DefinitionRecord,
+    /// The results of the table's audits, in the order of their file; empty without such a file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub audits: Vec<AuditRecord>,
     /// The sources that were read, by name.
     pub sources: Vec<SourceRecord>,
     /// The rows that were read against those that were exported. Absent in manifests from before there
@@ -204,6 +209,9 @@ pub struct DefinitionRecord {
     pub file: String,
     /// The SHA-256 of the definition's text, hexadecimal.
     pub sha256: String,
+    /// The SHA-256 of the text of the table's audits, hexadecimal; absent if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audits_sha256: Option<String>,
     /// The values of the parameters beyond the window.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, String>,

@@ -14,6 +14,9 @@
 //!        ├─ 1/4    the batches of a merge of sorts that has no more in any case
 //!        ├─ 1/8    rows that window functions hold in any case, over all tasks
 //!        ├─ 1/8    the blocks of one file that are compressed, at most 16 MiB
+//!        ├─ 1/8    values that audits compare, over all tables
+//!        ├─ 1/16   rows that wait for audits, over all tables; 1/128 in any case
+//!        ├─ 1/64   rows that break audits, of one table, at most 64 MiB
 //!        ├─ 1/12   files at their opening, with one row each, over all tables
 //!        ├─ 1/16   rows that open files collect, over all tables
 //!        ├─ 1/32   a line of a JSON source, at most 64 MiB, or a row of a Parquet source
@@ -89,6 +92,17 @@ const MAX_UPLOAD_SHARE: usize = 4;
 const COALESCED_SHARE: usize = 128;
 const MIN_COALESCED_BYTES: usize = 512 << 10;
 const MAX_COALESCED_BYTES: usize = 4 << 20;
+
+/// The share of values that audits compare, over all tables, as a divisor.
+const COMPARED_SHARE: usize = 8;
+
+/// The shares of rows that wait for audits, over all tables, as divisors.
+const MIN_AUDITED_SHARE: usize = 128;
+const MAX_AUDITED_SHARE: usize = 16;
+
+/// The share of rows that break the audits of one table and are kept, as a divisor, and its maximum in bytes.
+const FAILING_SHARE: usize = 64;
+const MAX_FAILING_BYTES: usize = 64 << 20;
 
 /// The share of rows that open files collect, over all of them, as a divisor, and the least of one file in
 /// bytes.
@@ -265,6 +279,26 @@ impl MemoryBudget {
             min: self.limit / MIN_QUEUED_SHARE / tables.max(1),
             max: self.limit / MAX_QUEUED_SHARE / tables.max(1),
         }
+    }
+
+    /// Returns the limits of the rows that wait for one of `audits` audits of one of `tables` concurrent tables.
+    pub(crate) fn audited_rows(self, tables: usize, audits: usize) -> GateLimits {
+        let parts = tables.max(1).saturating_mul(audits.max(1));
+        GateLimits {
+            min: self.limit / MIN_AUDITED_SHARE / parts,
+            max: self.limit / MAX_AUDITED_SHARE / parts,
+        }
+    }
+
+    /// Returns the bytes of the values that one of `audits` audits of one of `tables` concurrent tables compares
+    /// in memory.
+    pub fn compared_bytes(self, tables: usize, audits: usize) -> usize {
+        self.limit / COMPARED_SHARE / tables.max(1).saturating_mul(audits.max(1))
+    }
+
+    /// Returns the bytes of the rows that break one of `audits` audits of a table and are kept.
+    pub fn failing_bytes(self, audits: usize) -> usize {
+        (self.limit / FAILING_SHARE).min(MAX_FAILING_BYTES) / audits.max(1)
     }
 
     /// Returns the limits of the parts that one of `tables` concurrent tables uploads concurrently.

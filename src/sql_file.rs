@@ -2,6 +2,7 @@
 
 mod fields;
 mod folder;
+mod statements;
 mod type_brackets;
 
 use std::collections::BTreeMap;

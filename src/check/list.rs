@@ -12,6 +12,7 @@ use crate::policy::{Grant, IamAction};
 pub(crate) enum CheckArea {
     Definitions,
     Sources,
+    Audits,
     Tests,
     Destination,
     Settings,

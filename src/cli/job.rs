@@ -152,6 +152,7 @@ impl Job {
                 publish_unready: arguments.when_not_ready == WhenNotReady::Publish,
                 accept_change: arguments.accept_change,
                 accept_schema: arguments.accept_schema,
+                accept_audits: arguments.accept_audits.clone(),
             },
         })
     }

@@ -6,6 +6,7 @@ mod absent_columns;
 mod access;
 mod annotation;
 mod args;
+mod audits;
 mod available;
 mod changes;
 mod check;

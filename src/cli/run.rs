@@ -9,6 +9,7 @@ use clap::Args;
 
 use crate::cli::absent_columns::absent_columns;
 use crate::cli::access::Access;
+use crate::cli::audits::audits;
 use crate::cli::cluster::{self, ClusterRunArguments};
 use crate::cli::cycle_markers::{MarkersWarning, complaints_of_cycles, text_of_cycles};
 use crate::cli::failure_log::FailureReader;
@@ -259,6 +260,7 @@ fn complaints(report: &RunReport) -> String {
                 let _ = writeln!(text, "hint: {}", visible_line(hint));
             }
         }
+        text.push_str(&audits(&format!("{}{cycle}", table.table), table));
         if let Some(copied) = &table.rejected_lines {
             text.push_str(&rejected_lines(&format!("{}{cycle}", table.table), copied));
         }

@@ -255,6 +255,15 @@ pub(super) struct JobArguments {
     #[arg(long, help_heading = "Guards")]
     pub accept_schema: bool,
 
+    /// Publish a cycle although it breaks this audit, NAME or TABLE.NAME; repeatable
+    #[arg(
+        long = "accept-audit",
+        value_name = "NAME",
+        env = "DAYPORT_ACCEPT_AUDIT",
+        help_heading = "Guards"
+    )]
+    pub accept_audits: Vec<String>,
+
     /// The file format of tables whose definition does not set one
     #[arg(
         long,

@@ -45,12 +45,18 @@ pub(crate) struct ClusterRunner {
 
 #[async_trait]
 impl PlanRunner for ClusterRunner {
+    fn sees_rows(&self) -> bool {
+        false
+    }
+
     async fn run(&self, state: &SessionState, job: StagingJob<'_>) -> Result<Staging> {
         let StagingJob {
             bound,
             session,
             scans,
             participant,
+            // The rows are on other machines: a run refuses what would have to see them.
+            tap: _,
         } = job;
         // Tables whose plans run on other machines share no scan.
         drop(participant);

@@ -75,6 +75,21 @@ pub(crate) struct History {
     revisions: BTreeMap<Cycle, u32>,
 }
 
+/// Reads manifests, in the order of their names.
+async fn read_manifests(
+    destination: &Destination,
+    names: &[ManifestName],
+) -> Result<Vec<Manifest>> {
+    let reads: Vec<_> = names
+        .iter()
+        .map(|name| read_manifest(destination, name))
+        .collect();
+    futures::stream::iter(reads)
+        .buffered(CONCURRENCY.manifest_reads)
+        .try_collect()
+        .await
+}
+
 impl History {
     /// Loads the history by listing the table's manifests. `newest` is the newest entry of its log,
     /// with no work of it pending.
@@ -166,14 +181,22 @@ impl History {
     /// Reads the newest manifest of every cycle, oldest cycle first.
     pub(crate) async fn manifests(&self, destination: &Destination) -> Result<Vec<Manifest>> {
         let names: Vec<ManifestName> = self.current().collect();
-        let reads: Vec<_> = names
-            .iter()
-            .map(|name| read_manifest(destination, name))
+        read_manifests(destination, &names).await
+    }
+
+    /// Reads the newest manifest of each of the last `count` cycles before a cycle, newest cycle first.
+    pub(crate) async fn manifests_before(
+        &self,
+        destination: &Destination,
+        cycle: Cycle,
+        count: u32,
+    ) -> Result<Vec<Manifest>> {
+        let earlier = self.revisions.range(..cycle).rev();
+        let names: Vec<ManifestName> = earlier
+            .take(usize::try_from(count).unwrap_or(usize::MAX))
+            .map(|(cycle, revision)| self.name(*cycle, *revision))
             .collect();
-        futures::stream::iter(reads)
-            .buffered(CONCURRENCY.manifest_reads)
-            .try_collect()
-            .await
+        read_manifests(destination, &names).await
     }
 
     fn name(&self, cycle: Cycle, revision: u32) -> ManifestName {

@@ -20,7 +20,7 @@ use futures::{StreamExt, TryStreamExt};
 use crate::diff::key_tally::{KeyPairs, KeyTally, TalliedKeys, TallyMemory};
 use crate::diff::matching::{MatchedRows, RecordsByKey};
 use crate::diff::prepare::TablePlan;
-use crate::diff::row_hash::{HashedRows, RowHasher};
+use crate::diff::row_hasher::{HashedRows, RowHasher};
 use crate::diff::row_set::RowSetBuilder;
 use crate::diff::row_store::{RowStore, StoredRows};
 use crate::diff::side::{ReadSide, TableSide};

@@ -9,9 +9,9 @@ use arrow::row::{RowConverter, SortField};
 use datafusion::execution::memory_pool::MemoryReservation;
 use foldhash::quality::FixedState;
 
-use crate::diff::record_sorter::{RecordSorter, SortedRecords};
-use crate::diff::row_hash::HashedRows;
+use crate::diff::row_hasher::HashedRows;
 use crate::error::{Error, Result};
+use crate::record_sorter::{RecordSorter, SortedRecords};
 
 /// The bytes of a key among those that were seen, in a table that is half full.
 const SEEN_BYTES: usize = 2 * (size_of::<u64>() + 1);

@@ -14,10 +14,11 @@ use arrow::array::ArrayRef;
 use datafusion::execution::memory_pool::MemoryReservation;
 
 use crate::diff::key_tally::{KeyPairs, ordered};
-use crate::diff::record_sorter::RecordSorter;
-use crate::diff::row_hash::{HashedRows, column_hashes};
+use crate::diff::row_hasher::HashedRows;
 use crate::diff::row_store::StoredRows;
 use crate::error::{Error, Result};
+use crate::record_sorter::RecordSorter;
+use crate::row_hash::column_hashes;
 
 /// The bytes by which keys are put in order for samples: keys that are equal in them are in any order.
 const ORDER_BYTES: usize = 24;

@@ -12,9 +12,9 @@
 //! | `revision` | the definitions of a git revision |
 //! | `side`, `published_files` | the rows of one side |
 //! | `prepare`, `columns` | what is compared of a table |
-//! | `compare`, `row_hash`, `row_set`, `row_store` | rows without an equal one |
-//! | `matching`, `key_tally`, `record_sorter` | rows matched by their keys |
-//! | `samples`, `values`, `report` | what is shown |
+//! | `compare`, `row_hasher`, `row_set`, `row_store` | rows without an equal one |
+//! | `matching`, `key_tally` | rows matched by their keys |
+//! | `samples`, `report` | what is shown |
 
 mod columns;
 mod compare;
@@ -22,15 +22,13 @@ mod key_tally;
 mod matching;
 mod prepare;
 mod published_files;
-mod record_sorter;
 pub(crate) mod report;
 mod revision;
-mod row_hash;
+mod row_hasher;
 mod row_set;
 mod row_store;
 mod samples;
 mod side;
-mod values;
 
 use std::collections::BTreeMap;
 
@@ -47,8 +45,8 @@ use crate::diff::report::{
     TableDiff,
 };
 use crate::diff::side::TableSide;
-use crate::diff::values::json_value;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::json::json_value;
 use crate::layout::TableName;
 use crate::scan::MissingSource;
 

@@ -11,8 +11,8 @@ use arrow::error::ArrowError;
 use arrow::ipc::reader::FileReader;
 use arrow::ipc::writer::FileWriter;
 
-use crate::diff::record_sorter::cannot_spill;
 use crate::error::{Error, Result};
+use crate::record_sorter::cannot_spill;
 use crate::view_gc::{batch_bytes, gc_views};
 
 /// The rows and bytes from which collected rows are written.

@@ -8,10 +8,10 @@ use crate::diff::compare::DifferingRows;
 use crate::diff::matching::RowPosition;
 use crate::diff::prepare::TablePlan;
 use crate::diff::report::{ChangedRow, ChangedValue, SampleRow, SampleValue, Samples};
-use crate::diff::row_hash::column_hashes;
 use crate::diff::row_store::StoredRows;
-use crate::diff::values::json_value;
 use crate::error::{Error, Result};
+use crate::format::json::json_value;
+use crate::row_hash::column_hashes;
 
 /// A value that says that a struct is not NULL, when only that is compared.
 const PRESENT: &str = "not NULL";

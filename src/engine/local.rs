@@ -23,7 +23,7 @@ use crate::scan::MissingFiles;
 use crate::scan::parquet::misplaced::count_misplaced;
 use crate::scan::scan_log::ScanLog;
 use crate::scan::shared::request::ScanRequests;
-use crate::stage::staged_files;
+use crate::stage::{InstalledTap, staged_files};
 use crate::staged::StagedFile;
 
 /// Runs plans in this process.
@@ -32,17 +32,24 @@ pub struct LocalRunner;
 
 #[async_trait]
 impl PlanRunner for LocalRunner {
+    fn sees_rows(&self) -> bool {
+        true
+    }
+
     async fn run(&self, state: &SessionState, job: StagingJob<'_>) -> Result<Staging> {
         let requests = job
             .participant
             .as_ref()
             .map(|_| Arc::new(ScanRequests::default()));
         let state = extend_config(state, job.bound, |config| {
-            let config = config
+            let mut config = config
                 .with_extension(job.session)
                 .with_extension(Arc::clone(&job.scans));
-            match &requests {
-                Some(requests) => config.with_extension(Arc::clone(requests)),
+            if let Some(requests) = &requests {
+                config = config.with_extension(Arc::clone(requests));
+            }
+            match job.tap {
+                Some(tap) => config.with_extension(Arc::new(InstalledTap(tap))),
                 None => config,
             }
         });

@@ -20,6 +20,7 @@ mod local;
 mod open_rows;
 mod parameters;
 pub(crate) mod row_digest;
+pub(crate) mod rows_query;
 mod runner;
 mod sort_strings;
 mod source_names;

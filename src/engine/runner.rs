@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::scan::MissingSource;
 use crate::scan::scan_log::{ScanLog, SourceScan};
 use crate::scan::shared::barrier::Participant;
-use crate::stage::StagingSession;
+use crate::stage::{RowTap, StagingSession};
 use crate::staged::StagedFile;
 
 /// A bound definition to be staged, with the components that record what is read and written.
@@ -26,6 +26,9 @@ pub struct StagingJob<'a> {
     /// The table's part in a shared scan: the plan waits for the other tables before it runs. `None`
     /// for a table that reads its sources by itself.
     pub participant: Option<Participant>,
+    /// The tap that the rows pass before they are encoded, if there is one. The runner has to
+    /// [see the rows](PlanRunner::sees_rows).
+    pub tap: Option<Arc<dyn RowTap>>,
 }
 
 /// The result of staging a table.
@@ -57,6 +60,9 @@ pub enum Staging {
 /// Plans and runs bound definitions.
 #[async_trait]
 pub trait PlanRunner: fmt::Debug + Send + Sync {
+    /// Returns true if the rows pass through this process, where a tap sees them.
+    fn sees_rows(&self) -> bool;
+
     /// Plans a bound definition in the engine's session `state`, and runs the plan to its end unless
     /// files of its sources are awaited.
     async fn run(&self, state: &SessionState, job: StagingJob<'_>) -> Result<Staging>;

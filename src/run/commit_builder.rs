@@ -5,6 +5,7 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 
+use crate::audit::AuditResult;
 use crate::cycle::SyncMode;
 use crate::delivery::{History, LogAction, LogEntry, PendingUpload, Publication, require_own_keys};
 use crate::engine::Staged;
@@ -43,7 +44,12 @@ impl CommitBuilder<'_> {
     ///
     /// # Errors
     /// Fails if two staged files have the same name, or if the entry names files of other tables.
-    pub(super) fn entry(&self, staged: Staged, rejects: Vec<StagedRejects>) -> Result<LogEntry> {
+    pub(super) fn entry(
+        &self,
+        staged: Staged,
+        rejects: Vec<StagedRejects>,
+        audits: &[AuditResult],
+    ) -> Result<LogEntry> {
         let paths: BTreeSet<String> = staged
             .files
             .iter()
@@ -71,7 +77,8 @@ impl CommitBuilder<'_> {
         let context = self.delivery.context;
         let now = context.clock.now();
         let records = rejects.into_iter().map(|staged| staged.record).collect();
-        let manifest = self.manifest(staged, records, removed, now);
+        let mut manifest = self.manifest(staged, records, removed, now);
+        manifest.audits = audits.iter().map(|result| result.record.clone()).collect();
         let action = LogAction::Publish {
             manifest: Box::new(manifest),
             uploads,
@@ -166,8 +173,13 @@ impl CommitBuilder<'_> {
             definition: DefinitionRecord {
                 file: file.unwrap_or_default().to_string_lossy().into_owned(),
                 sha256: definition.sha256.clone(),
+                audits_sha256: definition
+                    .audits
+                    .as_ref()
+                    .map(|audits| audits.sha256.clone()),
                 parameters: parameters.collect(),
             },
+            audits: Vec::new(),
             sources: staged.sources.iter().map(source_record).collect(),
             balance: Some(staged.balance.published(is_selection)),
             provisional: staged.unready.iter().map(unready_record).collect(),

@@ -1,6 +1,5 @@
 //! Delivers one cycle of one table, from recovery to the manifest.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tracing::{debug, info};
@@ -8,28 +7,23 @@ use tracing::{debug, info};
 use crate::cycle::{Cycle, SyncMode};
 use crate::definition::Definition;
 use crate::delivery::{self, Commit, Decision, History, LogEntry, Publish};
-use crate::engine::{BoundDefinition, Staging, StagingJob};
 use crate::error::{Error, Result};
 use crate::layout::{self, ManifestName, Shard};
 use crate::manifest::{self, Manifest};
 use crate::run::commit_builder::CommitBuilder;
 use crate::run::context::{Delivery, RunContext};
 use crate::run::guards;
-use crate::run::interruption::interrupted;
 use crate::run::late::{LateFiles, Standing};
 use crate::run::late_files;
 use crate::run::names;
 use crate::run::ready_entry::ReadyEntry;
-use crate::run::rejected_lines::copy_rejected_lines;
-use crate::run::rejects::stage_rejects;
-use crate::run::report::{RejectedLines, TableOutcome, TableReport};
+use crate::run::report::{TableOutcome, TableReport};
 use crate::run::request::RunRequest;
-use crate::scan::scan_log::ScanLog;
+use crate::run::stage_cycle::{DeliveryNotes, StagedEntry};
+use crate::scan::MissingSource;
 use crate::scan::shared::barrier::Participant;
-use crate::scan::{KeepRejects, MissingSource};
 use crate::schema_version;
 use crate::stage::{NumberingHistory, StagingConfig, StagingSession, WriterIndex};
-use crate::store::shown;
 
 /// The maximum number of attempts before the table is left to concurrent runs.
 const MAX_ATTEMPTS: u32 = 3;
@@ -57,8 +51,8 @@ pub(super) async fn deliver(
     };
     let (table, run_id) = (&definition.table, &context.run_id);
     debug!(%table, %cycle, run_id, "begun");
-    let mut copied = RejectedLines::default();
-    let outcome = match delivery.run(participant, &mut copied).await {
+    let mut notes = DeliveryNotes::default();
+    let outcome = match delivery.run(participant, &mut notes).await {
         Ok(outcome) => outcome,
         Err(error) => TableOutcome::failed(&error),
     };
@@ -95,7 +89,9 @@ pub(super) async fn deliver(
         seconds: took.as_seconds_f64(),
         is_late: late.is_some(),
         outcome,
-        rejected_lines: copied.into_report(),
+        rejected_lines: notes.rejected_lines.into_report(),
+        audits: notes.audits,
+        failing_rows: notes.failing_rows,
     }
 }
 
@@ -114,26 +110,17 @@ impl Attempt {
     }
 }
 
-/// The outcome of staging.
-enum StagedEntry {
-    /// The entry may be committed.
-    Ready(Box<ReadyEntry>),
-    /// The cycle waits for files of these sources.
-    Awaited(Vec<MissingSource>),
-}
-
 impl Delivery<'_> {
-    /// Delivers the cycle. Notes in `copied` the malformed lines that the operator gets, also if that
-    /// fails.
+    /// Delivers the cycle. Keeps in `notes` what the report has also if that fails.
     async fn run(
         &self,
         participant: Participant,
-        copied: &mut RejectedLines,
+        notes: &mut DeliveryNotes,
     ) -> Result<TableOutcome> {
         let mut overtaken_by = String::new();
         let mut participant = Some(participant);
         for _ in 0..MAX_ATTEMPTS {
-            match self.attempt(participant.take(), copied).await? {
+            match self.attempt(participant.take(), notes).await? {
                 Attempt::Done(outcome) => return Ok(*outcome),
                 Attempt::Overtaken { by } => {
                     let (table, cycle) = (&self.definition.table, self.cycle);
@@ -152,7 +139,7 @@ impl Delivery<'_> {
     async fn attempt(
         &self,
         participant: Option<Participant>,
-        copied: &mut RejectedLines,
+        notes: &mut DeliveryNotes,
     ) -> Result<Attempt> {
         names::require_keys(self)?;
         let history = self.recover().await?;
@@ -251,7 +238,7 @@ impl Delivery<'_> {
             spec: &bound.spec,
             schema_version: &schema_version,
         };
-        let staging = self.stage(&bound, &stage, &builder, participant, copied);
+        let staging = self.stage(&bound, &stage, &builder, participant, notes);
         let staged = match staging.await {
             Ok(StagedEntry::Ready(staged)) => ReadyEntry { changes, ..*staged },
             Ok(StagedEntry::Awaited(sources)) => {
@@ -285,18 +272,6 @@ impl Delivery<'_> {
         Ok(manifest::current(manifests))
     }
 
-    /// Returns what scans keep of malformed lines. An operator with a place for them gets all, so that
-    /// not even a strict run ends at the first.
-    fn keep_rejects(&self) -> KeepRejects {
-        if self.context.rejected_lines.is_some() {
-            KeepRejects::Texts
-        } else if self.request.max_rejects.is_strict() {
-            KeepRejects::Nothing
-        } else {
-            KeepRejects::Positions
-        }
-    }
-
     fn awaited(&self, sources: Vec<MissingSource>, history: &History) -> TableOutcome {
         match self.late {
             Some(late) => TableOutcome::Late {
@@ -314,26 +289,6 @@ impl Delivery<'_> {
     fn stays_due(&self, history: &History) -> bool {
         self.definition.sync_mode == SyncMode::Incremental
             && history.first().is_some_and(|first| first <= self.cycle)
-    }
-
-    /// Returns the objects in the partitions written to that no manifest of the table names, and those
-    /// beside its manifests and log entries whose numbers are passed over.
-    async fn foreign(&self, stage: &StagingSession, history: &History) -> Result<Vec<String>> {
-        let others = stage.others();
-        if others.is_empty() {
-            return Ok(history.foreign.clone());
-        }
-        let manifests = history.manifests(&self.context.destination).await?;
-        let owned: BTreeSet<&str> = manifests
-            .iter()
-            .flat_map(|manifest| &manifest.files)
-            .map(|file| file.path.as_str())
-            .collect();
-        let foreign = others.iter().filter(|path| !owned.contains(path.as_ref()));
-        Ok(foreign
-            .map(|path| shown(path.as_ref()).into_owned())
-            .chain(history.foreign.iter().cloned())
-            .collect())
     }
 
     async fn recover(&self) -> Result<History> {
@@ -372,71 +327,6 @@ impl Delivery<'_> {
                 .collect(),
             retired: history.state.retired(),
         }
-    }
-
-    /// Stages the rows and the rejects, and checks the guards. Returns the entry, which may be
-    /// committed.
-    async fn stage(
-        &self,
-        bound: &BoundDefinition,
-        stage: &Arc<StagingSession>,
-        builder: &CommitBuilder<'_>,
-        participant: Option<Participant>,
-        copied: &mut RejectedLines,
-    ) -> Result<StagedEntry> {
-        let rule = self.await_rule(builder.history);
-        let scans = ScanLog::for_cycle(rule, self.keep_rejects());
-        self.context.listener.staging_started(
-            self.definition,
-            self.cycle,
-            Arc::clone(stage),
-            Arc::clone(&scans),
-        );
-        let staging = async {
-            let engine = &self.context.engine;
-            let job = StagingJob {
-                bound,
-                session: Arc::clone(stage),
-                scans,
-                participant,
-            };
-            let mut staged = match engine.stage(job).await? {
-                Staging::Staged(staged) => staged,
-                Staging::Awaited(sources) => return Ok(StagedEntry::Awaited(sources)),
-            };
-            if !staged.doubtful.is_empty() && staged.files.iter().all(|file| file.rows == 0) {
-                return Ok(StagedEntry::Awaited(std::mem::take(&mut staged.doubtful)));
-            }
-            let (table, cycle) = (&self.definition.table, self.cycle);
-            let (run_id, files) = (&self.context.run_id, staged.files.len());
-            info!(%table, %cycle, run_id, files, "staged");
-            // Before the guards: the lines are needed above all if they fail the table.
-            copy_rejected_lines(self, &staged.sources, copied).await;
-            guards::check(self.request, &staged, builder.replaced)?;
-            let balance = staged.balance.clone();
-            info!(%table, %cycle, run_id, %balance, "accounted");
-            let absent = guards::check_absent(&staged, &builder.history.state)?;
-            let rejects = stage_rejects(self, stage, &staged.sources).await?;
-            let foreign = self.foreign(stage, builder.history).await?;
-            // The last call before the commit: a list that no entry names is harmless, and stays.
-            if self.definition.sync_mode == SyncMode::Incremental {
-                let lists = &self.context.lists;
-                lists
-                    .store(&self.context.destination, &staged.sources)
-                    .await?;
-            }
-            let missing = std::mem::take(&mut staged.missing);
-            Ok(StagedEntry::Ready(Box::new(ReadyEntry {
-                entry: builder.entry(staged, rejects)?,
-                balance,
-                foreign,
-                missing,
-                absent,
-                changes: Vec::new(),
-            })))
-        };
-        let staged = self.context.stop.run_until_cancelled(staging).await;
-        staged.ok_or_else(interrupted)?
     }
 
     async fn commit_and_publish(

@@ -1,10 +1,11 @@
 //! Runs many tables and cycles: selects what is due, delivers each on its own, and reports.
 //!
 //! ```text
-//! RunRequest ─prepare→ cycles of each table ─schedule→ deliver: recover → bind → stage → rejected_lines → guards → commit_builder → commit → publish
+//! RunRequest ─prepare→ cycles of each table ─schedule→ deliver: recover → bind → stage → rejected_lines → guards → audits → commit_builder → commit → publish
 //!                └─plan→ RunPlan (the same decisions, nothing written)        └→ TableReport → mark → RunReport
 //! ```
 
+mod audits;
 mod commit_builder;
 mod context;
 mod deliver;
@@ -24,7 +25,9 @@ mod report;
 mod request;
 mod same_rows;
 mod schedule;
+mod stage_cycle;
 
+pub use crate::audit::AuditResult;
 pub use crate::cycle_marker::{CycleOutcome, CycleReport, ExportTables, Mark, MarkerFailure};
 pub use crate::delivery::ConditionProof;
 pub use context::{NoProgress, ProgressListener, RunContext};
@@ -32,7 +35,8 @@ pub use file_lists::StoredLists;
 pub use late::{LateFiles, Standing};
 pub use plan::{ExpectedOutput, PlannedStep, PlannedTable, ReplacedPublication, RunPlan, plan};
 pub use report::{
-    RejectedLines, RejectedLinesFile, RunReport, TableFailure, TableOutcome, TableReport,
+    FailingRows, FailingRowsFile, RejectedLines, RejectedLinesFile, RunReport, TableFailure,
+    TableOutcome, TableReport,
 };
 pub use request::{CycleSelection, MAX_CATCH_UP, RunRequest, parameter, pick};
 

@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use tracing::info;
 
+use crate::audit::{AuditScope, BoundAudits};
 use crate::cycle::{Cycle, SyncMode, due};
 use crate::definition::Definition;
 use crate::delivery::{History, recover};
 use crate::error::{Error, Result};
 use crate::run::context::RunContext;
-use crate::run::request::{CycleSelection, RunRequest};
+use crate::run::request::{CycleSelection, RunRequest, names_audit};
 
 /// Checks everything that can be checked before any table is attempted. Returns the present instant
 /// and the last closed cycle.
@@ -43,12 +44,10 @@ pub(super) async fn prepare(
 async fn check(context: &RunContext, request: &RunRequest, newest: Cycle) -> Result<()> {
     let mut complaints = Vec::new();
     for definition in &request.definitions {
-        let bound = context
-            .engine
-            .bind(definition, newest, &request.parameters, request.format)
-            .await;
-        complaints.extend(bound.err());
+        let checked = check_definition(context, request, definition, newest).await;
+        complaints.extend(checked.err());
     }
+    complaints.extend(unknown_audits(request));
     let used: BTreeSet<&String> = request
         .definitions
         .iter()
@@ -62,6 +61,60 @@ async fn check(context: &RunContext, request: &RunRequest, newest: Cycle) -> Res
         }
     }
     Error::all(complaints)
+}
+
+/// Binds a definition and its audits.
+async fn check_definition(
+    context: &RunContext,
+    request: &RunRequest,
+    definition: &Definition,
+    cycle: Cycle,
+) -> Result<()> {
+    let engine = &context.engine;
+    let bound = engine
+        .bind(definition, cycle, &request.parameters, request.format)
+        .await?;
+    if let Some(audits) = &definition.audits
+        && !engine.sees_rows()
+    {
+        return Err(Error::invalid(format!(
+            "{}: the table `{}` has audits, and rows that a cluster stages cannot be audited",
+            audits.file, definition.table
+        ))
+        .with_hint("run this table without --cluster, or move its audits out of the folder"));
+    }
+    let scope = AuditScope {
+        engine,
+        definition,
+        bound: &bound,
+        cycle,
+    };
+    BoundAudits::bind(&scope).await.map(|_| ())
+}
+
+/// Complains of each name in `--accept-audit` that is no audit of a definition.
+fn unknown_audits(request: &RunRequest) -> Vec<Error> {
+    let audits: Vec<(&Definition, &str)> = request
+        .definitions
+        .iter()
+        .flat_map(|definition| {
+            let audits = definition.audits.iter().flat_map(|audits| &audits.audits);
+            audits.map(move |audit| (definition, audit.name.as_str()))
+        })
+        .collect();
+    let is_unknown = |given: &&String| {
+        let mut audits = audits.iter();
+        !audits.any(|(definition, audit)| names_audit(given, definition, audit))
+    };
+    let unknown = request.accept_audits.iter().filter(is_unknown);
+    unknown
+        .map(|given| {
+            Error::invalid(format!(
+                "--accept-audit: no definition has an audit `{given}`"
+            ))
+            .with_hint("an audit is called as in the report of the run that it failed")
+        })
+        .collect()
 }
 
 /// Returns the selected cycles of one table, oldest first. Recovers the table if they depend on what

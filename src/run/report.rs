@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use crate::audit::AuditResult;
 use crate::books::Balance;
 use crate::cycle::{Cycle, SyncMode};
 use crate::cycle_marker::{CycleReport, MarkerFailure};
@@ -59,6 +60,13 @@ pub struct TableReport {
     /// there are none or no such place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rejected_lines: Option<RejectedLines>,
+    /// The results of the table's audits, whatever the outcome; empty if it has none or they did not run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub audits: Vec<AuditResult>,
+    /// The rows that break audits and were written to the operator's place; absent if there are none or no
+    /// such place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failing_rows: Option<FailingRows>,
 }
 
 /// The outcome of one table and cycle.
@@ -176,6 +184,28 @@ pub struct RejectedLinesFile {
     pub bytes: u64,
 }
 
+/// The first rows that break audits, at the operator's place.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct FailingRows {
+    /// The file that was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<FailingRowsFile>,
+    /// The reason why it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// A file of rows that break audits.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct FailingRowsFile {
+    /// The URL or path of the file.
+    pub path: String,
+    /// The number of rows in the file, at most 100 for each audit.
+    pub rows: u64,
+    /// The compressed size of the file, in bytes.
+    pub bytes: u64,
+}
+
 /// The error that a table failed with.
 #[derive(Debug, Serialize)]
 pub struct TableFailure {
@@ -208,6 +238,8 @@ impl TableReport {
             is_late: false,
             outcome: TableOutcome::failed(&error),
             rejected_lines: None,
+            audits: Vec::new(),
+            failing_rows: None,
         }
     }
 

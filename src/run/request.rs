@@ -74,6 +74,8 @@ pub struct RunRequest {
     pub accept_change: bool,
     /// True if columns may differ from what is published so that receivers break.
     pub accept_schema: bool,
+    /// The audits, as `name` or `table.name`, that do not keep a cycle from being published.
+    pub accept_audits: Vec<String>,
 }
 
 impl Default for RunRequest {
@@ -101,6 +103,7 @@ impl Default for RunRequest {
             time_to_final: TimeDelta::zero(),
             accept_change: false,
             accept_schema: false,
+            accept_audits: Vec::new(),
         }
     }
 }
@@ -112,6 +115,12 @@ impl RunRequest {
         let lookback = TimeDelta::days(self.lookback.into());
         let wait = self.time_to_final.min(lookback);
         (self.lookback > 0).then(|| cycle.end() + wait)
+    }
+
+    /// Returns true if an audit of a table does not keep a cycle from being published.
+    pub(super) fn accepts(&self, definition: &Definition, audit: &str) -> bool {
+        let mut accepted = self.accept_audits.iter();
+        accepted.any(|accepted| names_audit(accepted, definition, audit))
     }
 
     /// Returns the rule about missing source files for a table and cycle. `history` is that of the table.
@@ -137,6 +146,14 @@ impl RunRequest {
             },
         }
     }
+}
+
+/// Returns true if `given` is the name of an audit of a table, with the table in front of it or without.
+pub(super) fn names_audit(given: &str, definition: &Definition, audit: &str) -> bool {
+    let of_table = given
+        .strip_prefix(definition.table.as_str())
+        .and_then(|rest| rest.strip_prefix('.'));
+    given == audit || of_table == Some(audit)
 }
 
 /// Selects the definitions called `tables`, or all if `tables` is empty.

@@ -151,6 +151,8 @@ impl ScheduledTable {
                 is_late: true,
                 outcome: TableOutcome::Late { files, standing },
                 rejected_lines: None,
+                audits: Vec::new(),
+                failing_rows: None,
             });
         }
     }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use chrono::{DateTime, Utc};
 
-use crate::serve::state::{ServeState, TableCounts};
+use crate::serve::state::{AuditLabels, ServeState, TableCounts};
 
 impl ServeState {
     /// Returns the metrics in Prometheus's text format, version 0.0.4.
@@ -58,6 +58,26 @@ impl ServeState {
                 .map(|(table, counts)| (labelled(table), figure(counts)));
             family(text, name, "counter", help, values);
         }
+        let audits = self.audits.iter().map(|(labels, count)| {
+            let AuditLabels {
+                table,
+                audit,
+                severity,
+                result,
+            } = labels;
+            let audit = escaped(audit);
+            let labels = format!(
+                "table=\"{table}\",audit=\"{audit}\",severity=\"{severity}\",result=\"{result}\""
+            );
+            (labels, *count as f64)
+        });
+        family(
+            text,
+            "audit_results_total",
+            "counter",
+            "Results of audits: passed, failed, skipped or error.",
+            audits,
+        );
         let none = String::new;
         family(
             text,
@@ -229,6 +249,13 @@ fn labelled(table: &str) -> String {
     format!("table=\"{table}\"")
 }
 
+/// Returns a text as the value of a label.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
+}
+
 /// Appends a metric: its help, its type and a sample per pair of labels and value.
 fn family(
     text: &mut String,
@@ -259,12 +286,28 @@ mod tests {
     use crate::books::Balance;
     use crate::cycle::{Cycle, SyncMode};
     use crate::layout::TableName;
-    use crate::run::{RunReport, TableOutcome, TableReport};
+    use crate::manifest::{AuditRecord, AuditSeverity, AuditVerdict};
+    use crate::run::{AuditResult, RunReport, TableOutcome, TableReport};
     use crate::serve::Schedule;
     use crate::status::{DayStatus, PublishedDay, Status, TableStatus};
 
     fn time(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()
+    }
+
+    fn audit_of_one_table() -> AuditResult {
+        AuditResult {
+            record: AuditRecord {
+                name: "accepted_values(\"Type\")".to_owned(),
+                severity: AuditSeverity::Warn,
+                result: AuditVerdict::Failed,
+                rows: 3,
+                accepted: false,
+            },
+            position: "sql/audits/views.sql:1".to_owned(),
+            detail: None,
+            keys: Vec::new(),
+        }
     }
 
     fn run_of_one_table(cycle: Cycle) -> RunReport {
@@ -298,6 +341,8 @@ mod tests {
                     schema_file_error: None,
                 },
                 rejected_lines: None,
+                audits: vec![audit_of_one_table()],
+                failing_rows: None,
             }],
             cycles: Vec::new(),
             cycles_failure: None,

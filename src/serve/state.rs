@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::cycle::{Cycle, SyncMode};
 use crate::layout::TableName;
-use crate::run::{RunReport, TableOutcome, TableReport};
+use crate::run::{AuditResult, RunReport, TableOutcome, TableReport};
 use crate::serve::Schedule;
 use crate::status::{DayStatus, Incident, Status, TableStatus};
 
@@ -25,11 +25,22 @@ pub(super) struct TableCounts {
     pub(super) seconds: f64,
 }
 
+/// The table and name of an audit, with its severity and a verdict.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct AuditLabels {
+    pub(super) table: String,
+    pub(super) audit: String,
+    pub(super) severity: &'static str,
+    pub(super) result: &'static str,
+}
+
 /// The state that rounds update, and that metrics, health and the page show.
 #[derive(Debug)]
 pub(crate) struct ServeState {
     schedule: Schedule,
     pub(super) counts: BTreeMap<String, TableCounts>,
+    /// The number of results of each audit since the process started.
+    pub(super) audits: BTreeMap<AuditLabels, u64>,
     incidents: Vec<Incident>,
     pub(super) observed: Option<Status>,
     /// The tables that this process exports, with their sync modes; only these can be overdue.
@@ -62,6 +73,7 @@ impl ServeState {
         Self {
             schedule,
             counts: BTreeMap::new(),
+            audits: BTreeMap::new(),
             incidents: Vec::new(),
             observed: None,
             served: BTreeMap::new(),
@@ -98,6 +110,15 @@ impl ServeState {
     pub(crate) fn add_run(&mut self, report: &RunReport) {
         self.awaited.clear();
         for table in &report.tables {
+            for AuditResult { record, .. } in &table.audits {
+                let labels = AuditLabels {
+                    table: table.table.clone(),
+                    audit: record.name.clone(),
+                    severity: record.severity.name(),
+                    result: record.result.name(),
+                };
+                *self.audits.entry(labels).or_default() += 1;
+            }
             let counts = self.counts.entry(table.table.clone()).or_default();
             counts.seconds += table.seconds;
             match &table.outcome {

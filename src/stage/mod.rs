@@ -17,7 +17,7 @@
 //! | `partitioned_writer`, `combined_schema`, `splitter`, `open_partition` | rows to partitions, each written by a task |
 //! | `spill_sort`, `clustered_writer` | rows of partitions that have no open file |
 //! | `rolling_file`, `shard_writer`, `file_memory`, `compression_limit` | the rows of one partition to files |
-//! | `window_check` | rows outside of the cycle |
+//! | `window_check`, `row_tap` | rows outside of the cycle; what sees all rows |
 //! | `checked_rows` | the same rows with the same checks, without files |
 
 mod checked_rows;
@@ -32,6 +32,7 @@ mod format_binding;
 mod open_partition;
 mod partitioned_writer;
 mod rolling_file;
+mod row_tap;
 mod session;
 mod shard_numbers;
 mod shard_writer;
@@ -47,6 +48,7 @@ pub use encoding_options::EncodingOptions;
 pub use exec::{DistributionMode, StagedWriteExec};
 pub use format::{StageFormats, spec_of};
 pub use partitioned_writer::PartitionedWriter;
+pub use row_tap::{InstalledTap, RowTap};
 pub use session::{Progress, StagingConfig, StagingSession};
 pub use shard_numbers::{NumberingHistory, WriterIndex};
 pub use spec::{CopyContext, StageSpec, WindowColumn};

@@ -25,6 +25,7 @@ use crate::stage::combined_schema::CombinedSchema;
 use crate::stage::compression_limit::CompressionLimit;
 use crate::stage::file_memory::{FileMemory, QueueLimits};
 use crate::stage::open_partition::OpenPartition;
+use crate::stage::row_tap::InstalledTap;
 use crate::stage::session::StagingSession;
 use crate::stage::shard_writer::{ShardSettings, SharedPool};
 use crate::stage::spec::StageSpec;
@@ -48,6 +49,7 @@ pub struct PartitionedWriter {
     /// The sort of rows without an open file: once it exists, every new partition goes into it.
     spill_sort: Option<SpillSort>,
     window_check: Option<WindowCheck>,
+    tap: Option<Arc<InstalledTap>>,
     empty_file: bool,
     /// The number of rows written, to be compared with the rows in the files.
     rows: u64,
@@ -71,6 +73,7 @@ impl PartitionedWriter {
         let window = spec.window.as_ref();
         let window_column = window.and_then(|window| file_schema.index_of(&window.name).ok());
         let window_check = window.and_then(|window| WindowCheck::new(window, schema.schema()));
+        let tap = config.get_extension::<InstalledTap>();
         let tables = session.config().concurrent_tables;
         let pool = context.memory_pool();
         let budget = MemoryBudget::of(&**pool);
@@ -111,6 +114,7 @@ impl PartitionedWriter {
             open: HashMap::new(),
             spill_sort: None,
             window_check,
+            tap,
             empty_file: spec.empty_file,
             rows: 0,
         })
@@ -136,9 +140,7 @@ impl PartitionedWriter {
             "a row is lost in the cast to the columns of the files",
             self.schema.combine(batch)?,
         );
-        if let Some(check) = &mut self.window_check {
-            check.add(&combined);
-        }
+        self.check(&combined).await?;
         let mut spilled = Vec::new();
         for PartitionRows { partition, rows } in self.schema.split(&combined)? {
             if strikes("the rows of one partition of a batch are lost") {
@@ -166,12 +168,21 @@ impl PartitionedWriter {
         combined: &RecordBatch,
     ) -> Result<()> {
         self.rows += combined.num_rows() as u64;
-        if let Some(check) = &mut self.window_check {
-            check.add(combined);
-        }
+        self.check(combined).await?;
         match self.has_file(partition, combined)? {
             true => self.send(partition, combined).await,
             false => self.spill_sort()?.write(combined).await,
+        }
+    }
+
+    /// Gives combined rows to the check of the window and to the tap.
+    async fn check(&mut self, combined: &RecordBatch) -> Result<()> {
+        if let Some(check) = &mut self.window_check {
+            check.add(combined);
+        }
+        match &self.tap {
+            Some(tap) => tap.0.add(combined).await,
+            None => Ok(()),
         }
     }
 

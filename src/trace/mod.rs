@@ -123,6 +123,10 @@ fn changes(scanned: &Scanned<'_>, manifest: &Manifest) -> Vec<String> {
     if manifest.definition.sha256 != scanned.definition.sha256 {
         notes.push("the definition has changed since".to_owned());
     }
+    let audits = scanned.definition.audits.as_ref();
+    if manifest.definition.audits_sha256.as_ref() != audits.map(|audits| &audits.sha256) {
+        notes.push("the audits of the table have changed since".to_owned());
+    }
     for files in &scanned.scans {
         let source = files.source();
         let recorded = manifest.sources.iter().find(|known| known.name == source);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
+use crate::audit::{AuditScope, BoundAudits};
 use crate::catalog::Sources;
 use crate::check::{CheckArea, CheckList, DefinedTable, check_sources};
 use crate::cli::check::cases::check_cases;
@@ -64,6 +65,7 @@ pub(super) async fn check_inputs(
         let detail = "no file was read: give --from to read a sample of each source";
         list.unknown(CheckArea::Sources, "files", detail);
     }
+    check_audits(engine, definitions, &bound, cycle, list).await;
     if bound.len() == definitions.len() {
         check_cases(job, definitions, sources, list).await?;
     }
@@ -71,6 +73,42 @@ pub(super) async fn check_inputs(
         tables: bound.into_iter().map(|(table, _)| table).collect(),
         rejects_place,
     })
+}
+
+/// Compiles the audits of the tables that compile. Without any audit nothing is added.
+async fn check_audits(
+    engine: &Engine,
+    definitions: &[Definition],
+    bound: &[(DefinedTable, BoundDefinition)],
+    cycle: Cycle,
+    list: &mut CheckList,
+) {
+    let mut compiled = 0;
+    for definition in definitions {
+        let of_table = bound
+            .iter()
+            .find(|(table, _)| table.name == definition.table);
+        let Some((_, bound)) = of_table else {
+            continue;
+        };
+        let scope = AuditScope {
+            engine,
+            definition,
+            bound,
+            cycle,
+        };
+        match BoundAudits::bind(&scope).await {
+            Ok(audits) => compiled += audits.map_or(0, |audits| audits.len()) as u64,
+            Err(error) => list.error(CheckArea::Audits, definition.table.as_str(), &error),
+        }
+    }
+    if compiled > 0 {
+        let detail = match compiled {
+            1 => "1 compiles".to_owned(),
+            count => format!("{count} compile"),
+        };
+        list.passed(CheckArea::Audits, "audits", detail);
+    }
 }
 
 /// Returns the sources that the named tables read. Returns `None` for all sources: if no tables are

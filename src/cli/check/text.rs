@@ -18,6 +18,7 @@ pub(super) fn render(list: &CheckList) -> String {
             let heading = match item.area {
                 CheckArea::Definitions => "definitions",
                 CheckArea::Sources => "sources",
+                CheckArea::Audits => "audits",
                 CheckArea::Tests => "tests",
                 CheckArea::Destination => "destination",
                 CheckArea::Settings => "settings of the bucket",

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::cli::access::Access;
+use crate::cli::audits;
 use crate::cli::cycle_markers::MarkersWarning;
 use crate::cli::failure_log::FailureReader;
 use crate::cli::job::Job;
@@ -86,6 +87,27 @@ pub(super) async fn post_events(
         {
             state.lock().notifications_failed += 1;
         }
+    }
+}
+
+/// Warns of audits that do not hold and do not block, and of rows that the operator does not get.
+fn warn_of_audits(report: &RunReport, table: &TableReport) {
+    let (run_id, name) = (&report.run_id, &table.table);
+    for warning in table.audits.iter().filter_map(audits::warning) {
+        warn!(table = name, run_id, "{warning}");
+    }
+    let error = table
+        .failing_rows
+        .as_ref()
+        .and_then(|rows| rows.error.as_ref());
+    if let Some(error) = error {
+        warn!(
+            table = name,
+            run_id,
+            error,
+            hint = audits::NOT_WRITTEN_HINT,
+            "the rows that break audits are not written to --rejects-to"
+        );
     }
 }
 
@@ -245,6 +267,7 @@ impl Rounds {
         let mut succeeded = true;
         for table in &report.tables {
             succeeded &= self.notify_of(report, table);
+            warn_of_audits(report, table);
             let copied = table.rejected_lines.as_ref();
             if let Some(error) = copied.and_then(|copied| copied.error.as_ref()) {
                 let (run_id, table) = (&report.run_id, &table.table);

@@ -5,6 +5,7 @@ mod decoder;
 mod encoder;
 pub(crate) mod options;
 mod row_check;
+mod value;
 
 use serde::Serialize;
 
@@ -13,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::format::{FileDecoder, FormatInfo};
 
 pub(crate) use encoder::JsonEncoding;
+pub(crate) use value::json_value;
 
 /// The facts about JSON.
 pub(super) const INFO: FormatInfo = FormatInfo {

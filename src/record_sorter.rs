@@ -4,10 +4,12 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Seek, Write};
+use std::sync::Arc;
 
 use datafusion::execution::memory_pool::MemoryReservation;
 
 use crate::error::{Error, Result};
+use crate::spill_folder::SpillFolder;
 
 /// The bytes that are read of a run at a time.
 const READ_BYTES: usize = 64 << 10;
@@ -17,18 +19,19 @@ const FIRST_BYTES: usize = 256 << 10;
 
 /// Collects records and sorts them. What does not fit into its buffer is spilled in sorted runs.
 #[derive(Debug)]
-pub(super) struct RecordSorter {
+pub(crate) struct RecordSorter {
     width: usize,
     max_bytes: usize,
     buffer: Vec<u8>,
     runs: Vec<File>,
     reservations: Vec<MemoryReservation>,
+    folder: Option<Arc<SpillFolder>>,
 }
 
 impl RecordSorter {
     /// Creates a sorter of records of `width` bytes, which holds up to `max_bytes` in memory, reserved in
     /// all of `reservations`.
-    pub(super) fn new(
+    pub(crate) fn new(
         width: usize,
         max_bytes: usize,
         reservations: Vec<MemoryReservation>,
@@ -40,11 +43,18 @@ impl RecordSorter {
             buffer: Vec::new(),
             runs: Vec::new(),
             reservations,
+            folder: None,
         }
     }
 
+    /// Spills to a folder in place of the system's temporary one.
+    #[must_use]
+    pub(crate) fn spilling_to(self, folder: Option<Arc<SpillFolder>>) -> Self {
+        Self { folder, ..self }
+    }
+
     /// Adds a record.
-    pub(super) fn push(&mut self, record: &[u8]) -> Result<()> {
+    pub(crate) fn push(&mut self, record: &[u8]) -> Result<()> {
         debug_assert_eq!(record.len(), self.width);
         let bytes = self.buffer.len() + self.width;
         if bytes > self.max_bytes.max(self.width) {
@@ -65,7 +75,11 @@ impl RecordSorter {
 
     fn spill(&mut self) -> Result<()> {
         let order = order(&self.buffer, self.width);
-        let mut file = BufWriter::new(tempfile::tempfile().map_err(cannot_spill)?);
+        let file = match &self.folder {
+            Some(folder) => tempfile::tempfile_in(folder.path()),
+            None => tempfile::tempfile(),
+        };
+        let mut file = BufWriter::new(file.map_err(cannot_spill)?);
         for index in order {
             let start = index as usize * self.width;
             file.write_all(&self.buffer[start..start + self.width])
@@ -80,7 +94,7 @@ impl RecordSorter {
     }
 
     /// Returns all records in order.
-    pub(super) fn finish(mut self) -> Result<SortedRecords> {
+    pub(crate) fn finish(mut self) -> Result<SortedRecords> {
         if !self.runs.is_empty() {
             self.spill()?;
             self.buffer = Vec::new();
@@ -126,7 +140,7 @@ fn read_record(run: &mut BufReader<File>, record: &mut [u8]) -> Result<bool> {
     }
 }
 
-pub(super) fn cannot_spill(error: io::Error) -> Error {
+pub(crate) fn cannot_spill(error: io::Error) -> Error {
     Error::unavailable("cannot keep what does not fit into memory in a file")
         .with_source(error)
         .with_hint("name a folder with room for it with --spill-dir")
@@ -134,7 +148,7 @@ pub(super) fn cannot_spill(error: io::Error) -> Error {
 
 /// Records in order.
 #[derive(Debug)]
-pub(super) struct SortedRecords {
+pub(crate) struct SortedRecords {
     /// The records, if none was spilled.
     buffer: Vec<u8>,
     order: std::vec::IntoIter<u32>,
@@ -147,7 +161,7 @@ pub(super) struct SortedRecords {
 
 impl SortedRecords {
     /// Returns the next record, until there is none.
-    pub(super) fn next(&mut self) -> Result<Option<&[u8]>> {
+    pub(crate) fn next(&mut self) -> Result<Option<&[u8]>> {
         if let Some(index) = self.order.next() {
             let width = self.current.len();
             return Ok(Some(&self.buffer[index as usize * width..][..width]));

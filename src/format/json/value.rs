@@ -16,7 +16,7 @@ const AFTER: &str = "}\n";
 
 /// Returns a value as a JSON file has it. A number that JSON readers would round, and every decimal, is a
 /// string.
-pub(super) fn json_value(array: &ArrayRef, row: usize) -> Result<Value> {
+pub(crate) fn json_value(array: &ArrayRef, row: usize) -> Result<Value> {
     let unreadable = |reason| Error::internal(format!("a value cannot be shown: {reason}"));
     let field = Field::new(NAME, array.data_type().clone(), true);
     let schema = Arc::new(Schema::new(vec![field]));

@@ -1,0 +1,124 @@
+//! Queries over the rows of a table that is being exported, and over nothing else.
+
+use std::sync::Arc;
+
+use datafusion::catalog::{MemoryCatalogProviderList, TableProvider};
+use datafusion::execution::TaskContext;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::{Query, Statement as SqlStatement};
+
+use crate::cycle::Cycle;
+use crate::engine::Engine;
+use crate::engine::binding::check_plan;
+use crate::engine::local::bounded;
+use crate::engine::parameters::{bind_window, type_moved_bounds};
+use crate::engine::state;
+use crate::engine_error::from_datafusion;
+use crate::env;
+use crate::error::{Error, Result};
+use crate::refusal::refuse_misused_window;
+use crate::spill_folder::SpillFolder;
+use crate::sql_file::SqlFile;
+
+/// The name of the table whose rows a query is about.
+pub(crate) const THIS: &str = "this";
+
+/// The advice about tables that a query over rows does not know.
+const ONLY_THIS: &str = "the query reads the rows of its table alone, which are called `this`";
+
+/// Gives an error without advice the one about tables, if it is about a table.
+fn hinted(error: Error) -> Error {
+    match error.hint() {
+        None if error.to_string().contains("table") => error.with_hint(ONLY_THIS),
+        _ => error,
+    }
+}
+
+impl Engine {
+    /// Binds a query over the rows of `this` to a cycle, checks it as definitions are checked, and optimizes it.
+    ///
+    /// # Errors
+    /// [`Error::invalid`](crate::error::Error::invalid) with file and line.
+    pub(crate) async fn bind_over_rows(
+        &self,
+        sql: &SqlFile,
+        query: &Query,
+        this: Arc<dyn TableProvider>,
+        cycle: Cycle,
+    ) -> Result<LogicalPlan> {
+        let state = self.state_over_rows(this)?;
+        let rejected = |error| hinted(sql.rejected(&error));
+        let mut query = query.clone();
+        type_moved_bounds(&mut query);
+        let query = SqlStatement::Query(Box::new(query));
+        let unbound = state
+            .statement_to_plan(Statement::Statement(Box::new(query)))
+            .await
+            .map_err(rejected)?;
+        refuse_misused_window(sql, &unbound)?;
+        let bound = bind_window(unbound, cycle).map_err(rejected)?;
+        let parameters = bound.get_parameter_names().map_err(rejected)?;
+        if let Some(name) = parameters.into_iter().min() {
+            let line = sql.first_line_of(name.trim_start_matches('$'));
+            return Err(sql
+                .complaint(line, format!("the parameter `{name}` has no value here"))
+                .with_hint("an audit knows `$window_start` and `$window_end`"));
+        }
+        check_plan(&state, sql, &bound, cycle.end().max(env::wall_clock()))?;
+        state.optimize(&bound).map_err(rejected)
+    }
+
+    /// Makes the physical plan of an optimized query, which runs in `tasks` tasks, or in as many as a query has.
+    /// Its operators hold what the memory limit allows.
+    pub(crate) async fn plan_over_rows(
+        &self,
+        optimized: &LogicalPlan,
+        tasks: Option<usize>,
+    ) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>)> {
+        let state = match tasks {
+            None => self.state.clone(),
+            Some(tasks) => {
+                state::extended(&self.state, |config| config.with_target_partitions(tasks))
+            }
+        };
+        let planner = Arc::clone(state.query_planner());
+        let plan = planner
+            .create_physical_plan(optimized, &state)
+            .await
+            .and_then(bounded)
+            .map_err(from_datafusion)?;
+        Ok((plan, state.task_ctx()))
+    }
+
+    /// Returns the folder of the files that are spilled; `None` for the system's temporary folder.
+    pub(crate) fn spill_folder(&self) -> Option<Arc<SpillFolder>> {
+        self.state.config().get_extension::<SpillFolder>()
+    }
+
+    /// Returns true if the rows of a definition pass through this process.
+    pub(crate) fn sees_rows(&self) -> bool {
+        self.runner.sees_rows()
+    }
+
+    fn state_over_rows(&self, this: Arc<dyn TableProvider>) -> Result<SessionState> {
+        // A catalog of its own: the sources are not in it.
+        let state = SessionStateBuilder::new_from_existing(self.state.clone())
+            .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()))
+            .with_config(
+                self.state
+                    .config()
+                    .clone()
+                    .with_create_default_catalog_and_schema(true),
+            )
+            .build();
+        let context = SessionContext::new_with_state(state);
+        context
+            .register_table(THIS, this)
+            .map_err(from_datafusion)?;
+        Ok(context.state())
+    }
+}
