@@ -302,3 +302,138 @@ fn hashes(values: &RecordBatch) -> Result<Vec<Option<u128>>> {
         .map(|(row, sums)| (!has_null(row)).then(|| mixed(sums)))
         .collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use datafusion::arrow::array::{ArrayRef, AsArray, Int64Array, StringViewArray};
+    use datafusion::arrow::datatypes::Int64Type;
+    use datafusion::execution::memory_pool::MemoryConsumer;
+    use serde_json::json;
+
+    use super::*;
+    use crate::audit::failing_rows::KeptRows;
+
+    /// Rows with a value, NULL for 0, and their number.
+    fn batch(values: &[i64], first: i64) -> RecordBatch {
+        let texts = values
+            .iter()
+            .map(|value| (*value > 0).then(|| format!("a value of some length: {value}")));
+        let texts: ArrayRef = Arc::new(texts.collect::<StringViewArray>());
+        let numbers = (first..).take(values.len());
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(numbers));
+        RecordBatch::try_from_iter_with_nullable([
+            ("value", texts, true),
+            ("number", numbers, true),
+        ])
+        .unwrap()
+    }
+
+    fn resources(max_bytes: usize) -> DistinctResources {
+        let runtime = Arc::new(RuntimeEnv::default());
+        DistinctResources {
+            max_bytes,
+            reservation: MemoryConsumer::new("test").register(&runtime.memory_pool),
+            runtime,
+            folder: None,
+        }
+    }
+
+    /// Returns the number of rows that repeat a value, and the numbers of those that are kept.
+    async fn repeated(values: &[i64], max_bytes: usize, rows: bool) -> (u64, Vec<i64>, bool) {
+        let mut distinct = DistinctValues::new(resources(max_bytes));
+        let mut failing = FailingRows::new(KeptRows {
+            rows,
+            max_bytes: 1 << 20,
+        });
+        let mut first = 0;
+        for part in values.chunks(777) {
+            let rows = batch(part, first);
+            first += part.len() as i64;
+            let compared = rows.project(&[0]).unwrap();
+            let keys = rows.project(&[1]).unwrap();
+            let rows = ComparedRows {
+                values: &compared,
+                rows: &rows,
+                keys: &keys,
+            };
+            distinct.add(&rows, &mut failing).unwrap();
+        }
+        let is_sorted = distinct.sorted.is_some();
+        distinct.finish(&mut failing).await.unwrap();
+        let keys = failing.take_keys();
+        assert!(
+            keys.iter()
+                .all(|key| key.len() == 1 && key["number"].is_i64())
+        );
+        let numbers: Vec<i64> = match rows {
+            false => keys
+                .iter()
+                .map(|key| key["number"].as_i64().unwrap())
+                .collect(),
+            true => {
+                let kept = failing.kept_batches();
+                let numbers = kept.iter().flat_map(|batch| {
+                    let numbers = batch.column_by_name("number").unwrap();
+                    numbers.as_primitive::<Int64Type>().values().to_vec()
+                });
+                numbers.collect()
+            }
+        };
+        assert_eq!(json!(keys[0]["number"]), json!(numbers[0]));
+        (failing.count, numbers, is_sorted)
+    }
+
+    #[tokio::test]
+    async fn values_are_compared_in_memory_and_beyond_it() {
+        // Every 7th value is one of the first hundred, and every 50th is NULL.
+        let values: Vec<i64> = (1..20_000)
+            .map(|n| match n {
+                n if n % 50 == 0 => 0,
+                n if n % 7 == 0 => n % 100 + 1,
+                n => n,
+            })
+            .collect();
+        let mut seen = BTreeSet::new();
+        let numbered = values.iter().enumerate();
+        let expected: Vec<i64> = numbered
+            .filter(|(_, value)| **value > 0 && !seen.insert(**value))
+            .map(|(number, _)| number as i64)
+            .collect();
+        for (max_bytes, rows) in [
+            (1 << 20, true),
+            (1 << 20, false),
+            (100_000, true),
+            (100_000, false),
+            (1, true),
+            (1, false),
+        ] {
+            let (count, kept, is_sorted) = repeated(&values, max_bytes, rows).await;
+            assert_eq!(count, expected.len() as u64, "{max_bytes}");
+            let shown = if rows { 100 } else { 10 };
+            assert_eq!(kept, expected[..shown], "{max_bytes}");
+            assert_eq!(is_sorted, max_bytes < 1 << 20);
+        }
+    }
+
+    #[tokio::test]
+    async fn memory_is_given_back() {
+        let resources = resources(1 << 20);
+        let pool = Arc::clone(&resources.runtime.memory_pool);
+        let mut distinct = DistinctValues::new(resources);
+        let mut failing = FailingRows::new(KeptRows::NONE);
+        let values: Vec<i64> = (1..10_000).collect();
+        let rows = batch(&values, 0);
+        let compared = rows.project(&[0]).unwrap();
+        let rows = ComparedRows {
+            values: &compared,
+            rows: &rows,
+            keys: &compared,
+        };
+        distinct.add(&rows, &mut failing).unwrap();
+        assert_eq!(pool.reserved(), set_bytes(values.len()));
+        distinct.finish(&mut failing).await.unwrap();
+        assert_eq!(pool.reserved(), 0);
+    }
+}

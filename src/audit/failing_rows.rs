@@ -114,6 +114,11 @@ impl FailingRows {
         std::mem::take(&mut self.keys)
     }
 
+    #[cfg(test)]
+    pub(super) fn kept_batches(&self) -> &[RecordBatch] {
+        &self.rows
+    }
+
     /// Returns the rows for the operator's place.
     pub(super) fn into_rows(self, audit: &str) -> Result<Vec<FailingRow>> {
         let batches = self.rows.iter();

@@ -82,8 +82,8 @@ mod tests {
         assert_eq!(newest.too_old(cycle, 2 * hour), None);
         assert_eq!(
             newest.too_old(cycle, hour).unwrap(),
-            "the newest time is 2026-01-15 22:00:00 UTC, 2 hours before the end of the cycle, and may be 1 hour \
-             before it"
+            "the newest time is 2026-01-15 22:00:00 UTC, 2 hours before the end of the cycle, and may be 60 \
+             minutes before it"
         );
     }
 

@@ -11,6 +11,7 @@
 
 mod absent_columns;
 mod architecture;
+mod audits;
 mod books;
 mod boundaries;
 mod cases;
