@@ -132,7 +132,8 @@ impl Binder<'_> {
                     return Err(complaint(
                         audit,
                         format!("values of the type {data_type} cannot be compared"),
-                    ));
+                    )
+                    .with_hint("cast them, as in `CALL unique(CAST(x AS BIGINT))`"));
                 }
                 // A key that is not given is what the rule is about.
                 let key = match &audit.key {

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use datafusion::arrow::datatypes::SchemaRef;
 
+use crate::audit::AuditScope;
 use crate::cases::cells;
 use crate::cases::difference;
 use crate::cases::expected::{self, ExpectedRow};
+use crate::cases::expected_audits;
 use crate::cases::expected_rejects::{self, ExpectedReject};
 use crate::cases::folder::{Case, EXPECTED, SETTINGS};
 use crate::cases::lines;
@@ -43,6 +45,7 @@ pub(crate) struct CaseRequest<'a> {
 /// A case that is bound and checked.
 struct PreparedCase {
     case: Case,
+    definition: Definition,
     bound: Arc<BoundDefinition>,
     lines: BTreeMap<String, Bytes>,
     /// The columns that are compared.
@@ -102,6 +105,13 @@ async fn prepare_all(
     Ok(prepared)
 }
 
+fn definition_of<'a>(request: &CaseRequest<'a>, case: &Case) -> Result<&'a Definition> {
+    let mut definitions = request.definitions.iter();
+    definitions
+        .find(|definition| definition.table == case.table)
+        .ok_or_else(|| Error::internal("a case without a definition"))
+}
+
 type BindKey = (String, Cycle, BTreeMap<String, String>);
 
 /// The definitions that are bound already.
@@ -120,10 +130,7 @@ impl Binder {
         engine: &LineEngine,
         case: &Case,
     ) -> Result<Option<Arc<BoundDefinition>>> {
-        let mut definitions = request.definitions.iter();
-        let definition = definitions
-            .find(|definition| definition.table == case.table)
-            .ok_or_else(|| Error::internal("a case without a definition"))?;
+        let definition = definition_of(request, case)?;
         let file = shown(&case.folder.join(SETTINGS));
         let unknown = |name: &&String| !definition.parameters.contains_key(*name);
         if let Some(name) = case.settings.parameters.keys().find(unknown) {
@@ -177,6 +184,8 @@ async fn prepare(
     binder: &mut Binder,
     case: Case,
 ) -> Result<PreparedCase, Option<Error>> {
+    let definition = definition_of(request, &case).map_err(Some)?;
+    expected_audits::check(&case, definition).map_err(Some)?;
     let bound = binder.bind(request, engine, &case).await.map_err(Some)?;
     let bound = bound.ok_or(None)?;
     let exported = engine.exported_columns(&bound).map_err(Some)?;
@@ -216,6 +225,7 @@ async fn prepare(
     }
     Ok(PreparedCase {
         case,
+        definition: definition.clone(),
         bound,
         lines,
         columns,
@@ -278,8 +288,21 @@ async fn execute(engine: &LineEngine, case: &PreparedCase) -> Result<CaseRun> {
             .map_err(|error| Error::internal("a column is missing").with_source(error))?;
         rows.extend(cells::rows(&projected)?);
     }
+    let audits = match &case.case.settings.broken_audits {
+        None => Vec::new(),
+        Some(_) => {
+            let scope = AuditScope {
+                engine: engine.engine(),
+                definition: &case.definition,
+                bound: &case.bound,
+                cycle: case.case.settings.cycle,
+            };
+            expected_audits::results(&scope, &exported.rows).await?
+        }
+    };
     Ok(CaseRun {
         rows,
+        audits,
         rejected: expected_rejects::rejected(&exported.sources)?,
     })
 }
@@ -311,8 +334,12 @@ fn judge(prepared: PreparedCase, run: Result<CaseRun>, is_update: bool) -> Resul
         error: None,
         rows: difference::compare(&columns, expected, &run.rows),
         rejects: expected_rejects::compare(&prepared.expected_rejects, run.rejected),
+        audits: match &prepared.case.settings.broken_audits {
+            None => Vec::new(),
+            Some(expected) => expected_audits::compare(expected, &run.audits),
+        },
     };
-    if !failure.rows.is_empty() || !failure.rejects.is_empty() {
+    if !failure.rows.is_empty() || !failure.rejects.is_empty() || !failure.audits.is_empty() {
         report.outcome = CaseOutcome::Failed(failure);
     }
     Ok(report)

@@ -12,7 +12,7 @@
 //! |---|---|
 //! | `folder`, `settings` | the cases as files |
 //! | `lines` | what a line leaves out |
-//! | `expected`, `expected_rejects` | the expectations, with file and line for what is wrong in them |
+//! | `expected`, `expected_rejects`, `expected_audits` | the expectations, with file and line for what is wrong in them |
 //! | `cells`, `difference` | rows as text of their cells, compared |
 //! | `execute`, `report` | the run of the cases, and its result |
 //! | `update`, `cut` | expectations and cases that are written |
@@ -22,6 +22,7 @@ mod cut;
 mod difference;
 mod execute;
 mod expected;
+mod expected_audits;
 mod expected_rejects;
 mod folder;
 mod lines;

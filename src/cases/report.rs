@@ -55,6 +55,9 @@ pub(crate) struct Failure {
     pub(crate) error: Option<String>,
     pub(crate) rows: RowsDifference,
     pub(crate) rejects: RejectsDifference,
+    /// The audits that are broken and should hold, or the other way round, a line for each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) audits: Vec<String>,
 }
 
 impl Failure {

@@ -19,6 +19,8 @@ pub(crate) struct CaseSettings {
     pub(super) parameters: BTreeMap<String, String>,
     /// The columns that are not compared, and that expectations leave out.
     pub(super) ignore: BTreeSet<String>,
+    /// The audits that the rows break, all others of the table holding; `None` if no audit runs.
+    pub(super) broken_audits: Option<BTreeSet<String>>,
     /// The file as it is written, for the lines of complaints.
     pub(super) text: String,
 }
@@ -32,6 +34,7 @@ struct CaseFile {
     parameters: BTreeMap<String, Scalar>,
     #[serde(default)]
     ignore: BTreeSet<String>,
+    broken_audits: Option<BTreeSet<String>>,
     /// For those who read the file.
     #[serde(rename = "description")]
     _description: Option<String>,
@@ -71,8 +74,9 @@ impl CaseSettings {
             let before = text.get(..at).unwrap_or_default();
             let line = before.matches('\n').count() + 1;
             let message = error.message().trim_end().replace('\n', ", ");
-            Error::invalid(format!("{file}:{line}: {message}"))
-                .with_hint("a case has `date`, `[parameters]`, `ignore` and `description`")
+            Error::invalid(format!("{file}:{line}: {message}")).with_hint(
+                "a case has `date`, `[parameters]`, `ignore`, `broken_audits` and `description`",
+            )
         })?;
         let date = parsed.date.as_ref().map(Scalar::text);
         let date = date.as_deref().unwrap_or(DEFAULT_DATE);
@@ -88,6 +92,7 @@ impl CaseSettings {
                 .map(|(name, value)| (name.clone(), value.text()))
                 .collect(),
             ignore: parsed.ignore,
+            broken_audits: parsed.broken_audits,
             text: text.to_owned(),
         })
     }

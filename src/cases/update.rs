@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use crate::audit::AuditResult;
 use crate::cases::cells::{self, Row};
 use crate::cases::difference::left_over;
 use crate::cases::expected::ExpectedRow;
@@ -15,6 +16,8 @@ use crate::error::{Error, Result};
 pub(super) struct CaseRun {
     pub(super) rows: Vec<Row>,
     pub(super) rejected: Vec<RejectedLine>,
+    /// The results of the audits, if the case runs them.
+    pub(super) audits: Vec<AuditResult>,
 }
 
 /// Writes the files of the expectations that change, and returns their names. Lines of rows that are exported as

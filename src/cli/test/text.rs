@@ -73,6 +73,7 @@ pub(in crate::cli) fn summary(case: &CaseReport, failure: &Failure) -> String {
         (unexpected.len(), "unexpected"),
         (failure.rejects.missing.len(), "lines not rejected"),
         (failure.rejects.unexpected.len(), "lines rejected"),
+        (failure.audits.len(), "audits not as expected"),
     ];
     for (count, what) in counts.iter().filter(|(count, _)| *count > 0) {
         let _ = write!(text, ", {count} {what}");
@@ -105,6 +106,12 @@ pub(super) fn details(failure: &Failure) -> String {
     }
     lines.extend(left_out(unexpected.len()));
     lines.extend(rejects(&failure.rejects));
+    lines.extend(
+        failure
+            .audits
+            .iter()
+            .map(|line| format!("      {}", short(line))),
+    );
     lines.join("\n")
 }
 

@@ -1,6 +1,8 @@
 //! Audits: rows that break a rule are not published.
 
 mod bounded;
+mod cases;
+mod docs;
 mod forms;
 mod queries;
 mod wrong;

@@ -106,6 +106,23 @@ fn an_unreachable_scheduler_is_named() {
         .hint_has("df://");
 }
 
+/// The rows are staged by executors: no audit sees them.
+#[test]
+fn a_table_with_audits_is_refused() {
+    let sandbox = Sandbox::fixtures(TestDestination::local());
+    let cluster = Cluster::start(&sandbox, 1);
+    let audits = format!("sql/audits/{TABLE}.sql");
+    sandbox.write(&audits, "CALL unique(event_id);");
+    let args = [&DAY[..], &[TABLE]].concat();
+    sandbox
+        .run_on(&cluster.url, &args)
+        .exited_with(2)
+        .stderr_has("cannot be audited")
+        .hint_has("without --cluster");
+    sandbox.remove(&audits);
+    sandbox.run_on(&cluster.url, &args).succeeded();
+}
+
 /// On SIGTERM an executor finishes the tasks that it runs.
 #[test]
 fn processes_shut_down_gracefully() {
