@@ -24,15 +24,15 @@
 
 mod manifest_name;
 mod marker_name;
-mod operator_files;
 mod recorded;
+mod reject_files;
 
 pub use manifest_name::{MAX_REVISION, ManifestName, late_folder};
 pub use marker_name::{
     CycleMarkerName, cycles_folder, latest_file, marks_folder, success_file, symlinks_folder,
 };
-pub use operator_files::{failing_rows_file, rejected_lines_file};
 pub use recorded::{is_beyond_range, is_record, parse_own, parse_own_staged, parse_recorded};
+pub use reject_files::{failing_rows_file, rejected_lines_file, rejects_file};
 
 use std::fmt;
 use std::str::FromStr;
@@ -365,19 +365,6 @@ pub fn manifest_folder(table: &TableName) -> Path {
 /// Returns the folder that contains one folder of manifests for each table.
 pub fn manifests_folder() -> Path {
     Path::from(MANIFESTS)
-}
-
-/// Returns the key of a file of rejects that one run writes for a source, a table and a cycle. Files
-/// are numbered from 1; the first has no number in its name.
-pub fn rejects_file(
-    source: &str,
-    cycle: Cycle,
-    table: &TableName,
-    run_id: &str,
-    number: u64,
-) -> Path {
-    let below = rejected_lines_file(source, cycle, table, run_id, number);
-    rejects_folder().parts().chain(below.parts()).collect()
 }
 
 /// The greatest sequence number of a log. Nobody reaches it by counting: the entry of a greater one is

@@ -42,7 +42,7 @@
 //! | [`engine_error`] | DataFusion's errors as ours, and back | DataFusion, `error` |
 //! | [`wide_sort`] | sorts and merges of rows of any width | `memory_budget`, `planted_fault`, `resident`, `view_gc` |
 //! | [`sql_file`] | SQL with file and line for its errors | `engine_error` |
-//! | [`definition`] | `sql/<table>.sql` | `layout`, `sql_file` |
+//! | [`definition`] | `sql/<table>.sql` | `manifest`, `sql_file` |
 //! | [`refusal`] | queries that DataFusion answers wrongly or that are not bound to the cycle, refused with file and line | `definition` |
 //! | [`listing`] | the files of a scan: globs, Hive partitions, bounds of time, fixed lists | DataFusion, `store` |
 //! | [`scan`] | sources as tables: JSON and Parquet scans, shared scans, pushdown, rejects | `engine_error`, `listing`, `memory_budget`, `planted_fault`, `resident`, `view_gc` |
@@ -54,13 +54,13 @@
 //! | [`delivery`] | log, commit, publish, recover; nothing of SQL | `schema_version`, `store` |
 //! | [`cycle_marker`] | markers of complete cycles: decided (pure), written, read | `delivery` |
 //! | [`exported`] | published tables read back | `delivery`, `scan` |
-//! | [`run`] | many tables and cycles, guards, the report: joins engine and delivery | `cycle_marker`, `engine`, `exported` |
+//! | [`run`] | many tables and cycles, guards, the report: joins engine and delivery | `audit`, `cycle_marker`, `exported` |
 //! | [`check`] | the test whether a run can succeed; probes the destination by real calls | `delivery`, `engine`, `policy` |
 //! | [`query`] | SQL over sources and published tables | `engine`, `exported` |
-//! | [`diff`] | tables compared: definitions, git revisions of them, and what is published | `engine`, `exported` |
+//! | [`diff`] | tables compared: definitions, git revisions of them, and what is published | `engine`, `exported`, `record_sorter`, `row_hash` |
 //! | [`ddl`] | the statements that let a receiver read the export (pure) | `definition`, `stage` |
 //! | [`trace`] | the reason why an event is in the export, or is not | `engine`, `exported` |
-//! | [`cases`] | tests of definitions: `sql/tests`, run over given lines and compared | `query`, `trace` |
+//! | [`cases`] | tests of definitions: `sql/tests`, run over given lines and compared | `audit`, `query`, `trace` |
 //! | [`verify`] | published files checked against their manifests, and markers too | `cycle_marker`, `format` |
 //! | [`wait`] | the wait until a cycle is published | `cycle_marker` |
 //! | [`changes`] | the cycles to load again, since an instant | `delivery` |
