@@ -167,8 +167,8 @@ pub(super) struct JobArguments {
     pub rejects: MaxRejectsArgument,
 
     /// Your own folder or s3://bucket/prefix/ for the malformed lines themselves, which the destination
-    /// never gets: it has their places and reasons. With it, sources are read to their end although lines
-    /// are malformed
+    /// never gets: it has their places and reasons. Rows that break audits go there, too. With it, sources are
+    /// read to their end although lines are malformed
     #[arg(
         long,
         env = "DAYPORT_REJECTS_TO",

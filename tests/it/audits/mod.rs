@@ -4,6 +4,7 @@ mod bounded;
 mod cases;
 mod docs;
 mod forms;
+mod from_a_sample;
 mod queries;
 mod wrong;
 
