@@ -28,6 +28,8 @@ pub(super) struct Break {
     /// The offset of the first byte that is not read; of a record without an end, its start.
     pub(super) offset: u64,
     pub(super) reason: String,
+    /// The first bytes of what is not read, if it is a document that began before.
+    pub(super) head: Option<Vec<u8>>,
 }
 
 /// Parses the frame of one file.
@@ -167,20 +169,30 @@ impl Scanner {
             };
             self.end_value(start, role, &mut piece);
         }
-        let (offset, reason) = match &self.state {
+        let (offset, reason, head) = match &self.state {
             State::Between => return Ok(()),
             State::Value {
                 start,
                 role: Role::Document | Role::Item,
                 ..
-            } => (*start, "the file ends inside of this record"),
-            State::FirstItem | State::Item | State::ItemEnd => {
-                (end, "the file ends before the list of its records does")
+            } => (*start, "the file ends inside of this record", None),
+            State::FirstItem | State::Item | State::ItemEnd => (
+                end,
+                "the file ends before the list of its records does",
+                None,
+            ),
+            _ if self.has_list => (end, "the file ends inside of a document", None),
+            _ => {
+                let head = std::mem::take(&mut self.head);
+                let reason = "the file ends inside of a document";
+                (self.document, reason, Some(head))
             }
-            _ => (end, "the file ends inside of a document"),
         };
-        let reason = reason.to_owned();
-        Err(Break { offset, reason })
+        Err(Break {
+            offset,
+            reason: reason.to_owned(),
+            head,
+        })
     }
 
     /// Takes the next bytes that belong together.
@@ -471,6 +483,7 @@ impl Piece<'_> {
         Break {
             offset: self.offset(),
             reason: format!("{expected} is expected between the records here"),
+            head: None,
         }
     }
 }

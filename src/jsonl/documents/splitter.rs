@@ -116,6 +116,7 @@ impl<R: Read> RecordSplitter<R> {
             0 => self.chunk_bytes,
             missing => missing,
         };
+        let needed = needed.max(BYTE_ORDER_MARK.len());
         self.buffer.reserve(needed);
         let mut limited = (&mut self.reader).take(needed as u64);
         let read = limited.read_to_end(&mut self.buffer)?;
@@ -146,6 +147,9 @@ impl<R: Read> RecordSplitter<R> {
     /// Reads the rest of a file that cannot be split, and adds it as a malformed record.
     fn end_broken(&mut self, broken: Break) -> io::Result<()> {
         self.is_done = true;
+        let missing = OVERSIZED_HEAD_BYTES.saturating_sub(self.buffer.len());
+        let mut limited = (&mut self.reader).take(missing as u64);
+        limited.read_to_end(&mut self.buffer)?;
         let head = match self.skipped.take() {
             Some(skipped) => skipped.head,
             None => Bytes::copy_from_slice(head_of(&self.buffer)),
@@ -268,6 +272,7 @@ impl RecordChunks {
 
     /// Adds the rest of a file, up to the offset `end`.
     fn add_broken(&mut self, broken: Break, end: u64, head: Bytes) {
+        let head = broken.head.map_or(head, Bytes::from);
         let fault = RecordFault::Broken(broken.reason);
         self.add_bad(broken.offset..end.max(broken.offset), head, fault);
     }
