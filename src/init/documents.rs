@@ -55,6 +55,6 @@ mod tests {
             "{ \"b\": 1}\n2\n(there is no list on the path of the records `$.a[*]`)\n3\n"
         );
         let broken = lines.broken.expect("a rest");
-        assert!(broken.starts_with("behind byte 35: a value"), "{broken}");
+        assert!(broken.starts_with("behind byte 33: a value"), "{broken}");
     }
 }

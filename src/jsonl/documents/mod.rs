@@ -8,6 +8,8 @@
 //! a member that is skipped, its brackets and strings are followed to its end. The decoder decides
 //! whether a record is a row, as it does for a line.
 
+mod found;
+mod piece;
 mod scanner;
 mod splitter;
 mod structure;

@@ -1,36 +1,13 @@
 //! The frame around records, parsed piece by piece: where each record begins and ends.
 
 use crate::jsonl::chunk::OVERSIZED_HEAD_BYTES;
+use crate::jsonl::documents::found::{Break, Found};
+use crate::jsonl::documents::piece::{Piece, is_space};
 use crate::jsonl::documents::structure::Structure;
 use crate::jsonl::framing::RecordPath;
 
 /// The maximum length of a key that is compared, as it is written, in bytes.
 const MAX_KEY_BYTES: usize = 4096;
-
-/// A part of the text that counts as a record. Offsets are those in the decompressed file.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found {
-    /// A record.
-    Record { start: u64, end: u64 },
-    /// A whole document in which the path leads to no list.
-    WithoutList {
-        start: u64,
-        end: u64,
-        /// The first bytes of the document.
-        head: Vec<u8>,
-        reason: String,
-    },
-}
-
-/// The end of what can be read of a file: what follows is no frame of records.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Break {
-    /// The offset of the first byte that is not read; of a record without an end, its start.
-    pub(super) offset: u64,
-    pub(super) reason: String,
-    /// The first bytes of what is not read, if it is a document that began before.
-    pub(super) head: Option<Vec<u8>>,
-}
 
 /// Parses the frame of one file.
 pub(super) struct Scanner {
@@ -444,52 +421,6 @@ impl Form {
             }
         }
     }
-}
-
-/// The piece of the text that is parsed.
-struct Piece<'a> {
-    text: &'a [u8],
-    /// The offset of the piece.
-    base: u64,
-    /// The position in the piece.
-    at: usize,
-    found: &'a mut Vec<Found>,
-}
-
-impl Piece<'_> {
-    /// Returns the offset of the position.
-    fn offset(&self) -> u64 {
-        self.base + self.at as u64
-    }
-
-    /// Returns the position of an offset in the piece; that of its start if the offset lies before it.
-    fn position_of(&self, offset: u64) -> usize {
-        usize::try_from(offset.saturating_sub(self.base)).unwrap_or(usize::MAX)
-    }
-
-    /// Moves to the next byte that is not white space, and returns it.
-    fn next_visible(&mut self) -> Option<u8> {
-        while let Some(byte) = self.text.get(self.at) {
-            if !is_space(*byte) {
-                return Some(*byte);
-            }
-            self.at += 1;
-        }
-        None
-    }
-
-    /// Returns the break at the position.
-    fn invalid(&self, expected: &str) -> Break {
-        Break {
-            offset: self.offset(),
-            reason: format!("{expected} is expected between the records here"),
-            head: None,
-        }
-    }
-}
-
-fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
 /// Returns true if a key, as it is written between its quotes, is this one.

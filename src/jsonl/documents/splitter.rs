@@ -9,7 +9,8 @@ use bytes::Bytes;
 use crate::jsonl::chunk::{
     BYTE_ORDER_MARK, BadRecord, Chunk, LineChunk, MAX_LINE_BYTES, OVERSIZED_HEAD_BYTES, RecordFault,
 };
-use crate::jsonl::documents::scanner::{Break, Found, Scanner};
+use crate::jsonl::documents::found::{Break, Found};
+use crate::jsonl::documents::scanner::Scanner;
 use crate::jsonl::framing::RecordPath;
 
 /// Reads one file of documents and splits it into chunks of records.

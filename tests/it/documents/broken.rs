@@ -47,7 +47,7 @@ fn a_file_that_breaks_fails_the_table_unless_all_is_allowed(destination: TestDes
     ] {
         for stored in [text.clone().into_bytes(), gzip(&text)] {
             sandbox.write("raw/events/a.json", stored);
-            let rerun = [&RUN[..], &["--rerun"]].concat();
+            let rerun = [&RUN[..], &["--rerun", "--allow-shrink"]].concat();
             let output = sandbox
                 .run(&[&rerun[..], &["--max-rejects", "99%"]].concat())
                 .exited_with(1)
