@@ -89,6 +89,9 @@ impl OpenTally {
         if is_empty {
             self.frame = shape().filter(|shape| matches!(shape, TextShape::ObjectsInList(_)));
             self.is_frame = self.frame.is_some();
+            if self.is_frame {
+                self.tally.require_row();
+            }
         }
         Ok(())
     }

@@ -153,6 +153,13 @@ fn a_frame_around_the_objects_is_no_good_line() {
         .query(&["SELECT max(id) FROM events"])
         .exited_with(1)
         .stderr_has("it looks like objects in a \"Records\" list");
+    // However small it is.
+    sandbox.write("raw/events/b.json", "{\"Records\":[{\"id\":1}]}\n");
+    sandbox
+        .run(&RUN)
+        .exited_with(1)
+        .stderr_has("b.json` of the source `events` has no good line: it looks like objects in a \"Records\" list")
+        .hint_has("OPTIONS ('records' '$.Records[*]')");
     // With a declared key it is a line as any other.
     let line = frame.replacen('{', "{\"note\":null,", 1);
     sandbox.write("raw/events/b.json", line);
