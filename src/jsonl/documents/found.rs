@@ -6,13 +6,19 @@ pub(super) enum Found {
     /// A record.
     Record { start: u64, end: u64 },
     /// A whole document in which the path leads to no list.
-    WithoutList {
-        start: u64,
-        end: u64,
-        /// The first bytes of the document.
-        head: Vec<u8>,
-        reason: String,
-    },
+    ///
+    /// In a box, since there may be millions of small records in a piece of the text.
+    WithoutList(Box<WithoutList>),
+}
+
+/// A document in which the path leads to no list.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct WithoutList {
+    pub(super) start: u64,
+    pub(super) end: u64,
+    /// The first bytes of the document.
+    pub(super) head: Vec<u8>,
+    pub(super) reason: String,
 }
 
 /// The end of what can be read of a file: what follows is no frame of records.

@@ -1,7 +1,7 @@
 //! The frame around records, parsed piece by piece: where each record begins and ends.
 
 use crate::jsonl::chunk::OVERSIZED_HEAD_BYTES;
-use crate::jsonl::documents::found::{Break, Found};
+use crate::jsonl::documents::found::{Break, Found, WithoutList};
 use crate::jsonl::documents::piece::{Piece, is_space};
 use crate::jsonl::documents::structure::Structure;
 use crate::jsonl::framing::RecordPath;
@@ -350,12 +350,13 @@ impl Scanner {
         self.state = State::Between;
         if !self.has_list {
             self.keep_head(piece);
-            piece.found.push(Found::WithoutList {
+            let document = WithoutList {
                 start: self.document,
                 end: piece.offset(),
                 head: std::mem::take(&mut self.head),
                 reason: self.without_list(),
-            });
+            };
+            piece.found.push(Found::WithoutList(Box::new(document)));
         }
     }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::jsonl::chunk::{
     BYTE_ORDER_MARK, BadRecord, Chunk, LineChunk, MAX_LINE_BYTES, OVERSIZED_HEAD_BYTES, RecordFault,
 };
-use crate::jsonl::documents::found::{Break, Found};
+use crate::jsonl::documents::found::{Break, Found, WithoutList};
 use crate::jsonl::documents::scanner::Scanner;
 use crate::jsonl::framing::RecordPath;
 
@@ -256,13 +256,14 @@ impl RecordChunks {
                     let fault = RecordFault::Oversized;
                     self.add_bad(start..end, head, fault);
                 }
-                Found::WithoutList {
-                    start,
-                    end,
-                    head,
-                    reason,
-                } => {
+                Found::WithoutList(document) => {
                     self.flush(text, base);
+                    let WithoutList {
+                        start,
+                        end,
+                        head,
+                        reason,
+                    } = *document;
                     let fault = RecordFault::WithoutList(reason);
                     self.add_bad(start..end, Bytes::from(head), fault);
                 }
