@@ -208,6 +208,7 @@ fn chunks(text: &[u8]) -> Vec<LineChunk> {
     let chunks = std::iter::from_fn(next_chunk).map(|chunk| match chunk {
         Chunk::Lines(lines) => lines,
         Chunk::OversizedLine { line, .. } => panic!("line {line} is too long"),
+        Chunk::BadRecord(bad) => panic!("record {} is malformed", bad.record),
     });
     chunks.collect()
 }

@@ -187,12 +187,18 @@ impl TableDeclaration {
                         convert it in the query, for example with to_timestamp_millis";
             return Err(file.complaint(file.last_line_of("time_unit"), what));
         }
+        if self.format == SourceFormat::Parquet && self.options.framing.is_some() {
+            let what =
+                "`records` is an option of JSON sources: each row of a Parquet file is a record";
+            return Err(file.complaint(file.last_line_of("records"), what));
+        }
         let absent_rules = self.options.absent_rules(file, self.format, &file_fields)?;
         let ready = self.ready_rules(file, &partition_fields)?;
         Ok(TableSpec {
             file_schema: Arc::new(Schema::new(file_fields)),
             partition_fields,
             format: self.format,
+            framing: self.options.framing.clone().unwrap_or_default(),
             time,
             time_units,
             absent_rules,

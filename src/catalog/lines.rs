@@ -13,7 +13,7 @@ use crate::catalog::Sources;
 use crate::catalog::declare::{Declaration, TableDeclaration};
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
-use crate::jsonl::Compression;
+use crate::jsonl::{Compression, Framing};
 use crate::listing::hive_time::TimeFolders;
 use crate::listing::location::SourceLocation;
 use crate::scan::ready_rule::Readiness;
@@ -85,6 +85,7 @@ async fn register_lines(
         file_schema: Arc::clone(&columns),
         partition_fields: Vec::new(),
         format: SourceFormat::Json(Compression::None),
+        framing: Framing::Lines,
         time: None,
         ready: Readiness::default(),
         ..declared

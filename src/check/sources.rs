@@ -121,8 +121,10 @@ fn first_reject(sample: &Sample) -> String {
     let first = sample.scan.rejects.first().ok().flatten();
     first.map_or_else(String::new, |first| {
         format!(
-            ", the first in `{}` line {}: {}",
-            first.file, first.line, first.reason
+            ", the first in `{}` {}: {}",
+            first.file,
+            first.position(),
+            first.reason
         )
     })
 }

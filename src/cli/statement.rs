@@ -144,7 +144,7 @@ fn warning(set_aside: &SetAside) -> String {
     text.push('\n');
     for reject in &set_aside.first {
         let (file, reason) = (visible_line(&reject.file), visible_line(&reject.reason));
-        let _ = writeln!(text, "  `{file}` line {}: {reason}", reject.line);
+        let _ = writeln!(text, "  `{file}` {}: {reason}", reject.position());
     }
     let more = lines - set_aside.first.len() as u64;
     if more > 0 {

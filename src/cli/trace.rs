@@ -232,6 +232,9 @@ fn location(occurrence: &Occurrence) -> String {
         RowPosition::Line { line, offset } => {
             format!("{source}: line {line} of {file} (byte {offset})")
         }
+        RowPosition::Record { record, offset } => {
+            format!("{source}: record {record} of {file} (byte {offset})")
+        }
         RowPosition::Row { row } => format!("{source}: row {row} of {file}"),
     }
 }

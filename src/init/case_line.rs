@@ -46,12 +46,14 @@ mod tests {
                 folder_time: None,
                 file_time: None,
                 folders,
+                is_documents: false,
             }],
             lines: Vec::new(),
             malformed: Vec::new(),
             problems: Vec::new(),
             parquet: Vec::new(),
             is_partial: false,
+            records: None,
         };
         let case = |text: &str, folders| {
             let place = Place { file: 0, line: 1 };

@@ -10,6 +10,7 @@
 mod case_line;
 mod column;
 mod definition_sql;
+mod documents;
 mod epoch;
 mod events;
 mod explore;

@@ -8,12 +8,13 @@ use object_store::{GetOptions, GetRange, ObjectStore};
 use percent_encoding::percent_decode_str;
 
 use crate::error::{Error, Result};
+use crate::init::documents::record_lines;
 use crate::init::explore::{FoundFile, FoundSource, Problem, spread};
 use crate::init::folders::{TimeRange, time_of_file, time_of_folders};
 use crate::init::json::Json;
 use crate::init::parquet_file::{ParquetSample, read_parquet};
 use crate::init::place::Place;
-use crate::jsonl::{Compression, FileError, TextShape};
+use crate::jsonl::{Compression, FileError, Framing, RecordPath, TextShape};
 
 /// The stored bytes that are read of all files of lines together, and at least of each.
 const STORED_BYTES: u64 = 128 << 20;
@@ -58,6 +59,8 @@ pub(super) struct Sample {
     pub(super) parquet: Vec<(usize, ParquetSample)>,
     /// True if some file was not read to its end.
     pub(super) is_partial: bool,
+    /// The path of the records in the documents of the files, if it has to be declared.
+    pub(super) records: Option<RecordPath>,
 }
 
 #[derive(Debug)]
@@ -70,6 +73,8 @@ pub(super) struct SampledFile {
     pub(super) file_time: Option<TimeRange>,
     /// The columns of its folders with their values.
     pub(super) folders: Vec<(String, String)>,
+    /// True if the file is JSON documents, whose records are the lines of the sample.
+    pub(super) is_documents: bool,
 }
 
 #[derive(Debug)]
@@ -81,11 +86,18 @@ pub(super) struct SampledLine {
 impl Sample {
     /// Names a place, as errors of sources do.
     pub(super) fn show(&self, place: Place) -> String {
-        let name = self
-            .files
-            .get(place.file)
-            .map_or("?", |file| file.name.as_str());
-        format!("`{name}` line {}", place.line)
+        let file = self.files.get(place.file);
+        let name = file.map_or("?", |file| file.name.as_str());
+        let unit = match file {
+            Some(file) if file.is_documents => "record",
+            _ => "line",
+        };
+        format!("`{name}` {unit} {}", place.line)
+    }
+
+    /// Returns true if some file is JSON documents.
+    pub(super) fn has_documents(&self) -> bool {
+        self.files.iter().any(|file| file.is_documents)
     }
 }
 
@@ -137,6 +149,7 @@ pub(super) async fn sample(
         problems: Vec::new(),
         parquet: Vec::new(),
         is_partial: picked.len() < source.files.len(),
+        records: None,
     };
     let names: Vec<String> = picked.iter().map(|file| file.name.clone()).collect();
     let mut contents = stream::iter(picked)
@@ -149,7 +162,7 @@ pub(super) async fn sample(
             Content::Problem(problem) => sample.problems.push(problem),
             Content::Lines { text, is_whole } => {
                 sample.is_partial |= !is_whole;
-                add_lines(&mut sample, index, name, &text, limits);
+                add_text(&mut sample, (index, name), &text, is_whole, limits);
             }
             Content::Parquet(parquet) => {
                 let lines = parquet
@@ -180,6 +193,7 @@ fn sampled_file(file: &FoundFile) -> SampledFile {
             .iter()
             .map(|(name, value)| (name.clone(), percent_decoded(value)))
             .collect(),
+        is_documents: false,
     }
 }
 
@@ -188,9 +202,79 @@ fn percent_decoded(value: &str) -> String {
     percent_decode_str(value).decode_utf8_lossy().into_owned()
 }
 
-/// Adds lines of a file, at even distances. Adds a problem if no line is an object, or if each is only the
-/// frame of others.
-fn add_lines(sample: &mut Sample, file: usize, name: &str, text: &str, limits: FileLimits) {
+/// Adds the lines or the records of a file. Adds a problem if it has none, and if the path of its records
+/// would have to be declared, but other files have another one.
+fn add_text(
+    sample: &mut Sample,
+    (file, name): (usize, &str),
+    text: &str,
+    is_whole: bool,
+    limits: FileLimits,
+) {
+    let detected = || Framing::Auto.record_path(text.as_bytes());
+    let path = sample.records.clone().or_else(detected);
+    let Err(problem) = add_split(sample, (file, name), (text, path), is_whole, limits) else {
+        return;
+    };
+    let path = match &problem.shape {
+        TextShape::ObjectsInList(Some(key)) => Some(RecordPath::of_list(key)),
+        TextShape::Joined | TextShape::PrettyPrinted => Some(RecordPath::default()),
+        _ => None,
+    };
+    if sample.records.is_none()
+        && sample.lines.is_empty()
+        && let Some(path) = path
+    {
+        let split = (text, Some(path.clone()));
+        if add_split(sample, (file, name), split, is_whole, limits).is_ok() {
+            sample.records = Some(path);
+            return;
+        }
+    }
+    let Unreadable { shape, what } = problem;
+    sample.problems.push(Problem::new(name, what, shape.hint()));
+}
+
+/// A file without lines or records.
+struct Unreadable {
+    shape: TextShape,
+    what: String,
+}
+
+/// Adds the lines of a file, or the records at a path.
+fn add_split(
+    sample: &mut Sample,
+    (file, name): (usize, &str),
+    (text, path): (&str, Option<RecordPath>),
+    is_whole: bool,
+    limits: FileLimits,
+) -> Result<(), Unreadable> {
+    let is_documents = path.is_some();
+    let lines = path.map(|path| record_lines(text, path));
+    if let Some(sampled) = sample.files.get_mut(file) {
+        sampled.is_documents = is_documents;
+    }
+    let broken = lines.as_ref().and_then(|lines| lines.broken.as_ref());
+    if let (Some(reason), true) = (broken, is_whole) {
+        let what = format!("it cannot be read {reason}");
+        let remedy = "was it cut off, or is it no JSON? replace it or move it away";
+        sample.problems.push(Problem::new(name, what, remedy));
+        return Ok(());
+    }
+    let text = lines.as_ref().map_or(text, |lines| lines.text.as_str());
+    add_lines(sample, file, text, limits)
+}
+
+/// Adds lines of a file, at even distances.
+///
+/// # Errors
+/// No line is an object, or each is only the frame of others.
+fn add_lines(
+    sample: &mut Sample,
+    file: usize,
+    text: &str,
+    limits: FileLimits,
+) -> Result<(), Unreadable> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let lines: Vec<(u64, &str)> = (1..)
         .zip(text.split('\n'))
@@ -241,11 +325,11 @@ fn add_lines(sample: &mut Sample, file: usize, name: &str, text: &str, limits: F
             }
             _ => format!("it looks like {shape}, not like JSON lines"),
         };
-        sample.problems.push(Problem::new(name, what, shape.hint()));
-        return;
+        return Err(Unreadable { shape, what });
     }
     sample.lines.extend(good);
     sample.malformed.extend(malformed);
+    Ok(())
 }
 
 /// Returns the key of the list of objects that an object is only the frame of: `{"Records": [{…}, …]}`.
@@ -348,7 +432,11 @@ fn inflate(
         return Err(refused(error));
     }
     let is_whole = is_whole && (text.len() as u64) < max_text;
-    if !is_whole {
+    if !is_whole && Framing::Auto.record_path(&text).is_some() {
+        // The records end with the last whole one.
+        let valid = std::str::from_utf8(&text).map_or_else(|error| error.valid_up_to(), str::len);
+        text.truncate(valid);
+    } else if !is_whole {
         let end = text
             .iter()
             .rposition(|byte| *byte == b'\n')

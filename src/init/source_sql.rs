@@ -24,6 +24,7 @@ pub(super) fn source_sql(source: &SourceModel) -> String {
     let mut sql = format!(
         "-- {} of `{}`, as {} in {} have them.\n",
         match source.files {
+            SourceFiles::Json if sample.has_documents() => "JSON documents",
             SourceFiles::Json => "JSON lines",
             SourceFiles::Parquet => "Parquet files",
         },
@@ -145,6 +146,9 @@ pub(super) fn lost_rows(source: &SourceModel) -> Vec<String> {
 
 fn options(source: &SourceModel) -> Vec<(String, String)> {
     let mut options = Vec::new();
+    if let Some(path) = &source.sample.records {
+        options.push(("records".to_owned(), path.to_string()));
+    }
     if let Some(time) = &source.time
         && let Some(fit) = &time.fit
     {

@@ -7,7 +7,7 @@ use crate::jsonl::strict::value_text;
 /// A malformed line: it is not a row of the schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadLine {
-    /// The number of the line in the file, from 1.
+    /// The number of the line in the file, from 1; of a record of a document, its index.
     pub line: u64,
     /// The offset of the line in the decompressed file, in bytes.
     pub offset: u64,
@@ -20,6 +20,8 @@ pub struct BadLine {
     pub field: Option<String>,
     /// The offset in the line of the value that is rejected, in bytes, if there is one.
     pub value_at: Option<usize>,
+    /// True if the line is a record of a document.
+    pub is_record: bool,
 }
 
 impl BadLine {
@@ -36,7 +38,17 @@ impl BadLine {
             reason,
             field,
             value_at,
+            is_record: false,
         }
+    }
+
+    /// Returns the malformed line as a record of a document, which its reason calls it.
+    pub fn into_record(mut self) -> Self {
+        self.is_record = true;
+        if let Some(reason) = self.reason.strip_suffix(" of the line") {
+            self.reason = format!("{reason} of the record");
+        }
+        self
     }
 
     /// Returns the text of the value that is rejected, of the line's `text` or its beginning: to the end

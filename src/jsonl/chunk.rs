@@ -1,4 +1,6 @@
-//! Chunks of whole lines, and the lines in them.
+//! Chunks of whole lines, and the lines in them. A record of a JSON document is a line, too.
+
+use std::ops::Range;
 
 use bytes::Bytes;
 
@@ -16,7 +18,7 @@ pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// A unit of text that a file is split into.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Chunk {
-    /// Whole lines.
+    /// Whole lines, or records of documents.
     Lines(LineChunk),
     /// A line longer than [`MAX_LINE_BYTES`], whose text is discarded.
     OversizedLine {
@@ -29,6 +31,34 @@ pub enum Chunk {
         /// The first bytes of the line, by which its form is recognized.
         head: Bytes,
     },
+    /// A part of a document that is no record to decode.
+    BadRecord(BadRecord),
+}
+
+/// A part of a document that counts as a malformed record, and whose text is discarded.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BadRecord {
+    /// The index of the record in the file, from 1.
+    pub record: u64,
+    /// The offset of the part in the decompressed file, in bytes.
+    pub offset: u64,
+    /// The length of the part, in bytes.
+    pub length: u64,
+    /// The first bytes of the part.
+    pub head: Bytes,
+    /// The reason.
+    pub fault: RecordFault,
+}
+
+/// The reason why a part of a document is no record to decode.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RecordFault {
+    /// The record is longer than the limit of the splitter.
+    Oversized,
+    /// A document has no list of records where it should be; with the reason in words.
+    WithoutList(String),
+    /// The rest of the file, which cannot be split into records; with the reason in words.
+    Broken(String),
 }
 
 /// The number of bytes that are kept of an oversized line.
@@ -42,6 +72,8 @@ pub struct LineChunk {
     first_line: u64,
     /// The offset of the first line in the decompressed file, in bytes.
     offset: u64,
+    /// The records of a document, by their positions in the text; `None` if the text is lines.
+    records: Option<Box<[Range<u32>]>>,
 }
 
 /// A line that is not blank, without its newline.
@@ -51,7 +83,8 @@ pub struct Line<'a> {
     pub number: u64,
     /// The offset of the line in the decompressed file, in bytes.
     pub offset: u64,
-    /// The text of the line. It keeps a carriage return at its end, which is white space in JSON.
+    /// The text of the line. It keeps a carriage return at its end, which is white space in JSON. The text
+    /// of a record may have line ends.
     pub text: &'a [u8],
 }
 
@@ -61,7 +94,29 @@ impl LineChunk {
             bytes,
             first_line,
             offset,
+            records: None,
         }
+    }
+
+    /// Creates a chunk of records of a document. `bytes` begins with the first one and ends with the last
+    /// one; line ends are white space in them.
+    pub(crate) fn of_records(
+        bytes: Bytes,
+        first_record: u64,
+        offset: u64,
+        records: Box<[Range<u32>]>,
+    ) -> Self {
+        Self {
+            bytes,
+            first_line: first_record,
+            offset,
+            records: Some(records),
+        }
+    }
+
+    /// Returns true if the lines are records of a document.
+    pub fn is_records(&self) -> bool {
+        self.records.is_some()
     }
 
     /// Returns the text of all lines.
@@ -82,7 +137,11 @@ impl LineChunk {
     /// Returns the lines that are not blank, in order.
     pub fn lines(&self) -> impl Iterator<Item = Line<'_>> {
         let start = self.bytes.as_ptr().addr();
-        let numbered = (self.first_line..).zip(raw_lines(&self.bytes));
+        let texts = match &self.records {
+            None => Texts::Lines(raw_lines(&self.bytes)),
+            Some(records) => Texts::Records(&self.bytes, records.iter()),
+        };
+        let numbered = (self.first_line..).zip(texts);
         numbered
             .map(move |(number, text)| Line {
                 number,
@@ -90,6 +149,27 @@ impl LineChunk {
                 text,
             })
             .filter(|line| !line.text.trim_ascii().is_empty())
+    }
+}
+
+/// The texts of the lines of a chunk.
+enum Texts<'a, L> {
+    Lines(L),
+    Records(&'a [u8], std::slice::Iter<'a, Range<u32>>),
+}
+
+impl<'a, L: Iterator<Item = &'a [u8]>> Iterator for Texts<'a, L> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        match self {
+            Self::Lines(lines) => lines.next(),
+            Self::Records(text, records) => {
+                let record = records.next()?;
+                text.get(record.start as usize..record.end as usize)
+            }
+        }
     }
 }
 

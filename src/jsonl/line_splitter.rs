@@ -218,6 +218,7 @@ mod tests {
                         assert!(!head.is_empty() && text.as_bytes()[from..].starts_with(&head));
                         oversized.push((line, offset));
                     }
+                    Chunk::BadRecord(_) => panic!("a record"),
                 }
             }
             (kept, oversized)

@@ -1,14 +1,15 @@
 //! Decodes JSON lines to Arrow record batches.
 //!
 //! ```text
-//! compressed bytes ─decompress, inflate→ text ─line_splitter→ chunks of whole lines ─decode→ batches
+//! compressed bytes ─decompress, inflate→ text ─line_splitter, documents→ chunks of whole lines ─decode→ batches
 //!    decode: each line by the fast decoder; a line of unusual form strictly, by the reference decoder
 //! ```
 //! The first bytes of a file decide about its compression. Formats that are not read are recognized,
 //! and so are other forms of JSON and of text.
 //!
 //! A line is one JSON object. Blank lines, CRLF, a byte-order mark at the start and a last line
-//! without newline are accepted; anything else is malformed.
+//! without newline are accepted; anything else is malformed. A file may also be JSON documents, whose
+//! [`Framing`] says where their records are: each record is decoded as a line.
 //!
 //! The module depends on Arrow and the decompressors only: it knows of no store, plan or memory
 //! pool, and could be a crate of its own.
@@ -36,10 +37,12 @@ mod compression;
 mod content;
 mod decode;
 mod decompress;
+mod documents;
 mod epoch;
 mod fast;
 mod file_error;
 mod find;
+mod framing;
 mod gzip_members;
 mod in_memory_chunks;
 mod inflate;
@@ -56,14 +59,18 @@ mod text_shape;
 mod zstd_frames;
 
 pub use self::bad_line::BadLine;
-pub use self::chunk::{CHUNK_BYTES, Chunk, Line, LineChunk, MAX_LINE_BYTES};
+pub use self::chunk::{
+    BadRecord, CHUNK_BYTES, Chunk, Line, LineChunk, MAX_LINE_BYTES, RecordFault,
+};
 pub use self::compression::Compression;
 pub use self::content::{ContentKind, Remedy};
 pub use self::decode::{DecodedChunk, LineDecoder};
 pub use self::decompress::read_head;
+pub use self::documents::{InMemoryRecords, RecordSplitter};
 pub use self::epoch::{EpochRule, EpochUnit, TimeUnits};
 pub use self::file_error::FileError;
 pub use self::find::{FoundLine, decode_line, find_lines};
+pub use self::framing::{Framing, RecordPath};
 pub use self::in_memory_chunks::InMemoryChunks;
 pub use self::inflate::{Inflater, inflated_size};
 pub use self::inflate_buffer::{InflateBuffer, Reservation};

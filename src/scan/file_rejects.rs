@@ -23,6 +23,8 @@ pub(crate) struct FileRejects {
     pub(crate) shape: Option<TextShape>,
     /// The most common reason of a file that has no good line, although it should have one.
     pub(crate) without_row: Option<String>,
+    /// The position from which on the file cannot be read, and the reason.
+    pub(crate) broken: Option<String>,
 }
 
 impl FileRejects {
@@ -32,6 +34,7 @@ impl FileRejects {
         self.bytes = self.bytes.max(other.bytes);
         self.shape = self.shape.take().or(other.shape);
         self.without_row = self.without_row.take().or(other.without_row);
+        self.broken = self.broken.take().or(other.broken);
     }
 }
 
@@ -41,6 +44,8 @@ pub(super) struct FileTally {
     lines: u64,
     bytes: u64,
     has_row: bool,
+    /// True if the file must have a row, however small it is.
+    needs_row: bool,
     reasons: BTreeMap<String, u64>,
 }
 
@@ -63,11 +68,16 @@ impl FileTally {
         }
     }
 
+    /// Notes that the file must have a row, however small it is.
+    pub(super) fn require_row(&mut self) {
+        self.needs_row = true;
+    }
+
     /// Returns the most common reason if the file, which was read to its end, has no row and is large
     /// enough to have one.
     pub(super) fn finish(self) -> Option<String> {
         let is_large = self.lines >= MIN_LINES || self.bytes >= MIN_BYTES;
-        if self.has_row || self.lines == 0 || !is_large {
+        if self.has_row || self.lines == 0 || !(is_large || self.needs_row) {
             return None;
         }
         // The first of those that are equally common.
@@ -92,6 +102,7 @@ mod tests {
             reason: (*reason).to_owned(),
             field: None,
             value_at: None,
+            is_record: false,
         };
         reasons.iter().map(line).collect()
     }

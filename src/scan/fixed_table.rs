@@ -12,7 +12,7 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use object_store::ObjectMeta;
 
-use crate::jsonl::TimeUnits;
+use crate::jsonl::{Framing, TimeUnits};
 use crate::listing::partition_filter::{PartitionFilters, filter_pushdown};
 use crate::listing::snapshot::SourceFile;
 use crate::scan::absent::AbsentRules;
@@ -52,6 +52,7 @@ impl FixedTable {
             table_files: TableFiles {
                 store,
                 format,
+                framing: Framing::Lines,
                 schema,
                 time_units: TimeUnits::default(),
                 absent_rules: AbsentRules::default(),

@@ -81,6 +81,7 @@ mod tests {
             reason: String::new(),
             field: None,
             value_at,
+            is_record: false,
         };
         let line = format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_TEXT_BYTES));
         let text = LineText::of(&bad(Some(5)), line.as_bytes());

@@ -18,7 +18,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 
-use crate::jsonl::TimeUnits;
+use crate::jsonl::{Framing, TimeUnits};
 use crate::listing::file_groups::group_files_by_size;
 use crate::listing::snapshot::{SourceFile, snapshot};
 use crate::scan::absent::AbsentRules;
@@ -41,6 +41,8 @@ use crate::scan::spec::SourceFormat;
 pub(super) struct TableFiles {
     pub(super) store: ObjectStoreUrl,
     pub(super) format: SourceFormat,
+    /// The layout of the records in the files, if they are JSON.
+    pub(super) framing: Framing,
     /// The columns of the files, then those of the folders.
     pub(super) schema: TableSchema,
     /// The units of the numbers in the timestamps of the files' columns.
@@ -126,6 +128,7 @@ impl TableFiles {
                 let settings = ReadSettings {
                     store: self.store.clone(),
                     compression,
+                    framing: self.framing.clone(),
                     schema: self.schema.clone(),
                     tasks,
                 };

@@ -173,6 +173,7 @@ impl Scan {
                 offset: bad.offset,
                 field: bad.field,
                 reason: bad.reason,
+                record: bad.is_record.then_some(bad.line),
             },
         })?;
         let counts = &self.counts;
@@ -192,6 +193,14 @@ impl Scan {
         };
         rejects.note_shape(key, shape);
         Ok(())
+    }
+
+    /// Notes that the rest of a file cannot be read, which is about to be rejected as this line.
+    pub(super) fn note_broken(&self, key: &str, rest: &BadLine) {
+        if let Some(rejects) = &self.rejects {
+            let reason = format!("behind byte {}: {}", rest.offset, rest.reason);
+            rejects.note_broken(key, reason);
+        }
     }
 
     /// Notes that a file has no good line. `reason` is the most common reason, and `frame` the form
@@ -237,5 +246,11 @@ pub(crate) fn parquet_scan(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<Scan>> {
 
 /// Creates the error of a scan that does not accept a malformed line.
 fn malformed_line(key: &str, bad: &BadLine) -> Error {
-    Error::data(format!("`{key}` line {}: {}", bad.line, bad.reason))
+    match bad.is_record {
+        true => Error::data(format!(
+            "`{key}` record {} at byte {}: {}",
+            bad.line, bad.offset, bad.reason
+        )),
+        false => Error::data(format!("`{key}` line {}: {}", bad.line, bad.reason)),
+    }
 }

@@ -1,5 +1,7 @@
 //! The limit of malformed lines, decided for one source: its lines, their bytes, and its files.
 
+use std::collections::BTreeMap;
+
 use crate::error::{Error, Result};
 use crate::jsonl::TextShape;
 use crate::scan::file_rejects::FileRejects;
@@ -29,8 +31,10 @@ pub(crate) fn check_rejects(source: &SourceScan, max_rejects: MaxRejects) -> Res
     };
     let example = source.rejects.first()?.map_or_else(String::new, |first| {
         format!(
-            "; the first is `{}` line {}: {}",
-            first.file, first.line, first.reason
+            "; the first is `{}` {}: {}",
+            first.file,
+            first.position(),
+            first.reason
         )
     });
     let (worst, hint) = match worst_file(source) {
@@ -70,9 +74,33 @@ fn worst_file(source: &SourceScan) -> Option<(String, TextShape)> {
     Some((file, rejects.shape?))
 }
 
+/// Checks that each file of documents was read to its end.
+fn check_whole(source: &SourceScan, by_file: &BTreeMap<String, FileRejects>) -> Result<()> {
+    let mut broken = by_file
+        .iter()
+        .filter_map(|(file, rejects)| Some((file, rejects.broken.as_ref()?)));
+    let Some((file, reason)) = broken.next() else {
+        return Ok(());
+    };
+    let others = match broken.count() as u64 {
+        0 => String::new(),
+        1 => "; nor can 1 other file".to_owned(),
+        others => format!("; nor can {others} other files"),
+    };
+    Err(Error::data(format!(
+        "the file `{file}` of the source `{}` cannot be read {reason}{others}",
+        source.name
+    ))
+    .with_hint(
+        "was it cut off, or is it no JSON? replace it or move it away, or publish the records before: \
+         --max-rejects 100%",
+    ))
+}
+
 /// Checks that each file has a good line, unless it is empty or one short line.
 fn check_files(source: &SourceScan) -> Result<()> {
     let by_file = source.rejects.by_file();
+    check_whole(source, &by_file)?;
     let mut without_row = by_file
         .iter()
         .filter_map(|(file, rejects)| Some((file, rejects, rejects.without_row.as_ref()?)));

@@ -118,6 +118,11 @@ impl RejectLog {
         self.state.lock().of_file(file).without_row = Some(reason);
     }
 
+    /// Notes that the rest of a file cannot be read, with its position and the reason.
+    pub(super) fn note_broken(&self, file: &str, reason: String) {
+        self.state.lock().of_file(file).broken = Some(reason);
+    }
+
     /// Returns the rejects of each file that has some, or that has no good line.
     pub(crate) fn by_file(&self) -> BTreeMap<String, FileRejects> {
         self.state.lock().by_file.clone()
@@ -248,6 +253,7 @@ mod tests {
                 offset: line * 10,
                 field: None,
                 reason: reason.to_owned(),
+                record: None,
             },
             length: 10,
             text: None,
@@ -334,6 +340,7 @@ mod tests {
             reason: String::new(),
             field: None,
             value_at: None,
+            is_record: false,
         };
         let kept = |log: &RejectLog| log.text_of(&bad, b"text").is_some();
         let log = RejectLog {

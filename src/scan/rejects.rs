@@ -15,7 +15,7 @@ use crate::scan::line_text::LineText;
 pub struct Reject {
     /// The file's URL.
     pub file: String,
-    /// The number of the line in the file, from 1.
+    /// The number of the line in the file, from 1; of a record of a JSON document, its index.
     pub line: u64,
     /// The offset of the line in the decompressed file, in bytes.
     pub offset: u64,
@@ -25,6 +25,19 @@ pub struct Reject {
     pub field: Option<String>,
     /// The reason why the line is malformed, which quotes no value.
     pub reason: String,
+    /// The index of the record in its file, from 1, if the file is JSON documents; `None` if it is lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<u64>,
+}
+
+impl Reject {
+    /// Returns the position in the file, for messages.
+    pub fn position(&self) -> String {
+        match self.record {
+            Some(record) => format!("record {record} at byte {}", self.offset),
+            None => format!("line {}", self.line),
+        }
+    }
 }
 
 /// A malformed line with its text, which only the operator sees.

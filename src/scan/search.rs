@@ -55,6 +55,8 @@ pub(crate) enum RowPosition {
     /// The number of a line, from 1, and the offset of its first byte in the decompressed file,
     /// from 0.
     Line { line: u64, offset: u64 },
+    /// The index of a record of a JSON document, from 1, and the offset of its first byte.
+    Record { record: u64, offset: u64 },
     /// The number of a row of a Parquet file, from 1.
     Row { row: u64 },
 }
@@ -174,15 +176,26 @@ impl SourceFiles {
         let stored = fetch(store.as_ref(), file, &key).await?;
         let search = {
             let (key, value) = (key.clone(), value.clone());
-            move || find_lines(&key, &stored, compression, |line| value.is_in(line))
+            let framing = self.table.framing.clone();
+            move || {
+                let form = (compression, &framing);
+                find_lines(&key, &stored, form, |line| value.is_in(line))
+            }
         };
         let lines = tokio::task::spawn_blocking(search)
             .await
             .map_err(|error| Error::internal("a search ended").with_source(error))?
             .map_err(|error| read_error(&key, error))?;
-        let found = lines.into_iter().map(|FoundLine { line, offset, text }| {
-            let position = RowPosition::Line { line, offset };
-            self.found(file, position, FoundContent::Line(text))
+        let found = lines.into_iter().map(|found| {
+            let FoundLine { line, offset, .. } = found;
+            let position = match found.is_record {
+                true => RowPosition::Record {
+                    record: line,
+                    offset,
+                },
+                false => RowPosition::Line { line, offset },
+            };
+            self.found(file, position, FoundContent::Line(found.text))
         });
         Ok(found.collect())
     }

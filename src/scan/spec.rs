@@ -4,7 +4,7 @@
 use chrono::TimeDelta;
 use datafusion::arrow::datatypes::{DataType, FieldRef, SchemaRef};
 
-use crate::jsonl::{Compression, TimeUnits};
+use crate::jsonl::{Compression, Framing, TimeUnits};
 use crate::listing::hive_time::TimeFolders;
 use crate::scan::absent::AbsentRules;
 use crate::scan::ready_rule::Readiness;
@@ -12,7 +12,7 @@ use crate::scan::ready_rule::Readiness;
 /// The format of a table's files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SourceFormat {
-    /// JSON lines: one object a line, compressed or not.
+    /// JSON lines or documents, compressed or not.
     Json(Compression),
     /// Parquet, with any compression.
     Parquet,
@@ -38,6 +38,8 @@ pub(crate) struct TableSpec {
     /// The columns in the folders' names, from the top level down.
     pub(crate) partition_fields: Vec<FieldRef>,
     pub(crate) format: SourceFormat,
+    /// The layout of the records in the files, if they are JSON.
+    pub(crate) framing: Framing,
     pub(crate) time: Option<TimeRule>,
     /// The units of the numbers in the timestamps of the files' columns.
     pub(crate) time_units: TimeUnits,

@@ -55,6 +55,7 @@ impl SourceTable {
             table_files: TableFiles {
                 store: location.store.clone(),
                 format: spec.format,
+                framing: spec.framing,
                 schema,
                 time_units: spec.time_units,
                 absent_rules: spec.absent_rules,

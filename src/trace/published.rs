@@ -129,8 +129,11 @@ pub(super) async fn rejects(
         }
         for reject in read_rejects(destination, &file.path).await? {
             let index = found.iter().position(|found| {
-                let is_line =
-                    matches!(found.position, RowPosition::Line { line, .. } if line == reject.line);
+                let is_line = match found.position {
+                    RowPosition::Line { line, .. } => line == reject.line,
+                    RowPosition::Record { record, .. } => Some(record) == reject.record,
+                    RowPosition::Row { .. } => false,
+                };
                 is_line && found.source == file.source && found.file == reject.file
             });
             if let Some(index) = index {

@@ -26,6 +26,7 @@ mod days;
 mod definitions;
 mod delivery;
 mod diff;
+mod documents;
 mod enforced;
 mod export;
 mod failures;

@@ -45,7 +45,7 @@ async fn complaints_name_file_line_and_remedy() {
         ),
         (
             "CREATE EXTERNAL TABLE events (id INT) STORED AS JSON LOCATION 'x/'\nOPTIONS (\n'speed' 'high')",
-            "3: unknown option `speed`; the options are `compression`, `missing`, `missing.<column>`, `ready`, `time_column`, `time_slack`",
+            "3: unknown option `speed`; the options are `compression`, `missing`, `missing.<column>`, `ready`, `records`, `time_column`, `time_slack`",
         ),
         (
             "CREATE EXTERNAL TABLE events (id INT) STORED AS PARQUET LOCATION 'x/'\nOPTIONS ('compression' 'gzip')",

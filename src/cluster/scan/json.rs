@@ -26,7 +26,7 @@ use crate::cluster::cancellation::TaskCancellation;
 use crate::cluster::counts::ScanPart;
 use crate::cluster::scan::file_list::{RemoteFile, decode_files, encode_files};
 use crate::cluster::wire::error::encode_for_wire;
-use crate::jsonl::{Compression, TimeUnits};
+use crate::jsonl::{Compression, Framing, TimeUnits};
 use crate::listing::location::key_url;
 use crate::listing::snapshot::SourceFile;
 use crate::memory_budget::MemoryBudget;
@@ -47,6 +47,8 @@ pub(crate) struct RemoteJsonTask {
     /// The root of the object store, `scheme://authority`.
     store: String,
     compression: Compression,
+    #[serde(default)]
+    framing: Framing,
     /// The indexes of the columns of the files, then those of the folders.
     projection: Vec<usize>,
     /// One flag for each leaf of the columns of the files; `None` if all are used.
@@ -107,6 +109,7 @@ impl RemoteJsonExec {
             scan,
             store: settings.store.as_str().to_owned(),
             compression: settings.compression,
+            framing: settings.framing.clone(),
             projection: exec.columns().projection().to_vec(),
             leaves: exec.columns().leaves().map(<[bool]>::to_vec),
             time_units: exec.columns().time_units().clone(),
@@ -146,6 +149,7 @@ impl RemoteJsonExec {
             settings: ReadSettings {
                 store: ObjectStoreUrl::parse(&task.store)?,
                 compression: task.compression,
+                framing: task.framing.clone(),
                 schema,
                 // Each task has its own memory.
                 tasks: parts,

@@ -50,7 +50,7 @@ pub(crate) fn specials(block: &[u8; BLOCK]) -> u32 {
 
 /// Returns the first position from `at` on that is not white space.
 ///
-/// A newline is not white space here: no line contains one.
+/// No line contains a newline, but a record of a document may.
 #[inline(always)]
 pub(crate) fn skip_space(line: &[u8], at: usize) -> usize {
     match line.get(at) {
@@ -62,7 +62,7 @@ pub(crate) fn skip_space(line: &[u8], at: usize) -> usize {
 #[cold]
 fn skip_more_space(line: &[u8], at: usize) -> usize {
     let rest = line.get(at..).unwrap_or_default();
-    let is_space = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\r');
+    let is_space = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
     at + rest.iter().take_while(is_space).count()
 }
 

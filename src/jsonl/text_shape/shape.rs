@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::jsonl::framing::RecordPath;
+
 /// The form of a text that is not JSON lines. It continues a sentence: it looks like …
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TextShape {
@@ -53,13 +55,16 @@ impl TextShape {
     /// Returns what to do about it.
     pub fn hint(&self) -> String {
         const LINES: &str = "write each object on a line of its own";
+        let declare = |path: &str| {
+            format!("declare the source with OPTIONS ('records' '{path}'), or {LINES}")
+        };
         match self {
-            Self::Array => format!("{LINES}, for example with `jq -c '.[]'`"),
-            Self::ObjectsInList(Some(key)) => {
-                format!("{LINES}, for example with `jq -c '.{key}[]'`")
+            Self::Array => declare("$[*]"),
+            Self::ObjectsInList(Some(key)) => declare(&RecordPath::of_list(key).to_string()),
+            Self::ObjectsInList(None) => {
+                "declare the path of the list: OPTIONS ('records' '$.…[*]')".to_owned()
             }
-            Self::ObjectsInList(None) => LINES.to_owned(),
-            Self::Joined | Self::PrettyPrinted => format!("{LINES}, for example with `jq -c .`"),
+            Self::Joined | Self::PrettyPrinted => declare("$"),
             Self::CommaSeparated => format!("{LINES}, without a comma between them"),
             Self::EscapedLineEnds => format!("{LINES}: end it with the character LF"),
             Self::CarriageReturns => {

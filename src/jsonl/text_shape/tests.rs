@@ -142,5 +142,9 @@ fn lines_of_the_usual_form_have_no_other_shape() {
 #[test]
 fn hints_name_the_list() {
     let shape = TextShape::ObjectsInList(Some("Records".to_owned()));
-    assert!(shape.hint().ends_with("`jq -c '.Records[]'`"));
+    assert!(
+        shape
+            .hint()
+            .starts_with("declare the source with OPTIONS ('records' '$.Records[*]')")
+    );
 }

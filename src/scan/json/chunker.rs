@@ -1,6 +1,6 @@
 //! The chunker: decompresses opened files and splits them into chunks, on a thread of its own.
 
-use std::io::{Cursor, Read};
+use std::io::{self, Cursor, Read};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,8 +9,8 @@ use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
 use crate::jsonl::{
-    Chunk, Compression, InMemoryChunks, InflateBuffer, Inflater, LineSplitter, MAX_LINE_BYTES,
-    inflated_size, read_head,
+    BadRecord, Chunk, Compression, Framing, InMemoryChunks, InMemoryRecords, InflateBuffer,
+    Inflater, LineSplitter, MAX_LINE_BYTES, RecordFault, RecordSplitter, inflated_size, read_head,
 };
 use crate::memory_budget::MemoryBudget;
 use crate::memory_gate::{MemoryGate, MemoryPermit};
@@ -42,6 +42,7 @@ pub(crate) struct FileChunk {
 /// Decompresses files and splits them into chunks. Blocks: it must run on a blocking thread.
 pub(crate) struct Chunker {
     compression: Compression,
+    framing: Framing,
     limits: ChunkLimits,
     /// The scan of each consumer, which counts the bytes that are read for it.
     scans: Vec<Arc<Scan>>,
@@ -69,17 +70,33 @@ pub(crate) struct ChunkLimits {
 }
 
 impl ChunkLimits {
-    /// The error of a line that is a row, but too long for the memory limit.
-    fn line_too_long(self, key: &str, line: u64, length: u64) -> Error {
+    /// Checks that a chunk is no line, or record, that could be a row, but is too long for the memory limit.
+    ///
+    /// # Errors
+    /// [`Error::data`] with the limit that it needs.
+    fn check(self, key: &str, chunk: &Chunk) -> Result<()> {
+        let (unit, line, length) = match chunk {
+            Chunk::OversizedLine { line, length, .. } => ("line", *line, *length),
+            Chunk::BadRecord(BadRecord {
+                record,
+                length,
+                fault: RecordFault::Oversized,
+                ..
+            }) => ("record", *record, *length),
+            Chunk::Lines(_) | Chunk::BadRecord(_) => return Ok(()),
+        };
+        if length > MAX_LINE_BYTES as u64 {
+            return Ok(());
+        }
         let (size, max) = (length.div_ceil(1 << 20), self.max_line_bytes >> 20);
         let needed = size * MemoryBudget::LIMIT_OF_A_LINE as u64;
-        Error::data(format!(
-            "line {line} of `{key}` has {size} MiB, more than the {max} MiB that --memory-limit leaves for a line"
+        Err(Error::data(format!(
+            "{unit} {line} of `{key}` has {size} MiB, more than the {max} MiB that --memory-limit leaves for a {unit}"
         ))
         .with_hint(format!(
-            "raise --memory-limit to at least {needed}MiB: a line may have 1/{} of it",
+            "raise --memory-limit to at least {needed}MiB: a {unit} may have 1/{} of it",
             MemoryBudget::LIMIT_OF_A_LINE
-        ))
+        )))
     }
 }
 
@@ -91,7 +108,7 @@ enum Receiver {
 
 impl Chunker {
     pub(crate) fn new(
-        compression: Compression,
+        (compression, framing): (Compression, Framing),
         limits: ChunkLimits,
         scans: Vec<Arc<Scan>>,
         buffer: InflateBuffer,
@@ -103,6 +120,7 @@ impl Chunker {
         })?;
         Ok(Self {
             compression,
+            framing,
             limits,
             scans,
             buffer,
@@ -159,7 +177,7 @@ impl Chunker {
             Some(text) => {
                 let is_text = compression.check_text(&text);
                 is_text.map_err(|error| failed(error.into()))?;
-                self.send_all(&origin, InMemoryChunks::new(text, self.limits.chunk_bytes))
+                self.split_text(&origin, text)
             }
             None => self.stream(&origin, compression, compressed.as_slice())?,
         };
@@ -180,8 +198,23 @@ impl Chunker {
         None
     }
 
-    fn send_all(&self, origin: &Arc<ChunkOrigin>, mut chunks: InMemoryChunks) -> Receiver {
-        while let Some(chunk) = chunks.next_chunk() {
+    /// Splits a text that is in memory as a whole.
+    fn split_text(&self, origin: &Arc<ChunkOrigin>, text: Bytes) -> Receiver {
+        let chunk_bytes = self.limits.chunk_bytes;
+        let Some(path) = self.framing.record_path(&text) else {
+            let mut chunks = InMemoryChunks::new(text, chunk_bytes);
+            return self.send_all(origin, || chunks.next_chunk());
+        };
+        let mut chunks = InMemoryRecords::new(text, path, chunk_bytes);
+        self.send_all(origin, || chunks.next_chunk())
+    }
+
+    fn send_all(
+        &self,
+        origin: &Arc<ChunkOrigin>,
+        mut next: impl FnMut() -> Option<Chunk>,
+    ) -> Receiver {
+        while let Some(chunk) = next() {
             if let Receiver::Closed = self.send(origin, chunk) {
                 return Receiver::Closed;
             }
@@ -196,15 +229,27 @@ impl Chunker {
         stored: impl Read,
     ) -> Result<Receiver> {
         let failed = |error| read_error(&origin.key, error);
-        let text = compression.detected_reader(stored).map_err(failed)?;
-        let mut splitter =
-            LineSplitter::with_max_line(text, self.limits.chunk_bytes, self.limits.max_line_bytes);
-        while let Some(chunk) = splitter.next_chunk().map_err(failed)? {
-            if let Chunk::OversizedLine { line, length, .. } = &chunk
-                && *length <= MAX_LINE_BYTES as u64
-            {
-                return Err(self.limits.line_too_long(&origin.key, *line, *length));
-            }
+        let mut text = compression.detected_reader(stored).map_err(failed)?;
+        let head = read_head(&mut text).map_err(failed)?;
+        let path = self.framing.record_path(&head);
+        let whole = Cursor::new(head).chain(text);
+        let (chunk_bytes, max_bytes) = (self.limits.chunk_bytes, self.limits.max_line_bytes);
+        if let Some(path) = path {
+            let mut splitter = RecordSplitter::new(whole, path, chunk_bytes, max_bytes);
+            self.send_checked(origin, || splitter.next_chunk())
+        } else {
+            let mut splitter = LineSplitter::with_max_line(whole, chunk_bytes, max_bytes);
+            self.send_checked(origin, || splitter.next_chunk())
+        }
+    }
+
+    fn send_checked(
+        &self,
+        origin: &Arc<ChunkOrigin>,
+        mut next: impl FnMut() -> io::Result<Option<Chunk>>,
+    ) -> Result<Receiver> {
+        while let Some(chunk) = next().map_err(|error| read_error(&origin.key, error))? {
+            self.limits.check(&origin.key, &chunk)?;
             if let Receiver::Closed = self.send(origin, chunk) {
                 return Ok(Receiver::Closed);
             }
@@ -215,7 +260,9 @@ impl Chunker {
     fn send(&self, origin: &Arc<ChunkOrigin>, chunk: Chunk) -> Receiver {
         let bytes = match &chunk {
             Chunk::Lines(lines) => lines.text().len(),
-            Chunk::OversizedLine { head, .. } => head.len(),
+            Chunk::OversizedLine { head, .. } | Chunk::BadRecord(BadRecord { head, .. }) => {
+                head.len()
+            }
         };
         note_passed(bytes, self.limits.memory.limit());
         let held = bytes.saturating_mul(ROWS_AND_TEXT);

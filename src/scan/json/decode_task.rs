@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::error::Error;
 use crate::jsonl::{
-    BadLine, Chunk, DecodedChunk, LineChunk, LineDecoder, MAX_LINE_BYTES, TextShape,
+    BadLine, BadRecord, Chunk, DecodedChunk, LineChunk, LineDecoder, MAX_LINE_BYTES, RecordFault,
 };
 use crate::memory_gate::MemoryPermit;
 use crate::planted_fault::{strikes, strikes_rows, without_last_row};
@@ -20,7 +20,7 @@ use crate::scan::file_rejects::FileTally;
 use crate::scan::json::chunker::{ChunkOrigin, FileChunk};
 use crate::scan::json::column_union::UnionMember;
 use crate::scan::json::columns::ScanColumns;
-use crate::scan::misplaced::FolderTimes;
+use crate::scan::json::open_tally::{ChunkText, OpenTally, has_value};
 use crate::scan::record::Scan;
 
 /// A scan that takes rows from a pipeline.
@@ -163,6 +163,11 @@ impl DecodeTask {
         let (origin, permit) = (&origin, Arc::new(permit));
         let chunk = match &chunk {
             Chunk::Lines(chunk) => chunk,
+            Chunk::BadRecord(bad) => {
+                self.count_decoded(origin, 1);
+                self.reject_record(origin, bad, &permit).await;
+                return Ok(());
+            }
             Chunk::OversizedLine {
                 line,
                 offset,
@@ -176,6 +181,7 @@ impl DecodeTask {
                     reason: format!("the line is longer than {} MiB", MAX_LINE_BYTES >> 20),
                     field: None,
                     value_at: None,
+                    is_record: false,
                 };
                 self.count_decoded(origin, 1);
                 self.reject_oversized(origin, &bad, head, &permit).await;
@@ -214,6 +220,37 @@ impl DecodeTask {
         }
     }
 
+    async fn reject_record(
+        &mut self,
+        origin: &Arc<ChunkOrigin>,
+        record: &BadRecord,
+        permit: &Arc<MemoryPermit>,
+    ) {
+        let bad = BadLine {
+            line: record.record,
+            offset: record.offset,
+            length: record.length,
+            reason: match &record.fault {
+                RecordFault::Oversized => {
+                    format!("the record is longer than {} MiB", MAX_LINE_BYTES >> 20)
+                }
+                RecordFault::WithoutList(reason) | RecordFault::Broken(reason) => reason.clone(),
+            },
+            field: None,
+            value_at: None,
+            is_record: true,
+        };
+        if matches!(record.fault, RecordFault::Broken(_)) {
+            for index in &origin.consumers {
+                if let Some(state) = self.consumers.get(*index) {
+                    state.scan.note_broken(&origin.key, &bad);
+                }
+            }
+        }
+        self.reject_oversized(origin, &bad, &record.head, permit)
+            .await;
+    }
+
     async fn reject_oversized(
         &mut self,
         origin: &Arc<ChunkOrigin>,
@@ -228,6 +265,7 @@ impl DecodeTask {
                 let text = ChunkText {
                     bytes: head,
                     offset: bad.offset,
+                    records: None,
                 };
                 let bad = vec![bad.clone()];
                 let rejected = state.note(origin, text, &self.declared, &[], bad);
@@ -236,67 +274,6 @@ impl DecodeTask {
             }
         }
     }
-}
-
-/// The text of a chunk; of an oversized line, its beginning.
-#[derive(Clone, Copy)]
-struct ChunkText<'a> {
-    bytes: &'a [u8],
-    /// The offset of the text in the decompressed file, in bytes.
-    offset: u64,
-}
-
-impl<'a> ChunkText<'a> {
-    /// Returns the text of a malformed line of the chunk, or the beginning of an oversized one.
-    fn line(self, bad: &BadLine) -> &'a [u8] {
-        let position = |offset: u64| {
-            let position = usize::try_from(offset.saturating_sub(self.offset));
-            position.map_or(self.bytes.len(), |position| position.min(self.bytes.len()))
-        };
-        let (start, end) = (position(bad.offset), position(bad.offset + bad.length));
-        self.bytes.get(start..end).unwrap_or_default()
-    }
-}
-
-/// The lines of a file that one consumer has seen.
-struct OpenTally {
-    origin: Arc<ChunkOrigin>,
-    tally: FileTally,
-    /// The times of the rows that are in cycles, if that is checked.
-    times: Option<FolderTimes>,
-    /// The form of the file, if its lines are rows without any value because the objects are inside.
-    frame: Option<TextShape>,
-}
-
-impl OpenTally {
-    /// Notes what the file looks like, if most lines of its first chunk are malformed, or if all are rows
-    /// without a value.
-    fn note_start(
-        &mut self,
-        scan: &Scan,
-        text: &[u8],
-        declared: &Schema,
-        rows: &[RecordBatch],
-        bad: &[BadLine],
-    ) -> Result<()> {
-        let shape = || TextShape::of(text, |key| declared.column_with_name(key).is_some());
-        let row_count: usize = rows.iter().map(RecordBatch::num_rows).sum();
-        if bad.len() > row_count
-            && let (Some(first), Some(shape)) = (bad.first(), shape())
-        {
-            scan.note_shape(&self.origin.key, shape, first)?;
-        }
-        if row_count > 0 && !has_value(rows) {
-            self.frame = shape().filter(|shape| matches!(shape, TextShape::ObjectsInList(_)));
-        }
-        Ok(())
-    }
-}
-
-/// Returns true if a column has a value, or if there is no column.
-fn has_value(rows: &[RecordBatch]) -> bool {
-    let columns = || rows.iter().flat_map(RecordBatch::columns);
-    columns().next().is_none() || columns().any(|column| column.null_count() < column.len())
 }
 
 impl ConsumerState {
@@ -338,12 +315,16 @@ impl ConsumerState {
                 }
             }
         }
+        if chunk.is_records() {
+            own_bad = own_bad.into_iter().map(BadLine::into_record).collect();
+        }
         let used = self.columns.decoded().leaves();
         let keys = &scan.counts.keys;
         keys.note(declared, used, &rows, chunk, &origin.key);
         let text = ChunkText {
             bytes: chunk.text(),
             offset: chunk.offset(),
+            records: chunk.is_records().then_some(chunk),
         };
         self.note(origin, text, declared, &rows, own_bad)?;
         let columns = &self.columns;
@@ -367,9 +348,9 @@ impl ConsumerState {
         };
         let scan = &self.scan;
         if is_start {
-            file.note_start(scan, text.bytes, declared, rows, &bad)?;
+            file.note_start(scan, text, declared, rows, &bad)?;
         }
-        let is_framed = file.frame.is_some() && !has_value(rows);
+        let is_framed = file.is_frame && !has_value(rows);
         let row_count: usize = rows.iter().map(RecordBatch::num_rows).sum();
         let empty_rows = if is_framed { row_count } else { 0 };
         // The text of an oversized line is only its beginning.
@@ -404,6 +385,7 @@ impl ConsumerState {
             origin: Arc::clone(origin),
             times: check.and_then(|check| check.times(&origin.partition)),
             tally: FileTally::default(),
+            is_frame: false,
             frame: None,
         });
         Ok(true)

@@ -14,6 +14,7 @@ mod decode_task;
 pub(crate) mod error;
 pub(crate) mod exec;
 mod fetch;
+mod open_tally;
 pub(crate) mod pipeline;
 mod pool_reservation;
 mod shared_file;

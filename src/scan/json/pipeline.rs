@@ -9,7 +9,7 @@ use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use tokio::sync::mpsc;
 
-use crate::jsonl::{Compression, InflateBuffer};
+use crate::jsonl::{Compression, Framing, InflateBuffer};
 use crate::listing::snapshot::SourceFile;
 use crate::memory_budget::MemoryBudget;
 use crate::memory_gate::MemoryGate;
@@ -32,6 +32,7 @@ const CHUNKS_AHEAD: usize = 2;
 pub(crate) struct ReadSettings {
     pub(crate) store: ObjectStoreUrl,
     pub(crate) compression: Compression,
+    pub(crate) framing: Framing,
     pub(crate) schema: TableSchema,
     /// The number of pipelines that run concurrently, this one included: they share the memory.
     pub(crate) tasks: usize,
@@ -97,7 +98,7 @@ pub(crate) fn start_pipeline(
     let (chunks, to_decode) = mpsc::channel(CHUNKS_AHEAD);
     let reservation = PoolReservation(MemoryConsumer::new("inflated source file").register(pool));
     let chunker = Chunker::new(
-        settings.compression,
+        (settings.compression, settings.framing.clone()),
         ChunkLimits {
             chunk_bytes: budget.chunk_bytes(),
             max_line_bytes: budget.line_bytes(),

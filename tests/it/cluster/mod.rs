@@ -56,6 +56,7 @@ for_each_destination!(
     a_malformed_line_in_a_task_names_its_file_and_line,
     arithmetic_in_a_task_fails_on_overflow,
     malformed_lines_of_tasks_are_recorded,
+    tasks_read_records_of_documents,
     files_without_a_good_line_and_misplaced_rows_of_tasks_are_reported,
     tasks_do_not_decode_leaves_that_no_query_uses,
     names_of_concurrent_writers_are_never_reused,
@@ -278,6 +279,38 @@ const PARQUET_COPY: &str = "COPY (
   SELECT time, event_id, user_id FROM views
   WHERE time >= $window_start AND time < $window_end AND user_id IS NOT NULL
 ) TO 'views'";
+
+fn tasks_read_records_of_documents(destination: TestDestination) {
+    let sandbox = Sandbox::empty(destination);
+    sandbox.write(
+        "sql/sources/events.sql",
+        "CREATE EXTERNAL TABLE events (id BIGINT NOT NULL) STORED AS JSON LOCATION 'events/'
+         OPTIONS ('records' '$.Records[*]')",
+    );
+    sandbox.write("sql/t.sql", "COPY (SELECT id FROM events) TO 't'");
+    let document = |ids: &str| format!("{{\"Records\":[{}]}}", ids.replace('i', "\n{\"id\": "));
+    sandbox.write("raw/events/a.json", document("i1},i\"x\"},i3}"));
+    sandbox.write("raw/events/b.json.gz", gzip(&document("i4},i5}")));
+    let cluster = Cluster::start(&sandbox, 2);
+    let args = [&DAY[..], &["t", "--task-size", "1", "--max-rejects", "1"]].concat();
+    sandbox.run_on(&cluster.url, &args).exited_with(0);
+    let published = check_published(&sandbox.destination);
+    let manifest = &published["t"][0];
+    assert_eq!(manifest["sources"][0]["rows_read"], 4);
+    let path = manifest["rejects"][0]["path"].as_str().expect("a path");
+    let rejects = decode(path, &sandbox.destination.read(path));
+    assert_eq!(
+        (&rejects[0]["record"], &rejects[0]["offset"]),
+        (&2.into(), &24.into())
+    );
+
+    sandbox.write("raw/events/c.json", "{\"Records\":[{\"id\":6},");
+    let rerun = [&args[..], &["--rerun"]].concat();
+    sandbox
+        .run_on(&cluster.url, &rerun)
+        .exited_with(1)
+        .stderr_has("c.json` of the source `events` cannot be read behind byte 21: ");
+}
 
 fn malformed_lines_of_tasks_are_recorded(destination: TestDestination) {
     let sandbox = world_with_malformed_lines(destination);

@@ -80,8 +80,8 @@ fn snowplow_enriched() {
     );
 }
 
-/// Trails are one document in dated folders, neither of which a source reads: both are said. Lines in
-/// folders with names of columns are exported.
+/// Trails are documents in dated folders, which no source reads: that is said. In folders with names of
+/// columns they are exported, and so are their records as lines.
 #[test]
 fn cloudtrail() {
     let sandbox = sandbox();
@@ -93,18 +93,25 @@ fn cloudtrail() {
         .exited_with(2)
         .stderr_has(
             "CloudTrail/us-east-1/2026/: the folders are dates without the name of a column",
-        )
-        .stderr_has("it looks like objects in a \"Records\" list, not like JSON lines")
-        .hint_has("jq -c '.Records[]'");
+        );
 
     sandbox.remove(&file);
     std::fs::remove_dir_all(sandbox.folder().join("raw")).unwrap();
-    let records: Value = serde_json::from_str(CLOUDTRAIL).unwrap();
-    let records = records["Records"].as_array().unwrap();
+    let document: Value = serde_json::from_str(CLOUDTRAIL).unwrap();
+    let records = document["Records"].as_array().unwrap();
     let lines: String = records.iter().map(|record| format!("{record}\n")).collect();
-    sandbox.write("raw/cloudtrail/date=2026-01-15/x.json", lines);
+    let in_lines = self::sandbox();
+    in_lines.write("raw/cloudtrail/date=2026-01-15/x.json", lines);
+    init(&in_lines);
+    sandbox.write("raw/cloudtrail/date=2026-01-15/x.json.gz", gzip(CLOUDTRAIL));
     init(&sandbox);
+    let declaration = sql(&sandbox, "sources/cloudtrail.sql");
+    assert!(
+        declaration.contains("OPTIONS ('records' '$.Records[*]'"),
+        "{declaration}"
+    );
     let exported = export(&sandbox);
+    assert_eq!(exported, export(&in_lines));
     assert_eq!(
         counts(&exported),
         "assume_role_events 6, console_login_events 6, describe_instances_events 6, get_object_events 6, \
@@ -161,4 +168,42 @@ fn ga4() {
     assert_eq!(purchase["event_timestamp"], "2026-01-15T00:05:00.000005Z");
     assert_eq!(purchase["items"][0]["item_id"], "007");
     assert_eq!(purchase["ecommerce"]["total_item_quantity"], json!("2"));
+}
+
+/// Arrays, pretty-printed and joined objects are exported as lines are.
+#[test]
+fn documents_of_every_form() {
+    let object = |id: u64| json!({"id": id, "time": "2026-01-15T03:00:00Z", "note": "}{"});
+    let objects: Vec<Value> = (0..40).map(object).collect();
+    let joined: String = objects.iter().map(Value::to_string).collect();
+    let printed: String = objects
+        .iter()
+        .map(|object| format!("{object:#}\n"))
+        .collect();
+    let list = Value::from(objects.clone());
+    for (text, option) in [
+        (list.to_string(), None),
+        (format!("{list:#}"), None),
+        (printed.clone(), None),
+        (printed.replace("{\n", "{"), Some("'records' '$'")),
+        (joined, Some("'records' '$'")),
+        (
+            format!("{:#}", json!({ "items": list })),
+            Some("'records' '$.items[*]'"),
+        ),
+    ] {
+        let sandbox = sandbox();
+        sandbox.write("raw/hits/date=2026-01-15/a.json", text);
+        init(&sandbox);
+        let declaration = sql(&sandbox, "sources/hits.sql");
+        assert!(
+            declaration.starts_with("-- JSON documents of "),
+            "{declaration}"
+        );
+        match option {
+            Some(option) => assert!(declaration.contains(option), "{declaration}"),
+            None => assert!(!declaration.contains("'records'"), "{declaration}"),
+        }
+        assert_eq!(counts(&export(&sandbox)), "hits 40");
+    }
 }
