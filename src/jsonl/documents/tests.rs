@@ -162,8 +162,8 @@ fn push_value(rng: &mut Rng, depth: usize, out: &mut String) {
 fn raw(text: &str) -> Option<Vec<String>> {
     let documents = serde_json::Deserializer::from_str(text).into_iter::<Box<RawValue>>();
     let documents: serde_json::Result<Vec<_>> = documents.collect();
-    let text = |document: &Box<RawValue>| document.get().to_owned();
-    Some(documents.ok()?.iter().map(text).collect())
+    let documents = documents.ok()?.into_iter();
+    Some(documents.map(|document| document.get().to_owned()).collect())
 }
 
 #[test]
