@@ -5,11 +5,12 @@ use datafusion::sql::sqlparser::ast::Value;
 
 use crate::error::Result;
 use crate::jsonl::{Compression, EpochUnit};
+use crate::listing::passed_over::FileNames;
 use crate::scan::absent::{AbsentRule, AbsentRules};
 use crate::scan::ready_rule::{READY_RULES, ReadyRule, duration};
 use crate::sql_file::SqlFile;
 
-const KNOWN: &str = "`compression`, `missing`, `missing.<column>`, `ready`, `time_column`, `time_slack`, \
+const KNOWN: &str = "`compression`, `files`, `missing`, `missing.<column>`, `ready`, `time_column`, `time_slack`, \
                      `time_unit`, `time_unit.<column>`";
 
 const MISSING: &str = "missing";
@@ -23,6 +24,8 @@ const COLUMN_TIME_UNIT: &str = "time_unit.";
 pub(super) struct SourceOptions {
     /// The option `compression`: auto (the default, by the files' first bytes), gzip, zstd or none.
     pub(super) compression: Option<Compression>,
+    /// The option `files`: the names of the files; any if there is none.
+    pub(super) files: FileNames,
     /// The option `time_column`: the timestamp column that the date and hour folders describe.
     pub(super) time_column: Option<String>,
     /// The option `time_slack`: the maximum by which a row's time may lie outside the range of its
@@ -62,6 +65,13 @@ impl SourceOptions {
                     let compression = Compression::named(&text);
                     let expected = "'auto', 'gzip', 'zstd' or 'none'";
                     options.compression = Some(compression.ok_or_else(|| refused(expected))?);
+                }
+                "files" => {
+                    options.files = FileNames::parse(&text).map_err(|reason| {
+                        let expected =
+                            "patterns of names, such as '*.json.gz' or '*.json, *.ndjson'";
+                        refused(&format!("{expected}: {reason}"))
+                    })?;
                 }
                 "time_column" => options.time_column = Some(text),
                 "ready" => {
@@ -137,6 +147,7 @@ mod tests {
     fn options_are_read_with_and_without_prefix() {
         let options = parse(&[
             ("format.compression", "GZIP"),
+            ("files", "*.json.gz, *.json"),
             ("time_column", "time"),
             ("Time_Slack", "10 minutes"),
             ("TIME_UNIT", "MS"),
@@ -147,6 +158,7 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(options.compression, Some(Compression::Gzip));
+        assert_eq!(Ok(options.files), FileNames::parse("*.json.gz,*.json"));
         assert_eq!(options.time_column.as_deref(), Some("time"));
         assert_eq!(options.time_slack, TimeDelta::minutes(10));
         assert_eq!(options.time_unit, Some(EpochUnit::Millisecond));
@@ -165,11 +177,15 @@ mod tests {
         }
         assert_eq!(
             error(&[("delimiter", ";")]),
-            "x.sql:1: unknown option `delimiter`; the options are `compression`, `missing`, `missing.<column>`, `ready`, `time_column`, `time_slack`, `time_unit`, `time_unit.<column>`"
+            "x.sql:1: unknown option `delimiter`; the options are `compression`, `files`, `missing`, `missing.<column>`, `ready`, `time_column`, `time_slack`, `time_unit`, `time_unit.<column>`"
         );
         assert_eq!(
             error(&[("compression", "lz4")]),
             "x.sql:1: option `compression` is `lz4`; write 'auto', 'gzip', 'zstd' or 'none'"
+        );
+        assert_eq!(
+            error(&[("files", "raw/*.json")]),
+            "x.sql:1: option `files` is `raw/*.json`; write patterns of names, such as '*.json.gz' or '*.json, *.ndjson': it names files, without slashes"
         );
         assert_eq!(
             error(&[("time_unit.t", "sec")]),
