@@ -140,6 +140,12 @@ mod tests {
             ("x/{month}/", &[], "{month} without {year}"),
             ("x/{year}/{hour}/", &[], "{hour} without {day} or {date}"),
             ("x/{date}/**/", &["org"], "no folders of `org` can follow"),
+            (
+                "x/{year}/{month}/{day}/",
+                &["date"],
+                "has this time already",
+            ),
+            ("x/{date}/", &["year"], "has this time already"),
             ("x/**/{date}/", &[], "only the files can follow"),
             (
                 "x/{year}/{month}",

@@ -132,7 +132,9 @@ impl PathPattern {
             || self
                 .placeholders()
                 .any(|other| other.time == Some(TimePart::Year));
+        let written: Vec<TimePart> = self.placeholders().filter_map(|other| other.time).collect();
         for name in hive {
+            refuse_known(&name, &written)?;
             let time = TimePart::named(&name).map(|part| match part {
                 // `day=2026-01-15` and `year=2026/month=01/day=15`.
                 TimePart::Day if !has_year => TimePart::Date,
@@ -433,6 +435,22 @@ fn name_pattern(name: &str) -> Result<NamePattern, String> {
                 .to_owned(),
         ),
         name => NamePattern::parse(name),
+    }
+}
+
+/// Refuses a column of Hive folders whose time the pattern has already.
+fn refuse_known(name: &str, written: &[TimePart]) -> Result<(), String> {
+    let is_known = |part: TimePart| match part {
+        TimePart::Date => written.contains(&TimePart::Day),
+        TimePart::Year | TimePart::Month | TimePart::Day => written.contains(&TimePart::Date),
+        TimePart::Hour | TimePart::Minute => false,
+    };
+    match TimePart::named(name).filter(|part| is_known(*part) || written.contains(part)) {
+        None => Ok(()),
+        Some(_) => Err(format!(
+            "`{name}` is a column of PARTITIONED BY and no placeholder, and the pattern has this time \
+             already: name the columns as the placeholders"
+        )),
     }
 }
 

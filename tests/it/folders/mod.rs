@@ -1,6 +1,7 @@
 //! Folders and files by the pattern of a LOCATION, and names that are no data.
 
 mod days;
+mod documented;
 mod names;
 mod on_s3;
 mod values;

@@ -80,8 +80,8 @@ fn snowplow_enriched() {
     );
 }
 
-/// Trails are one document in dated folders, neither of which a source reads: both are said. Lines in
-/// folders with names of columns are exported.
+/// Trails are one document each, of which a source makes no lines: it is said. Lines in the same folders are
+/// exported.
 #[test]
 fn cloudtrail() {
     let sandbox = sandbox();
@@ -91,9 +91,6 @@ fn cloudtrail() {
     sandbox
         .dayport(&["init", "--from", "raw"])
         .exited_with(2)
-        .stderr_has(
-            "CloudTrail/us-east-1/2026/: the folders are dates without the name of a column",
-        )
         .stderr_has("it looks like objects in a \"Records\" list, not like JSON lines")
         .hint_has("jq -c '.Records[]'");
 
@@ -102,8 +99,14 @@ fn cloudtrail() {
     let records: Value = serde_json::from_str(CLOUDTRAIL).unwrap();
     let records = records["Records"].as_array().unwrap();
     let lines: String = records.iter().map(|record| format!("{record}\n")).collect();
-    sandbox.write("raw/cloudtrail/date=2026-01-15/x.json", lines);
+    sandbox.write(&format!("{folder}/x.json"), lines);
     init(&sandbox);
+    let declared = sql(&sandbox, "sources/us_east_1.sql");
+    assert!(
+        declared
+            .contains("LOCATION 'AWSLogs/111122223333/CloudTrail/us-east-1/{year}/{month}/{day}/'"),
+        "{declared}"
+    );
     let exported = export(&sandbox);
     assert_eq!(
         counts(&exported),
