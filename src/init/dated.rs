@@ -56,6 +56,11 @@ pub(super) fn level(names: &[&str], known: &BTreeSet<&'static str>) -> Option<Da
     })
 }
 
+/// Returns true for the name of a folder that is a date or a part of one.
+pub(super) fn is_dated(name: &str) -> bool {
+    dated(name, &BTreeSet::new()).is_some()
+}
+
 /// Puts a backslash before the characters that mean something in a LOCATION.
 pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -140,9 +145,13 @@ fn time_at_start(text: &str) -> Option<(String, Parts, usize)> {
         .get(..8)
         .filter(|_| digits == 8 || digits == 10)
         .and_then(date_of);
-    let dashed = text.get(..10).filter(|_| digits == 4).and_then(date_of);
+    let mut lengths = [10, 9, 8].into_iter();
+    let dashed = lengths.find_map(|length| {
+        let text = text.get(..length).filter(|_| digits == 4)?;
+        date_of(text).map(|date| (date, length))
+    });
     let (date, length) = match (dashed, compact) {
-        (Some(date), _) => (date, 10),
+        (Some(dashed), _) => dashed,
         (None, Some(date)) => (date, 8),
         (None, None) => {
             let year = text.get(..4).filter(|_| digits == 4)?;
@@ -211,6 +220,8 @@ mod tests {
             (&["2026-01-15T03"], &[], "{date}T{hour}"),
             (&["2026011503"], &[], "{year}{month}{day}{hour}"),
             (&["2026-01"], &[], "{year}-{month}"),
+            (&["2026-1-5", "2026-12-31"], &[], "{date}"),
+            (&["2026-1-5T03"], &[], "{date}T{hour}"),
             (&["web", "app"], &["date"], "*"),
         ] {
             assert_eq!(pattern(names, known), expected, "{names:?}");

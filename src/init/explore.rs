@@ -10,6 +10,7 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
 
 use crate::error::{Error, Result};
+use crate::init::dated::is_dated;
 use crate::init::folders::{FolderColumn, FolderName, folder_columns};
 use crate::listing::passed_over::is_no_data as is_passed_over_name;
 use crate::store::{CONCURRENCY, file_name, is_marker, shown};
@@ -132,6 +133,7 @@ impl Explorer<'_> {
             match FolderName::of(name) {
                 FolderName::Hive { .. } => partitions.push((name, path)),
                 FolderName::Dated => dated.push(path),
+                FolderName::Plain if is_dated(name) => dated.push(path),
                 FolderName::Plain => plain.push(path.clone()),
             }
         }
