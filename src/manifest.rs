@@ -236,9 +236,22 @@ pub struct SourceRecord {
     pub without_values: Vec<String>,
     /// The SHA-256 of the file list snapshot: one line `key TAB size TAB etag` per file, sorted by key.
     pub digest: String,
+    /// The folders and files that the listing passed over, because they are no data by their names or are not
+    /// of the declared pattern. Absent if there are none, and in manifests from before it was counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passed_over: Option<PassedOverRecord>,
     /// The rows outside of the time of their folder, which no cycle exports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub misplaced: Option<MisplacedRecord>,
+}
+
+/// The record of folders and files that a listing passed over.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PassedOverRecord {
+    /// Their number. A folder counts once, whatever is in it.
+    pub count: u64,
+    /// The URLs of the first of them. Those of folders end with a slash.
+    pub names: Vec<String>,
 }
 
 /// The record of rows that lie outside of the time of their folder so that no cycle exports them.

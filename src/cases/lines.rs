@@ -12,7 +12,7 @@ use crate::cases::folder::CaseText;
 use crate::catalog::lines::LineSource;
 use crate::cycle::Cycle;
 use crate::error::{Error, Result};
-use crate::listing::hive_time::TimeFolders;
+use crate::listing::hive_time::HiveTime;
 
 /// Returns the lines of a source in which each column that must have a value has one.
 ///
@@ -83,14 +83,14 @@ fn folder_value(source: &LineSource, field: &Field, cycle: Cycle) -> Option<Stri
         .position(|column| column.name() == field.name())?;
     let start = cycle.start();
     let number = match folders {
-        TimeFolders::Dated { date, .. } if *date == index => {
+        HiveTime::Dated { date, .. } if *date == index => {
             return Some(quoted(&start.date_naive().to_string()));
         }
-        TimeFolders::Dated { hour, .. } if *hour == Some(index) => 0,
-        TimeFolders::Calendar { year, .. } if *year == index => i64::from(start.year()),
-        TimeFolders::Calendar { month, .. } if *month == Some(index) => i64::from(start.month()),
-        TimeFolders::Calendar { day, .. } if *day == Some(index) => i64::from(start.day()),
-        TimeFolders::Calendar { hour, .. } if *hour == Some(index) => 0,
+        HiveTime::Dated { hour, .. } if *hour == Some(index) => 0,
+        HiveTime::Calendar { year, .. } if *year == index => i64::from(start.year()),
+        HiveTime::Calendar { month, .. } if *month == Some(index) => i64::from(start.month()),
+        HiveTime::Calendar { day, .. } if *day == Some(index) => i64::from(start.day()),
+        HiveTime::Calendar { hour, .. } if *hour == Some(index) => 0,
         _ => return None,
     };
     Some(match field.data_type().is_string() {
@@ -150,7 +150,7 @@ mod tests {
         LineSource {
             name: "events".to_owned(),
             columns: Arc::new(Schema::new(columns)),
-            time_folders: TimeFolders::recognise(&folder_columns),
+            time_folders: HiveTime::recognise(&folder_columns),
             folder_columns,
         }
     }

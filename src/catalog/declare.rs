@@ -17,7 +17,9 @@ use crate::catalog::options::SourceOptions;
 use crate::error::{Error, Result};
 use crate::jsonl::{Compression, TimeUnits};
 use crate::listing::hive::{PARTITION_TYPES, is_partition_type};
-use crate::listing::hive_time::TimeFolders;
+use crate::listing::location_split::split_location;
+use crate::listing::path_pattern::PathPattern;
+use crate::listing::time_folders::TimeFolders;
 use crate::scan::ready_rule::{Readiness, ReadyRule};
 use crate::scan::spec::{SourceFormat, TableSpec, TimeRule};
 use crate::sql_file::SqlFile;
@@ -43,12 +45,14 @@ pub(super) enum DeclarationKind {
 pub(super) struct TableDeclaration {
     /// The statement without its options; every partition column is among its columns.
     statement: CreateExternalTable,
-    /// The names of the partition columns, folded as in SQL.
+    /// The names of the partition columns, folded as in SQL, in the order of the path.
     partition_columns: Vec<String>,
     format: SourceFormat,
     options: SourceOptions,
-    /// The `LOCATION` as written.
+    /// The plain folder or file of the `LOCATION`.
     pub(super) location: String,
+    /// The names below it, if the `LOCATION` has any pattern.
+    pattern: Option<PathPattern>,
 }
 
 /// A `CREATE VIEW`, which DataFusion plans.
@@ -128,11 +132,15 @@ impl TableDeclaration {
         refuse_clauses(file, &statement)?;
         let options = SourceOptions::parse(file, &std::mem::take(&mut statement.options))?;
         let format = format(file, &statement.file_type, options.compression)?;
-        let partition_columns: Vec<String> = statement
-            .table_partition_cols
-            .iter()
-            .map(|written| unquoted(written))
-            .collect();
+        let columns = statement.table_partition_cols.iter();
+        let columns: Vec<String> = columns.map(|written| unquoted(written)).collect();
+        refuse_repeated(file, &columns)?;
+        let written = statement.locations.join(", ");
+        let (location, pattern, partition_columns) =
+            bound_location(&written, columns).map_err(|reason| {
+                let what = format!("LOCATION `{written}`: {reason}");
+                file.complaint(file.last_line_of("location"), what)
+            })?;
         if statement.columns.is_empty() {
             let what = "the source has no columns; declare each with its type, none is guessed";
             return Err(file.complaint(file.first_line(), what));
@@ -143,13 +151,13 @@ impl TableDeclaration {
                 statement.columns.push(text_column(column));
             }
         }
-        let location = statement.locations.join(", ");
         Ok(Self {
             statement,
             partition_columns,
             format,
             options,
             location,
+            pattern,
         })
     }
 
@@ -197,6 +205,8 @@ impl TableDeclaration {
         Ok(TableSpec {
             file_schema: Arc::new(Schema::new(file_fields)),
             partition_fields,
+            pattern: self.pattern.clone(),
+            file_names: self.options.files.clone(),
             format: self.format,
             framing: self.options.framing.clone().unwrap_or_default(),
             time,
@@ -212,14 +222,9 @@ impl TableDeclaration {
     fn partition_fields(&self, file: &SqlFile, schema: &Schema) -> Result<Vec<FieldRef>> {
         let mut fields: Vec<FieldRef> = Vec::new();
         for name in &self.partition_columns {
-            let line = file.last_line_of(name);
             let (_, field) = schema.fields().find(name).ok_or_else(|| {
                 Error::internal(format!("partition column `{name}` was lost in planning"))
             })?;
-            if fields.iter().any(|earlier| earlier.name() == name) {
-                let what = format!("partition column `{name}` is named twice");
-                return Err(file.complaint(line, what));
-            }
             if !is_partition_type(field.data_type()) {
                 let what = format!(
                     "partition column `{name}` is {}; declare it as {PARTITION_TYPES}",
@@ -234,7 +239,7 @@ impl TableDeclaration {
 
     fn ready_rules(&self, file: &SqlFile, partition_fields: &[FieldRef]) -> Result<Vec<ReadyRule>> {
         let rules = &self.options.ready;
-        let folders = TimeFolders::recognise(partition_fields);
+        let folders = TimeFolders::recognise(partition_fields, self.pattern.as_ref());
         match rules.iter().find(|rule| rule.needs_time_folders()) {
             Some(rule) if folders.is_none() => {
                 let what = format!("`ready` has `{rule}`, which {NEEDS_TIME_FOLDERS}");
@@ -275,7 +280,7 @@ impl TableDeclaration {
             );
             return Err(complain(what));
         }
-        let folders = TimeFolders::recognise(partition_fields)
+        let folders = TimeFolders::recognise(partition_fields, self.pattern.as_ref())
             .ok_or_else(|| complain(format!("`time_column` {NEEDS_TIME_FOLDERS}")))?;
         Ok(Some(TimeRule {
             column: name.clone(),
@@ -287,7 +292,33 @@ impl TableDeclaration {
 }
 
 const NEEDS_TIME_FOLDERS: &str = "needs folders that contain the time: PARTITIONED BY (date), \
-                                  (date, hour), (year, month, day) or (year, month, day, hour)";
+                                  (date, hour), (year, month, day) or (year, month, day, hour), or a \
+                                  LOCATION such as 'events/{year}/{month}/{day}/'";
+
+/// Splits a LOCATION, and returns the partition columns in the order of its path.
+fn bound_location(
+    written: &str,
+    columns: Vec<String>,
+) -> Result<(String, Option<PathPattern>, Vec<String>), String> {
+    let (location, pattern) = split_location(written)?;
+    Ok(match pattern {
+        None => (location, None, columns),
+        Some(mut pattern) => {
+            let ordered = pattern.bind(&columns)?;
+            (location, Some(pattern), ordered)
+        }
+    })
+}
+
+fn refuse_repeated(file: &SqlFile, columns: &[String]) -> Result<()> {
+    for (index, name) in columns.iter().enumerate() {
+        if columns.iter().take(index).any(|earlier| earlier == name) {
+            let what = format!("partition column `{name}` is named twice");
+            return Err(file.complaint(file.last_line_of(name), what));
+        }
+    }
+    Ok(())
+}
 
 /// Refuses clauses that DataFusion parses and that would be ignored here.
 fn refuse_clauses(file: &SqlFile, statement: &CreateExternalTable) -> Result<()> {

@@ -14,8 +14,9 @@ use crate::catalog::declare::{Declaration, TableDeclaration};
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
 use crate::jsonl::{Compression, Framing};
-use crate::listing::hive_time::TimeFolders;
+use crate::listing::hive_time::HiveTime;
 use crate::listing::location::SourceLocation;
+use crate::listing::passed_over::FileNames;
 use crate::scan::ready_rule::Readiness;
 use crate::scan::spec::{SourceFormat, TableSpec};
 use crate::scan::table::SourceTable;
@@ -33,7 +34,7 @@ pub(crate) struct LineSource {
     /// The columns of its folders.
     pub(crate) folder_columns: Vec<FieldRef>,
     /// The folder columns that are parts of a time, by their index among the folder columns.
-    pub(crate) time_folders: Option<TimeFolders>,
+    pub(crate) time_folders: Option<HiveTime>,
 }
 
 /// Returns the URL of the store that the lines are put into, by [`key`].
@@ -87,6 +88,8 @@ async fn register_lines(
         format: SourceFormat::Json(Compression::None),
         framing: Framing::Lines,
         time: None,
+        pattern: None,
+        file_names: FileNames::default(),
         ready: Readiness::default(),
         ..declared
     };
@@ -101,7 +104,7 @@ async fn register_lines(
     Ok(LineSource {
         name: declaration.name.clone(),
         columns,
-        time_folders: TimeFolders::recognise(&folder_columns),
+        time_folders: HiveTime::recognise(&folder_columns),
         folder_columns,
     })
 }

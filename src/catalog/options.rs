@@ -5,12 +5,13 @@ use datafusion::sql::sqlparser::ast::Value;
 
 use crate::error::Result;
 use crate::jsonl::{Compression, EpochUnit, Framing};
+use crate::listing::passed_over::FileNames;
 use crate::scan::absent::{AbsentRule, AbsentRules};
 use crate::scan::ready_rule::{READY_RULES, ReadyRule, duration};
 use crate::sql_file::SqlFile;
 
-const KNOWN: &str = "`compression`, `missing`, `missing.<column>`, `ready`, `records`, `time_column`, `time_slack`, \
-                     `time_unit`, `time_unit.<column>`";
+const KNOWN: &str = "`compression`, `files`, `missing`, `missing.<column>`, `ready`, `records`, `time_column`, \
+                     `time_slack`, `time_unit`, `time_unit.<column>`";
 
 const RECORD_PATHS: &str = "'auto', 'lines', '$' if each document is a record, or the path of a list such \
                             as '$[*]' or '$.Records[*]'";
@@ -29,6 +30,8 @@ pub(super) struct SourceOptions {
     /// The option `records`: auto (the default, by the files' first bytes), lines, or the path of the
     /// records in documents.
     pub(super) framing: Option<Framing>,
+    /// The option `files`: the names of the files; any if there is none.
+    pub(super) files: FileNames,
     /// The option `time_column`: the timestamp column that the date and hour folders describe.
     pub(super) time_column: Option<String>,
     /// The option `time_slack`: the maximum by which a row's time may lie outside the range of its
@@ -72,6 +75,13 @@ impl SourceOptions {
                 "records" => {
                     let framing = Framing::parse(&text);
                     options.framing = Some(framing.ok_or_else(|| refused(RECORD_PATHS))?);
+                }
+                "files" => {
+                    options.files = FileNames::parse(&text).map_err(|reason| {
+                        let expected =
+                            "patterns of names, such as '*.json.gz' or '*.json, *.ndjson'";
+                        refused(&format!("{expected}: {reason}"))
+                    })?;
                 }
                 "time_column" => options.time_column = Some(text),
                 "ready" => {
@@ -148,6 +158,7 @@ mod tests {
         let options = parse(&[
             ("format.compression", "GZIP"),
             ("Records", "$.Records[*]"),
+            ("files", "*.json.gz, *.json"),
             ("time_column", "time"),
             ("Time_Slack", "10 minutes"),
             ("TIME_UNIT", "MS"),
@@ -159,6 +170,7 @@ mod tests {
         .unwrap();
         assert_eq!(options.compression, Some(Compression::Gzip));
         assert_eq!(options.framing, Framing::parse("$.Records[*]"));
+        assert_eq!(Ok(options.files), FileNames::parse("*.json.gz,*.json"));
         assert_eq!(options.time_column.as_deref(), Some("time"));
         assert_eq!(options.time_slack, TimeDelta::minutes(10));
         assert_eq!(options.time_unit, Some(EpochUnit::Millisecond));
@@ -177,7 +189,7 @@ mod tests {
         }
         assert_eq!(
             error(&[("delimiter", ";")]),
-            "x.sql:1: unknown option `delimiter`; the options are `compression`, `missing`, `missing.<column>`, `ready`, `records`, `time_column`, `time_slack`, `time_unit`, `time_unit.<column>`"
+            "x.sql:1: unknown option `delimiter`; the options are `compression`, `files`, `missing`, `missing.<column>`, `ready`, `records`, `time_column`, `time_slack`, `time_unit`, `time_unit.<column>`"
         );
         assert_eq!(
             error(&[("compression", "lz4")]),
@@ -186,6 +198,10 @@ mod tests {
         assert_eq!(
             error(&[("records", "Records")]),
             "x.sql:1: option `records` is `Records`; write 'auto', 'lines', '$' if each document is a record, or the path of a list such as '$[*]' or '$.Records[*]'"
+        );
+        assert_eq!(
+            error(&[("files", "raw/*.json")]),
+            "x.sql:1: option `files` is `raw/*.json`; write patterns of names, such as '*.json.gz' or '*.json, *.ndjson': it names files, without slashes"
         );
         assert_eq!(
             error(&[("time_unit.t", "sec")]),

@@ -62,13 +62,15 @@ fn judge(
         true => format!(" for {cycle}"),
         false => String::new(),
     };
+    let beside = planned.passed_over.as_ref();
+    let beside = beside.map_or_else(String::new, |record| format!("; {}", record.describe()));
     if planned.files == 0 {
         let hint = "is the source late? a run publishes nothing of the cycle before there is a file, unless \
                     the table or --allow-empty allows it";
         return list.finding(
             AREA,
             name,
-            format!("there is no file{of_cycle}"),
+            format!("there is no file{of_cycle}{beside}"),
             Some(hint),
         );
     }
@@ -82,11 +84,11 @@ fn judge(
         human::counted(sample.rows, "row")
     );
     match sample.scan.rows_rejected {
-        0 => list.passed(AREA, name, format!("{files}, all as declared")),
+        0 => list.passed(AREA, name, format!("{files}, all as declared{beside}")),
         rejected => {
             let example = first_reject(sample);
             let detail = format!(
-                "{files}, {} set aside{example}",
+                "{files}, {} set aside{example}{beside}",
                 human::counted(rejected, "malformed line")
             );
             let hint =

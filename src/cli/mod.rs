@@ -23,6 +23,7 @@ mod init;
 mod job;
 mod log;
 mod manual;
+mod passed_over;
 mod plan;
 mod policy;
 mod print;

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::access::Access;
 use crate::cli::failure_log::FailureReader;
 use crate::cli::job::Job;
+use crate::cli::passed_over;
 use crate::cli::print;
 use crate::cli::run::{awaits_file, late_warning, without_file};
 use crate::cli::shared::{JobArguments, ReportFormat, SelectionArguments};
@@ -90,6 +91,14 @@ fn text(plan: &RunPlan) -> String {
         due.count(),
         plan.destination
     );
+    let sources = plan.tables.iter().filter_map(|table| match &table.step {
+        PlannedStep::Publish { sources, .. } => Some(sources),
+        _ => None,
+    });
+    let sources = sources.flatten();
+    text.push_str(&passed_over::lines(
+        sources.map(|source| (source.name.as_str(), &source.passed_over)),
+    ));
     text
 }
 

@@ -14,6 +14,7 @@ use crate::cli::cluster::{self, ClusterRunArguments};
 use crate::cli::cycle_markers::{MarkersWarning, complaints_of_cycles, text_of_cycles};
 use crate::cli::failure_log::FailureReader;
 use crate::cli::job::Job;
+use crate::cli::passed_over;
 use crate::cli::print;
 use crate::cli::progress::ProgressBars;
 use crate::cli::rejected_lines::rejected_lines;
@@ -153,6 +154,17 @@ fn text(report: &RunReport) -> String {
         let passes = human::counted(report.passes, "pass");
         let _ = writeln!(text, "{scans} of sources in {passes}");
     }
+    let sources = report
+        .tables
+        .iter()
+        .filter_map(|table| match &table.outcome {
+            TableOutcome::Published { sources, .. } => Some(sources),
+            _ => None,
+        });
+    let sources = sources.flatten();
+    text.push_str(&passed_over::lines(
+        sources.map(|source| (source.name.as_str(), &source.passed_over)),
+    ));
     text.push_str(&text_of_cycles(report));
     text
 }
@@ -381,19 +393,28 @@ pub(super) fn awaits_file(source: &MissingSource) -> String {
         );
     }
     format!(
-        "the source `{}` has no file in `{}`; the cycle is awaited, and nothing of it is published",
+        "the source `{}` has no file in `{}`; the cycle is awaited, and nothing of it is published{}",
         visible_line(&source.name),
-        visible_line(&source.url())
+        visible_line(&source.url()),
+        and_passed_over(source)
     )
 }
 
 /// Says that a cycle is published although a source has no file.
 pub(super) fn without_file(source: &MissingSource) -> String {
     format!(
-        "the source `{}` has no file in `{}`; the cycle is published without it",
+        "the source `{}` has no file in `{}`; the cycle is published without it{}",
         visible_line(&source.name),
-        visible_line(&source.url())
+        visible_line(&source.url()),
+        and_passed_over(source)
     )
+}
+
+fn and_passed_over(source: &MissingSource) -> String {
+    let record = source.passed_over.as_ref();
+    record.map_or_else(String::new, |record| {
+        format!("; {}", visible_line(&record.describe()))
+    })
 }
 
 fn line(report: &TableReport) -> [String; 8] {

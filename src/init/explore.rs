@@ -10,17 +10,19 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
 
 use crate::error::{Error, Result};
+use crate::init::dated::is_dated;
 use crate::init::folders::{FolderColumn, FolderName, folder_columns};
+use crate::listing::passed_over::is_no_data as is_passed_over_name;
 use crate::store::{CONCURRENCY, file_name, is_marker, shown};
 
 /// The maximum number of folders of one level that are looked into.
-const MAX_FOLDERS: usize = 100;
+pub(super) const MAX_FOLDERS: usize = 100;
 
 /// The maximum number of sources below one folder.
 const MAX_SOURCES: usize = 20;
 
 /// The maximum number of levels of folders above a source.
-const MAX_DEPTH: usize = 12;
+pub(super) const MAX_DEPTH: usize = 12;
 
 /// Endings of files that are no data of a source. Others are judged by their content.
 const NO_DATA: [&str; 26] = [
@@ -34,6 +36,9 @@ const NO_DATA: [&str; 26] = [
 pub(super) struct FoundSource {
     /// The folder relative to `--from`, with a slash at its end; `./` for that folder itself.
     pub(super) location: String,
+    /// The pattern of the folders below it, with a slash at its end; empty if they have columns in their
+    /// names, or are none.
+    pub(super) pattern: String,
     pub(super) columns: Vec<FolderColumn>,
     /// The files of the folders that were looked into, sorted by key.
     pub(super) files: Vec<FoundFile>,
@@ -86,9 +91,9 @@ pub(super) struct Explorer<'a> {
     pub(super) root: &'a Path,
 }
 
-struct Level {
-    folders: Vec<(String, Path)>,
-    files: Vec<ObjectMeta>,
+pub(super) struct Level {
+    pub(super) folders: Vec<(String, Path)>,
+    pub(super) files: Vec<ObjectMeta>,
 }
 
 /// A folder of the current level, with the values of the folders above it.
@@ -128,21 +133,31 @@ impl Explorer<'_> {
             match FolderName::of(name) {
                 FolderName::Hive { .. } => partitions.push((name, path)),
                 FolderName::Dated => dated.push(path),
+                FolderName::Plain if is_dated(name) => dated.push(path),
                 FolderName::Plain => plain.push(path.clone()),
             }
         }
         let place = self.location(folder);
         let files = self.data_files(level.files, &[], &level.folders, found);
         if let Some(first) = dated.first() {
+            if partitions.is_empty()
+                && let Some(source) = self.find_dated(folder, found).await?
+            {
+                self.warn_beside(&files, &plain, found);
+                found.sources.push(source);
+                return Ok(Vec::new());
+            }
             found.problems.push(Problem::new(
                 self.location(first),
-                "the folders are dates without the name of a column, which a source cannot declare",
-                "copy the files to folders such as `date=2026-01-15/hour=03/` or \
-                 `year=2026/month=01/day=15/`, and run init again",
+                "the folders are dates in several forms, or have files beside folders: no pattern of LOCATION \
+                 was found",
+                "write the declaration with a LOCATION such as 'events/{year}/{month}/{day}/', or keep each \
+                 form in a folder of its own and run init again",
             ));
             let file = self.first_file(first, found).await?;
             found.refused.extend(file.map(|file| FoundSource {
                 location: place,
+                pattern: String::new(),
                 columns: Vec::new(),
                 files: vec![file],
             }));
@@ -153,6 +168,7 @@ impl Explorer<'_> {
                 (true, _) => {}
                 (false, true) => found.sources.push(FoundSource {
                     location: place,
+                    pattern: String::new(),
                     columns: Vec::new(),
                     files,
                 }),
@@ -270,6 +286,7 @@ impl Explorer<'_> {
         if !files.is_empty() {
             found.sources.push(FoundSource {
                 location: self.location(folder),
+                pattern: String::new(),
                 columns: folder_columns(&columns),
                 files,
             });
@@ -279,7 +296,7 @@ impl Explorer<'_> {
 
     /// Returns the files that may be data. Others among data are a problem, since a run reads all files of
     /// a source.
-    fn data_files(
+    pub(super) fn data_files(
         &self,
         objects: Vec<ObjectMeta>,
         folders: &[(String, String)],
@@ -295,16 +312,20 @@ impl Explorer<'_> {
             })
             .partition(|file| !is_no_data(&file.name));
         if subfolders.is_empty() && !data.is_empty() {
-            found.problems.extend(others.into_iter().map(|file| {
+            let read = others
+                .into_iter()
+                .filter(|file| !is_passed_over(&file.name));
+            found.problems.extend(read.map(|file| {
                 let what = "it lies among the files of a source, and a run reads it as data";
-                let remedy = "move it elsewhere, or put `_` in front of its name";
+                let remedy =
+                    "move it elsewhere, or name the files with OPTIONS ('files' '*.json.gz')";
                 Problem::new(file.name, what, remedy)
             }));
         }
         data
     }
 
-    async fn list(&self, folder: &Path) -> Result<Level> {
+    pub(super) async fn list(&self, folder: &Path) -> Result<Level> {
         let listing = self.store.list_with_delimiter(Some(folder)).await;
         let listing =
             listing.map_err(|error| Error::store("list", shown(folder.as_ref()), error))?;
@@ -334,12 +355,17 @@ impl Explorer<'_> {
         shown(below.trim_start_matches('/')).into_owned()
     }
 
-    fn location(&self, folder: &Path) -> String {
+    pub(super) fn location(&self, folder: &Path) -> String {
         match self.name(folder).as_str() {
             "" => "./".to_owned(),
             name => format!("{name}/"),
         }
     }
+}
+
+/// Returns true for the name of a file that a run passes over.
+fn is_passed_over(name: &str) -> bool {
+    is_passed_over_name(name.rsplit('/').next().unwrap_or(name))
 }
 
 fn is_no_data(name: &str) -> bool {

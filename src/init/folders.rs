@@ -55,7 +55,7 @@ pub(super) fn folder_columns(values: &[(String, BTreeSet<String>)]) -> Vec<Folde
     let column = |(name, values): &(String, BTreeSet<String>)| {
         let all = |is: fn(&str) -> bool| !values.is_empty() && values.iter().all(|value| is(value));
         let is_part = match name.as_str() {
-            "year" | "hour" | "hr" => true,
+            "year" | "hour" | "hr" | "minute" => true,
             "month" | "day" => has_year,
             _ => false,
         };
@@ -76,7 +76,7 @@ pub(super) fn folder_columns(values: &[(String, BTreeSet<String>)]) -> Vec<Folde
 
 /// Returns true for the name of a column of folders that has a part of the time.
 pub(super) fn is_part_of_time(name: &str) -> bool {
-    ["date", "dt", "day", "year", "month", "hour", "hr"].contains(&name)
+    ["date", "dt", "day", "year", "month", "hour", "hr", "minute"].contains(&name)
 }
 
 /// Returns true if the folders contain the time of their rows, as `time_column` needs.

@@ -9,6 +9,8 @@
 
 mod case_line;
 mod column;
+mod dated;
+mod dated_source;
 mod definition_sql;
 mod documents;
 mod epoch;

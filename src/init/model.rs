@@ -47,6 +47,8 @@ pub(super) enum SourceFiles {
 pub(super) struct SourceModel {
     pub(super) name: String,
     pub(super) location: String,
+    /// The pattern of the folders below it, if they have no columns in their names.
+    pub(super) pattern: String,
     pub(super) files: SourceFiles,
     pub(super) columns: Vec<Column>,
     pub(super) folders: Vec<FolderColumn>,
@@ -193,6 +195,7 @@ pub(super) fn infer(
     Ok(SourceModel {
         name: name.to_owned(),
         location: found.location.clone(),
+        pattern: found.pattern.clone(),
         files,
         columns,
         folders: found.columns.clone(),

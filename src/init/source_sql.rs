@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use crate::human;
 use crate::init::column::{Column, ColumnType, LeftOut, Note};
+use crate::init::dated::escaped;
 use crate::init::model::{SourceFiles, SourceModel};
 use crate::init::names::{identifier, literal};
 use crate::init::place::Place;
@@ -62,7 +63,8 @@ pub(super) fn source_sql(source: &SourceModel) -> String {
             .collect();
         let _ = write!(sql, "\nPARTITIONED BY ({})", names.join(", "));
     }
-    let _ = write!(sql, "\nLOCATION {}", literal(&source.location));
+    let location = format!("{}{}", escaped(&source.location), source.pattern);
+    let _ = write!(sql, "\nLOCATION {}", literal(&location));
     let options = options(source);
     if !options.is_empty() {
         let options: Vec<String> = options

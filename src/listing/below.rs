@@ -7,10 +7,12 @@ use object_store::ObjectMeta;
 use object_store::path::Path;
 
 use crate::error::Result;
-use crate::listing::expand::{Expansion, Folder, is_hidden_name};
+use crate::listing::expand::{Expansion, Folder, Listed};
 use crate::listing::hive::folder_value;
 use crate::listing::memo::Below;
+use crate::listing::passed_over::{PassedOver, is_hidden_name};
 use crate::listing::snapshot::SourceFile;
+use crate::listing::time_folders::TimeFolders;
 use crate::store::{CONCURRENCY, is_marker, is_plain_name};
 
 /// The maximum number of objects that are listed one after another, 32 answers of S3. The folders of more
@@ -24,16 +26,18 @@ impl Expansion<'_> {
         &self,
         depth: usize,
         folders: Vec<Folder>,
+        passed_over: &mut PassedOver,
     ) -> Result<(Vec<SourceFile>, Vec<Folder>)> {
-        // A disk is read folder by folder in any case.
-        let is_local = self.location.store.as_str().starts_with("file:");
-        if is_local || depth == self.partition_fields.len() || self.filters.need_more_than(depth) {
+        if self.is_local()
+            || depth == self.partition_fields.len()
+            || self.filters.need_more_than(depth)
+        {
             return Ok((Vec::new(), folders));
         }
         let (whole, mut others): (Vec<Folder>, Vec<Folder>) = folders
             .into_iter()
             .partition(|folder| self.is_whole(folder));
-        let listed: Vec<(Folder, Option<Vec<SourceFile>>)> = stream::iter(whole)
+        let listed: Vec<(Folder, Option<Listed>)> = stream::iter(whole)
             .map(|folder| async move {
                 let below = self.below(&folder.path).await?;
                 let files = below.and_then(|objects| self.files_of(&folder, objects));
@@ -45,28 +49,40 @@ impl Expansion<'_> {
         let mut files = Vec::new();
         for (folder, below) in listed {
             match below {
-                Some(below) => files.extend(below),
+                Some(below) => {
+                    files.extend(below.files);
+                    passed_over.extend(&below.passed_over);
+                }
                 None => others.push(folder),
             }
         }
         Ok((files, others))
     }
 
+    /// Returns true for a disk, which is read folder by folder in any case.
+    pub(super) fn is_local(&self) -> bool {
+        self.location.store.as_str().starts_with("file:")
+    }
+
     /// Returns true if no folder below can be pruned by its time.
     fn is_whole(&self, folder: &Folder) -> bool {
-        let Some(time) = &self.time else {
+        let Some((time, folders)) = self.time.as_ref().and_then(|time| match time.folders {
+            TimeFolders::Hive(folders) => Some((time, folders)),
+            TimeFolders::Pattern(_) => None,
+        }) else {
             return true;
         };
         let known = folder.values.len();
-        let is_known = (known..self.partition_fields.len()).all(|index| !time.folders.has(index));
+        let is_known = (known..self.partition_fields.len()).all(|index| !folders.has(index));
         let is_within = || {
-            let range = time.folders.range(&folder.values);
+            let range = folders.range(&folder.values);
             range.is_some_and(|range| time.bounds.contains(&range))
         };
         is_known || !time.bounds.is_limited() || is_within()
     }
 
-    async fn below(&self, folder: &Path) -> Result<Below> {
+    /// Lists all objects below a folder; `None` if they are too many to be listed one after another.
+    pub(super) async fn below(&self, folder: &Path) -> Result<Below> {
         let list = async {
             let mut objects = Vec::new();
             let mut listing = self.store.list(Some(folder));
@@ -92,9 +108,10 @@ impl Expansion<'_> {
 
     /// Returns the files among the objects below a folder. Returns `None` if there is nothing, or anything
     /// that is not a file in the folders of the partition columns: listed level by level, it is reported.
-    fn files_of(&self, folder: &Folder, objects: Vec<ObjectMeta>) -> Option<Vec<SourceFile>> {
+    fn files_of(&self, folder: &Folder, objects: Vec<ObjectMeta>) -> Option<Listed> {
         let fields = &self.partition_fields[folder.values.len()..];
         let mut files = Vec::with_capacity(objects.len());
+        let mut passed_over = PassedOver::default();
         // Files of one folder follow each other.
         let mut last: Option<(Vec<String>, Vec<ScalarValue>)> = None;
         for meta in objects {
@@ -109,10 +126,12 @@ impl Expansion<'_> {
             {
                 return None;
             }
-            if names.iter().any(|name| is_hidden_name(name)) {
+            if let Some(hidden) = names.iter().position(|name| is_hidden_name(name)) {
+                let above = names.len() - hidden;
+                passed_over.add(self.folder_url(&ancestor(&meta.location, above)));
                 continue;
             }
-            let is_file = !is_marker && !is_hidden_name(&name);
+            let is_file = self.is_file(&meta, &mut passed_over);
             let is_misplaced = match is_file {
                 true => names.len() != fields.len(),
                 false => names.len() > fields.len(),
@@ -135,6 +154,13 @@ impl Expansion<'_> {
             }
             last = Some((names, values));
         }
-        (!files.is_empty()).then_some(files)
+        (!files.is_empty()).then_some(Listed { files, passed_over })
     }
+}
+
+/// Returns the folder that is this number of levels above an object: 1 for its own.
+pub(super) fn ancestor(object: &Path, levels: usize) -> Path {
+    let parts: Vec<_> = object.parts().collect();
+    let count = parts.len().saturating_sub(levels);
+    parts.into_iter().take(count).collect()
 }

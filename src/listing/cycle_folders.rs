@@ -10,8 +10,10 @@ use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 
 use crate::cycle::Cycle;
 use crate::listing::expand::TimePruning;
-use crate::listing::hive_time::{Nanos, TimeFolders};
+use crate::listing::hive_time::{HiveTime, Nanos};
+use crate::listing::path_pattern::{Expected, PathPattern};
 use crate::listing::snapshot::SourceFile;
+use crate::listing::time_folders::TimeFolders;
 
 /// The half-open range of time of a cycle.
 pub(crate) fn window(cycle: Cycle) -> Range<Nanos> {
@@ -34,11 +36,13 @@ pub(crate) fn has_own_file(
     };
     let window = window(cycle);
     let is_own = |file: &SourceFile| {
-        time.folders.range(&file.partition).is_none_or(|folder| {
-            // A scan that leaves out the whole cycle, such as one of the day before, has its own range.
-            let in_cycle = !time.bounds.may_overlap(&window) || overlap(&folder, &window);
-            in_cycle && time.bounds.may_overlap(&folder)
-        })
+        time.folders
+            .range(&file.meta.location, &file.partition)
+            .is_none_or(|folder| {
+                // A scan that leaves out the whole cycle, such as one of the day before, has its own range.
+                let in_cycle = !time.bounds.may_overlap(&window) || overlap(&folder, &window);
+                in_cycle && time.bounds.may_overlap(&folder)
+            })
     };
     files.iter().any(is_own)
 }
@@ -51,14 +55,36 @@ fn overlap(one: &Range<Nanos>, other: &Range<Nanos>) -> bool {
 /// values that are not known; empty if none is.
 pub(crate) fn expected_folders(
     fields: &[FieldRef],
+    pattern: Option<&PathPattern>,
+    filters: &[Expr],
+    time: Option<&TimePruning<'_>>,
+    cycle: Cycle,
+) -> Expected {
+    let time =
+        time.filter(|time| time.bounds.may_overlap(&window(cycle)) && time.bounds.is_bounded());
+    let Some(pattern) = pattern else {
+        return Expected {
+            path: hive_folders(fields, filters, time, cycle),
+            is_file: false,
+        };
+    };
+    pattern.expected(time.map(|_| cycle), |column| {
+        let field = fields.get(column)?;
+        value_of_filter(field.name(), filters)
+    })
+}
+
+fn hive_folders(
+    fields: &[FieldRef],
     filters: &[Expr],
     time: Option<&TimePruning<'_>>,
     cycle: Cycle,
 ) -> String {
-    let time =
-        time.filter(|time| time.bounds.may_overlap(&window(cycle)) && time.bounds.is_bounded());
     let segments = fields.iter().enumerate().map(|(index, field)| {
-        let by_time = time.and_then(|time| value_of_cycle(time.folders, index, cycle));
+        let by_time = time.and_then(|time| match time.folders {
+            TimeFolders::Hive(folders) => value_of_cycle(folders, index, cycle),
+            TimeFolders::Pattern(_) => None,
+        });
         let value = by_time.or_else(|| value_of_filter(field.name(), filters));
         format!("{}={}", field.name(), value.as_deref().unwrap_or("*"))
     });
@@ -70,13 +96,13 @@ pub(crate) fn expected_folders(
 }
 
 /// Returns the value that a column of the folders has for all of a cycle.
-fn value_of_cycle(folders: &TimeFolders, index: usize, cycle: Cycle) -> Option<String> {
+fn value_of_cycle(folders: &HiveTime, index: usize, cycle: Cycle) -> Option<String> {
     let format = |pattern: &str| Some(cycle.start().format(pattern).to_string());
     match folders {
-        TimeFolders::Dated { date, .. } if *date == index => Some(cycle.to_string()),
-        TimeFolders::Calendar { year, .. } if *year == index => format("%Y"),
-        TimeFolders::Calendar { month, .. } if *month == Some(index) => format("%-m"),
-        TimeFolders::Calendar { day, .. } if *day == Some(index) => format("%-d"),
+        HiveTime::Dated { date, .. } if *date == index => Some(cycle.to_string()),
+        HiveTime::Calendar { year, .. } if *year == index => format("%Y"),
+        HiveTime::Calendar { month, .. } if *month == Some(index) => format("%-m"),
+        HiveTime::Calendar { day, .. } if *day == Some(index) => format("%-d"),
         _ => None,
     }
 }
@@ -167,7 +193,7 @@ mod tests {
 
     /// Returns whether a scan of the hours `from..end` of the day has a file of its own.
     fn own(from: i64, end: i64, files: &[SourceFile]) -> bool {
-        let folders = TimeFolders::recognise(&fields()).unwrap();
+        let folders = TimeFolders::recognise(&fields(), None).unwrap();
         let time = DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()));
         let pruning = TimePruning {
             folders: &folders,
@@ -190,7 +216,7 @@ mod tests {
 
     #[test]
     fn expected_folders_have_the_values_that_are_known() {
-        let folders = TimeFolders::recognise(&fields()).unwrap();
+        let folders = TimeFolders::recognise(&fields(), None).unwrap();
         let time = DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()));
         let window = hours(0, 24);
         let pruning = TimePruning {
@@ -198,7 +224,8 @@ mod tests {
             slack: TimeDelta::zero(),
             bounds: TimeBounds::of(&window, "time", &time),
         };
-        let expected = |filters: &[Expr], time| expected_folders(&fields(), filters, time, day());
+        let expected =
+            |filters: &[Expr], time| expected_folders(&fields(), None, filters, time, day()).path;
         assert_eq!(expected(&window, Some(&pruning)), "org=*/date=2026-01-15");
         let of_org = [col("org").eq(lit("a"))];
         assert_eq!(expected(&of_org, Some(&pruning)), "org=a/date=2026-01-15");

@@ -12,13 +12,16 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use crate::error::{Error, Result};
 use crate::listing::hive::folder_value;
-use crate::listing::hive_time::{Nanos, TimeFolders};
+use crate::listing::hive_time::Nanos;
 use crate::listing::location::{SourceLocation, key_url};
 use crate::listing::memo::{Level, ListingMemo};
 use crate::listing::partition_filter::PartitionFilters;
+use crate::listing::passed_over::{FileNames, PassedOver, is_hidden_name};
+use crate::listing::path_pattern::PathPattern;
 use crate::listing::snapshot::SourceFile;
 use crate::listing::time_bounds::TimeBounds;
-use crate::store::{CONCURRENCY, file_name, is_marker, is_missing};
+use crate::listing::time_folders::TimeFolders;
+use crate::store::{CONCURRENCY, file_name, is_marker, is_missing, shown};
 
 /// One expansion of a source's folders into files.
 pub(crate) struct Expansion<'a> {
@@ -26,6 +29,10 @@ pub(crate) struct Expansion<'a> {
     pub(crate) source: &'a str,
     pub(crate) store: &'a dyn ObjectStore,
     pub(crate) location: &'a SourceLocation,
+    /// The names of folders and files below the location, if they are not those of Hive folders alone.
+    pub(crate) pattern: Option<&'a PathPattern>,
+    /// The names of the files.
+    pub(crate) file_names: &'a FileNames,
     pub(crate) partition_fields: &'a [FieldRef],
     pub(crate) filters: &'a PartitionFilters,
     pub(crate) time: Option<TimePruning<'a>>,
@@ -42,6 +49,13 @@ pub(crate) struct TimePruning<'a> {
     pub(crate) bounds: TimeBounds,
 }
 
+impl TimePruning<'_> {
+    /// Returns true if rows of folders of this range of time may be needed.
+    pub(super) fn may_need(&self, range: &Range<Nanos>) -> bool {
+        self.bounds.may_overlap(&widened(range, self.slack))
+    }
+}
+
 /// The meaning of an empty location.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NothingThere {
@@ -51,6 +65,14 @@ pub(crate) enum NothingThere {
     MistakeWithoutSiblings,
     /// A source whose files are still to come.
     NoFiles,
+}
+
+/// The files of an expansion, and the names beside them that are no files of the source.
+#[derive(Debug, Default)]
+pub(crate) struct Listed {
+    /// The files, sorted by key.
+    pub(crate) files: Vec<SourceFile>,
+    pub(crate) passed_over: PassedOver,
 }
 
 /// A folder with the values of the partition columns of its path.
@@ -66,20 +88,25 @@ impl Expansion<'_> {
     /// events/ ─list→ date=…/ ─keep→ ─list→ hour=…/ ─keep→ ─list→ files
     ///                              └─nothing below can be left out: list all below─↗
     /// ```
-    /// Names that begin with `_` or `.` are skipped at every level.
+    /// Folders that begin with `_` or `.` are passed over at every level, and so are files that are no data.
     ///
     /// # Errors
     /// [`Error::store`] if a listing fails; [`Error::invalid`] if the location is empty, or has a
     /// folder or file that the declared partition columns do not allow; an error of DataFusion if a
     /// filter fails.
-    pub(crate) async fn files(&self) -> Result<Vec<SourceFile>, DataFusionError> {
+    pub(crate) async fn files(&self) -> Result<Listed, DataFusionError> {
+        if let Some(pattern) = self.pattern {
+            return self.pattern_files(pattern).await;
+        }
+        let mut passed_over = PassedOver::default();
         if !self.location.is_folder
             && let Some(meta) = self.single_file().await?
         {
-            return Ok(vec![SourceFile {
-                meta,
-                partition: Vec::new(),
-            }]);
+            let partition = Vec::new();
+            return Ok(Listed {
+                files: vec![SourceFile { meta, partition }],
+                passed_over,
+            });
         }
         let mut folders = vec![Folder {
             path: self.location.path.clone(),
@@ -87,25 +114,49 @@ impl Expansion<'_> {
         }];
         let mut files = Vec::new();
         for (depth, field) in self.partition_fields.iter().enumerate() {
-            let (below, others) = self.files_below(depth, folders).await?;
+            let (below, others) = self.files_below(depth, folders, &mut passed_over).await?;
             files.extend(below);
             folders = others;
             let mut subfolders = Vec::new();
             for (folder, listing) in self.list_all(folders).await? {
-                self.refuse_stray_files(&listing)?;
+                self.refuse_stray_files(&listing, &mut passed_over)?;
+                self.pass_over_hidden(&listing, &mut passed_over);
                 subfolders.extend(self.subfolders(&folder, &listing, field)?);
             }
             folders = self.prune(depth + 1, subfolders)?;
         }
         for (folder, listing) in self.list_all(folders).await? {
             self.refuse_subfolders(&listing)?;
-            files.extend(visible_files(listing.objects).map(|meta| SourceFile {
-                meta,
-                partition: folder.values.clone(),
-            }));
+            self.pass_over_hidden(&listing, &mut passed_over);
+            for meta in listing.objects {
+                if self.is_file(&meta, &mut passed_over) {
+                    let partition = folder.values.clone();
+                    files.push(SourceFile { meta, partition });
+                }
+            }
         }
         files.sort_by(|one, other| one.meta.location.cmp(&other.meta.location));
-        Ok(files)
+        Ok(Listed { files, passed_over })
+    }
+
+    /// Returns true if an object is a file of the source. Otherwise it is passed over, unless it is the
+    /// marker of a folder.
+    pub(super) fn is_file(&self, object: &ObjectMeta, passed_over: &mut PassedOver) -> bool {
+        if is_marker(object) {
+            return false;
+        }
+        let name = object.location.filename().unwrap_or_default();
+        let is_file = self.file_names.has(&shown(name), false);
+        if !is_file {
+            passed_over.add(self.url(&object.location));
+        }
+        is_file
+    }
+
+    fn pass_over_hidden(&self, listing: &Level, passed_over: &mut PassedOver) {
+        for path in listing.folders.iter().filter(|path| is_hidden(path)) {
+            passed_over.add(self.folder_url(path));
+        }
     }
 
     /// Returns the object at the location itself, if there is one.
@@ -128,7 +179,7 @@ impl Expansion<'_> {
         Ok(Some(meta))
     }
 
-    async fn list_all(&self, folders: Vec<Folder>) -> Result<Vec<(Folder, Level)>> {
+    pub(super) async fn list_all(&self, folders: Vec<Folder>) -> Result<Vec<(Folder, Level)>> {
         stream::iter(folders)
             .map(|folder| self.list(folder))
             .buffered(CONCURRENCY.source_listings)
@@ -139,12 +190,8 @@ impl Expansion<'_> {
     async fn list(&self, folder: Folder) -> Result<(Folder, Level)> {
         let mut listing = self.level(&folder.path).await?;
         let is_empty = listing.objects.is_empty() && listing.folders.is_empty();
-        if is_empty && folder.path == self.location.path && self.is_mistake().await {
-            let what = format!(
-                "source `{}`: there is nothing at `{}`",
-                self.source, self.location
-            );
-            return Err(Error::invalid(what).with_hint("check LOCATION and `--from`"));
+        if is_empty && folder.path == self.location.path {
+            self.refuse_nothing().await?;
         }
         for object in &listing.objects {
             if is_nameless(&object.location) && !is_marker(object) {
@@ -158,6 +205,18 @@ impl Expansion<'_> {
         }
         listing.folders = named;
         Ok((folder, listing))
+    }
+
+    /// Refuses a location where nothing is, if that is a mistake.
+    pub(super) async fn refuse_nothing(&self) -> Result<()> {
+        if !self.is_mistake().await {
+            return Ok(());
+        }
+        let what = format!(
+            "source `{}`: there is nothing at `{}`",
+            self.source, self.location
+        );
+        Err(Error::invalid(what).with_hint("check LOCATION and `--from`"))
     }
 
     async fn level(&self, folder: &Path) -> Result<Level> {
@@ -195,7 +254,7 @@ impl Expansion<'_> {
         Ok(())
     }
 
-    fn nameless(&self, path: &Path) -> Error {
+    pub(super) fn nameless(&self, path: &Path) -> Error {
         Error::invalid(format!(
             "source `{}`: the key `{}` has an empty part, `.` or `..` between its slashes",
             self.source,
@@ -270,20 +329,29 @@ impl Expansion<'_> {
         let Some(time) = &self.time else {
             return true;
         };
-        let Some(range) = time.folders.range(values) else {
-            return true;
+        let range = match time.folders {
+            TimeFolders::Hive(folders) => folders.range(values),
+            TimeFolders::Pattern(_) => None,
         };
-        time.bounds.may_overlap(&widened(&range, time.slack))
+        range.is_none_or(|range| time.may_need(&range))
     }
 
     /// Refuses a file above the last level, which belongs to no partition. An empty file may be the
     /// marker of a folder.
-    fn refuse_stray_files(&self, listing: &Level) -> Result<()> {
-        let objects = listing.objects.iter().cloned();
-        match visible_files(objects).find(|meta| meta.size > 0) {
-            Some(meta) => Err(self.misplaced("file", &meta.location, "is in no partition folder")),
-            None => Ok(()),
+    fn refuse_stray_files(&self, listing: &Level, passed_over: &mut PassedOver) -> Result<()> {
+        for object in &listing.objects {
+            if self.is_file(object, passed_over) {
+                if object.size > 0 {
+                    return Err(self.misplaced(
+                        "file",
+                        &object.location,
+                        "is in no partition folder",
+                    ));
+                }
+                passed_over.add(self.url(&object.location));
+            }
         }
+        Ok(())
     }
 
     fn refuse_subfolders(&self, listing: &Level) -> Result<()> {
@@ -299,10 +367,27 @@ impl Expansion<'_> {
             .iter()
             .map(|field| field.name().as_str())
             .collect();
-        let hint = if names.is_empty() {
-            "the source declares no PARTITIONED BY; name the folders' columns there".to_owned()
-        } else {
-            format!("the source is PARTITIONED BY ({})", names.join(", "))
+        let (declared, names) = match names.is_empty() {
+            true => (
+                "the source declares no PARTITIONED BY; name the folders' columns there".to_owned(),
+                "'{year}/{month}/{day}/'".to_owned(),
+            ),
+            false => {
+                let folders: Vec<String> =
+                    names.iter().map(|name| format!("{{{name}}}/")).collect();
+                (
+                    format!("the source is PARTITIONED BY ({})", names.join(", ")),
+                    format!("'{}'", folders.concat()),
+                )
+            }
+        };
+        let is_plain = what == "folder" && path.filename().is_some_and(|name| !name.contains('='));
+        let hint = match is_plain {
+            false => declared,
+            true => format!(
+                "{declared}; for folders without `<column>=`, write their names in LOCATION, such as {names}, \
+                 with '*/' for any name and '**/' for any depth"
+            ),
         };
         let message = format!(
             "source `{}`: {what} `{}` {reason}",
@@ -324,23 +409,15 @@ impl Expansion<'_> {
     pub(super) fn url(&self, path: &Path) -> String {
         key_url(&self.location.store, path)
     }
+
+    pub(super) fn folder_url(&self, path: &Path) -> String {
+        format!("{}/", self.url(path))
+    }
 }
 
 fn widened(range: &Range<Nanos>, slack: TimeDelta) -> Range<Nanos> {
     let slack = Nanos::from(slack.num_seconds()) * 1_000_000_000;
     range.start - slack..range.end + slack
-}
-
-fn visible_files(
-    objects: impl IntoIterator<Item = ObjectMeta>,
-) -> impl Iterator<Item = ObjectMeta> {
-    let objects = objects.into_iter();
-    objects.filter(|meta| !is_marker(meta) && !is_hidden(&meta.location))
-}
-
-/// Returns true for a name that tools give to what is not data: `_SUCCESS`, `.part-0.crc`.
-pub(super) fn is_hidden_name(name: &str) -> bool {
-    name.starts_with(['_', '.'])
 }
 
 /// Returns true for the name of something that is not data.

@@ -14,7 +14,7 @@ pub(crate) type Nanos = i128;
 
 /// The partition columns that contain the time, by their indexes among the partition columns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum TimeFolders {
+pub(crate) enum HiveTime {
     /// Folders such as `date=2026-01-15[/hour=03]`.
     Dated { date: usize, hour: Option<usize> },
     /// Folders such as `year=2026[/month=1[/day=15[/hour=3]]]`.
@@ -26,7 +26,7 @@ pub(crate) enum TimeFolders {
     },
 }
 
-impl TimeFolders {
+impl HiveTime {
     /// Recognises the columns by name: `date`, `dt` or `day` of type DATE (or a text that is a
     /// date), or `year`, `month`, `day` as numbers; then `hour` or `hr`.
     pub(crate) fn recognise(partition_fields: &[FieldRef]) -> Option<Self> {
@@ -45,9 +45,10 @@ impl TimeFolders {
             });
         }
         let date = index(&["date", "dt", "day"])?;
+        // A timestamp does not say how long its folder goes on.
         let is_date = !matches!(
             partition_fields[date].data_type(),
-            DataType::Int32 | DataType::Int64
+            DataType::Int32 | DataType::Int64 | DataType::Timestamp(_, _) | DataType::Boolean
         );
         is_date.then_some(Self::Dated { date, hour })
     }
@@ -84,13 +85,11 @@ impl TimeFolders {
             } => {
                 let year = i32::try_from(number(values, Some(*year))?).ok()?;
                 let Some(month) = number(values, *month) else {
-                    let first = NaiveDate::from_ymd_opt(year, 1, 1)?;
-                    return days(first, first.checked_add_months(Months::new(12))?);
+                    return year_range(year);
                 };
                 let month = u32::try_from(month).ok()?;
                 let Some(day) = number(values, *day) else {
-                    let first = NaiveDate::from_ymd_opt(year, month, 1)?;
-                    return days(first, first.checked_add_months(Months::new(1))?);
+                    return month_range(year, month);
                 };
                 let day = NaiveDate::from_ymd_opt(year, month, u32::try_from(day).ok()?)?;
                 hour_or_day(day, number(values, *hour))
@@ -119,10 +118,28 @@ fn date_of(value: &ScalarValue) -> Option<NaiveDate> {
 }
 
 fn hour_or_day(day: NaiveDate, hour: Option<i64>) -> Option<Range<Nanos>> {
-    let Some(hour) = hour else {
-        return days(day, day.checked_add_days(Days::new(1))?);
-    };
-    let start = day.and_hms_opt(u32::try_from(hour).ok()?, 0, 0)?;
+    match hour {
+        None => day_range(day),
+        Some(hour) => hour_range(day, u32::try_from(hour).ok()?),
+    }
+}
+
+pub(super) fn year_range(year: i32) -> Option<Range<Nanos>> {
+    let first = NaiveDate::from_ymd_opt(year, 1, 1)?;
+    days(first, first.checked_add_months(Months::new(12))?)
+}
+
+pub(super) fn month_range(year: i32, month: u32) -> Option<Range<Nanos>> {
+    let first = NaiveDate::from_ymd_opt(year, month, 1)?;
+    days(first, first.checked_add_months(Months::new(1))?)
+}
+
+pub(super) fn day_range(day: NaiveDate) -> Option<Range<Nanos>> {
+    days(day, day.checked_add_days(Days::new(1))?)
+}
+
+pub(super) fn hour_range(day: NaiveDate, hour: u32) -> Option<Range<Nanos>> {
+    let start = day.and_hms_opt(hour, 0, 0)?;
     Some(nanos(start)..nanos(start + TimeDelta::hours(1)))
 }
 
@@ -157,7 +174,7 @@ mod tests {
     }
 
     /// Returns the range in whole hours since 1970.
-    fn hours(folders: &TimeFolders, values: &[ScalarValue]) -> Option<Range<Nanos>> {
+    fn hours(folders: &HiveTime, values: &[ScalarValue]) -> Option<Range<Nanos>> {
         let range = folders.range(values)?;
         let hour = 3_600_000_000_000;
         assert_eq!((range.start % hour, range.end % hour), (0, 0));
@@ -167,7 +184,7 @@ mod tests {
     #[test]
     fn date_and_hour() {
         let columns = fields(&[("date", DataType::Date32), ("hour", DataType::Int32)]);
-        let folders = TimeFolders::recognise(&columns).unwrap();
+        let folders = HiveTime::recognise(&columns).unwrap();
         let date = ScalarValue::Date32(Some(20468));
         let day = 20468 * 24;
         assert_eq!(hours(&folders, &[]), None);
@@ -190,7 +207,7 @@ mod tests {
             ("dt", DataType::Utf8View),
             ("hr", DataType::Utf8),
         ]);
-        let folders = TimeFolders::recognise(&columns).unwrap();
+        let folders = HiveTime::recognise(&columns).unwrap();
         let text = |text: &str| ScalarValue::Utf8(Some(text.to_owned()));
         let day = 20468 * 24;
         assert_eq!(hours(&folders, &[text("a")]), None);
@@ -208,7 +225,7 @@ mod tests {
     #[test]
     fn each_level_of_the_calendar() {
         let names = ["year", "month", "day", "hour"].map(|name| (name, DataType::Int32));
-        let folders = TimeFolders::recognise(&fields(&names)).unwrap();
+        let folders = HiveTime::recognise(&fields(&names)).unwrap();
         let range = |values: &[i32]| {
             let values: Vec<ScalarValue> = values.iter().copied().map(int).collect();
             hours(&folders, &values)
@@ -225,13 +242,13 @@ mod tests {
     #[test]
     fn other_columns_have_no_time() {
         assert_eq!(
-            TimeFolders::recognise(&fields(&[("org", DataType::Utf8)])),
+            HiveTime::recognise(&fields(&[("org", DataType::Utf8)])),
             None
         );
         assert_eq!(
-            TimeFolders::recognise(&fields(&[("day", DataType::Int32)])),
+            HiveTime::recognise(&fields(&[("day", DataType::Int32)])),
             None
         );
-        assert_eq!(TimeFolders::recognise(&[]), None);
+        assert_eq!(HiveTime::recognise(&[]), None);
     }
 }

@@ -219,6 +219,7 @@ fn source_record(scan: &SourceScan) -> SourceRecord {
         rows_rejected: scan.rows_rejected,
         without_values: scan.columns.without_values.keys().cloned().collect(),
         digest: scan.digest.clone(),
+        passed_over: scan.passed_over.clone(),
         misplaced: scan.misplaced.clone(),
     }
 }

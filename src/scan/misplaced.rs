@@ -20,13 +20,15 @@ use datafusion::arrow::datatypes::{
 };
 use datafusion::common::ScalarValue;
 use datafusion::execution::object_store::ObjectStoreUrl;
+use object_store::path::Path;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::cycle::Cycle;
-use crate::listing::hive_time::{Nanos, TimeFolders};
+use crate::listing::hive_time::Nanos;
 use crate::listing::snapshot::SourceFile;
 use crate::listing::time_bounds::{DAY, TimeBounds, unit_nanos};
+use crate::listing::time_folders::TimeFolders;
 use crate::manifest::{MisplacedFile, MisplacedRecord};
 use crate::scan::spec::TimeRule;
 
@@ -48,7 +50,7 @@ pub(crate) struct TimeCheck {
 }
 
 /// The times of the rows of one folder, in nanoseconds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct FolderTimes {
     /// The range of the folder.
     range: Range<Nanos>,
@@ -151,9 +153,9 @@ impl TimeCheck {
         &self.column
     }
 
-    /// Returns the times of the rows of a folder; `None` if its values do not bound them.
-    pub(super) fn times(&self, partition: &[ScalarValue]) -> Option<FolderTimes> {
-        let range = self.folders.range(partition)?;
+    /// Returns the times of the rows of a file's folder; `None` if its values and names do not bound them.
+    pub(super) fn times(&self, key: &Path, partition: &[ScalarValue]) -> Option<FolderTimes> {
+        let range = self.folders.range(key, partition)?;
         let start = self.before.map_or(Nanos::MIN, |before| {
             let earliest = range.start - Nanos::from(before);
             earliest - earliest.rem_euclid(DAY)
@@ -244,6 +246,7 @@ mod tests {
     use datafusion::logical_expr::{Expr, col, lit};
 
     use super::*;
+    use crate::listing::hive_time::HiveTime;
 
     const DATA_TYPE: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
     const HOUR: Nanos = 3_600_000_000_000;
@@ -257,10 +260,10 @@ mod tests {
         let rule = TimeRule {
             column: "time".to_owned(),
             data_type: DATA_TYPE,
-            folders: TimeFolders::Dated {
+            folders: TimeFolders::Hive(HiveTime::Dated {
                 date: 0,
                 hour: Some(1),
-            },
+            }),
             slack,
         };
         let time = |hour: i64| {
@@ -285,7 +288,7 @@ mod tests {
 
     /// Returns the days of the times that are in cycles, relative to that of the folder.
     fn days(check: &TimeCheck, hour: i32) -> (Nanos, Nanos) {
-        let times = check.times(&folder(hour)).unwrap().in_cycles;
+        let times = check.times(&Path::ROOT, &folder(hour)).unwrap().in_cycles;
         ((times.start - START) / DAY, (times.end - START) / DAY)
     }
 
@@ -308,7 +311,9 @@ mod tests {
 
     #[test]
     fn misplaced_rows_are_counted_in_every_unit() {
-        let times = check(0..24, TimeDelta::zero()).times(&folder(0)).unwrap();
+        let times = check(0..24, TimeDelta::zero())
+            .times(&Path::ROOT, &folder(0))
+            .unwrap();
         let start = i64::try_from(START / 1000).unwrap();
         let micros = |values: &[i64]| -> ArrayRef {
             Arc::new(TimestampMicrosecondArray::from_iter(

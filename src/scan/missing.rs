@@ -8,6 +8,7 @@ use datafusion::logical_expr::Expr;
 use serde::Serialize;
 
 use crate::cycle::{Cycle, SyncMode};
+use crate::manifest::PassedOverRecord;
 
 /// The rule by which scans tell whether files of a cycle are missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,9 +47,15 @@ pub struct MissingSource {
     pub folders: Option<String>,
     /// The URL of the source's location.
     pub location: String,
+    /// True if the last part of `folders` is the name of files.
+    #[serde(skip)]
+    pub is_file: bool,
     /// The reason why the source is not ready; absent if it has no file for the cycle.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unready: Option<String>,
+    /// The folders and files that the listing passed over; absent if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passed_over: Option<PassedOverRecord>,
 }
 
 impl fmt::Display for MissingSource {
@@ -75,7 +82,10 @@ impl MissingSource {
     pub fn url(&self) -> String {
         let location = &self.location;
         match &self.folders {
-            Some(folders) => format!("{}/{folders}/", location.trim_end_matches('/')),
+            Some(folders) => {
+                let slash = if self.is_file { "" } else { "/" };
+                format!("{}/{folders}{slash}", location.trim_end_matches('/'))
+            }
             None => location.clone(),
         }
     }

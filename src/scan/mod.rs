@@ -34,6 +34,7 @@ pub(crate) mod misplaced_report;
 pub(crate) mod missing;
 pub(crate) mod nested_projection;
 pub(crate) mod parquet;
+mod passed_over_report;
 mod plan;
 pub(crate) mod planned;
 pub(crate) mod readiness;

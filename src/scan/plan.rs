@@ -20,6 +20,7 @@ use datafusion::physical_plan::empty::EmptyExec;
 
 use crate::jsonl::{Framing, TimeUnits};
 use crate::listing::file_groups::group_files_by_size;
+use crate::listing::passed_over::PassedOver;
 use crate::listing::snapshot::{SourceFile, snapshot};
 use crate::scan::absent::AbsentRules;
 use crate::scan::json::columns::ScanColumns;
@@ -79,6 +80,7 @@ impl TableFiles {
             cycle_files: CycleFiles::default(),
             time_check: None,
             checked_files: None,
+            passed_over: PassedOver::default(),
         }
     }
 

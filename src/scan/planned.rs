@@ -11,9 +11,10 @@ use serde::Serialize;
 use crate::engine_error::from_datafusion;
 use crate::error::Result;
 use crate::listing::snapshot::SnapshotFile;
+use crate::manifest::PassedOverRecord;
 use crate::scan::parquet::lone_footer::{read_footer, row_count};
 use crate::scan::record::Scan;
-use crate::scan::scan_log::{ScanLog, by_source};
+use crate::scan::scan_log::{ScanLog, by_source, passed_over};
 use crate::store::CONCURRENCY;
 
 /// The part of one source that a query would read.
@@ -32,6 +33,9 @@ pub struct PlannedSource {
     /// The time at which the newest of the files was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub newest: Option<DateTime<Utc>>,
+    /// The folders and files that the listing passed over; absent if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passed_over: Option<PassedOverRecord>,
 }
 
 impl ScanLog {
@@ -51,6 +55,7 @@ impl ScanLog {
                 files: files.len() as u64,
                 bytes: files.iter().map(|file| file.size).sum(),
                 rows: total_row_count(&scans, runtime).await?,
+                passed_over: passed_over(&scans),
                 newest: scans.iter().filter_map(|scan| scan.newest).max(),
             });
         }

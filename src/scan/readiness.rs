@@ -13,10 +13,10 @@ use crate::error::Error;
 use crate::human;
 use crate::listing::cycle_folders::window;
 use crate::listing::expand::{NothingThere, TimePruning};
-use crate::listing::hive_time::TimeFolders;
 use crate::listing::location::SourceLocation;
 use crate::listing::snapshot::SourceFile;
 use crate::listing::time_bounds::{DAY, TimeBounds};
+use crate::listing::time_folders::TimeFolders;
 use crate::scan::ready_rule::{Readiness, ReadyRule, object_path};
 use crate::scan::table::SourceTable;
 use crate::store::{StoreClock, StoreClocks};
@@ -94,8 +94,8 @@ impl SourceTable {
             slack: TimeDelta::zero(),
             bounds: TimeBounds::within(end..end + DAY),
         };
-        self.list_in(state, &others, Some(time), NothingThere::NoFiles)
-            .await
+        let next = self.list_in(state, &others, Some(time), NothingThere::NoFiles);
+        Ok(next.await?.files)
     }
 
     /// Returns the present time by the clock of the source's store.
@@ -115,7 +115,7 @@ fn own_files<'a>(
 ) -> Vec<&'a SourceFile> {
     let window = window(cycle);
     let is_own = |file: &&SourceFile| {
-        let range = folders.and_then(|folders| folders.range(&file.partition));
+        let range = folders.and_then(|folders| folders.range(&file.meta.location, &file.partition));
         range.is_none_or(|range| range.start < window.end && window.start < range.end)
     };
     files.iter().filter(is_own).collect()
@@ -200,7 +200,7 @@ mod tests {
             field("date", DataType::Utf8),
             field("hour", DataType::Int32),
         ];
-        TimeFolders::recognise(&fields).unwrap()
+        TimeFolders::recognise(&fields, None).unwrap()
     }
 
     #[test]

@@ -16,6 +16,7 @@ use object_store::{ObjectMeta, ObjectStoreExt};
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
 use crate::jsonl::{BadLine, TextShape};
+use crate::listing::passed_over::PassedOver;
 use crate::listing::snapshot::SnapshotFile;
 use crate::scan::absent::AbsentRules;
 use crate::scan::key_log::KeyLog;
@@ -72,6 +73,8 @@ pub(crate) struct Scan {
     pub(crate) time_check: Option<TimeCheck>,
     /// The files that are searched for such rows after the run: those of Parquet.
     pub(crate) checked_files: Option<CheckedFiles>,
+    /// The folders and files that the listing passed over.
+    pub(super) passed_over: PassedOver,
 }
 
 /// Files whose reader does not compare their ETags with those of the snapshot.
@@ -151,6 +154,7 @@ impl Scan {
             cycle_files: CycleFiles::default(),
             time_check,
             checked_files: None,
+            passed_over: PassedOver::default(),
         })
     }
 

@@ -10,8 +10,9 @@ use parking_lot::Mutex;
 
 use crate::cycle::{Cycle, SyncMode};
 use crate::error::Result;
+use crate::listing::passed_over::PassedOver;
 use crate::listing::snapshot::{SnapshotFile, digest};
-use crate::manifest::MisplacedRecord;
+use crate::manifest::{MisplacedRecord, PassedOverRecord};
 use crate::scan::absent::AbsentRule;
 use crate::scan::misplaced::summarize;
 use crate::scan::missing::AwaitRule;
@@ -58,6 +59,8 @@ pub struct SourceScan {
     pub rejects: SourceRejects,
     /// The columns of JSON lines that the scan decoded, by whether any line had a value.
     pub(crate) columns: DecodedColumns,
+    /// The folders and files that the listing passed over.
+    pub passed_over: Option<PassedOverRecord>,
     /// The rows outside of the time of their folder, which no cycle reads.
     pub misplaced: Option<MisplacedRecord>,
 }
@@ -245,6 +248,15 @@ pub(super) fn by_source(scans: &[Arc<Scan>]) -> BTreeMap<&str, Vec<&Arc<Scan>>> 
     by_source
 }
 
+/// Returns what the listings of scans of one source passed over.
+pub(super) fn passed_over(scans: &[&Arc<Scan>]) -> Option<PassedOverRecord> {
+    let mut all = PassedOver::default();
+    for scan in scans {
+        all.extend(&scan.passed_over);
+    }
+    all.record()
+}
+
 fn source_scan(name: &str, scans: &[&Arc<Scan>], parquet_rows: &[(Arc<Scan>, u64)]) -> SourceScan {
     let unique_files: BTreeSet<&SnapshotFile> = scans.iter().flat_map(|scan| &scan.files).collect();
     let files: Vec<SnapshotFile> = unique_files.into_iter().cloned().collect();
@@ -265,6 +277,7 @@ fn source_scan(name: &str, scans: &[&Arc<Scan>], parquet_rows: &[(Arc<Scan>, u64
         name: name.to_owned(),
         rejects: SourceRejects::new(rejects.collect()),
         columns: DecodedColumns::of(scans),
+        passed_over: passed_over(scans),
         misplaced: summarize(scans.iter().map(|scan| &scan.counts.misplaced)),
         bytes: files.iter().map(|file| file.size).sum(),
         rows_read: sum(|counts| &counts.rows_read) + own_parquet_rows,
@@ -320,6 +333,7 @@ mod tests {
             cycle_files: CycleFiles::default(),
             time_check: None,
             checked_files: None,
+            passed_over: PassedOver::default(),
         })
     }
 

@@ -5,7 +5,9 @@ use chrono::TimeDelta;
 use datafusion::arrow::datatypes::{DataType, FieldRef, SchemaRef};
 
 use crate::jsonl::{Compression, Framing, TimeUnits};
-use crate::listing::hive_time::TimeFolders;
+use crate::listing::passed_over::FileNames;
+use crate::listing::path_pattern::PathPattern;
+use crate::listing::time_folders::TimeFolders;
 use crate::scan::absent::AbsentRules;
 use crate::scan::ready_rule::Readiness;
 
@@ -37,6 +39,10 @@ pub(crate) struct TableSpec {
     pub(crate) file_schema: SchemaRef,
     /// The columns in the folders' names, from the top level down.
     pub(crate) partition_fields: Vec<FieldRef>,
+    /// The names of folders and files below the location, if they are not those of Hive folders alone.
+    pub(crate) pattern: Option<PathPattern>,
+    /// The names of the files.
+    pub(crate) file_names: FileNames,
     pub(crate) format: SourceFormat,
     /// The layout of the records in the files, if they are JSON.
     pub(crate) framing: Framing,

@@ -14,13 +14,15 @@ use datafusion::physical_plan::ExecutionPlan;
 use crate::arrow_leaves::total_leaf_count;
 use crate::cycle::{Cycle, SyncMode};
 use crate::listing::cycle_folders::{expected_folders, has_own_file, window};
-use crate::listing::expand::{Expansion, NothingThere, TimePruning};
-use crate::listing::hive_time::TimeFolders;
+use crate::listing::expand::{Expansion, Listed, NothingThere, TimePruning};
 use crate::listing::location::SourceLocation;
 use crate::listing::memo::ListingMemo;
 use crate::listing::partition_filter::{PartitionFilters, filter_pushdown};
+use crate::listing::passed_over::FileNames;
+use crate::listing::path_pattern::PathPattern;
 use crate::listing::snapshot::SourceFile;
 use crate::listing::time_bounds::TimeBounds;
+use crate::listing::time_folders::TimeFolders;
 use crate::scan::misplaced::TimeCheck;
 use crate::scan::missing::{
     AwaitRule, CycleFiles, MissingSource, columns_of, filters_key, names_any,
@@ -37,6 +39,8 @@ pub(crate) struct SourceTable {
     name: String,
     location: SourceLocation,
     table_files: TableFiles,
+    pattern: Option<PathPattern>,
+    file_names: FileNames,
     time: Option<TimeRule>,
     ready: Readiness,
     /// One flag for each leaf of the files' columns: those that are not used may be NULL. `None`
@@ -47,6 +51,14 @@ pub(crate) struct SourceTable {
 impl SourceTable {
     /// Creates the table of the source `name`, whose files are at `location`.
     pub(crate) fn new(name: String, location: SourceLocation, spec: TableSpec) -> Self {
+        let depth = location.path.parts().count();
+        let time = spec.time.map(|time| match time.folders {
+            TimeFolders::Hive(_) => time,
+            TimeFolders::Pattern(pattern) => TimeRule {
+                folders: TimeFolders::Pattern(Box::new(pattern.below(depth))),
+                ..time
+            },
+        });
         let schema = TableSchema::builder(spec.file_schema)
             .with_table_partition_cols(spec.partition_fields)
             .build();
@@ -61,7 +73,9 @@ impl SourceTable {
                 absent_rules: spec.absent_rules,
             },
             location,
-            time: spec.time,
+            pattern: spec.pattern.map(|pattern| pattern.below(depth)),
+            file_names: spec.file_names,
+            time,
             ready: spec.ready,
             leaves: None,
         }
@@ -108,7 +122,7 @@ impl SourceTable {
     pub(super) fn time_folders(&self) -> Option<TimeFolders> {
         match &self.time {
             Some(time) => Some(time.folders.clone()),
-            None => TimeFolders::recognise(self.partition_fields()),
+            None => TimeFolders::recognise(self.partition_fields(), self.pattern.as_ref()),
         }
     }
 
@@ -137,7 +151,8 @@ impl SourceTable {
         state: &dyn Session,
         filters: &[Expr],
     ) -> Result<Vec<SourceFile>> {
-        self.list_with(state, filters, NothingThere::Mistake).await
+        let listed = self.list_with(state, filters, NothingThere::Mistake);
+        Ok(listed.await?.files)
     }
 
     async fn list_with(
@@ -145,25 +160,27 @@ impl SourceTable {
         state: &dyn Session,
         filters: &[Expr],
         nothing: NothingThere,
-    ) -> Result<Vec<SourceFile>> {
+    ) -> Result<Listed> {
         let time = self.time_pruning(filters);
         self.list_in(state, filters, time, nothing).await
     }
 
-    /// Lists the files in folders of a time.
+    /// Lists the files in folders of a time, and the names that are passed over.
     pub(super) async fn list_in(
         &self,
         state: &dyn Session,
         filters: &[Expr],
         time: Option<TimePruning<'_>>,
         nothing: NothingThere,
-    ) -> Result<Vec<SourceFile>> {
+    ) -> Result<Listed> {
         let partition_fields = self.partition_fields();
         let store = state.runtime_env().object_store(&self.location.store)?;
         Expansion {
             source: &self.name,
             store: store.as_ref(),
             location: &self.location,
+            pattern: self.pattern.as_ref(),
+            file_names: &self.file_names,
             partition_fields,
             filters: &PartitionFilters::new(state, partition_fields, filters)?,
             time,
@@ -194,7 +211,7 @@ impl SourceTable {
     /// `unready` is the reason why the source is not ready.
     fn cycle_files(
         &self,
-        files: &[SourceFile],
+        listed: &Listed,
         filters: &[Expr],
         rule: AwaitRule,
         unready: Option<String>,
@@ -205,19 +222,23 @@ impl SourceTable {
         let by_time = time.as_ref().is_some_and(|time| time.bounds.is_bounded());
         let names = fields.iter().map(|field| field.name().as_str());
         let missing_source = |time: Option<&TimePruning<'_>>| {
-            let folders = expected_folders(fields, filters, time, rule.cycle);
+            let pattern = self.pattern.as_ref();
+            let expected = expected_folders(fields, pattern, filters, time, rule.cycle);
             MissingSource {
                 name: self.name.clone(),
-                folders: Some(folders).filter(|folders| !folders.is_empty()),
+                folders: Some(expected.path).filter(|folders| !folders.is_empty()),
                 location: self.location.to_string(),
+                is_file: expected.is_file,
                 unready: None,
+                passed_over: listed.passed_over.record(),
             }
         };
         let missing = |time: Option<&TimePruning<'_>>| {
-            let has_file = has_own_file(files, time, rule.cycle);
+            let has_file = has_own_file(&listed.files, time, rule.cycle);
             (!has_file).then(|| missing_source(time))
         };
-        let folders = TimeFolders::recognise(fields).filter(|_| is_incremental);
+        let folders = TimeFolders::recognise(fields, self.pattern.as_ref());
+        let folders = folders.filter(|_| is_incremental);
         let undeclared = match (&self.time, &folders) {
             (None, Some(folders)) => self.undeclared_time(folders, filters),
             _ => None,
@@ -293,13 +314,17 @@ impl TableProvider for SourceTable {
             Some(rule) if rule.published_before => NothingThere::NoFiles,
             Some(_) => NothingThere::MistakeWithoutSiblings,
         };
-        let files = self.list_with(state, filters, nothing).await?;
+        let listed = self.list_with(state, filters, nothing).await?;
         let keep = log.as_ref().map(|log| log.keep()).unwrap_or_default();
         let unready = match rule {
-            Some(rule) => self.unready(state, &files, filters, rule.cycle).await?,
+            Some(rule) => {
+                self.unready(state, &listed.files, filters, rule.cycle)
+                    .await?
+            }
             None => None,
         };
-        let cycle_files = rule.map(|rule| self.cycle_files(&files, filters, rule, unready));
+        let cycle_files = rule.map(|rule| self.cycle_files(&listed, filters, rule, unready));
+        let Listed { files, passed_over } = listed;
         let cycle = log.as_ref().and_then(|log| log.time_checked());
         let time_check = cycle.and_then(|cycle| self.time_check(filters, cycle));
         let checked_files = match time_check {
@@ -309,6 +334,7 @@ impl TableProvider for SourceTable {
         let scan = Arc::new(Scan {
             time_check,
             checked_files,
+            passed_over,
             filters: filters_key(filters),
             filter_columns: columns_of(filters),
             cycle_files: cycle_files.unwrap_or_default(),

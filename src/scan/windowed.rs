@@ -59,10 +59,10 @@ async fn list(
     filters: &[Expr],
 ) -> Result<Vec<SnapshotFile>> {
     let time = table.time_pruning(filters);
-    let files = table
+    let listed = table
         .list_in(state, filters, time, NothingThere::NoFiles)
         .await?;
-    Ok(snapshot(&table.location().store, &files))
+    Ok(snapshot(&table.location().store, &listed.files))
 }
 
 fn scans_of(plan: &LogicalPlan) -> Result<Vec<PlannedScan>> {

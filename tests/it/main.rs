@@ -32,6 +32,7 @@ mod export;
 mod failures;
 mod faults;
 mod fixtures;
+mod folders;
 mod full_disk;
 mod growing;
 mod init;

@@ -45,7 +45,7 @@ async fn complaints_name_file_line_and_remedy() {
         ),
         (
             "CREATE EXTERNAL TABLE events (id INT) STORED AS JSON LOCATION 'x/'\nOPTIONS (\n'speed' 'high')",
-            "3: unknown option `speed`; the options are `compression`, `missing`, `missing.<column>`, `ready`, `records`, `time_column`, `time_slack`",
+            "3: unknown option `speed`; the options are `compression`, `files`, `missing`, `missing.<column>`, `ready`, `records`, `time_column`, `time_slack`",
         ),
         (
             "CREATE EXTERNAL TABLE events (id INT) STORED AS PARQUET LOCATION 'x/'\nOPTIONS ('compression' 'gzip')",
@@ -53,7 +53,7 @@ async fn complaints_name_file_line_and_remedy() {
         ),
         (
             "CREATE EXTERNAL TABLE events (id INT,\nhour DOUBLE) STORED AS JSON PARTITIONED BY (hour) LOCATION 'x/'",
-            "2: partition column `hour` is Float64; declare it as DATE, INT, BIGINT or VARCHAR",
+            "2: partition column `hour` is Float64; declare it as DATE, TIMESTAMP, BOOLEAN, INT, BIGINT or VARCHAR",
         ),
         (
             "CREATE EXTERNAL TABLE events (id INT) STORED AS JSON PARTITIONED BY (date DATE)\nLOCATION 'x/'\nOPTIONS ('time_column' 'time')",

@@ -163,7 +163,11 @@ fn raw(text: &str) -> Option<Vec<String>> {
     let documents = serde_json::Deserializer::from_str(text).into_iter::<Box<RawValue>>();
     let documents: serde_json::Result<Vec<_>> = documents.collect();
     let documents = documents.ok()?.into_iter();
-    Some(documents.map(|document| document.get().to_owned()).collect())
+    Some(
+        documents
+            .map(|document| document.get().to_owned())
+            .collect(),
+    )
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use datafusion::common::ScalarValue;
+use object_store::path::Path;
 use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
@@ -24,6 +25,8 @@ use crate::scan::record::Scan;
 pub(crate) struct ChunkOrigin {
     /// The URL of the file.
     pub(crate) key: String,
+    /// The path of the file in its store.
+    pub(crate) location: Path,
     /// The values of the partition columns.
     pub(crate) partition: Vec<ScalarValue>,
     /// The indexes of the consumers of the file's rows.
@@ -157,6 +160,7 @@ impl Chunker {
         let mut reader = StoredReader::new(key.clone(), bytes, size, scans.cloned().collect());
         let origin = Arc::new(ChunkOrigin {
             key,
+            location: file.file.meta.location,
             partition: file.file.partition,
             consumers: file.consumers,
         });

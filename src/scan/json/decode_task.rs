@@ -383,7 +383,7 @@ impl ConsumerState {
         let check = self.scan.time_check.as_ref();
         self.file = Some(OpenTally {
             origin: Arc::clone(origin),
-            times: check.and_then(|check| check.times(&origin.partition)),
+            times: check.and_then(|check| check.times(&origin.location, &origin.partition)),
             tally: FileTally::default(),
             is_frame: false,
             frame: None,

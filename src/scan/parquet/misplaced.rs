@@ -54,15 +54,13 @@ impl CheckedFiles {
         log: &MisplacedLog,
     ) -> Result<()> {
         let session = SessionContext::new_with_config_rt(SessionConfig::new(), runtime);
-        let mut folders: HashMap<Vec<ScalarValue>, Vec<SourceFile>> = HashMap::new();
+        let mut folders: HashMap<FolderTimes, Vec<SourceFile>> = HashMap::new();
         for file in self.files.iter().filter(|file| file.meta.size > 0) {
-            let files = folders.entry(file.partition.clone()).or_default();
-            files.push(file.clone());
+            if let Some(times) = check.times(&file.meta.location, &file.partition) {
+                folders.entry(times).or_default().push(file.clone());
+            }
         }
-        let folders = folders
-            .into_iter()
-            .filter_map(|(partition, files)| Some((check.times(&partition)?, files)));
-        let counts = folders.map(|(times, files)| {
+        let counts = folders.into_iter().map(|(times, files)| {
             self.count_in_folder(&session, check, times, files, log)
                 .boxed()
         });

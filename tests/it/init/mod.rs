@@ -1,5 +1,6 @@
 //! `dayport init`: from files to a first verified export.
 
+mod dated;
 mod inference;
 mod refused;
 mod streams;

@@ -69,12 +69,15 @@ fn files_that_are_no_lines() {
 fn folders_that_a_run_would_refuse() {
     for (files, what) in [
         (
-            &[("hits/2026/01/15/a.json", ROW)][..],
-            "hits/2026/: the folders are dates",
+            &[
+                ("hits/2026/01/15/a.json", ROW),
+                ("hits/2026-01-15/a.json", ROW),
+            ][..],
+            "hits/2026/: the folders are dates in several forms",
         ),
         (
-            &[("events_20260115/a.json", ROW)],
-            "events_20260115/: the folders are dates",
+            &[("2026/01/15/a.json", ROW), ("2026/01/b.json", ROW)],
+            "2026/: the folders are dates in several forms, or have files beside folders",
         ),
         (
             &[("hits/a.json", ROW), ("hits/more/b.json", ROW)],
@@ -117,15 +120,18 @@ fn other_files_are_used() {
         ("hits/a.json", rows.as_bytes()),
         ("hits/b.json", damaged.as_bytes()),
         ("hits/README.md", b"# Hits"),
+        ("hits/c.csv", b"id"),
         ("odd/a.json", b"[1]"),
     ]);
     output
         .exited_with(1)
         .stdout_has("hits: 10 rows in 2 files of `hits/`")
         .stderr_has("warning: `hits/b.json` line 2: EOF while parsing a value at column 6")
-        .stderr_has("warning: hits/README.md: it lies among the files of a source, and a run reads it as data")
+        .stderr_has(
+            "warning: hits/c.csv: it lies among the files of a source, and a run reads it as data",
+        )
         .stderr_has("warning: odd/a.json: it looks like one JSON array");
-    std::fs::remove_file(sandbox.folder().join("raw/hits/README.md")).unwrap();
+    std::fs::remove_file(sandbox.folder().join("raw/hits/c.csv")).unwrap();
     sandbox.write("raw/hits/b.json", ROW);
     assert_eq!(counts(&export(&sandbox)), "hits 10");
 }

@@ -9,6 +9,7 @@ use datafusion::execution::memory_pool::{MemoryPool, UnboundedMemoryPool};
 
 use super::*;
 use crate::jsonl::TimeUnits;
+use crate::listing::passed_over::PassedOver;
 use crate::memory_gate::{GateLimits, MemoryGate};
 use crate::scan::absent::AbsentRules;
 use crate::scan::batch_channel::{BatchReceiver, batch_channel};
@@ -30,6 +31,7 @@ fn scan() -> Arc<Scan> {
         cycle_files: CycleFiles::default(),
         time_check: None,
         checked_files: None,
+        passed_over: PassedOver::default(),
     })
 }
 
