@@ -162,7 +162,13 @@ pub fn load_any(folder: &Path) -> Result<Vec<Definition>> {
 /// Reads the audits of all tables, if there is a folder of them.
 fn load_audits(folder: &Path) -> Result<Vec<(TableName, Audits)>> {
     if !folder.is_dir() {
-        return Ok(Vec::new());
+        return match folder.symlink_metadata() {
+            Err(_) => Ok(Vec::new()),
+            Ok(_) => Err(
+                Error::invalid(format!("`{}` is not a folder", folder.display()))
+                    .with_hint("the audits of a table are in `<table>.sql` of that folder"),
+            ),
+        };
     }
     let unreadable = |error: std::io::Error| {
         Error::invalid(format!("cannot read the audits in `{}`", folder.display()))

@@ -161,6 +161,16 @@ impl SqlFile {
         })
     }
 
+    /// Returns the line of the first token that spells `first` and is followed by one that spells `second`.
+    pub(crate) fn find_line_of_pair(&self, first: &str, second: &str) -> Option<u64> {
+        let pairs = self.code().zip(self.code().skip(1));
+        let is_word = |token: &TokenWithSpan, word: &str| matches!(&token.token, Token::Word(found) if found.quote_style.is_none() && found.value.eq_ignore_ascii_case(word));
+        pairs
+            .filter(|(one, next)| is_word(one, first) && is_word(next, second))
+            .map(|(one, _)| one.span.start.line)
+            .next()
+    }
+
     /// Returns the line of the last token that spells `word`, or else the statement's first line.
     ///
     /// It is for the words of clauses that follow the columns, since a column may have the same name.
@@ -227,6 +237,8 @@ impl SqlFile {
 }
 
 fn complaint(file: &str, line: u64, what: &str) -> Error {
+    // Some of DataFusion's messages have several lines.
+    let what = what.replace('\n', " ");
     Error::invalid(format!("{file}:{line}: {what}"))
 }
 

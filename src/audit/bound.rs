@@ -105,6 +105,16 @@ impl BoundAudits {
         cycles.max()
     }
 
+    /// Returns the name and the position of each query that returns no row, whatever the rows are.
+    pub(crate) fn never_broken(&self) -> impl Iterator<Item = (&str, String)> {
+        let queries = self.audits.iter().filter(|bound| {
+            let reads_none =
+                matches!(&bound.rule, BoundRule::Query { rule, .. } if rule.returns_nothing());
+            reads_none && !bound.audit.is_form
+        });
+        queries.map(|bound| (bound.audit.name.as_str(), bound.audit.position()))
+    }
+
     /// Returns the number of audits.
     pub(crate) fn len(&self) -> usize {
         self.audits.len()
@@ -157,7 +167,7 @@ impl Binder<'_> {
                     }),
                     false => Err(complaint(
                         audit,
-                        format!("`{column}` is a {data_type} and no time"),
+                        format!("`{column}` is neither a timestamp nor a date"),
                     )),
                 }
             }
@@ -219,11 +229,11 @@ fn columns(audit: &Audit, key: &[String], returned: &Schema) -> Result<Vec<usize
                 .iter()
                 .map(|field| field.name().as_str())
                 .collect();
-            complaint(
-                audit,
-                format!("the key `{name}` is none of the columns that the audit returns"),
-            )
-            .with_hint(format!("they are {}", names.join(", ")))
+            audit
+                .complain_of_key(format!(
+                    "the key `{name}` is none of the columns that the audit returns"
+                ))
+                .with_hint(format!("they are {}", names.join(", ")))
         })
     };
     key.iter().map(index).collect()

@@ -9,9 +9,9 @@ use std::collections::{BinaryHeap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, RecordBatch, UInt32Array};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use datafusion::arrow::compute::take_record_batch;
-use datafusion::arrow::datatypes::{FieldRef, Schema};
+use datafusion::arrow::datatypes::{FieldRef, Float64Type, Schema};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::execution::runtime_env::RuntimeEnv;
@@ -285,11 +285,19 @@ fn set_bytes(hashes: usize) -> usize {
     buckets.saturating_mul(BUCKET_BYTES)
 }
 
+/// Returns a column whose zeros are all the same: 0.0 equals -0.0 in SQL, and has other bits.
+fn equal_zeros(column: &ArrayRef) -> ArrayRef {
+    match column.as_primitive_opt::<Float64Type>() {
+        Some(floats) => Arc::new(floats.unary::<_, Float64Type>(|value| value + 0.0)),
+        None => Arc::clone(column),
+    }
+}
+
 /// Returns the hash of each row, `None` if one of its values is NULL.
 fn hashes(values: &RecordBatch) -> Result<Vec<Option<u128>>> {
     let mut sums = vec![[0; 2]; values.num_rows()];
     for (index, column) in values.columns().iter().enumerate() {
-        add_hashes(column, &column_states(index), &mut sums)?;
+        add_hashes(&equal_zeros(column), &column_states(index), &mut sums)?;
     }
     let nullable: Vec<_> = values
         .columns()
@@ -307,7 +315,7 @@ fn hashes(values: &RecordBatch) -> Result<Vec<Option<u128>>> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use datafusion::arrow::array::{ArrayRef, AsArray, Int64Array, StringViewArray};
+    use datafusion::arrow::array::{Float64Array, Int64Array, StringViewArray};
     use datafusion::arrow::datatypes::Int64Type;
     use datafusion::execution::memory_pool::MemoryConsumer;
     use serde_json::json;
@@ -415,6 +423,15 @@ mod tests {
             assert_eq!(kept, expected[..shown], "{max_bytes}");
             assert_eq!(is_sorted, max_bytes < 1 << 20);
         }
+    }
+
+    #[test]
+    fn zeros_are_equal() {
+        let floats: ArrayRef = Arc::new(Float64Array::from(vec![0.0, -0.0, 1.0, -1.0]));
+        let values = RecordBatch::try_from_iter([("x", floats)]).unwrap();
+        let hashes = hashes(&values).unwrap();
+        assert_eq!(hashes[0], hashes[1]);
+        assert_ne!(hashes[2], hashes[3]);
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! The rows that break an audit: all are counted, and the first ones are kept.
 
-use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::compute::concat_batches;
+use datafusion::arrow::array::{RecordBatch, UInt32Array};
+use datafusion::arrow::compute::take_record_batch;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -96,9 +96,11 @@ impl FailingRows {
             return Ok(());
         }
         for index in 0..rows.num_rows().min(wanted) {
-            let row = gc_views(&rows.slice(index, 1)).map_err(cannot_keep)?;
-            // A copy: what it is a part of is much larger.
-            let row = concat_batches(&row.schema(), [&row]).map_err(cannot_keep)?;
+            // A copy: the batch that it is a part of is much larger, and so are the buffers of its views.
+            let index = UInt32Array::from_value(u32::try_from(index).unwrap_or(u32::MAX), 1);
+            let row = take_record_batch(rows, &index)
+                .and_then(|row| gc_views(&row))
+                .map_err(cannot_keep)?;
             self.bytes += batch_bytes(&row);
             self.row_count += 1;
             self.rows.push(row);
@@ -164,4 +166,67 @@ fn shortened(key: Map<String, Value>) -> Map<String, Value> {
 
 fn cannot_keep(error: datafusion::arrow::error::ArrowError) -> Error {
     Error::internal("cannot keep a row that breaks an audit").with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use datafusion::arrow::array::{
+        Array, ArrayRef, Int64Array, ListArray, StringViewArray, StructArray,
+    };
+    use datafusion::arrow::datatypes::{DataType, Field, Int64Type};
+
+    use super::*;
+
+    /// The buffers of a batch are much larger than a row of it.
+    #[test]
+    fn kept_rows_are_copies() {
+        let count = 10_000;
+        let texts = (0..count).map(|n| format!("a text that is not kept in its view: {n}"));
+        let texts: ArrayRef = Arc::new(StringViewArray::from_iter_values(texts));
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..count));
+        let lists = (0..count).map(|n| Some(vec![Some(n); 3]));
+        let lists: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(lists));
+        let field = Arc::new(Field::new("t", DataType::Utf8View, true));
+        let inner = StructArray::from(vec![(field, Arc::clone(&texts))]);
+        let rows = RecordBatch::try_from_iter([
+            ("text", texts),
+            ("number", numbers),
+            ("list", lists),
+            ("inner", Arc::new(inner) as ArrayRef),
+        ])
+        .unwrap();
+        let mut failing = FailingRows::new(KeptRows {
+            rows: true,
+            max_bytes: 200_000,
+        });
+        failing.keep(&rows, None).unwrap();
+        let kept = failing.kept_batches();
+        assert_eq!(kept.len(), MAX_ROWS);
+        let held: usize = kept.iter().map(RecordBatch::get_array_memory_size).sum();
+        assert!(held < 200_000, "{held} bytes");
+        assert_eq!(failing.into_rows("x").unwrap()[99].row["number"], 99);
+        assert!(rows.column(0).len() > MAX_ROWS);
+    }
+
+    #[test]
+    fn wide_rows_are_fewer() {
+        let texts: ArrayRef = Arc::new(StringViewArray::from_iter_values(vec![
+            "x".repeat(1000);
+            50
+        ]));
+        let rows = RecordBatch::try_from_iter([("text", texts)]).unwrap();
+        let mut failing = FailingRows::new(KeptRows {
+            rows: true,
+            max_bytes: 10_000,
+        });
+        failing.keep(&rows, Some(&rows)).unwrap();
+        assert!((5..15).contains(&failing.kept_batches().len()));
+        let keys = failing.take_keys();
+        assert_eq!(keys.len(), MAX_KEYS);
+        let key = keys[0]["text"].as_str().unwrap();
+        assert_eq!(key.chars().count(), MAX_KEY_CHARS + 1);
+        assert!(key.ends_with('…'));
+    }
 }

@@ -54,6 +54,11 @@ impl QueryRule {
         })
     }
 
+    /// Returns true if the query returns no row, whatever the rows are.
+    pub(super) fn returns_nothing(&self) -> bool {
+        matches!(&self.plan, LogicalPlan::EmptyRelation(empty) if !empty.produce_one_row)
+    }
+
     /// Returns the columns that the query returns.
     pub(super) fn schema(&self) -> SchemaRef {
         Arc::new(self.plan.schema().as_arrow().clone())

@@ -164,7 +164,7 @@ impl BoundAudits {
                 BoundRule::Query { rule, key } if rule.is_streamed => {
                     let (sender, receiver) = mpsc::channel(1);
                     rule.input.set_channel(receiver);
-                    let (plan, context) = engine.plan_over_rows(&rule.plan, Some(1)).await?;
+                    let (plan, context) = engine.plan_over_rows(&rule.plan, 1).await?;
                     channels.push(Channel {
                         columns: rule.columns,
                         gate: MemoryGate::new(
@@ -341,7 +341,7 @@ impl AuditRun {
                 running.failing = ended?;
             }
             RunningRule::Spilled { rule, key } => {
-                let (plan, context) = self.engine.plan_over_rows(&rule.plan, None).await?;
+                let (plan, context) = self.engine.plan_over_rows(&rule.plan, 1).await?;
                 let failing =
                     std::mem::replace(&mut running.failing, FailingRows::new(KeptRows::NONE));
                 running.failing = query_rule::run(plan, context, key, failing).await?;

@@ -1,15 +1,17 @@
 //! The rules of audits: a query, or one of the built-in forms.
 
 use std::fmt::Display;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Query,
-    Statement as SqlStatement, UnaryOperator, Value, ValueWithSpan,
+    Statement as SqlStatement, UnaryOperator, Value, ValueWithSpan, visit_expressions,
 };
 
 use crate::error::{Error, Result};
+use crate::human;
 use crate::sql_file::SqlFile;
 
 /// The built-in forms, with their arguments.
@@ -68,24 +70,40 @@ pub(super) fn of_call(sql: &SqlFile, call: &Function) -> Result<(AuditRule, Stri
     let rule = match form.as_str() {
         "not_null" => {
             let columns = arguments.at_least(1)?;
-            let conditions = columns.iter().map(|column| format!("({column}) IS NULL"));
-            arguments.wrong_rows(&conditions.collect::<Vec<_>>().join(" OR "))?
+            let conditions: Vec<String> = columns
+                .iter()
+                .map(|column| Ok(format!("({}) IS NULL", arguments.of_rows(column)?)))
+                .collect::<Result<_>>()?;
+            arguments.wrong_rows(&conditions.join(" OR "))?
         }
         "unique" => {
             let columns = arguments.at_least(1)?;
+            for column in columns {
+                arguments.of_rows(column)?;
+            }
             AuditRule::Unique {
-                values: arguments.query(&format!("SELECT {} FROM this", joined(columns)))?,
+                values: arguments.query(&format!("SELECT {} FROM this", named(columns)))?,
                 columns: columns.iter().map(plain_column).collect(),
             }
         }
         "accepted_values" => match arguments.at_least(2)? {
+            [_, values @ ..] if values.iter().any(is_null) => {
+                return Err(arguments.wrong("with NULL among the values, it accepts every value"));
+            }
             [column, values @ ..] => {
+                let column = arguments.of_rows(column)?;
                 arguments.wrong_rows(&format!("({column}) NOT IN ({})", joined(values)))?
             }
             [] => return Err(arguments.wrong_number()),
         },
         "range" => match arguments.exactly(3)? {
             [column, minimum, maximum] => {
+                let column = arguments.of_rows(column)?;
+                if let (Some(low), Some(high)) = (number(minimum), number(maximum))
+                    && low > high
+                {
+                    return Err(arguments.wrong("the minimum is greater than the maximum"));
+                }
                 let bounds = [("<", minimum), (">", maximum)].into_iter();
                 let conditions: Vec<String> = bounds
                     .filter(|(_, bound)| !is_null(bound))
@@ -104,7 +122,9 @@ pub(super) fn of_call(sql: &SqlFile, call: &Function) -> Result<(AuditRule, Stri
         },
         "freshness" => match arguments.exactly(2)? {
             [time, age] => AuditRule::Freshness {
-                time: arguments.query(&format!("SELECT {time} FROM this"))?,
+                time: arguments
+                    .of_rows(time)
+                    .and_then(|time| arguments.query(&format!("SELECT {time} FROM this")))?,
                 column: time.to_string(),
                 max_age: arguments.age(age)?,
             },
@@ -147,9 +167,17 @@ impl<'a> Arguments<'a> {
             given: Vec::new(),
             cycles: None,
         };
+        let is_plain = call.over.is_none()
+            && call.filter.is_none()
+            && call.null_treatment.is_none()
+            && call.within_group.is_empty()
+            && matches!(call.parameters, FunctionArguments::None);
         let FunctionArguments::List(list) = &call.args else {
             return Ok(arguments);
         };
+        if !is_plain || list.duplicate_treatment.is_some() || !list.clauses.is_empty() {
+            return Err(arguments.wrong("it takes arguments alone, no clauses"));
+        }
         for argument in &list.args {
             match argument {
                 FunctionArg::Unnamed(FunctionArgExpr::Expr(expression)) => {
@@ -168,6 +196,22 @@ impl<'a> Arguments<'a> {
         Ok(arguments)
     }
 
+    /// Returns an argument that is about the rows: it reads a column.
+    fn of_rows<'e>(&self, argument: &'e Expr) -> Result<&'e Expr> {
+        let found = visit_expressions(argument, |part| match part {
+            Expr::Identifier(_)
+            | Expr::CompoundIdentifier(_)
+            | Expr::CompoundFieldAccess { .. } => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        });
+        match found.is_break() {
+            true => Ok(argument),
+            false => Err(self.wrong(&format!(
+                "`{argument}` reads no column; the name of a column has no single quotes"
+            ))),
+        }
+    }
+
     fn at_least(&self, count: usize) -> Result<&[Expr]> {
         match self.given.len() < count {
             true => Err(self.wrong_number()),
@@ -183,8 +227,8 @@ impl<'a> Arguments<'a> {
     }
 
     fn wrong_number(&self) -> Error {
-        let count = self.given.len();
-        self.wrong(&format!("{count} arguments are too few or too many"))
+        let count = human::counted(self.given.len() as u64, "argument");
+        self.wrong(&format!("{count} given, which are too few or too many"))
     }
 
     /// The complaint about the call, with its form as the hint.
@@ -265,9 +309,39 @@ impl<'a> Arguments<'a> {
             }
             other => text_of(other),
         };
-        let age = text.and_then(|text| humantime::parse_duration(&text).ok());
+        let age = text.and_then(|text| fixed_duration(&text));
         age.ok_or_else(|| self.wrong(&format!("`{given}` is not an interval of a fixed length")))
     }
+}
+
+/// The units of intervals that always have the same length.
+const UNITS: [&str; 16] = [
+    "s", "sec", "second", "seconds", "m", "min", "minute", "minutes", "h", "hour", "hours", "d",
+    "day", "days", "week", "weeks",
+];
+
+/// Parses an interval of units of a fixed length.
+fn fixed_duration(text: &str) -> Option<Duration> {
+    let text = text.to_ascii_lowercase();
+    let mut units = text
+        .split(|c: char| !c.is_ascii_alphabetic())
+        .filter(|unit| !unit.is_empty());
+    let is_fixed = units.all(|unit| UNITS.contains(&unit));
+    is_fixed.then(|| humantime::parse_duration(&text).ok())?
+}
+
+/// Returns expressions whose columns are called as they are written.
+fn named(expressions: &[Expr]) -> String {
+    let named = expressions
+        .iter()
+        .map(|expression| match plain_column(expression) {
+            Some(_) => expression.to_string(),
+            None => {
+                let text = expression.to_string();
+                format!("{text} AS \"{}\"", text.replace('"', "\"\""))
+            }
+        });
+    named.collect::<Vec<_>>().join(", ")
 }
 
 fn joined(expressions: &[impl Display]) -> String {
@@ -287,13 +361,11 @@ fn plain_column(expression: &Expr) -> Option<String> {
 }
 
 fn is_null(expression: &Expr) -> bool {
-    matches!(
-        expression,
-        Expr::Value(ValueWithSpan {
-            value: Value::Null,
-            ..
-        })
-    )
+    match expression {
+        Expr::Value(ValueWithSpan { value, .. }) => *value == Value::Null,
+        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => is_null(inner),
+        _ => false,
+    }
 }
 
 /// Returns the text of a literal: of a number, or in quotes.
@@ -385,6 +457,8 @@ mod tests {
         assert_eq!(age("CALL freshness(time, INTERVAL '2 hours')"), 7200);
         assert_eq!(age("CALL freshness(time, INTERVAL '90' MINUTE)"), 5400);
         assert_eq!(age("CALL freshness(time, '1h 30m')"), 5400);
+        assert_eq!(age("CALL freshness(time, INTERVAL '90M')"), 5400);
+        assert_eq!(age("CALL freshness(time, INTERVAL '2 HOURS')"), 7200);
         let (rule, _) = call("CALL row_count(0.5, NULL, cycles => 7)").unwrap();
         let AuditRule::RowCount(rule) = rule else {
             panic!("{rule:?}");
@@ -401,9 +475,26 @@ mod tests {
     fn wrong_calls_say_how_to_write_them() {
         for (text, expected) in [
             ("CALL nothing(a)", "`nothing` is no form of an audit"),
-            ("\nCALL unique()", "a.sql:2: `CALL unique`: 0 arguments"),
+            (
+                "\nCALL unique()",
+                "a.sql:2: `CALL unique`: 0 arguments given",
+            ),
+            ("CALL unique(DISTINCT a)", "no clauses"),
+            ("CALL unique(a) OVER (PARTITION BY b)", "no clauses"),
+            ("CALL not_null(a) FILTER (WHERE a > 3)", "no clauses"),
+            ("CALL not_null('a')", "`'a'` reads no column"),
+            ("CALL unique(1)", "`1` reads no column"),
+            ("CALL freshness(now(), '1h')", "`now()` reads no column"),
+            ("CALL accepted_values(a, 1, NULL)", "accepts every value"),
+            ("CALL range(a, 3, -1)", "the minimum is greater"),
+            ("CALL freshness(a, '1 month')", "is not an interval"),
+            ("CALL accepted_values(a)", "1 argument given"),
             ("CALL range(a, 1)", "`CALL range`: 2 arguments"),
             ("CALL range(a, NULL, NULL)", "a range has a minimum"),
+            (
+                "CALL range(a, (NULL), CAST(NULL AS INT))",
+                "a range has a minimum",
+            ),
             ("CALL row_count(2, 0.5)", "the share is greater"),
             ("CALL row_count(0.5, 'x')", "`'x'` is not a number"),
             (

@@ -46,9 +46,16 @@ pub struct Audit {
     pub sql: SqlFile,
     /// The rule.
     pub rule: AuditRule,
+    /// True if the rule is one of the built-in forms.
+    pub is_form: bool,
 }
 
 impl Audit {
+    /// Creates a complaint about the key, with the line of its setting if there is one.
+    pub(crate) fn complain_of_key(&self, what: String) -> Error {
+        complaint(&self.sql, "key", what)
+    }
+
     /// Returns the position of the statement, as `file:line`.
     pub fn position(&self) -> String {
         self.sql.position(self.sql.first_line())
@@ -100,13 +107,17 @@ impl Audits {
 }
 
 fn audit(sql: SqlFile) -> Result<Audit> {
-    let (rule, default_name) = match sql.statement()? {
+    let (rule, default_name, is_form) = match sql.statement()? {
         Statement::Statement(statement) => match *statement {
             SqlStatement::Query(query) => (
                 AuditRule::Query(query),
                 format!("line {}", sql.first_line()),
+                false,
             ),
-            SqlStatement::Call(call) => audit_rule::of_call(&sql, &call)?,
+            SqlStatement::Call(call) => {
+                let (rule, name) = audit_rule::of_call(&sql, &call)?;
+                (rule, name, true)
+            }
             _ => return Err(no_audit(&sql)),
         },
         _ => return Err(no_audit(&sql)),
@@ -117,6 +128,11 @@ fn audit(sql: SqlFile) -> Result<Audit> {
         key,
         description,
     } = Settings::of(&sql)?;
+    if key.is_some() && matches!(rule, AuditRule::RowCount(_) | AuditRule::Freshness { .. }) {
+        let what = "the audit is not about single rows, and has no key".to_owned();
+        return Err(complaint(&sql, "key", what));
+    }
+    let severity = severity.unwrap_or_default();
     Ok(Audit {
         name: name.unwrap_or(default_name),
         severity,
@@ -124,6 +140,7 @@ fn audit(sql: SqlFile) -> Result<Audit> {
         key,
         sql,
         rule,
+        is_form,
     })
 }
 
@@ -153,7 +170,7 @@ fn refuse_equal_names(audits: &[Audit]) -> Result<()> {
 #[derive(Default)]
 struct Settings {
     name: Option<String>,
-    severity: AuditSeverity,
+    severity: Option<AuditSeverity>,
     key: Option<Vec<String>>,
     description: String,
 }
@@ -164,30 +181,35 @@ impl Settings {
         let mut description = Vec::new();
         let comment = sql.leading_comment().unwrap_or_default();
         for line in comment.lines() {
-            let setting = line.split_once(':').map(|(key, value)| (key, value.trim()));
-            match setting {
-                Some(("name", name)) => settings.name = Some(given(sql, "name", name)?.to_owned()),
-                Some(("severity", severity)) => {
-                    settings.severity = match given(sql, "severity", severity)? {
-                        "fail" => AuditSeverity::Fail,
-                        "warn" => AuditSeverity::Warn,
-                        other => {
-                            return Err(complaint(
-                                sql,
-                                "severity",
-                                format!("the severity of an audit is not `{other}`"),
-                            )
-                            .with_hint(
-                                "write `-- severity: fail`, which publishes nothing, or `-- severity: warn`",
-                            ));
-                        }
-                    }
+            let line = line.trim_start_matches('*').trim();
+            let Some((setting, value)) = setting(line) else {
+                description.push(line);
+                continue;
+            };
+            if value.is_empty() {
+                return Err(complaint(
+                    sql,
+                    setting,
+                    format!("`{setting}:` has no value"),
+                ));
+            }
+            let is_first = match setting {
+                "name" => settings.name.replace(value.to_owned()).is_none(),
+                "severity" => settings.severity.replace(severity(sql, value)?).is_none(),
+                _ => {
+                    let columns = value
+                        .split(',')
+                        .map(|column| column.trim().trim_matches('"'));
+                    let columns = columns.map(str::to_owned).collect();
+                    settings.key.replace(columns).is_none()
                 }
-                Some(("key", columns)) => {
-                    let columns = given(sql, "key", columns)?.split(',');
-                    settings.key = Some(columns.map(|column| column.trim().to_owned()).collect());
-                }
-                _ => description.push(line),
+            };
+            if !is_first {
+                return Err(complaint(
+                    sql,
+                    setting,
+                    format!("a second `{setting}:` in front of one audit"),
+                ));
             }
         }
         settings.description = description.join("\n");
@@ -195,16 +217,27 @@ impl Settings {
     }
 }
 
-/// Returns the value of a setting, which has one.
-fn given<'a>(sql: &SqlFile, setting: &str, value: &'a str) -> Result<&'a str> {
-    match value.is_empty() {
-        true => Err(complaint(
-            sql,
-            setting,
-            format!("`{setting}:` has no value"),
-        )),
-        false => Ok(value),
-    }
+/// The settings that a comment may have.
+const SETTINGS: [&str; 3] = ["name", "severity", "key"];
+
+/// Returns the setting of a line of a comment, and its value.
+fn setting(line: &str) -> Option<(&'static str, &str)> {
+    let (given, value) = line.split_once(':')?;
+    let mut settings = SETTINGS.into_iter();
+    let setting = settings.find(|setting| given.trim().eq_ignore_ascii_case(setting))?;
+    Some((setting, value.trim()))
+}
+
+fn severity(sql: &SqlFile, text: &str) -> Result<AuditSeverity> {
+    let severities = [AuditSeverity::Fail, AuditSeverity::Warn];
+    let mut named = severities
+        .into_iter()
+        .filter(|severity| severity.name().eq_ignore_ascii_case(text));
+    named.next().ok_or_else(|| {
+        let what = format!("the severity of an audit is not `{text}`");
+        complaint(sql, "severity", what)
+            .with_hint("write `-- severity: fail`, which publishes nothing, or `-- severity: warn`")
+    })
 }
 
 /// The complaint about the setting of a comment, with its line.
@@ -212,8 +245,7 @@ fn complaint(sql: &SqlFile, setting: &str, what: String) -> Error {
     let mut lines = (1..).zip(sql.text().lines());
     let named = lines.find(|(_, line)| {
         let comment = line.trim().trim_start_matches(['-', '/', '*']);
-        let rest = comment.trim_start().strip_prefix(setting);
-        rest.is_some_and(|rest| rest.starts_with(':'))
+        self::setting(comment).is_some_and(|(found, _)| found == setting)
     });
     sql.complaint(
         named.map_or_else(|| sql.first_line(), |(line, _)| line),
@@ -257,6 +289,22 @@ mod tests {
     }
 
     #[test]
+    fn settings_are_found_in_every_form_of_a_comment() {
+        for comment in [
+            "--severity:warn",
+            "-- Severity : WARN",
+            "/* severity: warn */",
+            "/**\n * severity: warn\n */",
+            "-- a\n--\n-- severity: warn\n-- b",
+        ] {
+            let audits = parsed(&format!("{comment}\r\nCALL unique(a);"));
+            assert_eq!(audits.audits[0].severity, AuditSeverity::Warn, "{comment}");
+        }
+        let key = &parsed("-- key: \"Id\", b\nCALL unique(a);").audits[0].key;
+        assert_eq!(key, &Some(vec!["Id".to_owned(), "b".to_owned()]));
+    }
+
+    #[test]
     fn complaints_name_file_and_line() {
         let cases = [
             ("-- nothing\n", "views.sql:1: there is no audit"),
@@ -281,6 +329,14 @@ mod tests {
                 "views.sql:1: `name:` has no value",
             ),
             ("CALL unique(a);\nSELEC", "views.sql:2: "),
+            (
+                "-- name: a\n-- name: b\nCALL unique(a)",
+                "views.sql:1: a second `name:`",
+            ),
+            (
+                "-- key: a\nCALL row_count(0.5, 2)",
+                "views.sql:1: the audit is not about single rows",
+            ),
         ];
         for (text, expected) in cases {
             let complaint = complaint(text);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::catalog::{MemoryCatalogProviderList, TableProvider};
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::TaskContext;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
@@ -38,6 +39,29 @@ fn hinted(error: Error) -> Error {
     }
 }
 
+/// Refuses a statement that does more than to read, and a query that does not read the rows.
+fn refuse_other_statements(sql: &SqlFile, plan: &LogicalPlan) -> Result<()> {
+    let (mut reads_rows, mut writes) = (false, false);
+    let walked = plan.apply_with_subqueries(|node| {
+        reads_rows |= matches!(node, LogicalPlan::TableScan(_));
+        writes |= matches!(
+            node,
+            LogicalPlan::Ddl(_)
+                | LogicalPlan::Dml(_)
+                | LogicalPlan::Copy(_)
+                | LogicalPlan::Statement(_)
+        );
+        Ok(TreeNodeRecursion::Continue)
+    });
+    walked.map_err(|error| sql.rejected(&error))?;
+    let what = match (writes, reads_rows) {
+        (true, _) => "an audit only reads",
+        (false, false) => "the audit does not read the rows of its table",
+        (false, true) => return Ok(()),
+    };
+    Err(sql.complaint(sql.first_line(), what).with_hint(ONLY_THIS))
+}
+
 impl Engine {
     /// Binds a query over the rows of `this` to a cycle, checks it as definitions are checked, and optimizes it.
     ///
@@ -59,6 +83,7 @@ impl Engine {
             .statement_to_plan(Statement::Statement(Box::new(query)))
             .await
             .map_err(rejected)?;
+        refuse_other_statements(sql, &unbound)?;
         refuse_misused_window(sql, &unbound)?;
         let bound = bind_window(unbound, cycle).map_err(rejected)?;
         let parameters = bound.get_parameter_names().map_err(rejected)?;
@@ -72,19 +97,14 @@ impl Engine {
         state.optimize(&bound).map_err(rejected)
     }
 
-    /// Makes the physical plan of an optimized query, which runs in `tasks` tasks, or in as many as a query has.
-    /// Its operators hold what the memory limit allows.
+    /// Makes the physical plan of an optimized query, which runs in `tasks` tasks. Its operators hold what the memory
+    /// limit allows.
     pub(crate) async fn plan_over_rows(
         &self,
         optimized: &LogicalPlan,
-        tasks: Option<usize>,
+        tasks: usize,
     ) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>)> {
-        let state = match tasks {
-            None => self.state.clone(),
-            Some(tasks) => {
-                state::extended(&self.state, |config| config.with_target_partitions(tasks))
-            }
-        };
+        let state = state::extended(&self.state, |config| config.with_target_partitions(tasks));
         let planner = Arc::clone(state.query_planner());
         let plan = planner
             .create_physical_plan(optimized, &state)
@@ -112,7 +132,8 @@ impl Engine {
                 self.state
                     .config()
                     .clone()
-                    .with_create_default_catalog_and_schema(true),
+                    .with_create_default_catalog_and_schema(true)
+                    .with_information_schema(false),
             )
             .build();
         let context = SessionContext::new_with_state(state);

@@ -30,7 +30,7 @@ pub(crate) fn is_no_data(name: &str) -> bool {
     is_hidden_name(name)
         || name.starts_with("README")
         || stem.eq_ignore_ascii_case("readme")
-        || NO_DATA_ENDINGS.iter().any(|ending| has_ending(ending))
+        || NO_DATA_ENDINGS.iter().any(has_ending)
 }
 
 /// The names of a source's files: the option `files`.

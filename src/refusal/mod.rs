@@ -18,6 +18,7 @@ mod mixed_types;
 mod names;
 mod position;
 mod schema;
+mod set_operations;
 mod subqueries;
 mod volatile;
 mod window;
@@ -43,6 +44,7 @@ pub(crate) use zones::refuse_outdated_zones;
 /// [`Error::invalid`] with file and line, and what to write instead.
 pub(crate) fn refuse_wrong_results(sql: &SqlFile, plan: &LogicalPlan) -> Result<()> {
     literals::refuse_rounded(sql)?;
+    set_operations::refuse_counting(sql)?;
     let mut refusals = Vec::new();
     let walked = plan.apply_with_subqueries(|node| {
         let schema = input_schema(node)?;

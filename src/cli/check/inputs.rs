@@ -98,7 +98,16 @@ async fn check_audits(
             cycle,
         };
         match BoundAudits::bind(&scope).await {
-            Ok(audits) => compiled += audits.map_or(0, |audits| audits.len()) as u64,
+            Ok(None) => {}
+            Ok(Some(audits)) => {
+                compiled += audits.len() as u64;
+                for (name, position) in audits.never_broken() {
+                    let detail = format!("{position}: no row can break the audit `{name}`");
+                    let hint = "its condition is never true: `= NULL` never is, and a column that is \
+                                required is never NULL";
+                    list.note(CheckArea::Audits, definition.table.as_str(), detail, hint);
+                }
+            }
             Err(error) => list.error(CheckArea::Audits, definition.table.as_str(), &error),
         }
     }

@@ -73,7 +73,7 @@ pub(in crate::cli) fn summary(case: &CaseReport, failure: &Failure) -> String {
         (unexpected.len(), "unexpected"),
         (failure.rejects.missing.len(), "lines not rejected"),
         (failure.rejects.unexpected.len(), "lines rejected"),
-        (failure.audits.len(), "audits not as expected"),
+        (failure.audits.len(), "not as expected of the audits"),
     ];
     for (count, what) in counts.iter().filter(|(count, _)| *count > 0) {
         let _ = write!(text, ", {count} {what}");

@@ -28,7 +28,7 @@ fn a_case_names_the_audits_that_its_rows_break() {
     sandbox
         .dayport(&["test"])
         .exited_with(1)
-        .stdout_has("2 audits not as expected")
+        .stdout_has("2 not as expected of the audits")
         .stdout_has("broken: `unique(id)` (sql/audits/t.sql:1): 1 row, first id = \"1\"")
         .stdout_has("not broken: `kinds` (sql/audits/t.sql:3)");
     let report = sandbox.dayport(&["test", "--output", "json"]).report();
@@ -42,7 +42,7 @@ fn a_case_without_the_member_runs_no_audit() {
     with_case("broken_audits = []")
         .dayport(&["test"])
         .exited_with(1)
-        .stdout_has("2 audits not as expected");
+        .stdout_has("2 not as expected of the audits");
 }
 
 #[test]

@@ -90,6 +90,20 @@ fn check_counts_audits_and_places_their_findings() {
         .stdout_has("file=sql/audits/t.sql,line=2");
 }
 
+/// The first is never true, since NULL is equal to nothing.
+#[test]
+fn check_notes_queries_that_never_return_a_row() {
+    let sandbox = sandbox(
+        TestDestination::local(),
+        "SELECT * FROM this WHERE id = NULL;\nSELECT * FROM this WHERE id IS NULL;\nCALL not_null(id);",
+    );
+    let output = sandbox
+        .dayport(&["check"])
+        .succeeded()
+        .stdout_has("sql/audits/t.sql:1: no row can break the audit `line 1`");
+    assert_eq!(output.stdout.matches("no row can break").count(), 1);
+}
+
 #[test]
 fn audits_without_a_definition_are_refused() {
     let sandbox = sandbox(TestDestination::local(), "CALL unique(id);");
