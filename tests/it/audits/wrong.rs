@@ -29,7 +29,7 @@ fn a_wrong_audit_is_named_with_its_line() {
         (
             "CALL freshness(kind, INTERVAL '1 hour')",
             "sql/audits/t.sql:1: ",
-            "`kind` is a ",
+            "`kind` is neither a timestamp nor a date",
         ),
         (
             "-- key: nothing\nCALL not_null(id)",
