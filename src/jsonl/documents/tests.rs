@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use bytes::Bytes;
 use fastrand::Rng;
-use serde_json::value::RawValue;
+use serde::de::IgnoredAny;
 
 use super::*;
 use crate::jsonl::chunk::{BadRecord, CHUNK_BYTES, Chunk, MAX_LINE_BYTES, RecordFault};
@@ -160,14 +160,15 @@ fn push_value(rng: &mut Rng, depth: usize, out: &mut String) {
 }
 
 fn raw(text: &str) -> Option<Vec<String>> {
-    let documents = serde_json::Deserializer::from_str(text).into_iter::<Box<RawValue>>();
-    let documents: serde_json::Result<Vec<_>> = documents.collect();
-    let documents = documents.ok()?.into_iter();
-    Some(
-        documents
-            .map(|document| document.get().to_owned())
-            .collect(),
-    )
+    let mut read = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
+    let (mut documents, mut start) = (Vec::new(), 0);
+    while let Some(document) = read.next() {
+        document.ok()?;
+        let end = read.byte_offset();
+        documents.push(text[start..end].trim_start().to_owned());
+        start = end;
+    }
+    Some(documents)
 }
 
 #[test]

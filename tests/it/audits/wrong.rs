@@ -33,7 +33,7 @@ fn a_wrong_audit_is_named_with_its_line() {
         ),
         (
             "-- key: nothing\nCALL not_null(id)",
-            "sql/audits/t.sql:2: ",
+            "sql/audits/t.sql:1: ",
             "the key `nothing` is none of the columns",
         ),
         (
