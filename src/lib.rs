@@ -4,7 +4,7 @@
 //! The straight line, top to bottom:
 //! ```text
 //! sql/pageview_events.sql ─definition→ Definition ─engine (+ catalog)→ plan ending in StagedWriteExec
-//!    inside StagedWriteExec: RecordBatch ─split→ (Partition, rows) ─format→ bytes, digest ─upload→ withheld upload
+//!    inside StagedWriteExec: RecordBatch ─tap→ audits ─split→ (Partition, rows) ─format→ bytes, digest ─upload→ withheld upload
 //!    below it: one shared scan of a source ─scan→ the rows of each table of the cycle that reads it
 //!    or, on a cluster: plan ─codec→ scheduler, executors ─→ the same rows of staged files
 //! ─run→ staged-file rows ─delivery→ recover → decide → commit (one put) → publish → manifest ─run→ cycle marker, report

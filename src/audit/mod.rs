@@ -7,7 +7,7 @@
 //!    any other query:  over a local spill of the rows, once they are staged
 //!                                    └─finish→ AuditResult of each, with keys and rows that break it
 //! ```
-//! What may be published is decided by the run. `docs/audits.md` has the language of the audits.
+//! The run decides what that means for the publication. `docs/audits.md` has the language of the audits.
 
 mod bound;
 mod distinct;
@@ -15,6 +15,7 @@ mod failing_rows;
 mod newest;
 mod query_rule;
 mod report;
+mod row_count;
 mod row_rule;
 mod row_spill;
 mod running;
@@ -24,4 +25,5 @@ pub(crate) use bound::{AuditScope, BoundAudits};
 pub(crate) use failing_rows::FailingRow;
 pub use report::AuditResult;
 pub(crate) use report::failing_summary;
-pub(crate) use running::{AuditRun, AuditedCycle};
+pub(crate) use row_count::AuditedCycle;
+pub(crate) use running::AuditRun;

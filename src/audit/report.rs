@@ -51,6 +51,25 @@ impl AuditResult {
     }
 }
 
+/// The end of an audit.
+pub(super) enum Ended {
+    Passed,
+    /// It does not hold, for this reason unless that is the number of rows.
+    Failed(Option<String>),
+    /// There is nothing to compare with, for this reason.
+    Skipped(String),
+}
+
+impl Ended {
+    /// Returns the end of an audit that does not hold if there is a reason.
+    pub(super) fn of(reason: Option<String>) -> Self {
+        match reason {
+            None => Self::Passed,
+            reason => Self::Failed(reason),
+        }
+    }
+}
+
 /// Describes the audits that block a publication, in one line.
 pub(crate) fn failing_summary(results: &[AuditResult]) -> Option<String> {
     let blocking: Vec<String> = results

@@ -48,10 +48,7 @@ impl RowRule {
         if scan.fetch.is_some() || is_volatile(plan)? {
             return Ok(None);
         }
-        let below_filter = match (projection, plan) {
-            (Some(projection), _) => filter_input(&projection.input),
-            (None, plan) => filter_input(plan),
-        };
+        let below_filter = filter_input(projection.map_or(plan, |projection| &projection.input));
         let input_schema = below_filter.schema();
         let physical =
             |expression: &Expr| state.create_physical_expr(expression.clone(), input_schema);

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use datafusion::common::DataFusionError;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::{CopyToSource, Statement};
-use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
+use datafusion::sql::sqlparser::ast::{Query, Statement as SqlStatement};
 
 use crate::cycle::{Cycle, SyncMode};
 use crate::definition::Definition;
@@ -139,6 +140,18 @@ fn bind_values(
     windowed.with_param_values(values).map_err(rejected)
 }
 
+/// Plans a query whose window and parameters have no values yet.
+pub(super) async fn plan_unbound(
+    state: &SessionState,
+    query: &Query,
+) -> Result<LogicalPlan, DataFusionError> {
+    let mut query = query.clone();
+    type_moved_bounds(&mut query);
+    let query = SqlStatement::Query(Box::new(query));
+    let statement = Statement::Statement(Box::new(query));
+    state.statement_to_plan(statement).await
+}
+
 /// Binds the query of a definition to a cycle.
 pub(super) async fn bind_query(
     state: &SessionState,
@@ -147,11 +160,7 @@ pub(super) async fn bind_query(
     parameters: &BTreeMap<String, String>,
 ) -> Result<LogicalPlan> {
     let rejected = |error| definition.sql.rejected(&error);
-    let mut query = definition.query()?.clone();
-    type_moved_bounds(&mut query);
-    let query = SqlStatement::Query(Box::new(query));
-    let unbound = state
-        .statement_to_plan(Statement::Statement(Box::new(query)))
+    let unbound = plan_unbound(state, definition.query()?)
         .await
         .map_err(rejected)?;
     refuse_misused_window(&definition.sql, &unbound)?;

@@ -9,14 +9,13 @@ use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
-use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{Query, Statement as SqlStatement};
+use datafusion::sql::sqlparser::ast::Query;
 
 use crate::cycle::Cycle;
 use crate::engine::Engine;
-use crate::engine::binding::check_plan;
+use crate::engine::binding::{check_plan, plan_unbound};
 use crate::engine::local::bounded;
-use crate::engine::parameters::{bind_window, type_moved_bounds};
+use crate::engine::parameters::bind_window;
 use crate::engine::state;
 use crate::engine_error::from_datafusion;
 use crate::env;
@@ -76,13 +75,7 @@ impl Engine {
     ) -> Result<LogicalPlan> {
         let state = self.state_over_rows(this)?;
         let rejected = |error| hinted(sql.rejected(&error));
-        let mut query = query.clone();
-        type_moved_bounds(&mut query);
-        let query = SqlStatement::Query(Box::new(query));
-        let unbound = state
-            .statement_to_plan(Statement::Statement(Box::new(query)))
-            .await
-            .map_err(rejected)?;
+        let unbound = plan_unbound(&state, query).await.map_err(rejected)?;
         refuse_other_statements(sql, &unbound)?;
         refuse_misused_window(sql, &unbound)?;
         let bound = bind_window(unbound, cycle).map_err(rejected)?;
@@ -97,14 +90,13 @@ impl Engine {
         state.optimize(&bound).map_err(rejected)
     }
 
-    /// Makes the physical plan of an optimized query, which runs in `tasks` tasks. Its operators hold what the memory
-    /// limit allows.
+    /// Makes the physical plan of an optimized query, whose operators hold what the memory limit allows.
     pub(crate) async fn plan_over_rows(
         &self,
         optimized: &LogicalPlan,
-        tasks: usize,
     ) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>)> {
-        let state = state::extended(&self.state, |config| config.with_target_partitions(tasks));
+        // One task: joins in several, of which some failed for want of memory, waited for each other for ever.
+        let state = state::extended(&self.state, |config| config.with_target_partitions(1));
         let planner = Arc::clone(state.query_planner());
         let plan = planner
             .create_physical_plan(optimized, &state)

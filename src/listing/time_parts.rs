@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::listing::hive::parse_date;
 use crate::listing::hive_time::{Nanos, day_range, hour_range, month_range, year_range};
 
-/// What to write, for complaints.
+/// The advice of complaints about a pattern.
 pub(crate) const TIME_PLACEHOLDERS: &str = "{date}, {year}, {month}, {day}, {hour} and {minute}";
 
 /// One part of a time.

@@ -10,7 +10,7 @@ use super::*;
 use crate::jsonl::chunk::{BadRecord, CHUNK_BYTES, Chunk, MAX_LINE_BYTES, RecordFault};
 use crate::jsonl::framing::{Framing, RecordPath};
 
-/// What a splitter gives of one record.
+/// A record as a splitter gives it, or the reason why it gives none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
     /// The index, the offset and the text.
