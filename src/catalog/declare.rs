@@ -15,7 +15,7 @@ use datafusion::sql::sqlparser::ast::{self, ColumnDef, Ident, ObjectName};
 
 use crate::catalog::options::SourceOptions;
 use crate::error::{Error, Result};
-use crate::jsonl::{Compression, TimeUnits};
+use crate::jsonl::Compression;
 use crate::listing::hive::{PARTITION_TYPES, is_partition_type};
 use crate::listing::location_split::split_location;
 use crate::listing::path_pattern::PathPattern;
@@ -189,8 +189,8 @@ impl TableDeclaration {
             refuse_types_without_json(file, &file_fields)?;
         }
         let time = self.time_rule(file, &file_fields, &partition_fields)?;
-        let time_units = self.options.time_units(file, &file_fields)?;
-        if self.format == SourceFormat::Parquet && time_units != TimeUnits::default() {
+        let leaf_rules = self.options.leaf_rules(file, &file_fields)?;
+        if self.format == SourceFormat::Parquet && !self.options.time_unit.is_empty() {
             let what = "`time_unit` is an option of JSON sources; declare the column BIGINT and \
                         convert it in the query, for example with to_timestamp_millis";
             return Err(file.complaint(file.last_line_of("time_unit"), what));
@@ -210,7 +210,7 @@ impl TableDeclaration {
             format: self.format,
             framing: self.options.framing.clone().unwrap_or_default(),
             time,
-            time_units,
+            leaf_rules,
             absent_rules,
             ready: Readiness {
                 rules: ready,

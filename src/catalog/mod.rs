@@ -7,12 +7,13 @@
 //! ```
 
 mod absent_rules;
+mod column_option;
 mod declare;
+mod leaf_rules;
 pub(crate) mod lines;
 mod options;
 #[cfg(test)]
 mod tests;
-mod time_units;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 use datafusion::sql::sqlparser::ast::Value;
 
+use crate::catalog::column_option::{ColumnOption, column_of};
 use crate::error::Result;
 use crate::jsonl::{Compression, EpochUnit, Framing};
 use crate::listing::passed_over::FileNames;
@@ -15,12 +16,6 @@ const KNOWN: &str = "`compression`, `files`, `missing`, `missing.<column>`, `rea
 
 const RECORD_PATHS: &str = "'auto', 'lines', '$' if each document is a record, or the path of a list such \
                             as '$[*]' or '$.Records[*]'";
-
-const MISSING: &str = "missing";
-const COLUMN_MISSING: &str = "missing.";
-
-const TIME_UNIT: &str = "time_unit";
-const COLUMN_TIME_UNIT: &str = "time_unit.";
 
 /// The options of one source, each as it was written or its default.
 #[derive(Debug, Default, PartialEq)]
@@ -37,10 +32,8 @@ pub(super) struct SourceOptions {
     /// The option `time_slack`: the maximum by which a row's time may lie outside the range of its
     /// folder.
     pub(super) time_slack: TimeDelta,
-    /// The option `time_unit`: the unit of the numbers in all timestamp columns.
-    pub(super) time_unit: Option<EpochUnit>,
-    /// The options `time_unit.<column>`: the path of a column, as it was written, and its unit.
-    pub(super) column_time_units: Vec<(String, EpochUnit)>,
+    /// The option `time_unit`: the unit of the numbers in timestamp columns.
+    pub(super) time_unit: ColumnOption<EpochUnit>,
     /// The option `ready`: the rules by which the source is ready for a cycle.
     pub(super) ready: Vec<ReadyRule>,
     /// The options `missing` and `missing.<column>`.
@@ -94,29 +87,23 @@ impl SourceOptions {
                     options.time_slack = slack.ok_or_else(|| refused(expected))?;
                     slack_key = Some(key);
                 }
-                name if name == TIME_UNIT || name.starts_with(COLUMN_TIME_UNIT) => {
-                    let unit = EpochUnit::named(&text);
-                    let unit = unit.ok_or_else(|| refused("'s', 'ms', 'us' or 'ns'"))?;
-                    // The name of a column keeps its case.
-                    let start = key.len() - name.len() + COLUMN_TIME_UNIT.len();
-                    match key.get(start..) {
-                        Some(column) => options.column_time_units.push((column.to_owned(), unit)),
-                        None => options.time_unit = Some(unit),
+                name => {
+                    if let Some(column) = column_of("time_unit", name, key) {
+                        let unit = EpochUnit::named(&text);
+                        let unit = unit.ok_or_else(|| refused("'s', 'ms', 'us' or 'ns'"))?;
+                        options.time_unit.set(column, unit);
+                    } else if let Some(column) = column_of("missing", name, key) {
+                        let rule = AbsentRule::named(&text);
+                        let rule = rule.ok_or_else(|| refused("'error', 'warn' or 'null'"))?;
+                        let rules = &mut options.absent_rules;
+                        match column {
+                            Some(column) => rules.columns.push((column.to_owned(), rule)),
+                            None => rules.source = rule,
+                        }
+                    } else {
+                        let what = format!("unknown option `{key}`; the options are {KNOWN}");
+                        return Err(file.complaint(file.last_line_of(key), what));
                     }
-                }
-                name if name == MISSING || name.starts_with(COLUMN_MISSING) => {
-                    let rule = AbsentRule::named(&text);
-                    let rule = rule.ok_or_else(|| refused("'error', 'warn' or 'null'"))?;
-                    let start = key.len() - name.len() + COLUMN_MISSING.len();
-                    let rules = &mut options.absent_rules;
-                    match key.get(start..) {
-                        Some(column) => rules.columns.push((column.to_owned(), rule)),
-                        None => rules.source = rule,
-                    }
-                }
-                _ => {
-                    let what = format!("unknown option `{key}`; the options are {KNOWN}");
-                    return Err(file.complaint(file.last_line_of(key), what));
                 }
             }
         }
@@ -173,10 +160,10 @@ mod tests {
         assert_eq!(Ok(options.files), FileNames::parse("*.json.gz,*.json"));
         assert_eq!(options.time_column.as_deref(), Some("time"));
         assert_eq!(options.time_slack, TimeDelta::minutes(10));
-        assert_eq!(options.time_unit, Some(EpochUnit::Millisecond));
         assert_eq!(options.ready.len(), 2);
-        let column = ("User.createdAt".to_owned(), EpochUnit::Second);
-        assert_eq!(options.column_time_units, [column]);
+        let unit = |column| options.time_unit.of(column);
+        assert_eq!(unit("User.createdAt"), Some(&EpochUnit::Second));
+        assert_eq!(unit("time"), Some(&EpochUnit::Millisecond));
         let rules = &options.absent_rules;
         assert_eq!(rules.rule("User"), AbsentRule::Error);
         assert_eq!(rules.rule("User.createdAt"), AbsentRule::Null);

@@ -25,7 +25,7 @@ use crate::init::explore::Problem;
 use crate::init::model::{SourceFiles, SourceModel};
 use crate::init::sample::SampledLine;
 use crate::init::source_sql::source_sql;
-use crate::jsonl::{BadLine, CHUNK_BYTES, Chunk, EpochUnit, LineSchema, LineSplitter, TimeUnits};
+use crate::jsonl::{BadLine, CHUNK_BYTES, Chunk, LeafRule, LeafRules, LineSchema, LineSplitter};
 use crate::layout::FileFormat;
 use crate::store::{Location, StoreOptions};
 
@@ -139,11 +139,11 @@ async fn first_reject(engine: &Engine, source: &SourceModel) -> Result<Option<Ba
         .cloned()
         .collect();
     let all: Vec<usize> = (0..fields.len()).collect();
-    let mut units = Vec::new();
+    let mut rules = Vec::new();
     for column in &source.columns {
-        push_units(&mut units, column);
+        push_rules(&mut rules, column);
     }
-    let lines = LineSchema::project(&Schema::new(fields), &all, None, &TimeUnits::new(units));
+    let lines = LineSchema::project(&Schema::new(fields), &all, None, &LeafRules::new(rules));
     let fault = |error: datafusion::arrow::error::ArrowError| {
         Error::internal(format!("the sample of `{}` cannot be decoded", source.name))
             .with_source(error)
@@ -171,23 +171,26 @@ async fn first_reject(engine: &Engine, source: &SourceModel) -> Result<Option<Ba
     Ok(None)
 }
 
-/// Appends the units of the leaves of a column, in the order of [`crate::arrow_leaves`].
-fn push_units(units: &mut Vec<Option<EpochUnit>>, column: &Column) {
+/// Appends the rules of the leaves of a column, in the order of [`crate::arrow_leaves`].
+fn push_rules(rules: &mut Vec<LeafRule>, column: &Column) {
     if let Ok(declared) = &column.declared {
-        push_type_units(units, declared);
+        push_type_rules(rules, declared);
     }
 }
 
-fn push_type_units(units: &mut Vec<Option<EpochUnit>>, declared: &ColumnType) {
+fn push_type_rules(rules: &mut Vec<LeafRule>, declared: &ColumnType) {
     match declared {
         ColumnType::Struct(members) => {
             for member in members {
-                push_units(units, member);
+                push_rules(rules, member);
             }
         }
-        ColumnType::List(element) => push_type_units(units, element),
-        ColumnType::Timestamp { unit } => units.push(*unit),
-        _ => units.push(None),
+        ColumnType::List(element) => push_type_rules(rules, element),
+        ColumnType::Timestamp { unit } => rules.push(LeafRule {
+            unit: *unit,
+            ..LeafRule::default()
+        }),
+        _ => rules.push(LeafRule::default()),
     }
 }
 

@@ -66,7 +66,7 @@ mod tests {
 
     use crate::jsonl::chunk::{CHUNK_BYTES, Chunk};
     use crate::jsonl::line_splitter::LineSplitter;
-    use crate::jsonl::{LineDecoder, TimeUnits};
+    use crate::jsonl::{LeafRules, LineDecoder};
 
     #[test]
     fn the_field_and_the_rejected_value_are_known_apart_from_the_reason() {
@@ -117,7 +117,7 @@ mod tests {
             ("[1]", None, None),
         ] {
             let mut decoder =
-                LineDecoder::new(Arc::clone(&schema), 9, None, &TimeUnits::default()).unwrap();
+                LineDecoder::new(Arc::clone(&schema), 9, None, &LeafRules::default()).unwrap();
             let mut splitter = LineSplitter::new(line.as_bytes(), CHUNK_BYTES);
             let Some(Chunk::Lines(chunk)) = splitter.next_chunk().unwrap() else {
                 panic!("no chunk");

@@ -7,9 +7,9 @@ use arrow::error::ArrowError;
 
 use crate::jsonl::bad_line::BadLine;
 use crate::jsonl::chunk::{Line, LineChunk};
-use crate::jsonl::epoch::TimeUnits;
 use crate::jsonl::fast::FastDecoder;
 use crate::jsonl::leaf_mask::LeafMask;
+use crate::jsonl::leaf_rule::LeafRules;
 use crate::jsonl::reason::{LineFault, fault};
 use crate::jsonl::reference::{ReferenceDecoder, ReferenceRows};
 
@@ -51,7 +51,7 @@ impl LineDecoder {
     /// `leaves` has one flag for each leaf of `schema`, depth first, as Parquet counts leaves; `None`
     /// selects all. Values of leaves that are not selected must be valid JSON and are decoded as
     /// NULL, and so are structs, and lists of structs, without a selected leaf. Fields that are not
-    /// nullable are decoded in any case. `time_units` are those of the numbers in timestamp columns.
+    /// nullable are decoded in any case. `leaf_rules` are those of all leaves of `schema`.
     ///
     /// # Errors
     /// Returns an error if a type of `schema` cannot be read from JSON, or if there are not as many
@@ -60,15 +60,15 @@ impl LineDecoder {
         schema: SchemaRef,
         batch_size: usize,
         leaves: Option<&[bool]>,
-        time_units: &TimeUnits,
+        leaf_rules: &LeafRules,
     ) -> Result<Self, ArrowError> {
         let mask = match leaves {
             Some(leaves) => LeafMask::new(&schema, leaves)?,
             None => LeafMask::All,
         };
         Ok(Self {
-            fast: FastDecoder::new(&schema, &mask, time_units),
-            reference: ReferenceDecoder::new(SchemaRef::clone(&schema), mask, time_units)?,
+            fast: FastDecoder::new(&schema, &mask, leaf_rules),
+            reference: ReferenceDecoder::new(SchemaRef::clone(&schema), mask, leaf_rules)?,
             schema,
             batch_size: batch_size.max(1),
             unusual_run: 0,
@@ -255,7 +255,7 @@ mod tests {
     }
 
     fn decode_as(schema: SchemaRef, size: usize, text: &[u8]) -> Result<Vec<usize>, BadLine> {
-        let mut decoder = LineDecoder::new(schema, size, None, &TimeUnits::default()).unwrap();
+        let mut decoder = LineDecoder::new(schema, size, None, &LeafRules::default()).unwrap();
         let mut splitter = LineSplitter::new(text, CHUNK_BYTES);
         let mut rows = Vec::new();
         while let Some(Chunk::Lines(chunk)) = splitter.next_chunk().unwrap() {
@@ -303,7 +303,7 @@ mod tests {
             text.push_str(&line);
             text.push('\n');
         }
-        let mut decoder = LineDecoder::new(schema(), 300, None, &TimeUnits::default()).unwrap();
+        let mut decoder = LineDecoder::new(schema(), 300, None, &LeafRules::default()).unwrap();
         let mut splitter = LineSplitter::new(text.as_bytes(), CHUNK_BYTES);
         let Some(Chunk::Lines(chunk)) = splitter.next_chunk().unwrap() else {
             panic!("no chunk");

@@ -152,31 +152,6 @@ impl EpochRule {
     }
 }
 
-/// The declared units of the numbers in the timestamp columns of files: one for each leaf, depth first.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TimeUnits(Option<Vec<Option<EpochUnit>>>);
-
-impl TimeUnits {
-    /// Creates the units of the leaves of a schema.
-    pub fn new(leaves: Vec<Option<EpochUnit>>) -> Self {
-        let is_declared = leaves.iter().any(Option::is_some);
-        Self(is_declared.then_some(leaves))
-    }
-
-    /// Returns the unit of a leaf, if one was declared.
-    pub fn of_leaf(&self, leaf: usize) -> Option<EpochUnit> {
-        self.0.as_ref()?.get(leaf).copied().flatten()
-    }
-
-    /// Returns the units of some leaves.
-    pub(crate) fn select(&self, leaves: impl Iterator<Item = usize>) -> Self {
-        match &self.0 {
-            Some(_) => Self::new(leaves.map(|leaf| self.of_leaf(leaf)).collect()),
-            None => Self(None),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,16 +196,5 @@ mod tests {
         }
         assert_eq!(rule.plausible_unit(1_768_471_200), Some(EpochUnit::Second));
         assert_eq!(rule.plausible_unit(5), None);
-    }
-
-    #[test]
-    fn units_are_selected_by_leaf() {
-        let units = TimeUnits::new(vec![None, Some(EpochUnit::Second), None]);
-        assert_eq!(units.of_leaf(1), Some(EpochUnit::Second));
-        let selected = units.select([2, 1].into_iter());
-        assert_eq!(selected.of_leaf(1), Some(EpochUnit::Second));
-        assert_eq!(selected.of_leaf(0), None);
-        assert_eq!(units.select(std::iter::once(0)), TimeUnits::default());
-        assert_eq!(TimeUnits::new(vec![None]), TimeUnits::default());
     }
 }

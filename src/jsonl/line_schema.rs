@@ -8,7 +8,7 @@ use arrow::error::ArrowError;
 
 use crate::arrow_leaves::leaf_ranges;
 use crate::jsonl::decode::LineDecoder;
-use crate::jsonl::epoch::TimeUnits;
+use crate::jsonl::leaf_rule::LeafRules;
 
 /// A schema with a selection of its leaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,20 +16,20 @@ pub struct LineSchema {
     schema: SchemaRef,
     /// One flag for each leaf of the schema: those that are not set are NULL. `None` selects all.
     leaves: Option<Vec<bool>>,
-    /// The units of the numbers in timestamp columns.
-    time_units: TimeUnits,
+    /// The declared rules of all leaves of the schema.
+    leaf_rules: LeafRules,
 }
 
 impl LineSchema {
     /// Projects the columns of a file's schema, given by their indexes.
     ///
-    /// `leaves` has one flag for each leaf of `file_schema`; `None` selects all of them. `time_units`
+    /// `leaves` has one flag for each leaf of `file_schema`; `None` selects all of them. `leaf_rules`
     /// are those of all leaves of `file_schema`.
     pub fn project(
         file_schema: &Schema,
         columns: &[usize],
         leaves: Option<&[bool]>,
-        time_units: &TimeUnits,
+        leaf_rules: &LeafRules,
     ) -> Self {
         let all_columns: Vec<_> = leaf_ranges(file_schema.fields(), 0).collect();
         let (mut fields, mut flags, mut projected) = (Vec::new(), Vec::new(), Vec::new());
@@ -40,7 +40,7 @@ impl LineSchema {
             projected.extend(range.clone());
         }
         Self {
-            time_units: time_units.select(projected.into_iter()),
+            leaf_rules: leaf_rules.select(projected.into_iter()),
             schema: Arc::new(Schema::new(fields)),
             leaves: flags.contains(&false).then_some(flags),
         }
@@ -51,7 +51,7 @@ impl LineSchema {
         Self {
             schema,
             leaves: None,
-            time_units: TimeUnits::default(),
+            leaf_rules: LeafRules::default(),
         }
     }
 
@@ -71,7 +71,7 @@ impl LineSchema {
     /// Returns an error if a type cannot be read from JSON.
     pub fn decoder(&self, batch_size: usize) -> Result<LineDecoder, ArrowError> {
         let schema = Arc::clone(&self.schema);
-        LineDecoder::new(schema, batch_size, self.leaves.as_deref(), &self.time_units)
+        LineDecoder::new(schema, batch_size, self.leaves.as_deref(), &self.leaf_rules)
     }
 }
 

@@ -8,10 +8,10 @@ use arrow::json::ReaderBuilder;
 use arrow::json::reader::Decoder;
 
 use crate::jsonl::chunk::Line;
-use crate::jsonl::epoch::TimeUnits;
 use crate::jsonl::leaf_mask::LeafMask;
+use crate::jsonl::leaf_rule::LeafRules;
 use crate::jsonl::reason::{LineFault, fault};
-use crate::jsonl::strict::{with_time_units, write_canonical};
+use crate::jsonl::strict::{with_leaf_indexes, write_canonical};
 
 /// The number of lines that are decoded in one block. A block with a bad line is decoded again in
 /// smaller blocks, down to single lines.
@@ -28,8 +28,9 @@ pub(crate) struct ReferenceDecoder {
     schema: SchemaRef,
     mask: LeafMask,
     pruned_schema: SchemaRef,
-    /// The pruned schema with the units of the numbers in its timestamp columns.
+    /// The pruned schema with the indexes of the leaves that declare a rule.
     strict_schema: SchemaRef,
+    leaf_rules: LeafRules,
     /// The decoder of small blocks. `None` after an error, which leaves part of a line in it.
     decoder: Option<Decoder>,
     /// The number of lines that were passed to this decoder.
@@ -47,7 +48,7 @@ pub(crate) struct ReferenceRows {
 }
 
 impl ReferenceDecoder {
-    /// Creates a decoder of the leaves of `schema` that `mask` selects. `time_units` are those of
+    /// Creates a decoder of the leaves of `schema` that `mask` selects. `leaf_rules` are those of
     /// all leaves.
     ///
     /// # Errors
@@ -55,12 +56,13 @@ impl ReferenceDecoder {
     pub(crate) fn new(
         schema: SchemaRef,
         mask: LeafMask,
-        time_units: &TimeUnits,
+        leaf_rules: &LeafRules,
     ) -> Result<Self, ArrowError> {
         let pruned_schema = mask.prune_schema(&schema);
         Ok(Self {
             decoder: Some(arrow_decoder(&pruned_schema, SMALL_BLOCK)?),
-            strict_schema: mask.prune_schema(&with_time_units(&schema, time_units)),
+            strict_schema: mask.prune_schema(&with_leaf_indexes(&schema, leaf_rules)),
+            leaf_rules: leaf_rules.clone(),
             schema,
             mask,
             pruned_schema,
@@ -124,7 +126,12 @@ impl ReferenceDecoder {
         };
         let mut text = Vec::new();
         for line in lines {
-            push_line(&mut decoder, &self.strict_schema, *line, &mut text)?;
+            push_line(
+                &mut decoder,
+                (&self.strict_schema, &self.leaf_rules),
+                *line,
+                &mut text,
+            )?;
         }
         let batch = decoder.flush().map_err(|error| fault(&error))?;
         // The buffers of a decoder never shrink.
@@ -145,12 +152,12 @@ fn arrow_decoder(schema: &SchemaRef, lines: usize) -> Result<Decoder, ArrowError
 /// Pushes the record of one line to the batch, in its canonical form.
 fn push_line(
     decoder: &mut Decoder,
-    schema: &SchemaRef,
+    (schema, rules): (&SchemaRef, &LeafRules),
     line: Line<'_>,
     text: &mut Vec<u8>,
 ) -> Result<(), LineFault> {
     text.clear();
-    write_canonical(line.text, schema, text).map_err(|reject| reject.fault())?;
+    write_canonical(line.text, schema, rules, text).map_err(|reject| reject.fault())?;
     text.push(b'\n');
     decoder.decode(text).map_err(|error| fault(&error))?;
     Ok(())

@@ -18,28 +18,35 @@
 //! | nesting | at most [`grammar::MAX_DEPTH`] levels |
 
 mod grammar;
+mod leaf_index;
 mod numeric;
 mod reject;
 mod temporal;
-mod units;
 
 use arrow::datatypes::{DataType, Field, Fields, SchemaRef};
 
 use self::grammar::Parser;
 use self::reject::{LineReject, Problem, Scalar, Strict};
 
-pub(crate) use self::units::with_time_units;
+use self::leaf_index::leaf_index;
+pub(crate) use self::leaf_index::with_leaf_indexes;
+use crate::jsonl::leaf_rule::{LeafRule, LeafRules, NOTHING_DECLARED};
 
-/// Appends the canonical form of a line to `out`: its fields in `schema`, with exact values. The units
-/// of numbers in timestamp columns are those of [`with_time_units`].
+/// Appends the canonical form of a line to `out`: its fields in `schema`, with exact values. `rules` are
+/// those of the leaves that [`with_leaf_indexes`] has given an index.
 ///
 /// # Errors
 /// Returns the reason if the line is not a single JSON object, or if a value does not fit its type.
-pub(crate) fn write_canonical(line: &[u8], schema: &SchemaRef, out: &mut Vec<u8>) -> Strict<()> {
+pub(crate) fn write_canonical(
+    line: &[u8],
+    schema: &SchemaRef,
+    rules: &LeafRules,
+    out: &mut Vec<u8>,
+) -> Strict<()> {
     if str::from_utf8(line).is_err() {
         return Err(LineReject::new("not valid JSON: the text is not UTF-8"));
     }
-    let mut parser = Parser::new(line);
+    let mut parser = Parser::new(line, rules);
     parser.skip_space();
     if parser.peek() != Some(b'{') {
         return Err(LineReject::new(format!(
@@ -111,6 +118,12 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// Returns the declared rule of a field that is a leaf.
+    fn rule(&self, field: &Field) -> &'a LeafRule {
+        let leaf = leaf_index(field);
+        leaf.map_or(&NOTHING_DECLARED, |leaf| self.rules.of_leaf(leaf))
+    }
+
     /// Parses the value of a field, and writes it in its canonical form.
     fn value(&mut self, field: &Field, out: &mut Vec<u8>) -> Strict<()> {
         let start = self.at;
@@ -157,7 +170,7 @@ impl<'a> Parser<'a> {
             }
             data_type => match (
                 numeric::NumberRule::of(data_type),
-                temporal::TimeRule::of(field)?,
+                temporal::TimeRule::of(field, self.rule(field))?,
             ) {
                 (Some(rule), _) => rule.write(self.scalar("a number")?, out),
                 (_, Some(rule)) => rule.write(self.scalar("a time")?, out),
@@ -233,7 +246,8 @@ impl<'a> Parser<'a> {
 /// Returns the text of the value that begins at an offset of a line: to its end, or to that of the line
 /// if it is not JSON.
 pub(crate) fn value_text(line: &[u8], offset: usize) -> &[u8] {
-    let mut parser = Parser::new(line);
+    let rules = LeafRules::default();
+    let mut parser = Parser::new(line, &rules);
     parser.at = offset;
     let end = parser.skip_value().map_or(line.len(), |()| parser.at);
     let text = line.get(offset..end).unwrap_or_default();

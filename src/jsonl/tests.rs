@@ -16,9 +16,9 @@ use fastrand::Rng;
 use self::random::{LineGenerator, mutated};
 use crate::jsonl::chunk::{CHUNK_BYTES, Chunk, LineChunk};
 use crate::jsonl::decode::LineDecoder;
-use crate::jsonl::epoch::TimeUnits;
 use crate::jsonl::fast::FastDecoder;
 use crate::jsonl::leaf_mask::LeafMask;
+use crate::jsonl::leaf_rule::LeafRules;
 use crate::jsonl::line_splitter::LineSplitter;
 use crate::jsonl::reference::ReferenceDecoder;
 use crate::jsonl::strict::write_canonical;
@@ -99,7 +99,7 @@ fn schema() -> SchemaRef {
 /// Returns the row of a line, if it is strict JSON and arrow-json accepts its canonical form.
 fn by_arrow(schema: &SchemaRef, line: &[u8]) -> Option<RecordBatch> {
     let mut text = Vec::new();
-    write_canonical(line, schema, &mut text).ok()?;
+    write_canonical(line, schema, &LeafRules::default(), &mut text).ok()?;
     // An independent parser of RFC 8259 agrees.
     serde_json::from_slice::<serde::de::IgnoredAny>(line).unwrap();
     let builder = ReaderBuilder::new(Arc::clone(schema)).with_batch_size(2);
@@ -117,7 +117,7 @@ fn line_decoder(
     size: usize,
     leaves: Option<&[bool]>,
 ) -> Result<LineDecoder, ArrowError> {
-    LineDecoder::new(schema, size, leaves, &TimeUnits::default())
+    LineDecoder::new(schema, size, leaves, &LeafRules::default())
 }
 
 fn chunk(lines: &[Vec<u8>]) -> LineChunk {
@@ -132,7 +132,7 @@ fn chunk(lines: &[Vec<u8>]) -> LineChunk {
 /// Decodes `lines`, compares rows and bad lines with those of arrow-json, and returns the number of
 /// rows.
 fn compare(schema: &SchemaRef, lines: &[Vec<u8>]) -> usize {
-    let mut fast = FastDecoder::new(schema, &LeafMask::All, &TimeUnits::default())
+    let mut fast = FastDecoder::new(schema, &LeafMask::All, &LeafRules::default())
         .expect("types that are known");
     let (mut rows, mut bad) = (Vec::new(), BTreeSet::new());
     for (n, line) in lines.iter().enumerate() {
@@ -179,7 +179,7 @@ fn usual_lines(random: &mut Rng, schema: &SchemaRef, count: usize) -> Vec<Vec<u8
 fn lines_of_the_usual_form_never_reach_the_reference_decoder() {
     let (schema, mut random) = (schema(), Rng::with_seed(1));
     let lines = usual_lines(&mut random, &schema, 1000);
-    let mut fast = FastDecoder::new(&schema, &LeafMask::All, &TimeUnits::default())
+    let mut fast = FastDecoder::new(&schema, &LeafMask::All, &LeafRules::default())
         .expect("types that are known");
     for line in &lines {
         assert!(fast.read(line), "{}", String::from_utf8_lossy(line));
@@ -343,7 +343,7 @@ fn both_decoders_mask_the_same_leaves() {
         let leaves: Vec<bool> = (0..all.unwrap()).map(|_| random.usize(..3) == 0).collect();
         let mask = LeafMask::new(&schema, &leaves).unwrap();
         let mut reference =
-            ReferenceDecoder::new(Arc::clone(&schema), mask.clone(), &TimeUnits::default())
+            ReferenceDecoder::new(Arc::clone(&schema), mask.clone(), &LeafRules::default())
                 .unwrap();
         let lines = chunk(&usual_lines(&mut random, &schema, 60));
         let expected = reference

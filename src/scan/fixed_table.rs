@@ -12,7 +12,7 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use object_store::ObjectMeta;
 
-use crate::jsonl::{Framing, TimeUnits};
+use crate::jsonl::{Framing, LeafRules};
 use crate::listing::partition_filter::{PartitionFilters, filter_pushdown};
 use crate::listing::snapshot::SourceFile;
 use crate::scan::absent::AbsentRules;
@@ -54,7 +54,7 @@ impl FixedTable {
                 format,
                 framing: Framing::Lines,
                 schema,
-                time_units: TimeUnits::default(),
+                leaf_rules: LeafRules::default(),
                 absent_rules: AbsentRules::default(),
             },
         }

@@ -18,7 +18,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 
-use crate::jsonl::{Framing, TimeUnits};
+use crate::jsonl::{Framing, LeafRules};
 use crate::listing::file_groups::group_files_by_size;
 use crate::listing::passed_over::PassedOver;
 use crate::listing::snapshot::{SourceFile, snapshot};
@@ -46,8 +46,8 @@ pub(super) struct TableFiles {
     pub(super) framing: Framing,
     /// The columns of the files, then those of the folders.
     pub(super) schema: TableSchema,
-    /// The units of the numbers in the timestamps of the files' columns.
-    pub(super) time_units: TimeUnits,
+    /// The declared rules of the leaves of the files' columns.
+    pub(super) leaf_rules: LeafRules,
     /// The rules for columns without any value.
     pub(super) absent_rules: AbsentRules,
 }
@@ -174,7 +174,7 @@ impl TableFiles {
 
     fn columns(&self, args: &ScanArgs<'_>) -> Result<ScanColumns> {
         let projection = self.projection(args);
-        ScanColumns::new(&self.schema, &projection, args.leaves, &self.time_units)
+        ScanColumns::new(&self.schema, &projection, args.leaves, &self.leaf_rules)
     }
 
     fn projection(&self, args: &ScanArgs<'_>) -> Vec<usize> {

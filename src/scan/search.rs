@@ -144,7 +144,7 @@ impl SourceFiles {
         let Some((index, field)) = schema.column_with_name(column) else {
             return Ok(Vec::new());
         };
-        let line_schema = LineSchema::project(schema, &[index], None, &self.table.time_units);
+        let line_schema = LineSchema::project(schema, &[index], None, &self.table.leaf_rules);
         let value = &SearchValue::new(field, line_schema, value);
         let found: Vec<Vec<FoundRow>> = stream::iter(&self.files)
             .map(|file| async move {
@@ -342,7 +342,7 @@ impl FoundRow {
             &self.table.schema,
             &projection,
             leaves,
-            &self.table.time_units,
+            &self.table.leaf_rules,
         )
         .map_err(|error| error.to_string())?;
         let decoded = decode_line(columns.decoded(), line)?;

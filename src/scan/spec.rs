@@ -4,7 +4,7 @@
 use chrono::TimeDelta;
 use datafusion::arrow::datatypes::{DataType, FieldRef, SchemaRef};
 
-use crate::jsonl::{Compression, Framing, TimeUnits};
+use crate::jsonl::{Compression, Framing, LeafRules};
 use crate::listing::passed_over::FileNames;
 use crate::listing::path_pattern::PathPattern;
 use crate::listing::time_folders::TimeFolders;
@@ -47,8 +47,8 @@ pub(crate) struct TableSpec {
     /// The layout of the records in the files, if they are JSON.
     pub(crate) framing: Framing,
     pub(crate) time: Option<TimeRule>,
-    /// The units of the numbers in the timestamps of the files' columns.
-    pub(crate) time_units: TimeUnits,
+    /// The declared rules of the leaves of the files' columns.
+    pub(crate) leaf_rules: LeafRules,
     /// The rules for columns without any value.
     pub(crate) absent_rules: AbsentRules,
     /// The rules by which the source is ready for a cycle.

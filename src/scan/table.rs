@@ -69,7 +69,7 @@ impl SourceTable {
                 format: spec.format,
                 framing: spec.framing,
                 schema,
-                time_units: spec.time_units,
+                leaf_rules: spec.leaf_rules,
                 absent_rules: spec.absent_rules,
             },
             location,

@@ -26,7 +26,7 @@ use crate::cluster::cancellation::TaskCancellation;
 use crate::cluster::counts::ScanPart;
 use crate::cluster::scan::file_list::{RemoteFile, decode_files, encode_files};
 use crate::cluster::wire::error::encode_for_wire;
-use crate::jsonl::{Compression, Framing, TimeUnits};
+use crate::jsonl::{Compression, Framing, LeafRules};
 use crate::listing::location::key_url;
 use crate::listing::snapshot::SourceFile;
 use crate::memory_budget::MemoryBudget;
@@ -55,7 +55,7 @@ pub(crate) struct RemoteJsonTask {
     leaves: Option<Vec<bool>>,
     /// The units of the numbers in the timestamps of the files' columns.
     #[serde(default)]
-    time_units: TimeUnits,
+    leaf_rules: LeafRules,
     /// True if malformed lines are set aside; false if the first one fails the scan.
     set_aside: bool,
     /// The rule by which rows are in no cycle.
@@ -112,7 +112,7 @@ impl RemoteJsonExec {
             framing: settings.framing.clone(),
             projection: exec.columns().projection().to_vec(),
             leaves: exec.columns().leaves().map(<[bool]>::to_vec),
-            time_units: exec.columns().time_units().clone(),
+            leaf_rules: exec.columns().leaf_rules().clone(),
             set_aside: exec.scan().rejects.is_some(),
             time_check: exec.scan().time_check.clone(),
         };
@@ -135,7 +135,7 @@ impl RemoteJsonExec {
             &schema,
             &task.projection,
             task.leaves.as_deref(),
-            &task.time_units,
+            &task.leaf_rules,
         )?;
         let parts = lists.properties().output_partitioning().partition_count();
         let properties = PlanProperties::new(

@@ -48,8 +48,9 @@ use self::scan::{byte, skip_space};
 use self::strings::StringColumn;
 use self::views::StringViewColumn;
 use crate::arrow_leaves::leaf_ranges;
-use crate::jsonl::epoch::{EpochRule, TimeUnits};
+use crate::jsonl::epoch::EpochRule;
 use crate::jsonl::leaf_mask::LeafMask;
+use crate::jsonl::leaf_rule::LeafRules;
 
 /// The maximum size of the lines of a batch, in bytes: the offsets of strings and lists are `i32`.
 const MAX_BATCH_BYTES: usize = i32::MAX as usize;
@@ -66,12 +67,12 @@ pub(crate) struct FastDecoder {
 
 impl FastDecoder {
     /// Creates a decoder of the leaves of `schema` that `mask` selects; the others are NULL. Returns
-    /// `None` if `schema` has types that only the reference decoder supports. `time_units` are those
+    /// `None` if `schema` has types that only the reference decoder supports. `leaf_rules` are those
     /// of all leaves.
-    pub(crate) fn new(schema: &SchemaRef, mask: &LeafMask, time_units: &TimeUnits) -> Option<Self> {
+    pub(crate) fn new(schema: &SchemaRef, mask: &LeafMask, leaf_rules: &LeafRules) -> Option<Self> {
         Some(Self {
             schema: SchemaRef::clone(schema),
-            rows: object_column(schema.fields(), false, mask, (time_units, 0))?,
+            rows: object_column(schema.fields(), false, mask, (leaf_rules, 0))?,
             count: 0,
             bytes: 0,
         })
@@ -117,24 +118,24 @@ impl FastDecoder {
     }
 }
 
-/// The units of the numbers in timestamp columns, and the index of the first leaf of a column.
-type UnitsFrom<'a> = (&'a TimeUnits, usize);
+/// The rules of all leaves, and the index of the first leaf of a column.
+type RulesFrom<'a> = (&'a LeafRules, usize);
 
 fn object_column(
     fields: &Fields,
     nullable: bool,
     mask: &LeafMask,
-    (units, first_leaf): UnitsFrom<'_>,
+    (rules, first_leaf): RulesFrom<'_>,
 ) -> Option<ObjectColumn> {
     let columns = leaf_ranges(fields, first_leaf)
         .enumerate()
         .map(|(index, (field, leaves))| {
-            let units = (units, leaves.start);
+            let rules = (rules, leaves.start);
             column(
                 field.data_type(),
                 field.is_nullable(),
                 mask.member(index),
-                units,
+                rules,
             )
         });
     ObjectColumn::new(fields, columns.collect::<Option<_>>()?, nullable)
@@ -145,15 +146,15 @@ fn column(
     data_type: &DataType,
     nullable: bool,
     mask: &LeafMask,
-    units: UnitsFrom<'_>,
+    rules: RulesFrom<'_>,
 ) -> Option<Box<dyn ColumnDecoder>> {
     fn primitive<T: FromJson>(
         data_type: &DataType,
         nullable: bool,
-        (units, leaf): UnitsFrom<'_>,
+        (rules, leaf): RulesFrom<'_>,
     ) -> Box<dyn ColumnDecoder> {
         let numbers = match data_type {
-            DataType::Timestamp(unit, _) => Some(EpochRule::new(*unit, units.of_leaf(leaf))),
+            DataType::Timestamp(unit, _) => Some(EpochRule::new(*unit, rules.of_leaf(leaf).unit)),
             _ => None,
         };
         Box::new(PrimitiveColumn::<T>::new(data_type, nullable, numbers))
@@ -167,7 +168,7 @@ fn column(
         DataType::Utf8 => return Some(Box::new(StringColumn::<i32>::new(nullable))),
         DataType::LargeUtf8 => return Some(Box::new(StringColumn::<i64>::new(nullable))),
         DataType::Struct(fields) => {
-            return Some(Box::new(object_column(fields, nullable, mask, units)?));
+            return Some(Box::new(object_column(fields, nullable, mask, rules)?));
         }
         DataType::List(element) | DataType::LargeList(element) => {
             let element_mask = mask.elements();
@@ -175,7 +176,7 @@ fn column(
                 element.data_type(),
                 element.is_nullable(),
                 element_mask,
-                units,
+                rules,
             )?;
             let field = element.clone();
             return Some(match data_type {
@@ -200,5 +201,5 @@ fn column(
         DataType::Timestamp(TimeUnit::Nanosecond, _) => primitive::<TimestampNanosecondType>,
         _ => return None,
     };
-    Some(new_column(data_type, nullable, units))
+    Some(new_column(data_type, nullable, rules))
 }

@@ -2,6 +2,7 @@
 
 use super::reject::{LineReject, Problem, Strict};
 use crate::jsonl::fast::escape;
+use crate::jsonl::leaf_rule::LeafRules;
 
 /// The maximum nesting depth of values.
 pub(super) const MAX_DEPTH: usize = 1000;
@@ -9,15 +10,18 @@ pub(super) const MAX_DEPTH: usize = 1000;
 /// Parses one line.
 pub(super) struct Parser<'a> {
     pub(super) line: &'a [u8],
+    /// The rules of the leaves of the fields.
+    pub(super) rules: &'a LeafRules,
     pub(super) at: usize,
     /// The number of objects and lists around the position.
     pub(super) depth: usize,
 }
 
 impl<'a> Parser<'a> {
-    pub(super) fn new(line: &'a [u8]) -> Self {
+    pub(super) fn new(line: &'a [u8], rules: &'a LeafRules) -> Self {
         Self {
             line,
+            rules,
             at: 0,
             depth: 0,
         }

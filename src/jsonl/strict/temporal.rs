@@ -7,8 +7,8 @@ use chrono::{DateTime, Datelike, Utc};
 
 use super::numeric::Number;
 use super::reject::{LineReject, Scalar, Strict};
-use super::units::declared_unit;
 use crate::jsonl::epoch::{EpochRule, EpochUnit};
+use crate::jsonl::leaf_rule::LeafRule;
 use crate::year_range;
 
 /// The rule by which a type holds times.
@@ -27,13 +27,13 @@ pub(super) enum TimeRule {
 
 impl TimeRule {
     /// Returns the rule of a field; `None` if its type does not hold times.
-    pub(super) fn of(field: &Field) -> Strict<Option<Self>> {
+    pub(super) fn of(field: &Field, rule: &LeafRule) -> Strict<Option<Self>> {
         Ok(match field.data_type() {
             DataType::Date32 => Some(TimeRule::Date),
             DataType::Time32(unit) | DataType::Time64(unit) => Some(TimeRule::TimeOfDay(*unit)),
             DataType::Timestamp(unit, zone) => Some(TimeRule::Timestamp {
                 unit: *unit,
-                numbers: EpochRule::new(*unit, declared_unit(field)),
+                numbers: EpochRule::new(*unit, rule.unit),
                 zone: zone
                     .as_deref()
                     .unwrap_or("UTC")

@@ -11,7 +11,7 @@ use super::*;
 fn canonical(data_type: DataType, line: &str) -> Result<String, String> {
     let schema = Arc::new(Schema::new(vec![Field::new("v", data_type, true)]));
     let mut out = Vec::new();
-    match write_canonical(line.as_bytes(), &schema, &mut out) {
+    match write_canonical(line.as_bytes(), &schema, &LeafRules::default(), &mut out) {
         Ok(()) => Ok(String::from_utf8(out).unwrap()),
         Err(reject) => Err(reject.reason()),
     }
@@ -195,7 +195,13 @@ fn a_required_value_is_named() {
         ("{}", "required field `v` is missing or null"),
         ("{\"v\":null}", "required field `v` is missing or null"),
     ] {
-        let reject = write_canonical(line.as_bytes(), &schema, &mut Vec::new()).unwrap_err();
+        let reject = write_canonical(
+            line.as_bytes(),
+            &schema,
+            &LeafRules::default(),
+            &mut Vec::new(),
+        )
+        .unwrap_err();
         assert_eq!(reject.reason(), reason);
     }
 }

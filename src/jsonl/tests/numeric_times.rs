@@ -9,9 +9,10 @@ use fastrand::Rng;
 
 use super::{chunk, list, object};
 use crate::jsonl::decode::LineDecoder;
-use crate::jsonl::epoch::{EpochUnit, TimeUnits};
+use crate::jsonl::epoch::EpochUnit;
 use crate::jsonl::fast::FastDecoder;
 use crate::jsonl::leaf_mask::LeafMask;
+use crate::jsonl::leaf_rule::{LeafRule, LeafRules};
 use crate::jsonl::reference::ReferenceDecoder;
 
 const UNITS: [TimeUnit; 4] = [
@@ -37,7 +38,12 @@ fn time_schema(unit: TimeUnit) -> SchemaRef {
 
 /// Returns the value of `at` in a line, in the unit of its column, or the reason of its reject.
 fn decode_at(unit: TimeUnit, declared: Option<EpochUnit>, number: &str) -> Result<i64, String> {
-    let units = TimeUnits::new(vec![None, declared, None, None, None]);
+    let rule = LeafRule {
+        unit: declared,
+        ..LeafRule::default()
+    };
+    let nothing = LeafRule::default;
+    let units = LeafRules::new(vec![nothing(), rule, nothing(), nothing(), nothing()]);
     let mut decoder = LineDecoder::new(time_schema(unit), 9, None, &units).unwrap();
     let line = format!("{{\"n\":7,\"at\":{number}}}").into_bytes();
     let decoded = decoder.decode(&chunk(&[line])).unwrap();
@@ -135,7 +141,12 @@ fn the_fast_decoder_agrees_with_the_strict_one() {
         .flat_map(|unit| declared.clone().map(move |declared| (unit, declared)))
     {
         let schema = time_schema(unit);
-        let units = TimeUnits::new(vec![None, declared, None, declared, declared]);
+        let rule = || LeafRule {
+            unit: declared,
+            ..LeafRule::default()
+        };
+        let nothing = LeafRule::default;
+        let units = LeafRules::new(vec![nothing(), rule(), nothing(), rule(), rule()]);
         let mut fast = FastDecoder::new(&schema, &LeafMask::All, &units).unwrap();
         let mut strict = ReferenceDecoder::new(schema, LeafMask::All, &units).unwrap();
         let mut number = || match random.u8(0..10) {

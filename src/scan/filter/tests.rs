@@ -15,7 +15,7 @@ use datafusion::physical_plan::metrics::Count;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::TryStreamExt;
 
-use crate::jsonl::{LeafMask, TimeUnits};
+use crate::jsonl::{LeafMask, LeafRules};
 use crate::memory_budget::MemoryBudget;
 use crate::scan::filter::row_filter::{FilterCounts, RowFilter};
 use crate::scan::json::columns::ScanColumns;
@@ -191,7 +191,7 @@ async fn leaves_that_are_not_used_are_not_copied() {
         &table,
         &[0, 1],
         Some(&[true, true, false]),
-        &TimeUnits::default(),
+        &LeafRules::default(),
     );
     // Small batches, which are coalesced, then a large one of which all rows match.
     let batches = [(0, 40), (40, 900), (940, 200), (1140, 3000)]

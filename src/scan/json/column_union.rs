@@ -67,22 +67,22 @@ fn decoded_union(schema: &TableSchema, scans: &[&ScanColumns]) -> LineSchema {
             }
         }
     }
-    let time_units = scans
+    let leaf_rules = scans
         .first()
-        .map(|scan| scan.time_units().clone())
+        .map(|scan| scan.leaf_rules().clone())
         .unwrap_or_default();
     LineSchema::project(
         file_schema,
         &file_column_union(scans),
         Some(&union),
-        &time_units,
+        &leaf_rules,
     )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jsonl::TimeUnits;
+    use crate::jsonl::LeafRules;
     use crate::scan::json::columns::tests::{columns, flags, schema};
 
     #[test]
@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(flags(&union.decoded), Some("1101".to_owned()));
         assert!(union.members.iter().all(|member| !member.is_whole));
 
-        let whole = ScanColumns::new(&schema, &[1, 0], None, &TimeUnits::default()).unwrap();
+        let whole = ScanColumns::new(&schema, &[1, 0], None, &LeafRules::default()).unwrap();
         let union = ColumnUnion::new(&schema, &[&url, &whole]);
         assert_eq!(flags(&union.decoded), None);
         let is_whole: Vec<bool> = union.members.iter().map(|member| member.is_whole).collect();

@@ -9,7 +9,7 @@ use datafusion::common::{Result, ScalarValue, internal_err, project_schema};
 use datafusion::datasource::table_schema::TableSchema;
 
 use crate::arrow_leaves::{leaf_count, leaf_ranges, total_leaf_count};
-use crate::jsonl::{LeafMask, LineSchema, TimeUnits};
+use crate::jsonl::{LeafMask, LeafRules, LineSchema};
 
 /// The projection of a scan: the columns that are decoded, and the origin of each output column.
 #[derive(Debug, Clone)]
@@ -23,8 +23,8 @@ pub(crate) struct ScanColumns {
     /// One flag for each leaf of the files' columns that is set if the leaf is used. `None` uses
     /// all leaves of the projected columns.
     leaves: Option<Vec<bool>>,
-    /// The units of the numbers in the timestamps of all columns of the files.
-    time_units: TimeUnits,
+    /// The declared rules of the leaves of all columns of the files.
+    leaf_rules: LeafRules,
     /// The part of the lines that is decoded.
     decoded: LineSchema,
     origins: Vec<ColumnOrigin>,
@@ -44,7 +44,7 @@ impl ScanColumns {
     /// Creates the columns of a scan.
     ///
     /// `projection` indexes the columns of the files, then the partition columns. `leaves` has one
-    /// flag for each leaf of the files' columns; leaves that are not used may be NULL. `time_units` are
+    /// flag for each leaf of the files' columns; leaves that are not used may be NULL. `leaf_rules` are
     /// those of the leaves of the files' columns.
     ///
     /// # Errors
@@ -53,7 +53,7 @@ impl ScanColumns {
         schema: &TableSchema,
         projection: &[usize],
         leaves: Option<&[bool]>,
-        time_units: &TimeUnits,
+        leaf_rules: &LeafRules,
     ) -> Result<Self> {
         let output = project_schema(schema.table_schema(), Some(&projection.to_vec()))?;
         let file_fields = schema.file_schema().fields();
@@ -72,7 +72,7 @@ impl ScanColumns {
                 origins.push(ColumnOrigin::Partition(*column - file_column_count));
             }
         }
-        let decoded = LineSchema::project(schema.file_schema(), &file_columns, leaves, time_units);
+        let decoded = LineSchema::project(schema.file_schema(), &file_columns, leaves, leaf_rules);
         let output_mask = match decoded.leaves() {
             Some(leaves) => Some(Arc::new(output_mask(
                 &output,
@@ -88,7 +88,7 @@ impl ScanColumns {
             #[cfg(feature = "cluster")]
             projection: projection.to_vec(),
             leaves: decoded.leaves().and(leaves).map(<[bool]>::to_vec),
-            time_units: time_units.clone(),
+            leaf_rules: leaf_rules.clone(),
             decoded,
             file_columns,
             origins,
@@ -118,9 +118,9 @@ impl ScanColumns {
         self.leaves.as_deref()
     }
 
-    /// Returns the units of the numbers in the timestamps of all columns of the files.
-    pub(crate) fn time_units(&self) -> &TimeUnits {
-        &self.time_units
+    /// Returns the declared rules of the leaves of all columns of the files.
+    pub(crate) fn leaf_rules(&self) -> &LeafRules {
+        &self.leaf_rules
     }
 
     /// Returns the part of the lines that is decoded.
@@ -211,7 +211,7 @@ pub(crate) mod tests {
     /// Returns the columns of a scan. In `leaves`, `1` is a leaf that is used.
     pub(crate) fn columns(projection: &[usize], leaves: &str) -> ScanColumns {
         let leaves: Vec<bool> = leaves.chars().map(|leaf| leaf == '1').collect();
-        ScanColumns::new(&schema(), projection, Some(&leaves), &TimeUnits::default()).unwrap()
+        ScanColumns::new(&schema(), projection, Some(&leaves), &LeafRules::default()).unwrap()
     }
 
     pub(crate) fn flags(decoded: &LineSchema) -> Option<String> {
@@ -238,7 +238,7 @@ pub(crate) mod tests {
         let all = columns(&[1], "01110");
         assert_eq!((flags(all.decoded()), all.leaves()), (None, None));
         assert_eq!(all.decoded().to_string(), "");
-        assert!(ScanColumns::new(&schema, &[1], Some(&[true; 4]), &TimeUnits::default()).is_err());
-        assert!(ScanColumns::new(&schema, &[3], None, &TimeUnits::default()).is_err());
+        assert!(ScanColumns::new(&schema, &[1], Some(&[true; 4]), &LeafRules::default()).is_err());
+        assert!(ScanColumns::new(&schema, &[3], None, &LeafRules::default()).is_err());
     }
 }

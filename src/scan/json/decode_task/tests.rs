@@ -8,7 +8,7 @@ use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::memory_pool::{MemoryPool, UnboundedMemoryPool};
 
 use super::*;
-use crate::jsonl::TimeUnits;
+use crate::jsonl::LeafRules;
 use crate::listing::passed_over::PassedOver;
 use crate::memory_gate::{GateLimits, MemoryGate};
 use crate::scan::absent::AbsentRules;
@@ -40,7 +40,7 @@ fn scan() -> Arc<Scan> {
 async fn task_with_stuck_batch(permit: MemoryPermit) -> (DecodeTask, BatchReceiver) {
     let fields = vec![Field::new("n", DataType::Int64, true)];
     let schema = TableSchema::builder(Arc::new(Schema::new(fields))).build();
-    let columns = ScanColumns::new(&schema, &[0], None, &TimeUnits::default()).unwrap();
+    let columns = ScanColumns::new(&schema, &[0], None, &LeafRules::default()).unwrap();
     let union = ColumnUnion::new(&schema, &[&columns, &columns]);
     let (mut ended_senders, ended) = batch_channel(1);
     let (mut open_senders, open) = batch_channel(1);

@@ -1,0 +1,145 @@
+//! Options about the values of columns: `name` for the whole source, `name.<column>` for one column.
+
+use datafusion::arrow::datatypes::{DataType, FieldRef};
+
+use crate::error::Result;
+use crate::sql_file::SqlFile;
+
+/// An option about the values of columns.
+#[derive(Debug, PartialEq)]
+pub(super) struct ColumnOption<T> {
+    /// The value for all columns of the source that have none of their own.
+    source: Option<T>,
+    /// The path of a column, as it was written, and its value.
+    columns: Vec<(String, T)>,
+}
+
+impl<T> Default for ColumnOption<T> {
+    fn default() -> Self {
+        Self {
+            source: None,
+            columns: Vec::new(),
+        }
+    }
+}
+
+impl<T> ColumnOption<T> {
+    /// Sets the value of a column, or that of the whole source.
+    pub(super) fn set(&mut self, column: Option<&str>, value: T) {
+        match column {
+            Some(column) => self.columns.push((column.to_owned(), value)),
+            None => self.source = Some(value),
+        }
+    }
+
+    /// Returns true if the option is not declared at all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.source.is_none() && self.columns.is_empty()
+    }
+
+    /// Returns the value for a leaf, whose path is `path`.
+    pub(super) fn of(&self, path: &str) -> Option<&T> {
+        let mut own = self.columns.iter().rev();
+        let own = own.find(|(column, _)| column == path);
+        own.map(|(_, value)| value).or(self.source.as_ref())
+    }
+
+    /// Checks that the option `name` is about leaves which `applies` accepts. Messages call their types
+    /// `type_names`.
+    ///
+    /// # Errors
+    /// [`Error::invalid`](crate::error::Error::invalid) with file and line if it names another column,
+    /// or if there is no such column at all.
+    pub(super) fn check(
+        &self,
+        file: &SqlFile,
+        (name, type_names): (&str, &str),
+        leaves: &[Leaf],
+        applies: impl Fn(&DataType) -> bool,
+    ) -> Result<()> {
+        let complain = |key: &str, what: String| Err(file.complaint(file.last_line_of(key), what));
+        for (path, _) in &self.columns {
+            let option = format!("{name}.{path}");
+            match leaves.iter().find(|leaf| leaf.path == *path) {
+                Some(leaf) if applies(&leaf.data_type) => {}
+                Some(_) => {
+                    let what = format!("`{option}`: `{path}` is not a {type_names}");
+                    return complain(&option, what);
+                }
+                None => {
+                    let what = format!("`{option}`: the files have no column `{path}`");
+                    return complain(&option, what);
+                }
+            }
+        }
+        if self.source.is_some() && !leaves.iter().any(|leaf| applies(&leaf.data_type)) {
+            let what = format!("`{name}`: the files have no {type_names} column");
+            return complain(name, what);
+        }
+        Ok(())
+    }
+}
+
+/// Returns the column that the option of a statement is about, if its lower-case `name` is that of the
+/// option or begins with it and a dot: `None` inside for the whole source. The name of a column keeps the
+/// case of `key`.
+pub(super) fn column_of<'a>(option: &str, name: &str, key: &'a str) -> Option<Option<&'a str>> {
+    let rest = name.strip_prefix(option)?;
+    if rest.is_empty() {
+        return Some(None);
+    }
+    let column = rest.strip_prefix('.')?;
+    Some(key.get(key.len() - column.len()..))
+}
+
+/// A leaf of a column. The elements of a list have the path of the list.
+pub(super) struct Leaf {
+    pub(super) path: String,
+    pub(super) data_type: DataType,
+}
+
+/// Returns the leaves of fields in the order of [`crate::arrow_leaves`].
+pub(super) fn leaves_of(fields: &[FieldRef]) -> Vec<Leaf> {
+    let mut leaves = Vec::new();
+    for field in fields {
+        push_leaves(field, field.name().clone(), &mut leaves);
+    }
+    leaves
+}
+
+fn push_leaves(field: &FieldRef, path: String, leaves: &mut Vec<Leaf>) {
+    match field.data_type() {
+        DataType::Struct(members) => {
+            for member in members {
+                push_leaves(member, format!("{path}.{}", member.name()), leaves);
+            }
+        }
+        DataType::List(element)
+        | DataType::LargeList(element)
+        | DataType::ListView(element)
+        | DataType::LargeListView(element)
+        | DataType::FixedSizeList(element, _)
+        | DataType::Map(element, _) => push_leaves(element, path, leaves),
+        data_type => leaves.push(Leaf {
+            path,
+            data_type: data_type.clone(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_column_of_an_option_keeps_its_case() {
+        let column = |key: &'static str| column_of("time_unit", &key.to_ascii_lowercase(), key);
+        assert_eq!(column("Time_Unit"), Some(None));
+        assert_eq!(
+            column("time_unit.User.createdAt"),
+            Some(Some("User.createdAt"))
+        );
+        assert_eq!(column("time_units"), None);
+        assert_eq!(column("ready"), None);
+    }
+}
