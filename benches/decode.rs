@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::json::ReaderBuilder;
-use dayport::jsonl::{CHUNK_BYTES, Chunk, LineChunk, LineDecoder, LineSplitter, TimeUnits};
+use dayport::jsonl::{CHUNK_BYTES, Chunk, LeafRules, LineChunk, LineDecoder, LineSplitter};
 use divan::Bencher;
 use divan::counter::BytesCount;
 use fastrand::Rng;
@@ -189,7 +189,7 @@ fn measure(bencher: Bencher<'_, '_>, bad: usize, leaves: Option<Vec<bool>>) {
             Arc::clone(&schema),
             ROWS,
             leaves.as_deref(),
-            &TimeUnits::default(),
+            &LeafRules::default(),
         )
         .expect("a decoder");
         let rows: usize = chunks

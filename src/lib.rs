@@ -23,6 +23,7 @@
 //! | [`policy`] | the rights that a run and readers need, as the policies that grant them (pure) | `layout` |
 //! | [`arrow_leaves`] | leaf columns of Arrow types, counted as Parquet does (pure) | Arrow |
 //! | [`year_range`] | the times of the years 0001 to 9999 (pure) | Arrow |
+//! | [`zone_rules`] | the newest rules of time zones | – |
 //! | [`view_gc`] | garbage collection of string views (pure) | Arrow |
 //! | [`codec`] | JSON text, DEFLATE and Parquet columns from Arrow | Arrow |
 //! | [`row_hash`] | hashes of rows and of their values (pure) | Arrow, `error` |
@@ -32,7 +33,7 @@
 //! | [`schema_version`] | the versions of a table's schema, and the files that describe them (pure) | `schema_evolution` |
 //! | [`staged`] | a file whose upload is withheld, as plain data | `manifest` |
 //! | [`format`] | the knowledge of each file format: encoder, decoder, options, facts | `codec`, `layout`, `schema`, `year_range` |
-//! | [`jsonl`] | JSON lines to Arrow record batches, by a fast decoder and a reference decoder | `arrow_leaves`, `year_range` |
+//! | [`jsonl`] | JSON lines to Arrow record batches, by a fast decoder and a reference decoder | `arrow_leaves`, `year_range`, `zone_rules` |
 //! | [`store`] | folders and S3; uploads with withheld completion | `env`, `staged` |
 //! | [`resident`] | the resident memory of the process, and what of it can be given back | – |
 //! | [`memory_gate`] | bytes that wait, counted against the memory limit | DataFusion |
@@ -43,7 +44,7 @@
 //! | [`wide_sort`] | sorts and merges of rows of any width | `memory_budget`, `planted_fault`, `resident`, `view_gc` |
 //! | [`sql_file`] | SQL with file and line for its errors | `engine_error` |
 //! | [`definition`] | `sql/<table>.sql` | `manifest`, `sql_file` |
-//! | [`refusal`] | queries that DataFusion answers wrongly or that are not bound to the cycle, refused with file and line | `definition` |
+//! | [`refusal`] | queries that DataFusion answers wrongly or that are not bound to the cycle, refused with file and line | `definition`, `zone_rules` |
 //! | [`listing`] | the files of a scan: globs, Hive partitions, bounds of time, fixed lists | DataFusion, `store` |
 //! | [`scan`] | sources as tables: JSON and Parquet scans, shared scans, pushdown, rejects | `engine_error`, `listing`, `memory_budget`, `planted_fault`, `resident`, `view_gc` |
 //! | [`catalog`] | `sql/sources/*.sql` as declared sources | `refusal`, `scan` |
@@ -133,3 +134,4 @@ pub(crate) mod visible;
 pub(crate) mod wait;
 pub(crate) mod wide_sort;
 pub(crate) mod year_range;
+pub(crate) mod zone_rules;

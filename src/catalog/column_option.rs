@@ -32,16 +32,25 @@ impl<T> ColumnOption<T> {
         }
     }
 
-    /// Returns true if the option is not declared at all.
-    pub(super) fn is_empty(&self) -> bool {
-        self.source.is_none() && self.columns.is_empty()
-    }
-
     /// Returns the value for a leaf, whose path is `path`.
     pub(super) fn of(&self, path: &str) -> Option<&T> {
+        self.of_column(path).or(self.source.as_ref())
+    }
+
+    /// Returns the value that is declared for a leaf itself.
+    pub(super) fn of_column(&self, path: &str) -> Option<&T> {
         let mut own = self.columns.iter().rev();
         let own = own.find(|(column, _)| column == path);
-        own.map(|(_, value)| value).or(self.source.as_ref())
+        own.map(|(_, value)| value)
+    }
+
+    /// Returns the option as it is declared for the source, or else for its first column.
+    pub(super) fn written(&self, name: &str) -> Option<String> {
+        match (&self.source, self.columns.first()) {
+            (Some(_), _) => Some(name.to_owned()),
+            (None, Some((column, _))) => Some(format!("{name}.{column}")),
+            (None, None) => None,
+        }
     }
 
     /// Checks that the option `name` is about leaves which `applies` accepts. Messages call their types

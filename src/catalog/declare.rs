@@ -190,10 +190,8 @@ impl TableDeclaration {
         }
         let time = self.time_rule(file, &file_fields, &partition_fields)?;
         let leaf_rules = self.options.leaf_rules(file, &file_fields)?;
-        if self.format == SourceFormat::Parquet && !self.options.time_unit.is_empty() {
-            let what = "`time_unit` is an option of JSON sources; declare the column BIGINT and \
-                        convert it in the query, for example with to_timestamp_millis";
-            return Err(file.complaint(file.last_line_of("time_unit"), what));
+        if self.format == SourceFormat::Parquet {
+            self.refuse_time_options(file)?;
         }
         if self.format == SourceFormat::Parquet && self.options.framing.is_some() {
             let what =
@@ -217,6 +215,32 @@ impl TableDeclaration {
                 base: None,
             },
         })
+    }
+
+    /// Refuses the options about times in text and numbers, of which Parquet files have none.
+    fn refuse_time_options(&self, file: &SqlFile) -> Result<()> {
+        let options = &self.options;
+        let instead = [
+            (
+                options.time_unit.written("time_unit"),
+                "declare the column BIGINT and convert it in the query, for example with to_timestamp_millis",
+            ),
+            (
+                options.time_format.written("time_format"),
+                "declare the column VARCHAR and convert it in the query with to_timestamp",
+            ),
+            (
+                options.time_zone.written("time_zone"),
+                "times in Parquet files are instants, or are read as UTC",
+            ),
+        ];
+        for (option, instead) in instead {
+            if let Some(option) = option {
+                let what = format!("`{option}` is an option of JSON sources; {instead}");
+                return Err(file.complaint(file.last_line_of(&option), what));
+            }
+        }
+        Ok(())
     }
 
     fn partition_fields(&self, file: &SqlFile, schema: &Schema) -> Result<Vec<FieldRef>> {

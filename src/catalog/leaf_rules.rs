@@ -2,10 +2,10 @@
 
 use datafusion::arrow::datatypes::{DataType, FieldRef};
 
-use crate::catalog::column_option::leaves_of;
+use crate::catalog::column_option::{Leaf, leaves_of};
 use crate::catalog::options::SourceOptions;
 use crate::error::Result;
-use crate::jsonl::{LeafRule, LeafRules};
+use crate::jsonl::{LeafRule, LeafRules, TimeFormat};
 use crate::sql_file::SqlFile;
 
 impl SourceOptions {
@@ -18,15 +18,43 @@ impl SourceOptions {
         let leaves = leaves_of(fields);
         let time_unit = &self.time_unit;
         time_unit.check(file, ("time_unit", "TIMESTAMP"), &leaves, is_timestamp)?;
-        let rules = leaves
-            .iter()
-            .map(|leaf| match is_timestamp(&leaf.data_type) {
-                true => LeafRule {
-                    unit: time_unit.of(&leaf.path).copied(),
-                },
-                false => LeafRule::default(),
-            });
-        Ok(LeafRules::new(rules.collect()))
+        let time_zone = &self.time_zone;
+        time_zone.check(file, ("time_zone", "TIMESTAMP"), &leaves, is_timestamp)?;
+        self.check_formats(file, &leaves)?;
+        let rule = |leaf: &Leaf| match &leaf.data_type {
+            DataType::Timestamp(_, _) => LeafRule {
+                unit: time_unit.of(&leaf.path).copied(),
+                time_format: self.time_format.of(&leaf.path).cloned(),
+                time_zone: time_zone.of(&leaf.path).cloned(),
+            },
+            DataType::Date32 => LeafRule {
+                time_format: self.time_format.of_column(&leaf.path).cloned(),
+                ..LeafRule::default()
+            },
+            _ => LeafRule::default(),
+        };
+        Ok(LeafRules::new(leaves.iter().map(rule).collect()))
+    }
+
+    fn check_formats(&self, file: &SqlFile, leaves: &[Leaf]) -> Result<()> {
+        let formats = &self.time_format;
+        let has_format = |data_type: &DataType| {
+            matches!(data_type, DataType::Timestamp(_, _) | DataType::Date32)
+        };
+        let type_names = "TIMESTAMP or DATE";
+        formats.check(file, ("time_format", type_names), leaves, has_format)?;
+        for leaf in leaves {
+            let format = formats.of_column(&leaf.path);
+            let cuts_time = format.is_some_and(TimeFormat::has_time_of_day);
+            if leaf.data_type == DataType::Date32 && cuts_time {
+                let option = format!("time_format.{}", leaf.path);
+                let what = format!(
+                    "`{option}` has a time of day, which a DATE cannot keep; declare a TIMESTAMP"
+                );
+                return Err(file.complaint(file.last_line_of(&option), what));
+            }
+        }
+        Ok(())
     }
 }
 

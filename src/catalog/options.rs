@@ -5,14 +5,15 @@ use datafusion::sql::sqlparser::ast::Value;
 
 use crate::catalog::column_option::{ColumnOption, column_of};
 use crate::error::Result;
-use crate::jsonl::{Compression, EpochUnit, Framing};
+use crate::jsonl::{Compression, EpochUnit, Framing, LocalZone, TimeFormat};
 use crate::listing::passed_over::FileNames;
 use crate::scan::absent::{AbsentRule, AbsentRules};
 use crate::scan::ready_rule::{READY_RULES, ReadyRule, duration};
 use crate::sql_file::SqlFile;
 
 const KNOWN: &str = "`compression`, `files`, `missing`, `missing.<column>`, `ready`, `records`, `time_column`, \
-                     `time_slack`, `time_unit`, `time_unit.<column>`";
+                     `time_format`, `time_format.<column>`, `time_slack`, `time_unit`, `time_unit.<column>`, \
+                     `time_zone`, `time_zone.<column>`";
 
 const RECORD_PATHS: &str = "'auto', 'lines', '$' if each document is a record, or the path of a list such \
                             as '$[*]' or '$.Records[*]'";
@@ -34,6 +35,11 @@ pub(super) struct SourceOptions {
     pub(super) time_slack: TimeDelta,
     /// The option `time_unit`: the unit of the numbers in timestamp columns.
     pub(super) time_unit: ColumnOption<EpochUnit>,
+    /// The option `time_format`: the format of the texts in timestamp columns, and in date columns that it
+    /// names.
+    pub(super) time_format: ColumnOption<TimeFormat>,
+    /// The option `time_zone`: the zone of texts in timestamp columns that have none.
+    pub(super) time_zone: ColumnOption<LocalZone>,
     /// The option `ready`: the rules by which the source is ready for a cycle.
     pub(super) ready: Vec<ReadyRule>,
     /// The options `missing` and `missing.<column>`.
@@ -92,6 +98,19 @@ impl SourceOptions {
                         let unit = EpochUnit::named(&text);
                         let unit = unit.ok_or_else(|| refused("'s', 'ms', 'us' or 'ns'"))?;
                         options.time_unit.set(column, unit);
+                    } else if let Some(column) = column_of("time_format", name, key) {
+                        let format = TimeFormat::parse(&text).map_err(|reason| {
+                            refused(&format!(
+                                "a format such as '%d/%b/%Y:%H:%M:%S %z': {reason}"
+                            ))
+                        })?;
+                        options.time_format.set(column, format);
+                    } else if let Some(column) = column_of("time_zone", name, key) {
+                        let zone = LocalZone::named(&text);
+                        let expected =
+                            "a name such as 'Europe/Berlin', or an offset such as '+01:00'";
+                        let zone = zone.ok_or_else(|| refused(expected))?;
+                        options.time_zone.set(column, zone);
                     } else if let Some(column) = column_of("missing", name, key) {
                         let rule = AbsentRule::named(&text);
                         let rule = rule.ok_or_else(|| refused("'error', 'warn' or 'null'"))?;
@@ -176,7 +195,7 @@ mod tests {
         }
         assert_eq!(
             error(&[("delimiter", ";")]),
-            "x.sql:1: unknown option `delimiter`; the options are `compression`, `files`, `missing`, `missing.<column>`, `ready`, `records`, `time_column`, `time_slack`, `time_unit`, `time_unit.<column>`"
+            "x.sql:1: unknown option `delimiter`; the options are `compression`, `files`, `missing`, `missing.<column>`, `ready`, `records`, `time_column`, `time_format`, `time_format.<column>`, `time_slack`, `time_unit`, `time_unit.<column>`, `time_zone`, `time_zone.<column>`"
         );
         assert_eq!(
             error(&[("compression", "lz4")]),

@@ -372,7 +372,10 @@ fn shown(note: &Note, sample: &Sample) -> String {
             at(*place, sample)
         ),
         Note::Offsets(place) => format!("converted to UTC from other zones{}", at(*place, sample)),
-        Note::NoZone => "without a zone, so taken for UTC".to_owned(),
+        Note::NoZone => {
+            "without a zone, so taken for UTC; another one is declared by OPTIONS ('time_zone' '…')"
+                .to_owned()
+        }
         Note::Rounded(place) => format!(
             "some have more digits than DOUBLE holds{}",
             at(*place, sample)

@@ -1,9 +1,9 @@
 //! The facts about strings: which of them are times, dates or whole numbers.
 
-use arrow::compute::kernels::cast_utils::string_to_datetime;
 use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::init::place::{Place, Seen};
+use crate::jsonl::instant_of_text;
 
 /// The facts about the strings at one path.
 #[derive(Debug, Default, Clone)]
@@ -79,10 +79,11 @@ impl TextFacts {
 
 impl TextKind {
     fn of(text: &str) -> Self {
-        let bytes = text.as_bytes();
         if let Some(value) = whole_number(text) {
             return Self::Integer(value);
         }
+        let text = text.trim_ascii();
+        let bytes = text.as_bytes();
         let is_dated =
             bytes.len() >= 10 && bytes.get(4) == Some(&b'-') && bytes.get(7) == Some(&b'-');
         if !is_dated {
@@ -106,31 +107,45 @@ impl TextKind {
                 fraction_digits: digits,
             },
             zone => Self::Instant {
-                is_utc: matches!(zone, "Z" | "z" | "+00:00" | "+0000" | "+00" | "-00:00"),
+                is_utc: matches!(
+                    zone.strip_suffix(" UTC").unwrap_or(zone),
+                    "Z" | "z" | "UTC" | "GMT" | "+00:00" | "+0000" | "+00" | "-00:00"
+                ),
                 fraction_digits: digits,
             },
         }
     }
 }
 
-/// Splits `2026-01-15T10:00:00.123+02:00` into the number of digits of the fraction and the zone.
+/// Splits `2026-01-15T10:00:00.123+02:00` into the number of digits of the fraction and the zone. Seconds may
+/// be missing.
 fn split_zone(text: &str) -> Option<(usize, &str)> {
-    let pattern = b"0000-00-00T00:00:00";
-    let (time, rest) = text.split_at_checked(pattern.len())?;
-    let matches = time.bytes().zip(pattern).all(|(byte, form)| match form {
+    let rest = strip_form(text, b"0000-00-00T00:00")?;
+    let Some(rest) = strip_form(rest, b":00") else {
+        let zone = rest.trim_ascii_start();
+        return is_zone(zone).then_some((0, zone));
+    };
+    let (digits, zone) = match rest.strip_prefix(['.', ',']) {
+        None => (0, rest),
+        Some(fraction) => {
+            let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
+            (digits, fraction.get(digits..).filter(|_| digits > 0)?)
+        }
+    };
+    let zone = zone.trim_ascii_start();
+    is_zone(zone).then_some((digits, zone))
+}
+
+/// Removes the beginning of a text whose bytes are as those of `form`: any digit for `0`, and any separator
+/// of date and time for `T`.
+fn strip_form<'a>(text: &'a str, form: &[u8]) -> Option<&'a str> {
+    let (start, rest) = text.split_at_checked(form.len())?;
+    let matches = start.bytes().zip(form).all(|(byte, form)| match form {
         b'0' => byte.is_ascii_digit(),
         b'T' => matches!(byte, b'T' | b't' | b' '),
         _ => byte == *form,
     });
-    if !matches {
-        return None;
-    }
-    let Some(fraction) = rest.strip_prefix('.') else {
-        return is_zone(rest).then_some((0, rest));
-    };
-    let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
-    let zone = fraction.get(digits..)?;
-    (digits > 0 && is_zone(zone)).then_some((digits, zone))
+    matches.then_some(rest)
 }
 
 fn is_zone(zone: &str) -> bool {
@@ -141,12 +156,13 @@ fn is_zone(zone: &str) -> bool {
             matches!(digits.len(), 2 | 4) && digits.bytes().all(|byte| byte.is_ascii_digit())
         })
     };
-    matches!(zone, "" | "Z" | "z") || is_offset(zone)
+    let offset = zone.strip_suffix(" UTC").unwrap_or(zone);
+    matches!(zone, "" | "Z" | "z" | "UTC" | "GMT") || is_offset(offset)
 }
 
 /// Returns the instant of a time as the decoder reads it; without a zone it is UTC.
 pub(super) fn instant_of(text: &str) -> Option<DateTime<Utc>> {
-    string_to_datetime(&Utc, text).ok()
+    instant_of_text(text)
 }
 
 /// Returns a whole number in the range of BIGINT that has one way to be written.
@@ -179,7 +195,12 @@ mod tests {
             ("2026-01-15", TextKind::Date),
             ("2026-13-15", TextKind::Other),
             ("2026-01-15T25:00:00Z", TextKind::Other),
-            ("2026-01-15T10:00", TextKind::Other),
+            (
+                "2026-01-15T10:00",
+                TextKind::LocalTime { fraction_digits: 0 },
+            ),
+            (" 2026-01-15 10:00:00,123 +0000 UTC", instant(true, 3)),
+            ("2026-01-15T10:00 Europe/Berlin", TextKind::Other),
             ("2026-01-15T10:00:00.Z", TextKind::Other),
             ("2026-01-15T10:00:00 and more", TextKind::Other),
             ("007", TextKind::Other),

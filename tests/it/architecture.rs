@@ -39,7 +39,14 @@ const GROUPS: [Group; 15] = [
     // Bytes and Arrow, nothing of dayport: each could be a crate of its own.
     Group {
         name: "codec",
-        modules: &["arrow_leaves", "year_range", "view_gc", "codec", "jsonl"],
+        modules: &[
+            "arrow_leaves",
+            "year_range",
+            "zone_rules",
+            "view_gc",
+            "codec",
+            "jsonl",
+        ],
         may_import: &[],
         never_names: &[
             "datafusion",

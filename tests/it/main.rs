@@ -62,6 +62,7 @@ mod spill;
 mod sql_files;
 mod status;
 mod support;
+mod time_texts;
 mod time_units;
 mod trace;
 mod transcripts;

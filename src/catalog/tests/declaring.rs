@@ -45,7 +45,7 @@ async fn complaints_name_file_line_and_remedy() {
         ),
         (
             "CREATE EXTERNAL TABLE events (id INT) STORED AS JSON LOCATION 'x/'\nOPTIONS (\n'speed' 'high')",
-            "3: unknown option `speed`; the options are `compression`, `files`, `missing`, `missing.<column>`, `ready`, `records`, `time_column`, `time_slack`",
+            "3: unknown option `speed`; the options are `compression`, `files`, `missing`, `missing.<column>`, `ready`, `records`, `time_column`, `time_format`",
         ),
         (
             "CREATE EXTERNAL TABLE events (id INT) STORED AS PARQUET LOCATION 'x/'\nOPTIONS ('compression' 'gzip')",
@@ -74,6 +74,26 @@ async fn complaints_name_file_line_and_remedy() {
         (
             "CREATE EXTERNAL TABLE events (time TIMESTAMP) STORED AS PARQUET LOCATION 'x/'\nOPTIONS ('time_unit' 'ms')",
             "2: `time_unit` is an option of JSON sources; declare the column BIGINT and convert it in the query, for example with to_timestamp_millis",
+        ),
+        (
+            "CREATE EXTERNAL TABLE events (time TIMESTAMP) STORED AS PARQUET LOCATION 'x/'\nOPTIONS ('time_zone.time' 'UTC')",
+            "2: `time_zone.time` is an option of JSON sources; times in Parquet files are instants, or are read as UTC",
+        ),
+        (
+            "CREATE EXTERNAL TABLE events (time TIMESTAMP) STORED AS JSON LOCATION 'x/'\nOPTIONS ('time_zone' 'Europe/Berln')",
+            "2: option `time_zone` is `Europe/Berln`; write a name such as 'Europe/Berlin', or an offset such as '+01:00'",
+        ),
+        (
+            "CREATE EXTERNAL TABLE events (time TIMESTAMP) STORED AS JSON LOCATION 'x/'\nOPTIONS ('time_format' '%H:%M')",
+            "2: option `time_format` is `%H:%M`; write a format such as '%d/%b/%Y:%H:%M:%S %z': its texts do not say which time they are",
+        ),
+        (
+            "CREATE EXTERNAL TABLE events (day DATE) STORED AS JSON LOCATION 'x/'\nOPTIONS ('time_format.day' '%d/%b/%Y %H:%M')",
+            "2: `time_format.day` has a time of day, which a DATE cannot keep; declare a TIMESTAMP",
+        ),
+        (
+            "CREATE EXTERNAL TABLE events (id INT, day DATE) STORED AS JSON LOCATION 'x/'\nOPTIONS ('time_format.id' '%F')",
+            "2: `time_format.id`: `id` is not a TIMESTAMP or DATE",
         ),
         (
             "CREATE EXTERNAL TABLE events (id INT PRIMARY KEY) STORED AS JSON LOCATION 'x/'",

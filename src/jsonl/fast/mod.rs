@@ -48,9 +48,9 @@ use self::scan::{byte, skip_space};
 use self::strings::StringColumn;
 use self::views::StringViewColumn;
 use crate::arrow_leaves::leaf_ranges;
-use crate::jsonl::epoch::EpochRule;
 use crate::jsonl::leaf_mask::LeafMask;
 use crate::jsonl::leaf_rule::LeafRules;
+use crate::jsonl::time_column::TimeColumn;
 
 /// The maximum size of the lines of a batch, in bytes: the offsets of strings and lists are `i32`.
 const MAX_BATCH_BYTES: usize = i32::MAX as usize;
@@ -153,11 +153,12 @@ fn column(
         nullable: bool,
         (rules, leaf): RulesFrom<'_>,
     ) -> Box<dyn ColumnDecoder> {
-        let numbers = match data_type {
-            DataType::Timestamp(unit, _) => Some(EpochRule::new(*unit, rules.of_leaf(leaf).unit)),
-            _ => None,
-        };
-        Box::new(PrimitiveColumn::<T>::new(data_type, nullable, numbers))
+        let rule = rules.of_leaf(leaf);
+        let times = TimeColumn::of(data_type, rule);
+        match rule.time_format {
+            Some(_) => Box::new(PrimitiveColumn::<T, true>::new(data_type, nullable, times)),
+            None => Box::new(PrimitiveColumn::<T>::new(data_type, nullable, times)),
+        }
     }
     if matches!(mask, LeafMask::None) {
         return Some(Box::new(NullColumn::new(data_type)));

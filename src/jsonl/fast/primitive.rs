@@ -11,10 +11,11 @@ use arrow::datatypes::{
 };
 use arrow::error::ArrowError;
 
-use crate::jsonl::epoch::EpochRule;
 use crate::jsonl::fast::column::ColumnDecoder;
 use crate::jsonl::fast::number::{float32, float64, integer};
+use crate::jsonl::fast::scan::plain_string;
 use crate::jsonl::fast::time::{date, timestamp};
+use crate::jsonl::time_column::TimeColumn;
 
 /// A type whose values are a single number or string in JSON.
 pub(crate) trait FromJson: ArrowPrimitiveType {
@@ -22,9 +23,9 @@ pub(crate) trait FromJson: ArrowPrimitiveType {
     /// form but the usual one.
     fn from_json(line: &[u8], at: usize) -> Option<(Self::Native, usize)>;
 
-    /// Reads a number that stands for a time, and returns the time with the number's end. Returns
-    /// `None` for types that are not times.
-    fn from_epoch(_line: &[u8], _at: usize, _rule: EpochRule) -> Option<(Self::Native, usize)> {
+    /// Reads a number, or a text of another form, that stands for an instant, and returns that with the
+    /// value's end. Returns `None` for types that are not timestamps.
+    fn from_time(_line: &[u8], _at: usize, _column: &TimeColumn) -> Option<(Self::Native, usize)> {
         None
     }
 }
@@ -75,9 +76,12 @@ macro_rules! timestamps {
             }
 
             #[inline(never)]
-            fn from_epoch(line: &[u8], at: usize, rule: EpochRule) -> Option<(i64, usize)> {
+            fn from_time(line: &[u8], at: usize, column: &TimeColumn) -> Option<(i64, usize)> {
+                if let Some((text, end)) = plain_string(line, at) {
+                    return Some((column.instant(text)?, end));
+                }
                 let (value, end) = Int64Type::from_json(line, at)?;
-                Some((rule.instant(value)?, end))
+                Some((column.numbers.instant(value)?, end))
             }
         }
     )+};
@@ -107,33 +111,34 @@ impl FromJson for Date32Type {
     }
 }
 
-/// Decodes a column of values of fixed size.
-pub(crate) struct PrimitiveColumn<T: FromJson> {
+/// Decodes a column of values of fixed size. If it has a format of texts, these have no other one.
+pub(crate) struct PrimitiveColumn<T: FromJson, const HAS_FORMAT: bool = false> {
     values: Vec<T::Native>,
     validity: NullBufferBuilder,
     /// The type, with its time zone.
     data_type: DataType,
     nullable: bool,
-    /// The rule of numbers, in a column of timestamps.
-    numbers: Option<EpochRule>,
+    /// The rules of a column of timestamps.
+    times: Option<TimeColumn>,
 }
 
-impl<T: FromJson> PrimitiveColumn<T> {
-    pub(crate) fn new(data_type: &DataType, nullable: bool, numbers: Option<EpochRule>) -> Self {
+impl<T: FromJson, const HAS_FORMAT: bool> PrimitiveColumn<T, HAS_FORMAT> {
+    pub(crate) fn new(data_type: &DataType, nullable: bool, times: Option<TimeColumn>) -> Self {
         Self {
             values: Vec::new(),
             validity: NullBufferBuilder::new(0),
             data_type: data_type.clone(),
             nullable,
-            numbers,
+            times,
         }
     }
 
-    /// Reads a number as a time, or else a `null`.
+    /// Reads a number or an unusual text as a time, or else a `null`.
     #[cold]
     fn read_unusual(&mut self, line: &[u8], at: usize, row: usize) -> Option<usize> {
-        let counted = self.numbers.and_then(|rule| T::from_epoch(line, at, rule));
-        let Some((value, end)) = counted else {
+        let times = self.times.as_ref();
+        let read = times.and_then(|times| T::from_time(line, at, times));
+        let Some((value, end)) = read else {
             return self.read_null(line, at, row);
         };
         self.claim(row)?;
@@ -143,7 +148,7 @@ impl<T: FromJson> PrimitiveColumn<T> {
     }
 }
 
-impl<T: FromJson> ColumnDecoder for PrimitiveColumn<T> {
+impl<T: FromJson, const HAS_FORMAT: bool> ColumnDecoder for PrimitiveColumn<T, HAS_FORMAT> {
     #[inline(always)]
     fn len(&self) -> usize {
         self.values.len()
@@ -163,7 +168,11 @@ impl<T: FromJson> ColumnDecoder for PrimitiveColumn<T> {
 
     #[inline]
     fn read(&mut self, line: &[u8], at: usize, row: usize) -> Option<usize> {
-        let Some((value, end)) = T::from_json(line, at) else {
+        let usual = match HAS_FORMAT {
+            true => None,
+            false => T::from_json(line, at),
+        };
+        let Some((value, end)) = usual else {
             return self.read_unusual(line, at, row);
         };
         self.claim(row)?;

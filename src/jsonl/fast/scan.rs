@@ -73,6 +73,21 @@ pub(crate) fn byte(line: &[u8], at: usize) -> u8 {
     line.get(at).copied().unwrap_or_default()
 }
 
+/// Returns a string without escapes that begins at `at`, and its end.
+pub(crate) fn plain_string(line: &[u8], at: usize) -> Option<(&str, usize)> {
+    if byte(line, at) != b'"' {
+        return None;
+    }
+    let rest = line.get(at + 1..)?;
+    let is_special = |byte: &u8| *byte == b'"' || *byte == b'\\' || *byte < 0x20;
+    let length = rest.iter().position(is_special)?;
+    if byte(rest, length) != b'"' {
+        return None;
+    }
+    let text = str::from_utf8(rest.get(..length)?).ok()?;
+    Some((text, at + length + 2))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

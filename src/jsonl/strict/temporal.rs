@@ -1,44 +1,43 @@
 //! Dates and instants in the years 0001 to 9999.
 
-use arrow::array::timezone::Tz;
-use arrow::compute::kernels::cast_utils::{Parser, string_to_datetime};
+use arrow::compute::kernels::cast_utils::Parser;
 use arrow::datatypes::{DataType, Date32Type, Field, Time64NanosecondType, TimeUnit};
-use chrono::{DateTime, Datelike, Utc};
+use chrono::NaiveDate;
 
 use super::numeric::Number;
 use super::reject::{LineReject, Scalar, Strict};
 use crate::jsonl::epoch::{EpochRule, EpochUnit};
 use crate::jsonl::leaf_rule::LeafRule;
+use crate::jsonl::local_zone::LocalZone;
+use crate::jsonl::time_column::{Uncountable, instant, is_utc, utc_of_text};
+use crate::jsonl::time_format::TimeFormat;
+use crate::jsonl::time_text::TimeTextFault;
 use crate::year_range;
 
 /// The rule by which a type holds times.
-pub(super) enum TimeRule {
-    /// Days since 1970-01-01.
-    Date,
+pub(super) enum TimeRule<'a> {
+    /// Days since 1970-01-01; texts have the declared format, if there is one.
+    Date(Option<&'a TimeFormat>),
     /// Units since midnight.
     TimeOfDay(TimeUnit),
-    /// Units since 1970-01-01T00:00:00Z; texts without a zone are in `zone`.
+    /// Units since 1970-01-01T00:00:00Z; texts without a zone are in the declared one, or that of the type.
     Timestamp {
         unit: TimeUnit,
-        zone: Tz,
-        numbers: EpochRule,
+        type_zone: Option<LocalZone>,
+        rule: &'a LeafRule,
     },
 }
 
-impl TimeRule {
+impl<'a> TimeRule<'a> {
     /// Returns the rule of a field; `None` if its type does not hold times.
-    pub(super) fn of(field: &Field, rule: &LeafRule) -> Strict<Option<Self>> {
+    pub(super) fn of(field: &Field, rule: &'a LeafRule) -> Strict<Option<Self>> {
         Ok(match field.data_type() {
-            DataType::Date32 => Some(TimeRule::Date),
+            DataType::Date32 => Some(TimeRule::Date(rule.time_format.as_ref())),
             DataType::Time32(unit) | DataType::Time64(unit) => Some(TimeRule::TimeOfDay(*unit)),
             DataType::Timestamp(unit, zone) => Some(TimeRule::Timestamp {
                 unit: *unit,
-                numbers: EpochRule::new(*unit, rule.unit),
-                zone: zone
-                    .as_deref()
-                    .unwrap_or("UTC")
-                    .parse()
-                    .map_err(|_| LineReject::new("the time zone of the type is unknown"))?,
+                rule,
+                type_zone: type_zone(zone.as_deref())?,
             }),
             _ => None,
         })
@@ -47,26 +46,88 @@ impl TimeRule {
     /// Writes a time as the integer that the type stores.
     pub(super) fn write(self, scalar: Scalar<'_>, out: &mut Vec<u8>) -> Strict<()> {
         let value = match (self, scalar) {
-            (TimeRule::Date, Scalar::Text(text)) => {
-                let days = Date32Type::parse(&text)
-                    .ok_or_else(|| LineReject::new("the string is not a date like 2026-01-15"))?;
-                date(i64::from(days))?
+            (TimeRule::Date(format), Scalar::Text(text)) => date(days(text.trim_ascii(), format)?)?,
+            (TimeRule::Date(_), Scalar::Number(text)) => date(whole_days(text)?)?,
+            (TimeRule::TimeOfDay(unit), Scalar::Text(text)) => {
+                time_of_day(text.trim_ascii(), unit)?
             }
-            (TimeRule::Date, Scalar::Number(text)) => date(whole_days(text)?)?,
-            (TimeRule::TimeOfDay(unit), Scalar::Text(text)) => time_of_day(&text, unit)?,
             (TimeRule::TimeOfDay(_), Scalar::Number(_)) => return Err(no_time_of_day()),
-            (TimeRule::Timestamp { unit, zone, .. }, Scalar::Text(text)) => {
-                let time = string_to_datetime(&zone, &text).map_err(|_| {
-                    LineReject::new("the string is not a time like 2026-01-15T12:30:00Z")
-                })?;
-                instant(time.to_utc(), unit)?
+            (
+                TimeRule::Timestamp {
+                    unit,
+                    rule,
+                    type_zone,
+                },
+                Scalar::Text(text),
+            ) => {
+                let number = match rule.time_format {
+                    Some(_) => None,
+                    None => Number::parse(text.trim_ascii()),
+                };
+                match number {
+                    Some(number) => counted_text(&number, EpochRule::new(unit, rule.unit))?,
+                    None => {
+                        let utc = utc_of_text(&text, rule, type_zone.as_ref())
+                            .map_err(|fault| LineReject::new(fault.reason()))?;
+                        instant(utc, unit).map_err(uncountable)?
+                    }
+                }
             }
-            (TimeRule::Timestamp { numbers, .. }, Scalar::Number(text)) => {
-                counted(&Number::parse(text).ok_or_else(no_number)?, numbers)?
+            (TimeRule::Timestamp { unit, rule, .. }, Scalar::Number(text)) => {
+                let number = Number::parse(text).ok_or_else(no_number)?;
+                counted(&number, EpochRule::new(unit, rule.unit))?
             }
         };
         out.extend_from_slice(value.to_string().as_bytes());
         Ok(())
+    }
+}
+
+/// Returns the zone of a type, unless it is UTC.
+fn type_zone(name: Option<&str>) -> Strict<Option<LocalZone>> {
+    match name {
+        None => Ok(None),
+        Some(name) if is_utc(name) => Ok(None),
+        Some(name) => match LocalZone::named(name) {
+            Some(zone) => Ok(Some(zone)),
+            None => Err(LineReject::new("the time zone of the type is unknown")),
+        },
+    }
+}
+
+/// Parses a date, and returns its days since 1970-01-01.
+fn days(text: &str, format: Option<&TimeFormat>) -> Strict<i64> {
+    let Some(format) = format else {
+        let days = Date32Type::parse(text).map(i64::from);
+        return days.ok_or_else(|| LineReject::new("the string is not a date like 2026-01-15"));
+    };
+    let day = format.read(text).and_then(|time| time.utc(None).ok());
+    let fault = || TimeTextFault::Format(format.text().to_owned());
+    let day = day.ok_or_else(|| LineReject::new(fault().reason()))?;
+    Ok(day
+        .date()
+        .signed_duration_since(NaiveDate::default())
+        .num_days())
+}
+
+/// Returns the instant of a text that is a number, which has a meaning only in a declared unit.
+fn counted_text(number: &Number, rule: EpochRule) -> Strict<i64> {
+    if rule.is_declared {
+        return counted(number, rule);
+    }
+    let whole = number.integer().ok();
+    let unit = whole.and_then(|whole| rule.plausible_unit(whole));
+    let declare = unit.map_or("the unit that it has", |unit| unit.name());
+    Err(LineReject::new(format!(
+        "the string is a number; if it counts time since 1970, declare its unit: OPTIONS ('time_unit' \
+         '{declare}')"
+    )))
+}
+
+fn uncountable(fault: Uncountable) -> LineReject {
+    match fault {
+        Uncountable::Year => out_of_years(),
+        Uncountable::Nanoseconds => out_of_nanoseconds(),
     }
 }
 
@@ -145,19 +206,5 @@ fn date(days: i64) -> Strict<i64> {
     match (i64::from(first)..=i64::from(last)).contains(&days) {
         true => Ok(days),
         false => Err(out_of_years()),
-    }
-}
-
-/// Returns an instant in units since 1970. Fractions of a unit are cut toward the earlier instant,
-/// before and after 1970 alike.
-fn instant(time: DateTime<Utc>, unit: TimeUnit) -> Strict<i64> {
-    if !(1..=9999).contains(&time.year()) {
-        return Err(out_of_years());
-    }
-    match unit {
-        TimeUnit::Second => Ok(time.timestamp()),
-        TimeUnit::Millisecond => Ok(time.timestamp_millis()),
-        TimeUnit::Microsecond => Ok(time.timestamp_micros()),
-        TimeUnit::Nanosecond => time.timestamp_nanos_opt().ok_or_else(out_of_nanoseconds),
     }
 }
