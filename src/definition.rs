@@ -2,6 +2,7 @@
 
 mod audit_rule;
 mod audits;
+mod table_options;
 
 pub use audit_rule::{AuditRule, RowCountRule};
 pub use audits::{Audit, Audits};
@@ -15,8 +16,9 @@ use datafusion::sql::sqlparser::ast::Query;
 use sha2::{Digest, Sha256};
 
 use crate::cycle::SyncMode;
+use crate::definition::table_options::TableOptions;
 use crate::error::{Error, Result};
-use crate::layout::{FileFormat, TableName};
+use crate::layout::{FileFormat, NullPartitions, TableName};
 use crate::sql_file::{SqlFile, parse_files, parse_folder};
 
 /// The parameter that is bound to the first instant of the cycle.
@@ -58,6 +60,8 @@ pub struct Definition {
     pub parameters: BTreeMap<String, u64>,
     /// True if a cycle without source files is published without rows.
     pub allow_empty: bool,
+    /// The folders of rows that have NULL in a partition column.
+    pub null_partitions: NullPartitions,
     /// The rules that its rows obey before they are published, if there is a file of them.
     pub audits: Option<Arc<Audits>>,
     statement: CopyToStatement,
@@ -77,7 +81,7 @@ impl Definition {
         let sql = SqlFile::new(file.to_owned(), text.to_owned())?;
 
         let mut statement = copy_statement(&sql, &table)?;
-        let allow_empty = take_allow_empty(&sql, &mut statement)?;
+        let options = TableOptions::take(&sql, &mut statement)?;
         let format = statement
             .stored_as
             .as_deref()
@@ -96,7 +100,8 @@ impl Definition {
             sync_mode,
             format,
             parameters,
-            allow_empty,
+            allow_empty: options.allow_empty,
+            null_partitions: options.null_partitions,
             audits: None,
             statement,
             sql: Arc::new(sql),
@@ -251,28 +256,6 @@ fn copy_statement(sql: &SqlFile, table: &TableName) -> Result<CopyToStatement> {
         return Err(sql.complaint(line, format!("PARTITIONED BY names `{twice}` twice")));
     }
     Ok(copy)
-}
-
-/// The option that says what a cycle without source files is.
-const EMPTY: &str = "empty";
-
-/// Takes `OPTIONS ('empty' 'allowed')` out of a statement, whose other options are DataFusion's.
-fn take_allow_empty(sql: &SqlFile, copy: &mut CopyToStatement) -> Result<bool> {
-    let is_empty = |key: &str| key.eq_ignore_ascii_case(EMPTY);
-    let Some(index) = copy.options.iter().position(|(key, _)| is_empty(key)) else {
-        return Ok(false);
-    };
-    let (_, value) = copy.options.remove(index);
-    let value = value.into_string().unwrap_or_default();
-    if value.eq_ignore_ascii_case("allowed") {
-        return Ok(true);
-    }
-    let line = sql.last_line_of(EMPTY);
-    let complaint = sql.complaint(line, format!("the option 'empty' is not '{value}'"));
-    Err(complaint.with_hint(
-        "write `'empty' 'allowed'` to publish cycles without source files, or leave it out to wait for \
-         the files",
-    ))
 }
 
 fn stored_as(sql: &SqlFile, name: &str) -> Result<FileFormat> {

@@ -14,7 +14,7 @@ use crate::delivery::History;
 use crate::engine_error::from_datafusion;
 use crate::error::{Error, Result};
 use crate::jsonl::Compression;
-use crate::layout::{self, FileFormat, TableName};
+use crate::layout::{self, FileFormat, HIVE_NULL, TableName};
 use crate::manifest::{self, DataFile, Manifest};
 use crate::scan::fixed_table::FixedTable;
 use crate::scan::spec::SourceFormat;
@@ -205,6 +205,9 @@ fn partition_values(file: &DataFile, fields: &[Field]) -> Result<Vec<ScalarValue
                 ))
                 .with_hint("was the table partitioned in another way before?")
             })?;
+            if text == HIVE_NULL {
+                return ScalarValue::try_from(field.data_type()).map_err(from_datafusion);
+            }
             ScalarValue::try_from_string(text.clone(), field.data_type()).map_err(from_datafusion)
         })
         .collect()

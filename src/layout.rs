@@ -24,6 +24,7 @@
 
 mod manifest_name;
 mod marker_name;
+mod null_partitions;
 mod recorded;
 mod reject_files;
 
@@ -31,6 +32,7 @@ pub use manifest_name::{MAX_REVISION, ManifestName, late_folder};
 pub use marker_name::{
     CycleMarkerName, cycles_folder, latest_file, marks_folder, success_file, symlinks_folder,
 };
+pub use null_partitions::{HIVE_NULL, NullPartitions};
 pub use recorded::{is_beyond_range, is_record, parse_own, parse_own_staged, parse_recorded};
 pub use reject_files::{failing_rows_file, rejected_lines_file, rejects_file};
 
@@ -44,8 +46,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::cycle::Cycle;
 use crate::error::{Error, Result};
 
-/// Hive's name of the partition for NULL; a string value spelled like this would be read back as NULL.
-pub const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
+/// The hint about rows without a value in a partition column.
+pub(crate) const NO_NULL: &str = "give such rows a value in the query, leave them out with WHERE, or \
+                                  declare a folder for them: OPTIONS ('null_partition' '…')";
 
 /// The name of a table: `[a-z][a-z0-9_]*`, so it is a safe path segment and an SQL identifier.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -179,23 +182,51 @@ impl<'de> Deserialize<'de> for Partition {
 }
 
 impl Partition {
-    /// Creates a partition.
+    /// Creates a partition of columns and their values, none of which is NULL.
     ///
     /// # Errors
     /// Fails on a value that readers cannot distinguish from NULL: an empty one, and Hive's name for
     /// NULL.
     pub fn new(values: Vec<(String, String)>) -> Result<Self> {
-        for (column, value) in &values {
-            if value.is_empty() || value == HIVE_NULL {
-                return Err(Error::data(format!(
-                    "partition column `{column}` has the value `{value}`, which readers take for NULL"
-                ))
-                .with_hint(
-                    "give such rows a value in the query, or leave them out with WHERE",
-                ));
-            }
-        }
-        Ok(Self(values))
+        let values = values.into_iter();
+        let values = values.map(|(column, value)| (column, Some(value)));
+        Self::with_nulls(values.collect(), &NullPartitions::default())
+    }
+
+    /// Creates a partition of columns and their values; NULL has the value that `nulls` declares.
+    ///
+    /// # Errors
+    /// Fails on a NULL without such a value, and on a value that readers cannot distinguish from NULL: an
+    /// empty one, Hive's name for NULL, and the value that is declared for NULL.
+    pub fn with_nulls(
+        values: Vec<(String, Option<String>)>,
+        nulls: &NullPartitions,
+    ) -> Result<Self> {
+        let named = values.into_iter().map(|(column, value)| {
+            let for_null = nulls.value_of(&column);
+            let (fault, hint) = match (value, for_null) {
+                (None, Some(for_null)) => {
+                    let for_null = for_null.to_owned();
+                    return Ok((column, for_null));
+                }
+                (None, None) => (format!("partition column `{column}` has NULL"), NO_NULL),
+                (Some(value), _) if value.is_empty() || value == HIVE_NULL => (
+                    format!(
+                        "partition column `{column}` has the value `{value}`, which readers take for NULL"
+                    ),
+                    NO_NULL,
+                ),
+                (Some(value), Some(for_null)) if value == for_null => (
+                    format!(
+                        "partition column `{column}` has the value `{value}`, which is declared for NULL"
+                    ),
+                    "declare another 'null_partition': rows of both would be in one folder",
+                ),
+                (Some(value), _) => return Ok((column, value)),
+            };
+            Err(Error::data(fault).with_hint(hint))
+        });
+        named.collect::<Result<_>>().map(Self)
     }
 
     /// Returns the columns and their values as text, in the order of the folders.

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use crate::books::Balance;
 use crate::cycle::{Cycle, SyncMode};
 use crate::error::{Error, Result};
-use crate::layout::{FileFormat, ManifestName, Partition, TableName};
+use crate::layout::{FileFormat, ManifestName, NullPartitions, Partition, TableName};
 use crate::schema::ExportSchema;
 
 /// The version of the manifests that are written, and the only one that is read.
@@ -67,6 +67,9 @@ pub struct Manifest {
     pub compression: String,
     /// The partition columns in the order of the folders; their values are only in the paths.
     pub partition_by: ExportSchema,
+    /// The values of folders for rows that have NULL in a partition column.
+    #[serde(default, skip_serializing_if = "NullPartitions::is_empty")]
+    pub null_partitions: NullPartitions,
     /// The column that the window selects by, if the files contain it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window_column: Option<String>,

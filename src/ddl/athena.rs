@@ -65,7 +65,7 @@ pub(super) fn table(table: &DdlTable, location: &Location) -> String {
 /// Returns the properties of partition projection, or `None` if a partition column cannot be projected.
 ///
 /// All values of integers called year, month, day or hour, and of dates, are known beforehand. Text
-/// would have to be listed here again and again, or given in every query.
+/// would have to be listed here again and again, or given in every query. The folder for NULL is in no range.
 fn projection(table: &DdlTable, folder: &str) -> Option<Vec<String>> {
     let columns = table.partition_by.columns();
     if columns.is_empty() {
@@ -74,6 +74,9 @@ fn projection(table: &DdlTable, folder: &str) -> Option<Vec<String>> {
     let mut properties = vec![("projection.enabled".to_owned(), "true".to_owned())];
     let mut template = folder.to_owned();
     for column in columns {
+        if table.has_hive_null(&column.name) {
+            return None;
+        }
         let (kind, range) = match (column.name.as_str(), &column.kind) {
             (name, ColumnType::Int32 | ColumnType::Int64) => ("integer", integers(table, name)?),
             (_, ColumnType::Date) => ("date", format!("{},NOW+1DAY", table.first_cycle())),

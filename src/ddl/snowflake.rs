@@ -5,6 +5,7 @@ use super::quoting::{SNOWFLAKE, address, block, one_line};
 use super::table::{DdlTable, is_hexadecimal};
 use crate::cycle::SyncMode;
 use crate::format::FileFormat;
+use crate::layout::HIVE_NULL;
 use crate::schema::{ColumnType, ExportColumn};
 use crate::store::Location;
 
@@ -94,7 +95,8 @@ fn copy(table: &DdlTable, name: &str, files: &[String], force: bool) -> String {
         .columns()
         .iter()
         .map(|column| value(table, column));
-    let partitions = table.partition_by.columns().iter().map(partition_value);
+    let partitions = table.partition_by.columns().iter();
+    let partitions = partitions.map(|column| partition_value(table, column));
     let file = ["METADATA$FILENAME".to_owned()];
     let values: Vec<String> = inside.chain(partitions).chain(file).collect();
     format!(
@@ -116,9 +118,12 @@ fn value(table: &DdlTable, column: &ExportColumn) -> String {
     format!("{member}::{}", type_of(column))
 }
 
-fn partition_value(column: &ExportColumn) -> String {
+fn partition_value(table: &DdlTable, column: &ExportColumn) -> String {
     let pattern = SNOWFLAKE.text(&format!("/{}=([^/]+)/", escaped_pattern(&column.name)));
-    let text = format!("REGEXP_SUBSTR(METADATA$FILENAME, {pattern}, 1, 1, 'e', 1)");
+    let mut text = format!("REGEXP_SUBSTR(METADATA$FILENAME, {pattern}, 1, 1, 'e', 1)");
+    if table.has_hive_null(&column.name) {
+        text = format!("NULLIF({text}, {})", SNOWFLAKE.text(HIVE_NULL));
+    }
     format!("{text}::{}", type_of(column))
 }
 

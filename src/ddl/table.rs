@@ -5,7 +5,7 @@ use chrono::Datelike;
 use crate::cycle::{Cycle, SyncMode};
 use crate::definition::Definition;
 use crate::format::FileFormat;
-use crate::layout::{Partition, TableName};
+use crate::layout::{HIVE_NULL, NullPartitions, Partition, TableName};
 use crate::manifest::{self, Manifest};
 use crate::schema::{ColumnType, ExportColumn, ExportSchema};
 use crate::stage::StageSpec;
@@ -27,6 +27,8 @@ pub(crate) struct DdlTable {
     pub format: FileFormat,
     /// The partition columns in the order of the folders.
     pub partition_by: ExportSchema,
+    /// The values of folders for rows that have NULL in a partition column.
+    pub null_partitions: NullPartitions,
     /// The columns inside the files.
     pub schema: ExportSchema,
     pub origin: TableOrigin,
@@ -74,6 +76,7 @@ impl DdlTable {
             sync_mode: newest.sync_mode,
             format: newest.format,
             partition_by: newest.partition_by.clone(),
+            null_partitions: newest.null_partitions.clone(),
             schema: newest.schema.clone(),
             origin: TableOrigin::Manifests {
                 first: first.cycle.id,
@@ -98,6 +101,7 @@ impl DdlTable {
             sync_mode: definition.sync_mode,
             format: spec.encoding.format(),
             partition_by: spec.partition_columns.clone(),
+            null_partitions: spec.null_partitions.clone(),
             schema: spec.schema.clone(),
             origin: TableOrigin::Definition { first_due },
         }
@@ -168,6 +172,14 @@ impl DdlTable {
             TableOrigin::Manifests { first, .. } => *first,
             TableOrigin::Definition { first_due } => *first_due,
         }
+    }
+
+    /// Returns true if a partition column has, or may get, Hive's value for NULL.
+    pub(crate) fn has_hive_null(&self, column: &str) -> bool {
+        let is_null = |(name, value): &(String, String)| name == column && value == HIVE_NULL;
+        let mut files = self.files().iter();
+        self.null_partitions.is_hive_null(column)
+            || files.any(|file| file.partition.values().iter().any(is_null))
     }
 
     /// Returns the first and last year that a partition column may have, both included.

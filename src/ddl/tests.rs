@@ -5,7 +5,7 @@ mod hostile;
 use super::table::{TableFile, TableOrigin};
 use super::*;
 use crate::cycle::SyncMode;
-use crate::layout::{FileFormat, Partition};
+use crate::layout::{FileFormat, HIVE_NULL, NullPartitions, Partition};
 use crate::manifest::Manifest;
 use crate::schema::{ColumnType, ExportColumn, ExportSchema};
 
@@ -54,6 +54,7 @@ fn views(format: FileFormat) -> DdlTable {
         description: "What was seen.\nIt's a \\ test; -- not a comment".to_owned(),
         sync_mode: SyncMode::Incremental,
         format,
+        null_partitions: NullPartitions::default(),
         partition_by: schema(&[
             column("year", ColumnType::Int32),
             column("month", ColumnType::Int32),
@@ -114,6 +115,7 @@ fn sites(format: FileFormat) -> DdlTable {
         description: String::new(),
         sync_mode: SyncMode::Snapshot,
         format,
+        null_partitions: NullPartitions::default(),
         partition_by: schema(&[]),
         schema: schema(&[
             column("domain", ColumnType::String),
@@ -136,6 +138,7 @@ fn clicks() -> DdlTable {
         description: "Clicks.".to_owned(),
         sync_mode: SyncMode::Incremental,
         format: FileFormat::Parquet,
+        null_partitions: NullPartitions::default(),
         partition_by: schema(&[
             column("date", ColumnType::Date),
             column("site", ColumnType::String),
@@ -167,6 +170,25 @@ macro_rules! scripts {
     };
 }
 scripts!(Athena athena, BigQuery bigquery, DuckDb duckdb, Snowflake snowflake, Spark spark);
+
+#[test]
+fn the_folder_of_null_is_no_value() {
+    let day = [("day".to_owned(), HIVE_NULL.to_owned())];
+    let table = DdlTable {
+        null_partitions: NullPartitions::new(day.into()),
+        ..views(FileFormat::Parquet)
+    };
+    let text = |dialect| script(dialect, &bucket(), std::slice::from_ref(&table)).unwrap();
+    let snowflake = text(Dialect::Snowflake);
+    let nulls = snowflake
+        .matches(", '__HIVE_DEFAULT_PARTITION__')::")
+        .count();
+    assert_eq!(nulls, 1, "{snowflake}");
+    // A projection would have no such folder.
+    let athena = text(Dialect::Athena);
+    assert!(!athena.contains("projection.enabled"), "{athena}");
+    assert!(athena.contains("MSCK REPAIR TABLE"), "{athena}");
+}
 
 #[test]
 fn services_cannot_read_folders() {

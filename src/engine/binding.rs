@@ -120,6 +120,7 @@ fn copy_context(
             is_nullable: exported.is_nullable,
         }),
         empty_file: !is_incremental,
+        null_partitions: definition.null_partitions.clone(),
     })
 }
 

@@ -167,6 +167,7 @@ impl CommitBuilder<'_> {
             format: self.spec.encoding.format(),
             compression: self.spec.encoding.compression().to_owned(),
             partition_by: self.spec.partition_columns.clone(),
+            null_partitions: self.spec.null_partitions.clone(),
             window_column: self.spec.window.as_ref().map(|window| window.name.clone()),
             schema: self.spec.schema.clone(),
             schema_version: Some(self.schema_version.version),

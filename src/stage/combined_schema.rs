@@ -42,7 +42,7 @@ impl CombinedSchema {
                 .collect(),
             file_schema,
             partition_columns: spec.partition_by.clone(),
-            splitter: Splitter::new(&spec.partition_by, input)?,
+            splitter: Splitter::new(&spec.partition_by, &spec.null_partitions, input)?,
         })
     }
 

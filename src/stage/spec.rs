@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::cycle::SyncMode;
 use crate::error::{Error, Result};
 use crate::format::FileEncoding;
+use crate::layout::NullPartitions;
 use crate::schema::{ColumnType, ExportSchema};
 use crate::schema_evolution::TableShape;
 use crate::stage::encoding_options::EncodingOptions;
@@ -23,6 +24,8 @@ pub struct CopyContext {
     pub window: Option<WindowColumn>,
     /// True if no rows at all make one empty file.
     pub empty_file: bool,
+    /// The folders of rows that have NULL in a partition column.
+    pub null_partitions: NullPartitions,
 }
 
 /// The exported column that the window of a cycle selects by: the values of every row lie in it.
@@ -51,6 +54,8 @@ pub struct StageSpec {
     pub partition_by: Vec<String>,
     /// The columns of `partition_by`, with the types that the query yields.
     pub partition_columns: ExportSchema,
+    /// The folders of rows that have NULL in a partition column.
+    pub null_partitions: NullPartitions,
     /// The column of `schema` that the window selects by, if there is one.
     pub window: Option<WindowColumn>,
     /// True if no rows at all make one empty file.
@@ -80,7 +85,7 @@ impl StageSpec {
         query: &Schema,
         context: &CopyContext,
     ) -> Result<Self> {
-        Splitter::new(partition_by, query)?;
+        Splitter::new(partition_by, &context.null_partitions, query)?;
         let (outside, inside): (Vec<&Field>, Vec<&Field>) = query
             .fields()
             .iter()
@@ -103,6 +108,7 @@ impl StageSpec {
             schema,
             partition_by: partition_by.to_vec(),
             partition_columns: ExportSchema::of(outside)?,
+            null_partitions: context.null_partitions.clone(),
             window,
             empty_file: context.empty_file,
         })

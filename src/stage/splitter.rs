@@ -11,9 +11,10 @@ use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::json::LineDelimitedWriter;
 use datafusion::arrow::row::{Row, RowConverter, SortField};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::common::ScalarValue;
 
 use crate::error::{Error, Result};
-use crate::layout::Partition;
+use crate::layout::{HIVE_NULL, NO_NULL, NullPartitions, Partition};
 use crate::view_gc::gc_views;
 
 /// The maximum length of a row quoted in a message, in characters.
@@ -95,26 +96,31 @@ fn cannot_split(error: ArrowError) -> Error {
 #[derive(Debug)]
 pub(super) struct Splitter {
     columns: Vec<String>,
+    nulls: NullPartitions,
     converter: RowConverter,
 }
 
 impl Splitter {
-    /// Creates a splitter by `columns`, which are fields of `schema`.
+    /// Creates a splitter by `columns`, which are fields of `schema`. Their NULLs have the values of
+    /// `nulls`.
     ///
     /// # Errors
-    /// [`Error::invalid`] if a column is missing, or if its type has no single spelling in a folder
-    /// name.
-    pub(super) fn new(columns: &[String], schema: &Schema) -> Result<Self> {
-        let types = columns
-            .iter()
-            .map(|column| partition_type(column, schema))
-            .collect::<Result<Vec<_>>>()?;
+    /// [`Error::invalid`] if a column is missing, if its type has no single spelling in a folder name, or
+    /// if it cannot have the value for NULL.
+    pub(super) fn new(columns: &[String], nulls: &NullPartitions, schema: &Schema) -> Result<Self> {
+        let typed = |column: &String| {
+            let data_type = partition_type(column, schema)?;
+            check_null_value(column, nulls, &data_type)?;
+            Ok(data_type)
+        };
+        let types = columns.iter().map(typed).collect::<Result<Vec<_>>>()?;
         let converter = RowConverter::new(types.into_iter().map(SortField::new).collect())
             .map_err(|error| {
                 Error::internal("cannot compare partition columns").with_source(error)
             })?;
         Ok(Self {
             columns: columns.to_vec(),
+            nulls: nulls.clone(),
             converter,
         })
     }
@@ -123,7 +129,7 @@ impl Splitter {
     /// order. `values` are the partition columns of the same rows.
     ///
     /// # Errors
-    /// [`Error::data`] if a row has NULL in a partition column.
+    /// [`Error::data`] if a row has NULL in a partition column that has no value for it.
     pub(super) fn split(
         &self,
         batch: &RecordBatch,
@@ -170,22 +176,26 @@ impl Splitter {
             .iter()
             .zip(values)
             .map(|(column, array)| {
+                let nulls = array.logical_nulls();
+                if nulls.is_some_and(|nulls| nulls.is_null(row)) {
+                    return Ok((column.clone(), None));
+                }
                 let text = ArrayFormatter::try_new(array, &options)
                     .and_then(|formatter| formatter.value(row).try_to_string())
                     .map_err(|error| {
                         Error::internal(format!("cannot print partition column `{column}`"))
                             .with_source(error)
                     })?;
-                Ok((column.clone(), text))
+                Ok((column.clone(), Some(text)))
             })
             .collect::<Result<_>>()?;
-        Partition::new(texts)
+        Partition::with_nulls(texts, &self.nulls)
     }
 
     fn refuse_nulls(&self, batch: &RecordBatch, values: &[ArrayRef]) -> Result<()> {
         for (column, array) in self.columns.iter().zip(values) {
             let nulls = array.logical_null_count();
-            if nulls == 0 {
+            if nulls == 0 || self.nulls.value_of(column).is_some() {
                 continue;
             }
             let first = (0..array.len())
@@ -200,7 +210,7 @@ impl Splitter {
                 "{nulls} {rows} of a batch {have} NULL in partition column `{column}`; the first is {}",
                 quote(&batch.slice(first, 1))
             ))
-            .with_hint("give such rows a value in the query, or leave them out with WHERE"));
+            .with_hint(NO_NULL));
         }
         Ok(())
     }
@@ -235,6 +245,29 @@ fn partition_type(column: &str, schema: &Schema) -> Result<DataType> {
     .with_hint("use an integer, a string, a boolean or a date; for example date_part('day', time)"))
 }
 
+/// Checks that the declared value for NULL is Hive's, or one of the column's type as folders have it.
+fn check_null_value(column: &str, nulls: &NullPartitions, data_type: &DataType) -> Result<()> {
+    let Some(value) = nulls.value_of(column).filter(|value| *value != HIVE_NULL) else {
+        return Ok(());
+    };
+    let plain = match data_type {
+        DataType::Dictionary(_, values) => values.as_ref(),
+        other => other,
+    };
+    let is_of_type = plain.is_string()
+        || ScalarValue::try_from_string(value.to_owned(), plain)
+            .is_ok_and(|scalar| scalar.to_string() == value);
+    if is_of_type {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "'null_partition' is `{value}`, which is no {plain} as partition column `{column}` has it"
+    ))
+    .with_hint(format!(
+        "write a value of that type, or '{HIVE_NULL}', which Hive, Spark, Athena and DuckDB read as NULL"
+    )))
+}
+
 /// Returns the first columns of a row as JSON, for a message.
 fn quote(row: &RecordBatch) -> String {
     let mut writer = LineDelimitedWriter::new(Vec::new());
@@ -265,6 +298,19 @@ mod tests {
     use super::*;
 
     fn split(days: Vec<Option<i32>>, sites: Vec<&str>) -> Result<Vec<(String, Vec<i32>)>> {
+        split_with(days, sites, &[])
+    }
+
+    fn split_with(
+        days: Vec<Option<i32>>,
+        sites: Vec<&str>,
+        nulls: &[(&str, &str)],
+    ) -> Result<Vec<(String, Vec<i32>)>> {
+        let nulls = nulls.iter().map(|(column, value)| {
+            let (column, value) = (*column, *value);
+            (column.to_owned(), value.to_owned())
+        });
+        let nulls = NullPartitions::new(nulls.collect());
         let columns = ["day".to_owned(), "site".to_owned()];
         let schema = Schema::new(vec![
             Field::new("day", DataType::Int32, true),
@@ -278,7 +324,7 @@ mod tests {
             Arc::new(Int32Array::from(days)),
             Arc::new(StringArray::from(sites)),
         ];
-        let splitter = Splitter::new(&columns, &schema)?;
+        let splitter = Splitter::new(&columns, &nulls, &schema)?;
         let ids_of = |split: PartitionRows| {
             let rows = split.rows.select(&batch)?;
             let ids = rows.column(0).as_any().downcast_ref::<Int32Array>();
@@ -286,6 +332,30 @@ mod tests {
         };
         let split = splitter.split(&batch, &values)?;
         split.into_iter().map(ids_of).collect()
+    }
+
+    #[test]
+    fn nulls_have_the_declared_folder() {
+        let parts = |value| split_with(vec![Some(5), None], vec!["a", "a"], &[("day", value)]);
+        let folder = |value| parts(value).unwrap().swap_remove(1);
+        assert_eq!(
+            folder(HIVE_NULL),
+            (format!("day={HIVE_NULL}/site=a"), vec![1])
+        );
+        assert_eq!(folder("-1"), ("day=-1/site=a".to_owned(), vec![1]));
+        let fault = |value| parts(value).unwrap_err().to_string();
+        assert_eq!(
+            fault("5"),
+            "partition column `day` has the value `5`, which is declared for NULL"
+        );
+        for value in ["none", "05", "+5"] {
+            assert_eq!(
+                fault(value),
+                format!(
+                    "'null_partition' is `{value}`, which is no Int32 as partition column `day` has it"
+                )
+            );
+        }
     }
 
     #[test]
@@ -337,10 +407,13 @@ mod tests {
             ),
         ] {
             let schema = Schema::new(vec![Field::new("t", data_type, false)]);
-            assert_eq!(Splitter::new(&columns, &schema).is_ok(), fine);
+            assert_eq!(
+                Splitter::new(&columns, &NullPartitions::default(), &schema).is_ok(),
+                fine
+            );
         }
         let schema = Schema::new(vec![Field::new("t", DataType::Date32, false)]);
-        let splitter = Splitter::new(&columns, &schema).unwrap();
+        let splitter = Splitter::new(&columns, &NullPartitions::default(), &schema).unwrap();
         let batch =
             RecordBatch::try_from_iter([("id", Arc::new(Int32Array::from(vec![1])) as ArrayRef)])
                 .unwrap();

@@ -41,6 +41,7 @@ mod logs;
 mod manifest;
 mod memory;
 mod misplaced;
+mod null_partitions;
 mod odd_names;
 mod page_checksums;
 mod plan;

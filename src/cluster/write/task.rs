@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::cluster::write::remote_writer::RemoteWriter;
 use crate::cluster::write::staging_config::{Destinations, RemoteStagingConfig};
 use crate::error::Error;
+use crate::layout::NullPartitions;
 use crate::schema::ExportSchema;
 use crate::stage::{EncodingOptions, StageSpec, WindowColumn, WriterIndex};
 
@@ -86,6 +87,7 @@ struct StageSpecProto {
     schema: ExportSchema,
     partition_by: Vec<String>,
     partition_columns: ExportSchema,
+    null_partitions: NullPartitions,
     window: Option<WindowColumn>,
     empty_file: bool,
 }
@@ -97,6 +99,7 @@ impl From<&StageSpec> for StageSpecProto {
             schema: spec.schema.clone(),
             partition_by: spec.partition_by.clone(),
             partition_columns: spec.partition_columns.clone(),
+            null_partitions: spec.null_partitions.clone(),
             window: spec.window.clone(),
             empty_file: spec.empty_file,
         }
@@ -111,6 +114,7 @@ impl StageSpecProto {
             schema: self.schema,
             partition_by: self.partition_by,
             partition_columns: self.partition_columns,
+            null_partitions: self.null_partitions,
             window: self.window,
             empty_file: self.empty_file,
         })
