@@ -68,6 +68,7 @@
 //! | [`status`] | a calendar of published cycles, and its page | `cycle_marker` |
 //! | [`init`] | sources and definitions made of a sample of files | `engine` |
 //! | [`serve`] | the schedule, metrics, events, HTTP | `run`, `status` |
+//! | `fuzz` | fuzz targets (tests, and feature `fuzz`) | `cases` |
 //! | [`cli`] | one file for each command; arguments → configuration; rendering | `cases`, `changes`, `check`, `cluster`, `ddl`, `diff`, `init`, `serve`, `verify`, `wait` |
 //!
 //! Imports point up this table only. The last column names the modules and libraries that a module
@@ -100,6 +101,8 @@ pub mod env;
 pub mod error;
 pub(crate) mod exported;
 pub(crate) mod format;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 pub(crate) mod human;
 pub(crate) mod init;
 pub mod jsonl;

@@ -36,3 +36,5 @@ pub(crate) use execute::{CaseRequest, run_cases};
 pub(crate) use expected_rejects::RejectsDifference;
 pub(crate) use folder::{Case, CaseName, load_cases};
 pub(crate) use report::{CaseOutcome, CaseReport, Failure, TestReport};
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) use settings::parse_settings;

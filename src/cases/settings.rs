@@ -98,6 +98,12 @@ impl CaseSettings {
     }
 }
 
+/// Reads settings, and drops them: a fuzz target looks only for panics and for errors without a line.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn parse_settings(file: &str, text: &str) -> Result<()> {
+    CaseSettings::parse(file, text).map(|_| ())
+}
+
 /// Returns the number of the first line that begins with a key.
 pub(super) fn line_of(text: &str, key: &str) -> usize {
     let is_key = |line: &str| line.trim_start().starts_with(key);

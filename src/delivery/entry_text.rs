@@ -30,7 +30,7 @@ pub(super) fn serialize(entry: &LogEntry) -> Result<Vec<u8>> {
 /// # Errors
 /// [`Error::outdated`] if a newer program wrote it, and this one does not know what it says;
 /// [`Error::data`] if it is not that entry, or not as it was written.
-pub(super) fn parse(table: &TableName, sequence: u64, text: &[u8]) -> Result<LogEntry> {
+pub(crate) fn parse(table: &TableName, sequence: u64, text: &[u8]) -> Result<LogEntry> {
     let key = layout::log_entry(table, sequence);
     let header = RecordHeader::parse(KIND, &key, text)?;
     let entry: LogEntry = match serde_json::from_slice(text) {

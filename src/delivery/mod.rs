@@ -25,6 +25,8 @@ mod reread;
 pub(crate) use commit::{Commit, commit};
 pub use condition::ConditionProof;
 pub(crate) use decide::{Decision, Publication, decide};
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) use entry_text::parse as parse_entry;
 pub(crate) use history::{History, read_manifest, read_manifest_and_digest};
 pub(crate) use log::{LogAction, LogEntry, PendingUpload, TableState};
 pub(crate) use log_store::newest as newest_entry;

@@ -117,7 +117,7 @@ fn counted_text(number: &Number, rule: EpochRule) -> Strict<i64> {
     }
     let whole = number.integer().ok();
     let unit = whole.and_then(|whole| rule.plausible_unit(whole));
-    let declare = unit.map_or("the unit that it has", |unit| unit.name());
+    let declare = unit.map_or("…", |unit| unit.name());
     Err(LineReject::new(format!(
         "the string is a number; if it counts time since 1970, declare its unit: OPTIONS ('time_unit' \
          '{declare}')"
