@@ -155,8 +155,14 @@ pub(super) fn parquet_strings(data: &[u8]) {
     };
     let expected = plain(&batches).filter(|expected| expected.num_rows() > 0);
     let read = plain(&read);
-    assert_eq!(
-        read.map(|batch| batch.columns().to_vec()),
-        expected.map(|batch| batch.columns().to_vec())
-    );
+    let (Some(read), Some(expected)) = (&read, &expected) else {
+        assert_eq!(read.is_some(), expected.is_some());
+        return;
+    };
+    assert_eq!(read.num_columns(), expected.num_columns());
+    for (index, (read, expected)) in read.columns().iter().zip(expected.columns()).enumerate() {
+        // Parquet has no offsets of zones, and other names for the items of lists.
+        let read = cast(read, expected.data_type()).unwrap();
+        assert_eq!(&read, expected, "column {index}");
+    }
 }

@@ -33,6 +33,8 @@ impl TimeFormat {
     /// # Errors
     /// Returns what is wrong with it, and what to write.
     pub fn parse(text: &str) -> Result<Self, String> {
+        // Blanks around texts are skipped, too.
+        let text = text.trim_ascii();
         let items = StrftimeItems::new(text).parse_to_owned().map_err(|_| {
             format!("it has an unknown directive; those that are read are {DIRECTIVES}")
         })?;
@@ -100,8 +102,9 @@ impl TimeFormat {
         let time = local.and_utc().fixed_offset();
         let items = self.head.iter().take_while(|item| !is_offset(item));
         let written = time.format_with_items(items).to_string();
-        let start = head.get(..written.len());
-        start.is_some_and(|start| start.eq_ignore_ascii_case(&written))
+        // White space may be any amount of it.
+        let visible = |text: &str| text.to_lowercase().split_whitespace().collect::<String>();
+        visible(head).starts_with(&visible(&written))
     }
 
     /// Checks that a text of the format is read as the time that was written, and returns true if it has
@@ -311,6 +314,7 @@ mod tests {
                 "1/5/2026 1:05:09 am",
                 "2026-01-05T01:05:09",
             ),
+            ("%Y%m%d  %H:%M ", "20260115 10:00", "2026-01-15T10:00:00"),
             ("%d.%m.%y", "15.01.26", "2026-01-15T00:00:00"),
             ("%Y-%j", "2026-015", "2026-01-15T00:00:00"),
             (
