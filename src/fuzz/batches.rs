@@ -148,10 +148,8 @@ pub(super) fn parquet_strings(data: &[u8]) {
                     .unwrap()
             })
             .collect();
-        match batches.first() {
-            Some(first) => Some(concat_batches(&first.schema(), &batches).unwrap()),
-            None => None,
-        }
+        let first = batches.first();
+        first.map(|first| concat_batches(&first.schema(), &batches).unwrap())
     };
     let expected = plain(&batches).filter(|expected| expected.num_rows() > 0);
     let read = plain(&read);
