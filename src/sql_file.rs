@@ -2,6 +2,7 @@
 
 mod fields;
 mod folder;
+mod option_key;
 mod statements;
 mod type_brackets;
 
@@ -17,6 +18,7 @@ use crate::engine_error::{line_in_dump, own, unplanned, without_dumps};
 use crate::error::{Error, Result};
 
 pub(crate) use folder::{parse_files, parse_folder};
+pub(crate) use option_key::column_of;
 
 /// An SQL file, split into tokens. [`SqlFile::statement`] parses them.
 #[derive(Debug, Clone)]

@@ -89,18 +89,6 @@ impl<T> ColumnOption<T> {
     }
 }
 
-/// Returns the column that the option of a statement is about, if its lower-case `name` is that of the
-/// option or begins with it and a dot: `None` inside for the whole source. The name of a column keeps the
-/// case of `key`.
-pub(super) fn column_of<'a>(option: &str, name: &str, key: &'a str) -> Option<Option<&'a str>> {
-    let rest = name.strip_prefix(option)?;
-    if rest.is_empty() {
-        return Some(None);
-    }
-    let column = rest.strip_prefix('.')?;
-    Some(key.get(key.len() - column.len()..))
-}
-
 /// A leaf of a column. The elements of a list have the path of the list.
 pub(super) struct Leaf {
     pub(super) path: String,
@@ -133,22 +121,5 @@ fn push_leaves(field: &FieldRef, path: String, leaves: &mut Vec<Leaf>) {
             path,
             data_type: data_type.clone(),
         }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_column_of_an_option_keeps_its_case() {
-        let column = |key: &'static str| column_of("time_unit", &key.to_ascii_lowercase(), key);
-        assert_eq!(column("Time_Unit"), Some(None));
-        assert_eq!(
-            column("time_unit.User.createdAt"),
-            Some(Some("User.createdAt"))
-        );
-        assert_eq!(column("time_units"), None);
-        assert_eq!(column("ready"), None);
     }
 }

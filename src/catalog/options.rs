@@ -3,13 +3,13 @@
 use chrono::TimeDelta;
 use datafusion::sql::sqlparser::ast::Value;
 
-use crate::catalog::column_option::{ColumnOption, column_of};
+use crate::catalog::column_option::ColumnOption;
 use crate::error::Result;
 use crate::jsonl::{Compression, EpochUnit, Framing, LocalZone, TimeFormat};
 use crate::listing::passed_over::FileNames;
 use crate::scan::absent::{AbsentRule, AbsentRules};
 use crate::scan::ready_rule::{READY_RULES, ReadyRule, duration};
-use crate::sql_file::SqlFile;
+use crate::sql_file::{SqlFile, column_of};
 
 const KNOWN: &str = "`compression`, `files`, `missing`, `missing.<column>`, `ready`, `records`, `time_column`, \
                      `time_format`, `time_format.<column>`, `time_slack`, `time_unit`, `time_unit.<column>`, \
@@ -94,24 +94,26 @@ impl SourceOptions {
                     slack_key = Some(key);
                 }
                 name => {
-                    if let Some(column) = column_of("time_unit", name, key) {
+                    // The name of a column keeps its case.
+                    let key_name = key.get(key.len() - name.len()..).unwrap_or_default();
+                    if let Some(column) = column_of("time_unit", key_name) {
                         let unit = EpochUnit::named(&text);
                         let unit = unit.ok_or_else(|| refused("'s', 'ms', 'us' or 'ns'"))?;
                         options.time_unit.set(column, unit);
-                    } else if let Some(column) = column_of("time_format", name, key) {
+                    } else if let Some(column) = column_of("time_format", key_name) {
                         let format = TimeFormat::parse(&text).map_err(|reason| {
                             refused(&format!(
                                 "a format such as '%d/%b/%Y:%H:%M:%S %z': {reason}"
                             ))
                         })?;
                         options.time_format.set(column, format);
-                    } else if let Some(column) = column_of("time_zone", name, key) {
+                    } else if let Some(column) = column_of("time_zone", key_name) {
                         let zone = LocalZone::named(&text);
                         let expected =
                             "a name such as 'Europe/Berlin', or an offset such as '+01:00'";
                         let zone = zone.ok_or_else(|| refused(expected))?;
                         options.time_zone.set(column, zone);
-                    } else if let Some(column) = column_of("missing", name, key) {
+                    } else if let Some(column) = column_of("missing", key_name) {
                         let rule = AbsentRule::named(&text);
                         let rule = rule.ok_or_else(|| refused("'error', 'warn' or 'null'"))?;
                         let rules = &mut options.absent_rules;

@@ -6,7 +6,7 @@ use datafusion::sql::parser::CopyToStatement;
 
 use crate::error::Result;
 use crate::layout::NullPartitions;
-use crate::sql_file::SqlFile;
+use crate::sql_file::{SqlFile, column_of};
 
 /// The option that says what a cycle without source files is.
 const EMPTY: &str = "empty";
@@ -33,14 +33,12 @@ impl TableOptions {
         let (mut for_all, mut values) = (None, BTreeMap::new());
         let written = std::mem::take(&mut copy.options);
         for (key, value) in written {
-            let lower = key.to_ascii_lowercase();
-            if lower == EMPTY {
+            if key.eq_ignore_ascii_case(EMPTY) {
                 options.allow_empty =
                     is_empty_allowed(sql, &value.into_string().unwrap_or_default())?;
                 continue;
             }
-            let rest = lower.strip_prefix(NULL_PARTITION);
-            let Some(column) = rest.filter(|rest| rest.is_empty() || rest.starts_with('.')) else {
+            let Some(column) = column_of(NULL_PARTITION, &key) else {
                 copy.options.push((key, value));
                 continue;
             };
@@ -52,16 +50,14 @@ impl TableOptions {
                 );
                 return Err(complain(what));
             }
-            if column.is_empty() {
+            let Some(column) = column else {
                 if copy.partitioned_by.is_empty() {
                     let what = format!("the option '{key}' needs PARTITIONED BY");
                     return Err(complain(what));
                 }
                 for_all = Some(text);
                 continue;
-            }
-            // The name of a column keeps its case.
-            let column = key.get(NULL_PARTITION.len() + 1..).unwrap_or_default();
+            };
             if !copy.partitioned_by.iter().any(|name| name == column) {
                 let what =
                     format!("the option '{key}': the table is not partitioned by `{column}`");

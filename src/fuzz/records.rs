@@ -8,7 +8,7 @@ use crate::layout::TableName;
 use crate::manifest::{LateRecord, Manifest};
 
 /// A manifest of the current version.
-const MANIFEST: &str = include_str!("manifest.json");
+const MANIFEST: &str = include_str!("../../tests/corpus/records/manifest");
 
 /// Any text is a record or an error; a manifest that was read is written as one that reads the same.
 pub(super) fn records(data: &[u8]) {

@@ -11,8 +11,8 @@
 //! without newline are accepted; anything else is malformed. A file may also be JSON documents, whose
 //! [`Framing`] says where their records are: each record is decoded as a line.
 //!
-//! The module depends on Arrow and the decompressors only: it knows of no store, plan or memory
-//! pool, and could be a crate of its own.
+//! The module depends on Arrow, the decompressors and libraries of times only: it knows of no store,
+//! plan or memory pool, and could be a crate of its own.
 //!
 //! ```no_run
 //! # use std::sync::Arc;

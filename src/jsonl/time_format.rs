@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use chrono::format::{Fixed, Item, Numeric, Parsed, StrftimeItems, parse_and_remainder};
-use chrono::{DateTime, FixedOffset, NaiveDateTime};
+use chrono::{DateTime, FixedOffset};
 use serde::{Deserialize, Serialize};
 
 use crate::jsonl::time_text::{TimeText, digits_of_fraction};
@@ -14,11 +14,9 @@ use crate::jsonl::time_text::{TimeText, digits_of_fraction};
 pub struct TimeFormat {
     text: String,
     /// The items up to `%f`, or all.
-    head: Vec<Item<'static>>,
+    head: Vec<FormatPart>,
     /// The items behind `%f`, if there is one.
-    tail: Option<Vec<Item<'static>>>,
-    /// True if numbers follow each other without anything between them: then each has all its digits.
-    is_packed: bool,
+    tail: Option<Vec<FormatPart>>,
     has_offset: bool,
     has_time_of_day: bool,
 }
@@ -43,19 +41,18 @@ impl TimeFormat {
             return Err(not_read());
         }
         refuse_items(&items)?;
-        let mut parts = items.split(|item| is_fraction(item));
-        let head = parts.next().unwrap_or_default().to_vec();
-        let tail = parts.next().map(<[_]>::to_vec);
-        if parts.next().is_some() {
+        let mut around_fraction = items.split(|item| is_fraction(item));
+        let head = around_fraction.next().unwrap_or_default();
+        let tail = around_fraction.next();
+        if around_fraction.next().is_some() {
             return Err("it has `%f` twice".to_owned());
         }
         let mut format = Self {
             text: text.to_owned(),
-            is_packed: is_packed(&items),
             has_offset: items.iter().any(is_offset),
             has_time_of_day: false,
-            head,
-            tail,
+            head: parts(head, tail.is_some()),
+            tail: tail.map(|tail| parts(tail, false)),
         };
         format.has_time_of_day = format.is_complete()?;
         Ok(format)
@@ -74,13 +71,12 @@ impl TimeFormat {
     /// Returns the time of a text without blanks around it, or `None` if it is not of the format.
     pub(crate) fn read(&self, text: &str) -> Option<TimeText> {
         let mut parsed = Parsed::new();
-        let mut rest = parse_and_remainder(&mut parsed, text, self.head.iter()).ok()?;
-        let head_bytes = text.len() - rest.len();
+        let mut rest = parse_parts(&mut parsed, text, &self.head)?;
         let mut nanoseconds = 0;
         if let Some(tail) = &self.tail {
             let (digits, end) = digits_of_fraction(rest.as_bytes(), 0)?;
             nanoseconds = digits;
-            rest = parse_and_remainder(&mut parsed, rest.get(end..)?, tail.iter()).ok()?;
+            rest = parse_parts(&mut parsed, rest.get(end..)?, tail)?;
         }
         if !rest.is_empty() {
             return None;
@@ -91,20 +87,7 @@ impl TimeFormat {
         };
         let fraction = chrono::TimeDelta::nanoseconds(i64::from(nanoseconds));
         let local = local.checked_add_signed(fraction)?;
-        if self.is_packed && !self.is_written_in_full(local, text.get(..head_bytes)?) {
-            return None;
-        }
         Some(TimeText::new(local, parsed.offset()))
-    }
-
-    /// Returns true if the numbers of a text have all their digits: `2026115` is two dates.
-    fn is_written_in_full(&self, local: NaiveDateTime, head: &str) -> bool {
-        let time = local.and_utc().fixed_offset();
-        let items = self.head.iter().take_while(|item| !is_offset(item));
-        let written = time.format_with_items(items).to_string();
-        // White space may be any amount of it.
-        let visible = |text: &str| text.to_lowercase().split_whitespace().collect::<String>();
-        visible(head).starts_with(&visible(&written))
     }
 
     /// Checks that a text of the format is read as the time that was written, and returns true if it has
@@ -141,10 +124,14 @@ impl TimeFormat {
     }
 
     fn write(&self, time: &DateTime<FixedOffset>) -> String {
-        let mut written = time.format_with_items(self.head.iter()).to_string();
+        let text = |parts: &[FormatPart]| {
+            let items = parts.iter().flat_map(|part| &part.items);
+            time.format_with_items(items).to_string()
+        };
+        let mut written = text(&self.head);
         if let Some(tail) = &self.tail {
             written.push_str(&time.format("%f").to_string());
-            written.push_str(&time.format_with_items(tail.iter()).to_string());
+            written.push_str(&text(tail));
         }
         written
     }
@@ -238,11 +225,52 @@ fn is_offset(item: &Item<'_>) -> bool {
     )
 }
 
-/// Returns true if a number of several digits follows another one without anything between them.
-fn is_packed(items: &[Item<'_>]) -> bool {
-    items.windows(2).any(|pair| match pair {
-        [Item::Numeric(_, _), second @ Item::Numeric(_, _)] => !is_fraction(second),
-        _ => false,
+/// Items that are read in one go.
+#[derive(Debug, Clone)]
+struct FormatPart {
+    items: Vec<Item<'static>>,
+    /// The length of numbers with nothing between them, each of which has all its digits: otherwise
+    /// `2026115` would be two dates.
+    length: Option<usize>,
+}
+
+/// Splits items around numbers that follow each other. If a fraction follows them all, a last number is one
+/// of those, too.
+fn parts(items: &[Item<'static>], is_before_fraction: bool) -> Vec<FormatPart> {
+    let runs = items.chunk_by(|one, next| digits(one).is_some() == digits(next).is_some());
+    let count = runs.clone().count();
+    runs.enumerate()
+        .map(|(index, run)| {
+            let is_last = index + 1 == count && is_before_fraction;
+            let lengths = run.iter().map(digits).collect::<Option<Vec<usize>>>();
+            FormatPart {
+                items: run.to_vec(),
+                length: lengths
+                    .filter(|lengths| lengths.len() > 1 || is_last)
+                    .map(|lengths| lengths.iter().sum()),
+            }
+        })
+        .collect()
+}
+
+/// Returns the number of digits of a number that is written in full.
+fn digits(item: &Item<'_>) -> Option<usize> {
+    match item {
+        Item::Numeric(Numeric::Year, _) => Some(4),
+        Item::Numeric(Numeric::Ordinal, _) => Some(3),
+        Item::Numeric(_, _) => Some(2),
+        _ => None,
+    }
+}
+
+/// Parses the beginning of a text, and returns the rest.
+fn parse_parts<'t>(parsed: &mut Parsed, text: &'t str, parts: &[FormatPart]) -> Option<&'t str> {
+    parts.iter().try_fold(text, |text, part| {
+        let rest = parse_and_remainder(parsed, text, part.items.iter()).ok()?;
+        let is_in_full = part
+            .length
+            .is_none_or(|length| text.len() - rest.len() == length);
+        is_in_full.then_some(rest)
     })
 }
 
@@ -329,6 +357,42 @@ mod tests {
                 "{format} {text}"
             );
         }
+    }
+
+    #[test]
+    fn what_is_not_a_number_beside_packed_ones_is_as_anywhere() {
+        for (format, text, expected) in [
+            (
+                "%Y%m%d %H:%M:%S%.f",
+                "20260115 10:00:00.5",
+                "2026-01-15T10:00:00.500",
+            ),
+            (
+                "%Y%m%d %H:%M:%S.%f",
+                "20260115 10:00:00.5",
+                "2026-01-15T10:00:00.500",
+            ),
+            (
+                "%d/%b/%Y %H%M%S",
+                "5/Jan/2026 100000",
+                "2026-01-05T10:00:00",
+            ),
+            ("%B %d %Y %H%M", "Jan 15 2026 1000", "2026-01-15T10:00:00"),
+            (
+                "%H:%M:%S%f %F",
+                "10:00:07123 2026-01-15",
+                "2026-01-15T10:00:07.123",
+            ),
+        ] {
+            assert_eq!(
+                read(format, text).as_deref(),
+                Some(expected),
+                "{format} {text}"
+            );
+        }
+        assert_eq!(read("%H:%M:%S%f %F", "10:00:7 2026-01-15"), None);
+        assert_eq!(read("%d/%b/%Y %H%M%S", "5/Jan/2026 10000"), None);
+        assert_eq!(read("%F %H%M", "2026-01-15 1 5"), None);
     }
 
     #[test]
