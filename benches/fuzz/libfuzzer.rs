@@ -1,4 +1,4 @@
-//! Runs one fuzz target under libFuzzer: `benches/fuzz/run TARGET SECONDS`.
+//! Runs one fuzz target under libFuzzer: `benches/fuzz/run SECONDS TARGET`.
 
 #![no_main]
 #![allow(clippy::expect_used, reason = "a fuzz target fails by panicking")]

@@ -396,6 +396,19 @@ mod tests {
     }
 
     #[test]
+    fn years_of_two_digits_are_1970_to_2069() {
+        for (text, year) in [
+            ("70", "1970"),
+            ("99", "1999"),
+            ("00", "2000"),
+            ("69", "2069"),
+        ] {
+            let read = read("%d.%m.%y", &format!("15.01.{text}"));
+            assert_eq!(read, Some(format!("{year}-01-15T00:00:00")));
+        }
+    }
+
+    #[test]
     fn texts_of_another_format_are_not() {
         for (format, text) in [
             ("%d/%b/%Y:%H:%M:%S %z", "2026-01-15T10:00:00Z"),
